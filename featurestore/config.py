@@ -1,0 +1,185 @@
+"""One YAML file a run, checked key by key: loading, overrides, and the cohort and fold sections.
+
+Every section forbids unknown keys, so a typo is an error and never a silent default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from featurestore.errors import ConfigError
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class Section(pydantic.BaseModel):
+    """Base of all configuration sections: immutable, and unknown keys are errors."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FoldsConfig(Section):
+    """How patients are split: grouped, stratified, repeated k-fold.
+
+    Attributes:
+        n_folds: Outer folds a repeat.
+        repeats: Repeats with other shuffles.
+    """
+
+    n_folds: int = pydantic.Field(5, ge=2, le=50)
+    repeats: int = pydantic.Field(1, ge=1, le=100)
+
+
+ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
+
+
+def load_config(schema: type[ModelT], path: Path, overrides: Sequence[str] = ()) -> ModelT:
+    """Reads a YAML file, applies `a.b=value` overrides and validates the result.
+
+    Args:
+        schema: Pydantic model of the whole file.
+        path: The YAML file.
+        overrides: Texts of the form `dotted.key=YAML value`; list items are addressed by index.
+
+    Raises:
+        ConfigError: The file cannot be read, is no YAML mapping, an override is malformed, or a
+            key or value is not allowed; the message names key, value and what is allowed.
+    """
+    record = _read_yaml(path)
+    for override in overrides:
+        _apply_override(record, override)
+    return validate(schema, record, str(path))
+
+
+def validate(schema: type[ModelT], record: Mapping[str, Any], where: str) -> ModelT:
+    """Validates a plain record and turns pydantic's findings into one-line messages."""
+    try:
+        return schema.model_validate(record)
+    except pydantic.ValidationError as error:
+        findings = [_explain(schema, finding) for finding in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(findings))) from None
+
+
+def dump_config(config: pydantic.BaseModel) -> str:
+    """Returns the configuration with all defaults filled in, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES:,} bytes; is it a config?")
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a UTF-8 text file; is it a config?") from None
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
+    if not isinstance(record, dict):
+        raise ConfigError(f"{path}: a config is a mapping of keys; this holds {_kind(record)}")
+    return record
+
+
+def _apply_override(record: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: write it as key.subkey=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
+    node: Any = record
+    parts = key.strip().split(".")
+    for part in parts[:-1]:
+        node = _descend(node, part, override)
+    last = parts[-1]
+    if isinstance(node, list):
+        node[_index(node, last, override)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise ConfigError(f"--set {override!r}: {parts[-2]!r} is a value, it has no key {last!r}")
+
+
+def _descend(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {override!r}: there is no mapping above {part!r}")
+    if node.get(part) is None:
+        node[part] = {}
+    return node[part]
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise ConfigError(
+            f"--set {override!r}: {part!r} is not an index of a list of {len(node)} items"
+        )
+    return int(part)
+
+
+def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
+    location = [p for p in finding["loc"]]
+    key = ".".join(str(p) for p in location) or "the file"
+    if finding["type"] == "extra_forbidden":
+        allowed = _allowed_keys(schema, location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
+        return f"unknown key {key!r}{hint}{listing}"
+    if finding["type"] == "missing":
+        return f"key {key!r} is required"
+    message = finding["msg"].removeprefix("Value error, ")
+    return f"{key} = {finding['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _allowed_keys(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> list[str]:
+    """Walks the schema along a pydantic error location and lists the keys allowed there."""
+    candidates: list[Any] = [schema]
+    for part in location:
+        following: list[Any] = []
+        for candidate in candidates:
+            if not _is_model(candidate):
+                continue
+            if part in candidate.model_fields:
+                following += _models_in(candidate.model_fields[part].annotation)
+            elif _tag(candidate) == part:
+                following.append(candidate)
+        if following:
+            candidates = following
+    return sorted({name for c in candidates if _is_model(c) for name in c.model_fields})
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if _is_model(annotation):
+        return [annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType) or typing.get_args(
+        annotation
+    ):
+        return [m for a in typing.get_args(annotation) for m in _models_in(a)]
+    return []
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+
+
+def _tag(model: type[pydantic.BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    values = typing.get_args(field.annotation) if field else ()
+    return str(values[0]) if values else None
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,122 @@
+"""The data dictionary: what every patient column is, in words and in type."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, get_args
+
+from featurestore.errors import DataError
+
+Kind = Literal["numeric", "ordinal", "nominal", "binary", "expression"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One patient column.
+
+    Attributes:
+        name: Name in the patients table.
+        kind: How the column is measured. `ordinal` and `nominal` columns hold strings out of
+            `levels` (ordinal: in ascending order); `binary` columns hold 0 and 1; `numeric` and
+            `expression` columns hold floats. Missing is always `NaN`/`None`.
+        group: Group of the ablation: demographic, staging, histopathology, mutation, expression, …
+        label: Name for people, as it is printed in tables.
+        unit: Unit of a numeric column (mm, years, mutations/Mb, log2(x+1)), else empty.
+        levels: Known levels, in ascending order where the kind is ordinal.
+        source_column: What the column was called in the file it came from.
+        missing_tokens: Strings that were read as missing.
+        leaks: Whether the column is known to reveal the chosen outcome; such a column is
+            described in reports and exports but never given to a model.
+    """
+
+    name: str
+    kind: Kind
+    group: str
+    label: str = ""
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+    source_column: str = ""
+    missing_tokens: tuple[str, ...] = ()
+    leaks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(
+                f"column {self.name!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}"
+            )
+        if self.kind == "ordinal" and len(self.levels) < 2:
+            raise DataError(
+                f"column {self.name!r}: an ordinal column needs its levels in ascending order"
+            )
+
+
+class DataDictionary:
+    """An ordered, name-unique collection of columns."""
+
+    def __init__(self, columns: Iterable[Column] = ()) -> None:
+        self._columns: dict[str, Column] = {}
+        for column in columns:
+            if column.name in self._columns:
+                raise DataError(f"the data dictionary names column {column.name!r} twice")
+            self._columns[column.name] = column
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self._columns.values())
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataDictionary) and list(self) == list(other)
+
+    def __repr__(self) -> str:
+        return f"DataDictionary({list(self._columns)})"
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return list(self._columns)
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups of the usable (not leaking) columns, in order of first appearance."""
+        return list(dict.fromkeys(column.group for column in self.features()))
+
+    def features(self) -> list[Column]:
+        """Columns that a model may see: all but the leaking ones."""
+        return [column for column in self if not column.leaks]
+
+    def merged(self, other: DataDictionary) -> DataDictionary:
+        """Returns both dictionaries as one.
+
+        Raises:
+            DataError: A column name stands in both.
+        """
+        return DataDictionary([*self, *other])
+
+    def flagged(self, leaking: Iterable[str]) -> DataDictionary:
+        """Returns a copy in which the columns named in `leaking` carry the leak flag."""
+        names = set(leaking)
+        return DataDictionary(
+            dataclasses.replace(c, leaks=True) if c.name in names else c for c in self
+        )
+
+    def to_records(self) -> list[dict[str, object]]:
+        """Returns plain records for JSON."""
+        return [dataclasses.asdict(column) for column in self]
+
+    @classmethod
+    def from_records(cls, records: Iterable[Mapping[str, object]]) -> DataDictionary:
+        """Rebuilds a dictionary from `to_records` output (lists become tuples)."""
+        return cls(
+            Column(**{k: tuple(v) if isinstance(v, list) else v for k, v in r.items()})  # type: ignore[arg-type]
+            for r in records
+        )

@@ -1,0 +1,77 @@
+"""What a source is: a config section that can read itself into images and patients."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from featurestore.dictionary import DataDictionary
+
+# What an images table must have when it leaves a source; the rest is found by inspection.
+SOURCE_IMAGE_COLUMNS = (
+    "image_id",
+    "patient_id",
+    "lesion_id",
+    "path",
+    "source",
+    "licence",
+    "attribution",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadContext:
+    """Where a source may look.
+
+    Attributes:
+        data_root: Folder that relative paths of the source start from.
+        scratch: Folder for files that a source makes itself (the synthetic cohort).
+        seed: Seed of the run.
+    """
+
+    data_root: Path
+    scratch: Path
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceTables:
+    """What a source yields.
+
+    Attributes:
+        images: One row an image: `SOURCE_IMAGE_COLUMNS` (path absolute, as text), then acquisition
+            and label columns. May have no rows.
+        patients: One row a patient: `patient_id`, optionally `site`, then one column per entry of
+            `dictionary`, and label columns that are in no dictionary. May have no rows.
+        dictionary: What each patient column is.
+        exclusions: Rows `entity, id, stage, reason` for everything that was left out.
+        notes: Sentences that every report prints.
+        facts: Known numbers about the source.
+        synthetic: Whether melafuse made the data itself.
+    """
+
+    images: pd.DataFrame
+    patients: pd.DataFrame
+    dictionary: DataDictionary
+    exclusions: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    synthetic: bool = False
+
+
+class Source(Protocol):
+    """A config section (a pydantic model with a literal `kind`) that reads itself."""
+
+    kind: str
+
+    def read(self, context: ReadContext) -> SourceTables:
+        """Reads the files.
+
+        Raises:
+            DataError: A file is missing, of another format, or contradicts itself; one line that
+                names file, column or ids, and what to do.
+        """
+        ...

@@ -1,0 +1,115 @@
+"""Arms of an ablation: which model sees which modalities."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+from featurestore.dictionary import DataDictionary
+from featurestore.errors import ConfigError
+from fusion.config import AblationConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Modality:
+    """Embeddings of one or more backbones, or groups of patient columns."""
+
+    name: str
+    embeddings: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def columns(self, dictionary: DataDictionary) -> list[str]:
+        """Names of the usable patient columns of this modality."""
+        return [c.name for c in dictionary.features() if c.group in self.groups]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One line of the ablation table."""
+
+    name: str
+    model: str
+    modalities: tuple[Modality, ...]
+
+    @property
+    def modality_text(self) -> str:
+        """Names of the modalities, joined by `+`."""
+        return "+".join(m.name for m in self.modalities)
+
+
+def find_modalities(
+    config: AblationConfig, backbones: list[str], dictionary: DataDictionary
+) -> tuple[Modality, ...]:
+    """Resolves the configured modalities, or derives them from what the cohort has.
+
+    Raises:
+        ConfigError: A modality names a backbone or a group that the cohort does not have.
+    """
+    if config.modalities is None:
+        found = [Modality(name, embeddings=(name,)) for name in backbones]
+        clinical = tuple(g for g in dictionary.groups if g != "expression")
+        if clinical:
+            found.append(Modality("clinical", groups=clinical))
+        if "expression" in dictionary.groups:
+            found.append(Modality("expression", groups=("expression",)))
+        return tuple(found)
+    for name, modality in config.modalities.items():
+        _require(modality.embeddings, backbones, f"modality {name!r}: backbone")
+        _require(modality.groups, dictionary.groups, f"modality {name!r}: group")
+    return tuple(
+        Modality(name, m.embeddings, m.groups) for name, m in config.modalities.items()
+    )
+
+
+def plan_arms(config: AblationConfig, modalities: tuple[Modality, ...]) -> tuple[Arm, ...]:
+    """Lists all arms in the order of the table: subset by subset, then the further arms.
+
+    Raises:
+        ConfigError: A subset or an arm names an unknown modality, or two arms are the same.
+    """
+    by_name = {m.name: m for m in modalities}
+    arms = [
+        _arm(model, subset, by_name)
+        for subset in _subsets(config, tuple(by_name))
+        for model in config.models
+    ]
+    arms += [_arm(a.model, a.modalities or tuple(by_name), by_name) for a in config.arms]
+    names = [arm.name for arm in arms]
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise ConfigError(f"ablation: arm {repeated[0]!r} is asked for twice")
+    return tuple(arms)
+
+
+def reference_arm(config: AblationConfig, arms: tuple[Arm, ...]) -> str:
+    """Name of the arm that differences are taken against.
+
+    Raises:
+        ConfigError: The configured reference is not an arm.
+    """
+    if config.reference is not None:
+        _require((config.reference,), [a.name for a in arms], "ablation.reference")
+        return config.reference
+    widest = max(len(a.modalities) for a in arms)
+    return next(a.name for a in arms if len(a.modalities) == widest)
+
+
+def _subsets(config: AblationConfig, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if config.subsets == "all":
+        sizes = range(1, len(names) + 1)
+        return [s for size in sizes for s in itertools.combinations(names, size)]
+    if config.subsets == "singles_and_full":
+        return [*((n,) for n in names), *([names] if len(names) > 1 else [])]
+    return [tuple(s) for s in config.subsets]
+
+
+def _arm(model: str, subset: tuple[str, ...], by_name: dict[str, Modality]) -> Arm:
+    _require(subset, list(by_name), f"arm with {model}: modality")
+    chosen = tuple(by_name[n] for n in subset)
+    return Arm(f"{model}[{'+'.join(subset)}]", model, chosen)
+
+
+def _require(names: tuple[str, ...], known: list[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{what} {name!r} is unknown; known: {', '.join(known)}")

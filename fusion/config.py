@@ -1,0 +1,163 @@
+"""The whole configuration of a run: the sections of all rooms in one schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from extractor.config import ExtractConfig
+from featurestore.assemble import CohortConfig
+from featurestore.config import FoldsConfig, Section
+
+
+class HeadConfig(Section):
+    """The neural fusion head and its training.
+
+    Attributes:
+        projection: Width of each modality's projection.
+        hidden: Widths of the fully connected layers after concatenation.
+        dropout: Dropout rate after every layer.
+        modality_dropout: Probability of hiding a whole modality of a row in training.
+        learning_rate: Initial rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        batch_size: Rows a step.
+        epochs: Most epochs.
+        patience: Epochs without better inner-validation AUROC before training stops.
+        plateau_patience: Epochs without better AUROC before the rate is reduced.
+        weighted_sampling: Draw events and non-events equally often. Does not raise AUROC and
+            harms calibration (van den Goorbergh et al. 2022), so it is off by default.
+        validation_fraction: Share of the training patients used for inner validation.
+        ensemble: Heads with other seeds whose logits are averaged.
+    """
+
+    projection: int = pydantic.Field(64, ge=2, le=4096)
+    hidden: tuple[int, ...] = (128, 32)
+    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    modality_dropout: float = pydantic.Field(0.1, ge=0, lt=1)
+    learning_rate: float = pydantic.Field(1e-3, gt=0, le=1)
+    weight_decay: float = pydantic.Field(1e-2, ge=0)
+    batch_size: int = pydantic.Field(64, ge=2)
+    epochs: int = pydantic.Field(60, ge=1)
+    patience: int = pydantic.Field(12, ge=1)
+    plateau_patience: int = pydantic.Field(4, ge=1)
+    weighted_sampling: bool = False
+    validation_fraction: float = pydantic.Field(0.2, gt=0, lt=0.5)
+    ensemble: int = pydantic.Field(1, ge=1, le=50)
+
+
+class TuningConfig(Section):
+    """Optuna inside the outer training fold.
+
+    Attributes:
+        trials: Trials a study (one study an arm, repeat and fold).
+        inner_folds: Folds that score a trial.
+        storage: Any Optuna storage URL; by default a SQLite file in the run's folder.
+    """
+
+    trials: int = pydantic.Field(20, ge=1, le=10_000)
+    inner_folds: int = pydantic.Field(3, ge=2, le=20)
+    storage: str | None = None
+
+
+class MetadataConfig(Section):
+    """Preprocessing of patient columns and reduction of wide inputs for the comparators.
+
+    Attributes:
+        expression_components: Principal components of log-transformed expression columns;
+            0 keeps the columns as they are.
+        embedding_components: Principal components of each embedding that a comparator sees.
+    """
+
+    expression_components: int = pydantic.Field(16, ge=0, le=1000)
+    embedding_components: int = pydantic.Field(32, ge=1, le=1000)
+
+
+class ModalityConfig(Section):
+    """One modality: embeddings of one or more backbones, or groups of the dictionary."""
+
+    embeddings: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> ModalityConfig:
+        if bool(self.embeddings) == bool(self.groups):
+            raise ValueError("a modality names either embeddings or groups")
+        return self
+
+
+class ArmConfig(Section):
+    """One arm beside the grid of subsets and models."""
+
+    model: str
+    modalities: tuple[str, ...] = ()
+
+
+class AblationConfig(Section):
+    """Arms of the ablation: `subsets` × `models`, then `arms`.
+
+    Attributes:
+        modalities: Named modalities. By default each backbone is one, the dictionary's expression
+            columns are `expression`, and all other patient columns are `clinical`.
+        subsets: `singles_and_full`, `all`, or lists of modality names.
+        models: Models fitted on each subset.
+        arms: Further arms.
+        reference: Arm that differences are taken against; by default the first model on all
+            modalities.
+        tuning: Optuna settings of tuned comparators.
+        head: The fusion head.
+        metadata: Preprocessing.
+        jobs: Worker processes; every fit runs on one thread, so results do not depend on it.
+        bootstrap_draws: Draws of the patient-cluster bootstrap.
+    """
+
+    modalities: dict[str, ModalityConfig] | None = None
+    subsets: Literal["singles_and_full", "all"] | tuple[tuple[str, ...], ...] = "singles_and_full"
+    models: tuple[str, ...] = ("fusion_head", "lightgbm")
+    arms: tuple[ArmConfig, ...] = (
+        ArmConfig(model="logistic_regression"),
+        ArmConfig(model="rank_average"),
+    )
+    reference: str | None = None
+    tuning: TuningConfig = TuningConfig()
+    head: HeadConfig = HeadConfig()
+    metadata: MetadataConfig = MetadataConfig()
+    jobs: int = pydantic.Field(2, ge=1, le=1024)
+    bootstrap_draws: int = pydantic.Field(2000, ge=200, le=100_000)
+
+
+class ExportConfig(Section):
+    """What `run` exports at its end.
+
+    Attributes:
+        formats: Registered export formats.
+        embeddings: `pca:K` (fitted on each fold's training part), `raw` or `none`.
+    """
+
+    formats: tuple[str, ...] = ("csv", "parquet")
+    embeddings: str = pydantic.Field("pca:16", pattern=r"^(none|raw|pca:[1-9]\d{0,3})$")
+
+
+class RunConfig(Section):
+    """A run: one YAML file.
+
+    Attributes:
+        name: Name of the run, of its default output folder and of the predictions' `run` column.
+        seed: Seed of everything random.
+        cohort: Sources, linkage and outcome.
+        folds: Outer folds.
+        extract: Images to embeddings.
+        ablation: Arms and their models.
+        export: Files written at the end.
+        store: Folder of the feature store; by default `store` in the run's folder.
+    """
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    seed: int = pydantic.Field(0, ge=0, lt=2**31)
+    cohort: CohortConfig
+    folds: FoldsConfig = FoldsConfig()
+    extract: ExtractConfig = ExtractConfig()
+    ablation: AblationConfig = AblationConfig()
+    export: ExportConfig = ExportConfig()
+    store: Path | None = None

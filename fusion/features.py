@@ -1,0 +1,118 @@
+"""The table that models are fitted on: one row an image, with its patient's columns beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from featurestore.cohort import Cohort
+from featurestore.dictionary import DataDictionary
+from featurestore.errors import DataError
+from featurestore.lineage import EncoderIdentity, check_unseen
+from featurestore.store import FeatureStore
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureTable:
+    """Features of some patients; a patient with several images has several rows.
+
+    Attributes:
+        row_ids: Image id of each row; the patient id for a patient without image. Shape (n,).
+        patient_ids: Patient of each row. Shape (n,).
+        groups: Group that must not be split (patients tied by duplicate images). Shape (n,).
+        y: Outcome of the row's patient, 0.0 or 1.0. Shape (n,).
+        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN.
+        columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
+            are not here.
+        dictionary: What the columns are.
+    """
+
+    row_ids: np.ndarray
+    patient_ids: np.ndarray
+    groups: np.ndarray
+    y: np.ndarray
+    embeddings: Mapping[str, np.ndarray]
+    columns: pd.DataFrame
+    dictionary: DataDictionary
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def take(self, rows: np.ndarray) -> FeatureTable:
+        """Returns the rows given by an integer or boolean index, in that order."""
+        return FeatureTable(
+            row_ids=self.row_ids[rows],
+            patient_ids=self.patient_ids[rows],
+            groups=self.groups[rows],
+            y=self.y[rows],
+            embeddings={name: matrix[rows] for name, matrix in self.embeddings.items()},
+            columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
+            dictionary=self.dictionary,
+        )
+
+    def of_patients(self, patient_ids: Iterable[str]) -> FeatureTable:
+        """Returns all rows of the given patients, in this table's order."""
+        wanted = np.asarray(sorted(set(patient_ids)), dtype=self.patient_ids.dtype)
+        return self.take(np.isin(self.patient_ids, wanted))
+
+    def row_weights(self) -> np.ndarray:
+        """Weight 1 / (rows of the patient) for each row, so that every patient counts once."""
+        _, inverse, counts = np.unique(self.patient_ids, return_inverse=True, return_counts=True)
+        return 1.0 / counts[inverse]
+
+
+def build_features(
+    cohort: Cohort,
+    groups: Mapping[str, str],
+    store: FeatureStore,
+    encoders: Mapping[str, EncoderIdentity],
+    scored_patients: Iterable[str],
+) -> FeatureTable:
+    """Joins embeddings and patient columns by id into one table.
+
+    Rows are sorted by patient id, then image id, so that no result depends on file order.
+
+    Args:
+        cohort: Patients and images.
+        groups: Group of each patient (`folds.patient_groups`).
+        store: Store that holds the embedding of every image of the cohort.
+        encoders: Identity to read for each backbone name.
+        scored_patients: Patients that these features will be scored on.
+
+    Raises:
+        LeakageError: An encoder was trained on a scored patient.
+        StoreError: An embedding is missing or damaged.
+        DataError: A patient has no group.
+    """
+    scored = list(scored_patients)
+    for identity in encoders.values():
+        check_unseen(identity, scored)
+    patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
+    rows = patients[["patient_id"]].merge(
+        cohort.images[["patient_id", "image_id", "sha256"]], on="patient_id", how="left"
+    )
+    rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
+    ungrouped = sorted(set(rows["patient_id"]) - set(groups))
+    if ungrouped:
+        raise DataError(f"{len(ungrouped)} patients have no fold group, first {ungrouped[0]}")
+    has_image = rows["image_id"].notna().to_numpy()
+    digests = rows.loc[has_image, "sha256"].tolist()
+    embeddings = {}
+    for name, identity in encoders.items():
+        matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
+        matrix[has_image] = store.read(identity, digests)
+        embeddings[name] = matrix
+    usable = [c.name for c in cohort.dictionary.features()]
+    by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
+    return FeatureTable(
+        row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
+        patient_ids=rows["patient_id"].to_numpy(dtype=object),
+        groups=rows["patient_id"].map(dict(groups)).to_numpy(dtype=object),
+        y=by_patient["outcome"].to_numpy(dtype=float),
+        embeddings=embeddings,
+        columns=by_patient[usable].reset_index(drop=True),
+        dictionary=DataDictionary(cohort.dictionary.features()),
+    )

@@ -1,0 +1,76 @@
+"""The protocol that every model of an ablation arm follows, heads and comparators alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from fusion.features import FeatureTable
+
+
+@dataclasses.dataclass(frozen=True)
+class InnerPredictions:
+    """Predictions on training patients by fits that had not seen them; shape (n,) each.
+
+    They decide thresholds (and later calibration); nothing of the outer test part is in them.
+    """
+
+    patient_ids: np.ndarray
+    y: np.ndarray
+    probability: np.ndarray
+
+
+class Model(Protocol):
+    """A model of one arm.
+
+    The constructor stores parameters and the modalities it may look at; `fit` learns everything
+    (preprocessing, tuning, early stopping) from the table it is given and nothing else.
+
+    Attributes:
+        inner_: After `fit`: out-of-sample predictions inside the training table.
+        choices_: After `fit`: what was chosen inside (hyperparameters, epochs, …), JSON types.
+        history_: After `fit`: per-epoch records of training curves, or empty.
+    """
+
+    inner_: InnerPredictions
+    choices_: dict[str, Any]
+    history_: list[dict[str, float]]
+
+    def fit(self, table: FeatureTable, seed: int) -> Self:
+        """Learns from all rows of `table`; same table and seed give the same model on CPU."""
+        ...
+
+    def predict_proba(self, table: FeatureTable) -> np.ndarray:
+        """Probability of the outcome for each row, shape (n,), values in [0, 1]."""
+        ...
+
+
+LOGIT_LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 when their logit is taken
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Log odds, finite also for 0 and 1."""
+    p = np.clip(np.asarray(probability, dtype=float), LOGIT_LIMIT, 1 - LOGIT_LIMIT)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def sigmoid(score: np.ndarray) -> np.ndarray:
+    """Inverse of `logit`."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(score, dtype=float))))
+
+
+def by_patient(
+    patient_ids: np.ndarray, y: np.ndarray, probability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Averages the logits of each patient's rows.
+
+    Returns:
+        Sorted patient ids, their outcome, and their mean logit; shape (patients,) each.
+    """
+    ids, first, inverse, counts = np.unique(
+        patient_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
+    )
+    score = np.bincount(inverse, weights=logit(probability), minlength=len(ids)) / counts
+    return ids, y[first], score
