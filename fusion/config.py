@@ -10,6 +10,7 @@ import pydantic
 from extractor.config import ExtractConfig
 from featurestore.assemble import CohortConfig
 from featurestore.config import FoldsConfig, Section
+from featurestore.export import EXPORTERS
 
 
 class HeadConfig(Section):
@@ -137,6 +138,14 @@ class ExportConfig(Section):
 
     formats: tuple[str, ...] = ("csv", "parquet")
     embeddings: str = pydantic.Field("pca:16", pattern=r"^(none|raw|pca:[1-9]\d{0,3})$")
+
+    @pydantic.field_validator("formats")
+    @classmethod
+    def _registered(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in formats if name not in EXPORTERS]
+        if unknown:
+            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(EXPORTERS)}")
+        return formats
 
 
 class RunConfig(Section):

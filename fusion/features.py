@@ -10,7 +10,7 @@ import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.dictionary import DataDictionary
-from featurestore.errors import DataError
+from featurestore.errors import DataError, name_some
 from featurestore.lineage import EncoderIdentity, check_unseen
 from featurestore.store import FeatureStore
 
@@ -64,55 +64,72 @@ class FeatureTable:
         return 1.0 / counts[inverse]
 
 
-def build_features(
-    cohort: Cohort,
-    groups: Mapping[str, str],
-    store: FeatureStore,
-    encoders: Mapping[str, EncoderIdentity],
-    scored_patients: Iterable[str],
-) -> FeatureTable:
-    """Joins embeddings and patient columns by id into one table.
+class FeatureReader:
+    """Joins embeddings and patient columns by id into feature tables.
 
-    Rows are sorted by patient id, then image id, so that no result depends on file order.
-
-    Args:
-        cohort: Patients and images.
-        groups: Group of each patient (`folds.patient_groups`).
-        store: Store that holds the embedding of every image of the cohort.
-        encoders: Identity to read for each backbone name.
-        scored_patients: Patients that these features will be scored on.
-
-    Raises:
-        LeakageError: An encoder was trained on a scored patient.
-        StoreError: An embedding is missing or damaged.
-        DataError: A patient has no group.
+    The last table is kept, because frozen encoders give the same one for every fold.
     """
-    scored = list(scored_patients)
-    for identity in encoders.values():
-        check_unseen(identity, scored)
-    patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
-    rows = patients[["patient_id"]].merge(
-        cohort.images[["patient_id", "image_id", "sha256"]], on="patient_id", how="left"
-    )
-    rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
-    ungrouped = sorted(set(rows["patient_id"]) - set(groups))
-    if ungrouped:
-        raise DataError(f"{len(ungrouped)} patients have no fold group, first {ungrouped[0]}")
-    has_image = rows["image_id"].notna().to_numpy()
-    digests = rows.loc[has_image, "sha256"].tolist()
-    embeddings = {}
-    for name, identity in encoders.items():
-        matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
-        matrix[has_image] = store.read(identity, digests)
-        embeddings[name] = matrix
-    usable = [c.name for c in cohort.dictionary.features()]
-    by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
-    return FeatureTable(
-        row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
-        patient_ids=rows["patient_id"].to_numpy(dtype=object),
-        groups=rows["patient_id"].map(dict(groups)).to_numpy(dtype=object),
-        y=by_patient["outcome"].to_numpy(dtype=float),
-        embeddings=embeddings,
-        columns=by_patient[usable].reset_index(drop=True),
-        dictionary=DataDictionary(cohort.dictionary.features()),
-    )
+
+    def __init__(self, cohort: Cohort, groups: Mapping[str, str], store: FeatureStore) -> None:
+        """Stores what to read from.
+
+        Args:
+            cohort: Patients and images.
+            groups: Group of each patient (`folds.patient_groups`).
+            store: Store that holds the embedding of every image of the cohort.
+        """
+        self._cohort = cohort
+        self._groups = dict(groups)
+        self._store = store
+        self._last: tuple[tuple[str, ...], FeatureTable] | None = None
+
+    def read(
+        self, encoders: Mapping[str, EncoderIdentity], scored_patients: Iterable[str]
+    ) -> FeatureTable:
+        """Returns all patients' features, sorted by patient id, then image id.
+
+        Args:
+            encoders: Identity to read for each backbone name.
+            scored_patients: Patients that a model fitted on these features will be scored on.
+
+        Raises:
+            LeakageError: An encoder was trained on a scored patient.
+            StoreError: An embedding is missing or damaged.
+            DataError: A patient has no group.
+        """
+        scored = list(scored_patients)
+        for identity in encoders.values():
+            check_unseen(identity, scored)
+        key = tuple(f"{name}={identity.digest}" for name, identity in encoders.items())
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._join(encoders)
+        return self._last[1]
+
+    def _join(self, encoders: Mapping[str, EncoderIdentity]) -> FeatureTable:
+        cohort = self._cohort
+        patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
+        rows = patients[["patient_id"]].merge(
+            cohort.images[["patient_id", "image_id", "sha256"]], on="patient_id", how="left"
+        )
+        rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
+        ungrouped = sorted(set(rows["patient_id"]) - set(self._groups))
+        if ungrouped:
+            raise DataError(f"patients without a fold group: {name_some(ungrouped)}")
+        has_image = rows["image_id"].notna()
+        digests = rows.loc[has_image, "sha256"].tolist()
+        embeddings = {}
+        for name, identity in encoders.items():
+            matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
+            matrix[has_image.to_numpy()] = self._store.read(identity, digests)
+            embeddings[name] = matrix
+        usable = DataDictionary(cohort.dictionary.features())
+        by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
+        return FeatureTable(
+            row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
+            patient_ids=rows["patient_id"].to_numpy(dtype=object),
+            groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
+            y=by_patient["outcome"].to_numpy(dtype=float),
+            embeddings=embeddings,
+            columns=by_patient[usable.names].reset_index(drop=True),
+            dictionary=usable,
+        )

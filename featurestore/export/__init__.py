@@ -1,0 +1,14 @@
+"""Tables for other people's tools: one file a format, one line here to register it."""
+
+from __future__ import annotations
+
+from featurestore.export.base import ColumnNote, Exporter, ExportTable
+from featurestore.export.csv import CsvExporter
+from featurestore.export.parquet import ParquetExporter
+from featurestore.export.write import write_tables
+
+EXPORTERS: dict[str, Exporter] = {
+    exporter.name: exporter for exporter in (CsvExporter(), ParquetExporter())
+}
+
+__all__ = ["EXPORTERS", "ColumnNote", "ExportTable", "Exporter", "write_tables"]

@@ -1,0 +1,318 @@
+"""A study from its configuration to its report: the stages, in order, each resumable.
+
+Every command of the command line is a method here with the same name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from extractor.extract import ExtractionReport, extract
+from featurestore.assemble import build_cohort, drop_images
+from featurestore.cohort import Cohort
+from featurestore.config import dump_config, load_config
+from featurestore.errors import ConfigError, DataError
+from featurestore.export import EXPORTERS, write_tables
+from featurestore.folds import freeze_folds, load_folds, make_folds, patient_groups
+from featurestore.progress import SILENT, Progress
+from featurestore.sources.base import ReadContext
+from featurestore.store import FeatureStore
+from fusion.arms import Arm, find_modalities, plan_arms, reference_arm
+from fusion.config import ExportConfig, RunConfig
+from fusion.evaluation import evaluate, with_floors
+from fusion.evidence import Evidence, RunFacts, collect
+from fusion.features import FeatureReader, FeatureTable
+from fusion.paths import RunPaths, write_json, write_text
+from fusion.predictions import predictions_table
+from fusion.provenance import command_line, versions
+from fusion.report import ReportFiles, write_report
+from fusion.tables import export_tables
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """A cohort whose every image is in the store.
+
+    Attributes:
+        cohort: The cohort without the images that could not be embedded.
+        extraction: What the extraction did, with the identity of every backbone.
+    """
+
+    cohort: Cohort
+    extraction: ExtractionReport
+
+
+class Study:
+    """One configuration and its folder.
+
+    Example:
+        >>> study = Study.open("configs/demo.yaml", out="runs/demo")  # doctest: +SKIP
+        >>> predictions = study.ablate()  # doctest: +SKIP
+
+    Attributes:
+        config: The validated configuration.
+        paths: Where everything lies.
+        store: The feature store.
+        command: The command that reports state; by default the process's own.
+    """
+
+    def __init__(
+        self, config: RunConfig, out: Path, data_root: Path, progress: Progress = SILENT
+    ) -> None:
+        self.config = config
+        self.paths = RunPaths(out)
+        self.store = FeatureStore(config.store or self.paths.store)
+        self.command = command_line()
+        self._data_root = data_root
+        self._progress = progress
+
+    @classmethod
+    def open(
+        cls,
+        config: str | Path,
+        out: str | Path | None = None,
+        data_root: str | Path | None = None,
+        overrides: Sequence[str] = (),
+        progress: Progress = SILENT,
+    ) -> Study:
+        """Reads a configuration file.
+
+        Args:
+            config: YAML file.
+            out: Folder of the run; `runs/<name>` by default.
+            data_root: Where relative data paths start; the configuration's folder by default.
+            overrides: `key.subkey=value` texts.
+            progress: Listener of the long stages.
+
+        Raises:
+            ConfigError: The configuration is wrong; see `featurestore.config.load_config`.
+        """
+        path = Path(config)
+        loaded = load_config(RunConfig, path, overrides)
+        root = Path(data_root) if data_root is not None else path.parent
+        if not root.is_dir():
+            raise ConfigError(f"data root {root} is not a folder")
+        folder = Path(out) if out is not None else Path("runs") / loaded.name
+        return cls(loaded, folder, root.resolve(), progress)
+
+    @cached_property
+    def source_cohort(self) -> Cohort:
+        """The cohort as the sources give it, before any image was decoded in full."""
+        context = ReadContext(self._data_root, self.paths.scratch, self.config.seed)
+        return build_cohort(self.config.cohort, self.config.name, context, self._progress)
+
+    @cached_property
+    def _embedded(self) -> Embedded:
+        cohort = self.source_cohort
+        extraction = extract(
+            cohort.images[["image_id", "path", "sha256"]],
+            self.store,
+            self.config.extract,
+            self.config.seed,
+            self._data_root,
+            self._progress,
+        )
+        self.store.refresh_virtual()
+        reasons = {row.image_id: row.reason for row in extraction.quarantined}
+        cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
+        self._write_cohort(cohort)
+        return Embedded(cohort, extraction)
+
+    def extract(self) -> ExtractionReport:
+        """Embeds every image that the store does not have yet."""
+        return self._embedded.extraction
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort as it is studied: every image of it is in the store."""
+        return self._embedded.cohort
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """Group of each patient; patients tied by copies of an image share one."""
+        return patient_groups(self.cohort.patients, self.cohort.images)
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """The frozen folds: made once for this cohort, and read from then on."""
+        key = self._folds_key
+        if self.paths.folds.exists():
+            frozen = load_folds(self.paths.folds, key)
+            if frozen is not None:
+                return frozen
+            self._progress.start("folds", 1)
+            self._progress.finish("folds: the cohort or the split changed, so they are made anew")
+        folds = make_folds(
+            self.cohort.patients,
+            self.groups,
+            self.config.folds.n_folds,
+            self.config.folds.repeats,
+            self.config.seed,
+        )
+        freeze_folds(folds, key, self.paths.folds)
+        return folds
+
+    @cached_property
+    def _reader(self) -> FeatureReader:
+        return FeatureReader(self.cohort, self.groups, self.store)
+
+    def features(self, repeat: int, fold: int) -> FeatureTable:
+        """Features of all patients as the encoders of one outer fold embed them.
+
+        Raises:
+            LeakageError: An encoder has seen a test patient of the fold.
+        """
+        folds = self.folds
+        test = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == "test")
+        return self._reader.read(
+            self._embedded.extraction.encoders, folds.loc[test, "patient_id"].tolist()
+        )
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms of the ablation, floors last."""
+        backbones = [b.name for b in self.config.extract.backbones]
+        dictionary = self.cohort.dictionary
+        modalities = find_modalities(self.config.ablation, backbones, dictionary)
+        arms = plan_arms(self.config.ablation, modalities)
+        return with_floors(arms, modalities, dictionary)
+
+    def ablate(self) -> pd.DataFrame:
+        """Fits every arm on every fold and writes the out-of-fold predictions table."""
+        predictions = evaluate(
+            self.cohort,
+            self.folds,
+            self.features,
+            self.arms,
+            self.config.ablation,
+            self.config.seed,
+            self.config.name,
+            self.paths.work,
+            self._data_digest,
+            self._progress,
+        )
+        temporary = self.paths.predictions.with_suffix(".part")
+        predictions.to_parquet(temporary, index=False)
+        temporary.replace(self.paths.predictions)
+        return predictions
+
+    def evidence(self, predictions: pd.DataFrame) -> Evidence:
+        """Computes every number of the report from the predictions."""
+        history = self.paths.work / "history.parquet"
+        return collect(
+            predictions,
+            self._facts(),
+            self.cohort,
+            self.groups,
+            reference_arm(self.config.ablation, self.arms),
+            pd.read_parquet(history) if history.exists() else pd.DataFrame(),
+            self.config.ablation.bootstrap_draws,
+            self.config.seed,
+        )
+
+    def report(self, evidence: Evidence) -> ReportFiles:
+        """Writes the report."""
+        return write_report(evidence, self.paths.report)
+
+    def export(
+        self, predictions: pd.DataFrame | None = None, config: ExportConfig | None = None
+    ) -> list[Path]:
+        """Writes the tables for other tools.
+
+        Args:
+            predictions: The predictions table; by default the one of the last `ablate`.
+            config: Formats and form of the embeddings; by default the configuration's.
+        """
+        chosen = config or self.config.export
+        if predictions is None:
+            predictions = self._read_predictions()
+        tables = export_tables(
+            self.cohort, self.folds, self.features, predictions, chosen.embeddings
+        )
+        exporters = [EXPORTERS[name] for name in chosen.formats]
+        self._progress.start("export", 1)
+        written = write_tables(tables, exporters, self.paths.export)
+        self._progress.finish(f"export: {len(written)} files in {self.paths.export}")
+        return written
+
+    def run(self) -> Evidence:
+        """All stages in order: extract, ablate, report, export."""
+        predictions = self.ablate()
+        evidence = self.evidence(predictions)
+        self.report(evidence)
+        self.export(predictions)
+        return evidence
+
+    def _read_predictions(self) -> pd.DataFrame:
+        if not self.paths.predictions.exists():
+            return predictions_table([])
+        return predictions_table([pd.read_parquet(self.paths.predictions)])
+
+    @property
+    def _folds_key(self) -> str:
+        folds = self.config.folds.model_dump_json()
+        return _digest(self.cohort.digest(), folds, str(self.config.seed))
+
+    @property
+    def _data_digest(self) -> str:
+        """Names everything but the models that a prediction depends on."""
+        encoders = self._embedded.extraction.encoders
+        return _digest(self._folds_key, *(f"{n}={encoders[n].digest}" for n in sorted(encoders)))
+
+    def _facts(self) -> RunFacts:
+        cohort = self.cohort
+        encoders = self._embedded.extraction.encoders
+        return RunFacts(
+            name=self.config.name,
+            command=self.command,
+            outcome_name=cohort.outcome.name,
+            outcome_definition=cohort.outcome.definition,
+            unit=cohort.outcome.unit,
+            as_of=cohort.outcome.as_of,
+            linkage=cohort.linkage,
+            synthetic=cohort.synthetic,
+            n_patients=cohort.n_patients,
+            n_events=cohort.n_events,
+            n_images=len(cohort.images),
+            prevalence=cohort.prevalence,
+            seed=self.config.seed,
+            cohort_digest=cohort.digest(),
+            folds_digest=self._folds_key,
+            encoders=tuple(
+                f"{name}: {identity.dimension}-d, weights {identity.weights}, {identity.short}"
+                for name, identity in encoders.items()
+            ),
+            versions=versions(),
+            caveats=cohort.outcome.caveats,
+            notes=cohort.notes,
+            facts=cohort.facts,
+            licences=_licences(cohort),
+        )
+
+    def _write_cohort(self, cohort: Cohort) -> None:
+        folder = self.paths.cohort
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.paths.config, dump_config(self.config))
+        write_json(folder / "dictionary.json", cohort.dictionary.to_records())
+        for name in ("images", "patients", "exclusions"):
+            table: pd.DataFrame = getattr(cohort, name)
+            temporary = folder / f".{name}.part"
+            table.to_parquet(temporary, index=False)
+            temporary.replace(folder / f"{name}.parquet")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _licences(cohort: Cohort) -> tuple[str, ...]:
+    """One line a source and licence, with the number of images."""
+    counts = cohort.images.groupby(["source", "licence"], dropna=False).size()
+    return tuple(f"{source}: {licence}, {n} images" for (source, licence), n in counts.items())

@@ -1,0 +1,63 @@
+"""Arms are planned from the configuration and the cohort's own modalities."""
+
+from __future__ import annotations
+
+import pytest
+
+from featurestore.dictionary import Column, DataDictionary
+from featurestore.errors import ConfigError
+from fusion.arms import find_modalities, plan_arms, reference_arm
+from fusion.config import AblationConfig, ArmConfig, ModalityConfig
+
+DICTIONARY = DataDictionary(
+    [
+        Column("age", "numeric", "demographic"),
+        Column("breslow", "numeric", "histopathology"),
+        Column("MITF", "expression", "expression"),
+        Column("m_stage", "nominal", "staging", leaks=True),
+    ]
+)
+BACKBONES = ["resnet18", "efficientnet_b0"]
+
+
+def test_default_modalities_are_what_the_cohort_has() -> None:
+    modalities = find_modalities(AblationConfig(), BACKBONES, DICTIONARY)
+    assert [m.name for m in modalities] == [*BACKBONES, "clinical", "expression"]
+    assert modalities[2].columns(DICTIONARY) == ["age", "breslow"]
+    assert find_modalities(AblationConfig(), ["vgg16"], DataDictionary())[-1].name == "vgg16"
+
+
+def test_singles_and_full_come_before_further_arms() -> None:
+    config = AblationConfig(models=("lightgbm",), arms=(ArmConfig(model="svm"),))
+    arms = plan_arms(config, find_modalities(config, BACKBONES, DICTIONARY))
+    assert [a.modality_text for a in arms] == [
+        "resnet18",
+        "efficientnet_b0",
+        "clinical",
+        "expression",
+        "resnet18+efficientnet_b0+clinical+expression",
+        "resnet18+efficientnet_b0+clinical+expression",
+    ]
+    assert arms[-1].model == "svm"
+    assert reference_arm(config, arms) == arms[4].name
+
+
+def test_all_subsets() -> None:
+    config = AblationConfig(subsets="all", models=("svm",), arms=())
+    assert len(plan_arms(config, find_modalities(config, BACKBONES, DICTIONARY))) == 15
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (AblationConfig(subsets=(("retina",),)), "modality 'retina' is unknown; known: resnet18"),
+        (AblationConfig(models=("svm", "svm"), arms=()), "asked for twice"),
+        (AblationConfig(modalities={"x": ModalityConfig(groups=("gut",))}), "group 'gut'"),
+        (AblationConfig(modalities={"x": ModalityConfig(embeddings=("vit",))}), "backbone 'vit'"),
+        (AblationConfig(reference="best"), "reference 'best' is unknown"),
+    ],
+)
+def test_unknown_names_are_errors(config: AblationConfig, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        arms = plan_arms(config, find_modalities(config, BACKBONES, DICTIONARY))
+        reference_arm(config, arms)
