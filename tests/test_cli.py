@@ -1,0 +1,76 @@
+"""The door: what a person types, sees, and gets as exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def melafuse(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "cli.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd or ROOT,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import sys, cli\n"
+        "try: cli.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'lightgbm', 'sklearn', 'pydantic'}\n"
+        "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "demo", "extract", "ablate", "export", "store"):
+        assert f"\n  {command}" in done.stdout
+    assert "Exit codes" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "extract", "ablate", "export"])
+def test_a_missing_config_is_one_line(command: str, tmp_path: Path) -> None:
+    done = melafuse(command, tmp_path / "none.yaml")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "none.yaml: No such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["--set", "folds.n_fold=3"], "unknown key 'folds.n_fold'; did you mean 'n_folds'?", 2),
+        (["--set", "export.formats=[dta]"], "unknown format 'dta'; known: csv, parquet", 2),
+        (["--set", "cohort.outcome=metastases"], "unknown outcome 'metastases'", 4),
+        (["--data-root", "nowhere"], "data root nowhere is not a folder", 2),
+        (["--set", "ablation.models=[oracle]"], "oracle", 2),
+        (["--set", "extract.device=tpu"], "tpu", 2),
+        (["--set", "extract.backbones=[{name: resnet1}]"], "resnet18", 2),
+    ],
+)
+def test_wrong_input_is_one_line(
+    arguments: list[str], said: str, code: int, tmp_path: Path
+) -> None:
+    tiny = ["--set", "cohort.sources.0.patients=40", "--out", str(tmp_path)]
+    done = melafuse("run", ROOT / "configs" / "demo.yaml", "--quiet", *tiny, *arguments)
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert done.returncode == code
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = melafuse("fly")
+    assert done.returncode == 2
+    assert "No such command 'fly'" in done.stderr
