@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from pathlib import Path
-from typing import Any
-
-from featurestore.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,19 +56,3 @@ class RunPaths:
     def export(self) -> Path:
         """Tables for other tools."""
         return self.root / "export"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file so that readers see the old or the new content, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def write_json(path: Path, record: Any) -> None:
-    """Writes indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

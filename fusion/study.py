@@ -16,6 +16,7 @@ import pandas as pd
 
 from extractor.extract import ExtractionReport, extract
 from featurestore.assemble import build_cohort, drop_images
+from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
 from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError, DataError
@@ -29,7 +30,7 @@ from fusion.config import ExportConfig, RunConfig
 from fusion.evaluation import evaluate, with_floors
 from fusion.evidence import Evidence, RunFacts, collect
 from fusion.features import FeatureReader, FeatureTable
-from fusion.paths import RunPaths, write_json, write_text
+from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line, versions
 from fusion.report import ReportFiles, write_report
@@ -119,7 +120,6 @@ class Study:
             self._data_root,
             self._progress,
         )
-        self.store.refresh_virtual()
         reasons = {row.image_id: row.reason for row in extraction.quarantined}
         cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
         self._write_cohort(cohort)
@@ -198,9 +198,7 @@ class Study:
             self._data_digest,
             self._progress,
         )
-        temporary = self.paths.predictions.with_suffix(".part")
-        predictions.to_parquet(temporary, index=False)
-        temporary.replace(self.paths.predictions)
+        _write_parquet(predictions, self.paths.predictions)
         return predictions
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
@@ -298,14 +296,16 @@ class Study:
 
     def _write_cohort(self, cohort: Cohort) -> None:
         folder = self.paths.cohort
-        folder.mkdir(parents=True, exist_ok=True)
         write_text(self.paths.config, dump_config(self.config))
-        write_json(folder / "dictionary.json", cohort.dictionary.to_records())
+        records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
+        write_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):
-            table: pd.DataFrame = getattr(cohort, name)
-            temporary = folder / f".{name}.part"
-            table.to_parquet(temporary, index=False)
-            temporary.replace(folder / f"{name}.parquet")
+            _write_parquet(getattr(cohort, name), folder / f"{name}.parquet")
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def _digest(*parts: str) -> str:

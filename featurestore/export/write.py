@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from featurestore.atomic import replacing
 from featurestore.errors import StoreError
 from featurestore.export.base import Exporter, ExportTable
 from featurestore.export.csv import CsvExporter
@@ -41,15 +41,12 @@ def write_tables(
 
 def _write_checked(frame: pd.DataFrame, exporter: Exporter, path: Path) -> Path:
     frame = exporter.normalise(frame.reset_index(drop=True))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        exporter.write(frame, temporary)
-        _compare(frame, exporter.read(temporary, frame), path)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            exporter.write(frame, temporary)
+            _compare(frame, exporter.read(temporary, frame), path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

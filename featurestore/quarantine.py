@@ -1,0 +1,91 @@
+"""The quarantine: images that could not be embedded, in one CSV file that processes share."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from featurestore.atomic import replacing
+from featurestore.errors import StoreError
+
+
+@dataclasses.dataclass(frozen=True)
+class QuarantineRow:
+    """One image that could not be embedded.
+
+    Attributes:
+        sha256: Digest of the file, empty if it could not be read.
+        image_id: Id of the image.
+        path: The file, as the cohort names it.
+        reason: Why, in a few words.
+    """
+
+    sha256: str
+    image_id: str
+    path: str
+    reason: str
+
+
+COLUMNS = [field.name for field in dataclasses.fields(QuarantineRow)]
+
+
+class Quarantine:
+    """A table keyed by digest and image id; the last reason counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def table(self) -> pd.DataFrame:
+        """Columns `sha256, image_id, path, reason`, sorted by image id; may have no rows.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        if not self._path.exists():
+            return pd.DataFrame(columns=COLUMNS, dtype="str")
+        try:
+            table = pd.read_csv(self._path, dtype="str", keep_default_na=False, encoding="utf-8")
+        except (ValueError, OSError) as error:
+            raise StoreError(f"{self._path}: cannot be read ({error}); delete it") from None
+        if list(table.columns) != COLUMNS:
+            raise StoreError(f"{self._path}: is not a quarantine table; delete it")
+        return table
+
+    def add(self, rows: Iterable[QuarantineRow]) -> None:
+        """Adds rows; processes that add at the same time wait for each other.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        self._change([dataclasses.asdict(row) for row in rows], drop=set())
+
+    def remove(self, sha256s: Iterable[str]) -> None:
+        """Removes images that have been embedded after all."""
+        self._change([], drop=set(sha256s))
+
+    def _change(self, added: list[dict[str, str]], drop: set[str]) -> None:
+        if not added and (not drop or not self._path.exists()):
+            return
+        try:
+            with self._locked():
+                table = pd.concat([self.table(), pd.DataFrame(added, columns=COLUMNS)])
+                table = table[~table["sha256"].isin(drop)].astype("str")
+                table = table.drop_duplicates(["sha256", "image_id"], keep="last")
+                table = table.sort_values(["image_id", "sha256"])
+                with replacing(self._path) as temporary:
+                    table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror or error}") from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The lock dies with its process, so a kill leaves nothing behind that blocks."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_name(".quarantine.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
