@@ -9,6 +9,7 @@ from typing import Protocol
 import pandas as pd
 
 from featurestore.dictionary import DataDictionary
+from featurestore.progress import SILENT, Progress
 
 # What an images table must have when it leaves a source; the rest is found by inspection.
 SOURCE_IMAGE_COLUMNS = (
@@ -30,11 +31,13 @@ class ReadContext:
         data_root: Folder that relative paths of the source start from.
         scratch: Folder for files that a source makes itself (the synthetic cohort).
         seed: Seed of the run.
+        progress: Told of long work of a source (drawing the synthetic cohort).
     """
 
     data_root: Path
     scratch: Path
     seed: int = 0
+    progress: Progress = SILENT
 
 
 @dataclasses.dataclass(frozen=True)
