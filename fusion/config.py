@@ -21,7 +21,8 @@ class HeadConfig(Section):
         hidden: Widths of the fully connected layers after concatenation.
         dropout: Dropout rate after every layer.
         modality_dropout: Probability of hiding a whole modality of a row in training.
-        learning_rate: Initial rate of AdamW.
+        learning_rate: Initial rate of AdamW; wide projections learn more slowly
+            (`heads.FusionHead.parameter_groups`).
         weight_decay: Weight decay of AdamW.
         batch_size: Rows a step.
         epochs: Most epochs.
@@ -30,12 +31,12 @@ class HeadConfig(Section):
         weighted_sampling: Draw events and non-events equally often. Does not raise AUROC and
             harms calibration (van den Goorbergh et al. 2022), so it is off by default.
         validation_fraction: Share of the training patients used for inner validation.
-        ensemble: Heads with other seeds whose logits are averaged.
+        ensemble: Heads with other seeds and inner splits whose logits are averaged.
     """
 
     projection: int = pydantic.Field(64, ge=2, le=4096)
     hidden: tuple[int, ...] = (128, 32)
-    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    dropout: float = pydantic.Field(0.5, ge=0, lt=1)
     modality_dropout: float = pydantic.Field(0.1, ge=0, lt=1)
     learning_rate: float = pydantic.Field(1e-3, gt=0, le=1)
     weight_decay: float = pydantic.Field(1e-2, ge=0)
@@ -45,7 +46,7 @@ class HeadConfig(Section):
     plateau_patience: int = pydantic.Field(4, ge=1)
     weighted_sampling: bool = False
     validation_fraction: float = pydantic.Field(0.2, gt=0, lt=0.5)
-    ensemble: int = pydantic.Field(1, ge=1, le=50)
+    ensemble: int = pydantic.Field(3, ge=1, le=50)
 
 
 class TuningConfig(Section):

@@ -1,0 +1,142 @@
+"""Fusion heads: modalities to one logit.
+
+Each modality is projected to the same width; the projections are fused; fully connected layers
+with batch normalisation, ReLU and dropout lead to the logit. A modality that a patient lacks is
+replaced by a learned mask token, and whole modalities are hidden at random in training (ModDrop,
+Neverova et al. 2016), so that a head trained on complete patients can score incomplete ones.
+
+Heads take plain tensors and know nothing of tables or files, so cached embeddings and backbones
+that are trained jointly feed the same head. A new way to fuse overrides `fuse` and `fused_width`
+and adds one line to `HEADS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusion.config import HeadConfig
+
+FULL_RATE_WIDTH = 64
+"""Widest projection that learns at the full rate."""
+
+
+class FusionHead(nn.Module):
+    """Projection of each modality, concatenation, fully connected layers, logit.
+
+    Attributes:
+        modalities: Names of the modalities, in the order of fusion.
+        projections: One projection a modality: linear, batch normalisation, ReLU, dropout.
+        mask_tokens: What stands for each missing modality; shape (modalities, projection).
+        trunk: Fully connected layers.
+        output: Last latent representation to logit.
+    """
+
+    def __init__(self, dims: Mapping[str, int], config: HeadConfig) -> None:
+        """Builds the layers.
+
+        Args:
+            dims: Width of each modality's input.
+            config: Widths and rates.
+        """
+        super().__init__()
+        self.modalities = tuple(dims)
+        self._modality_dropout = config.modality_dropout
+        self.projections = nn.ModuleList(
+            _layer(width, config.projection, config.dropout) for width in dims.values()
+        )
+        self.mask_tokens = nn.Parameter(0.02 * torch.randn(len(dims), config.projection))
+        widths = [self.fused_width(config.projection), *config.hidden]
+        self.trunk = nn.Sequential(
+            *(_layer(i, o, config.dropout) for i, o in itertools.pairwise(widths))
+        )
+        self.output = nn.Linear(widths[-1], 1)
+
+    def forward(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """Computes the logit of each row.
+
+        Args:
+            inputs: For each modality a finite tensor (n, width); what stands in the rows that
+                lack the modality does not matter.
+            present: For each modality whether a row has it; bool (n,).
+
+        Returns:
+            Logits, shape (n,).
+        """
+        mask = torch.stack([present[name] for name in self.modalities], dim=1)
+        # A row without the modality enters its batch statistics as the mean of standardised inputs.
+        projected = torch.stack(
+            [
+                project(inputs[name].where(present[name][:, None], 0.0))
+                for name, project in zip(self.modalities, self.projections, strict=True)
+            ],
+            dim=1,
+        )
+        if self.training and self._modality_dropout > 0:
+            mask = hide_modalities(mask, self._modality_dropout)
+        tokens = torch.where(mask[:, :, None], projected, self.mask_tokens)
+        return self.output(self.trunk(self.fuse(tokens))).squeeze(1)
+
+    def fused_width(self, projection: int) -> int:
+        """Width of what `fuse` returns."""
+        return len(self.modalities) * projection
+
+    def fuse(self, tokens: Tensor) -> Tensor:
+        """Fuses the projections (n, modalities, projection) into one vector a row."""
+        return tokens.flatten(start_dim=1)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Parameters with their learning rates for an optimizer; the plain rate comes first.
+
+        Adam moves every weight by about the rate, so one step moves the output of a layer in
+        proportion to its inputs: a 1280-d embedding would be learned by heart before 20 clinical
+        columns have moved. The rate of a projection falls with its width beyond
+        `FULL_RATE_WIDTH`, the scaling of Yang et al. 2022 (maximal update parametrisation).
+        """
+        wide = {
+            layer.weight: FULL_RATE_WIDTH / layer.in_features
+            for layer in self.projections.modules()
+            if isinstance(layer, nn.Linear) and layer.in_features > FULL_RATE_WIDTH
+        }
+        plain = [p for p in self.parameters() if p not in wide]
+        groups: list[dict[str, Any]] = [{"params": plain, "lr": learning_rate}]
+        return groups + [{"params": [w], "lr": share * learning_rate} for w, share in wide.items()]
+
+    def start_from(self, prevalence: float) -> None:
+        """Sets the output's bias to the log odds of the training prevalence.
+
+        Training then starts from the right overall level instead of spending epochs on it.
+        """
+        with torch.no_grad():
+            self.output.bias.fill_(torch.logit(torch.tensor(prevalence), eps=1e-3))
+
+
+HEADS: dict[str, type[FusionHead]] = {"concat": FusionHead}
+
+
+def hide_modalities(present: Tensor, rate: float) -> Tensor:
+    """Hides each present modality of each row with probability `rate`, but never all of them.
+
+    Args:
+        present: bool, shape (n, modalities).
+        rate: Probability in [0, 1).
+
+    Returns:
+        bool, shape (n, modalities). A row that would lose everything gets one of its modalities
+        back, drawn at random; a row that has none keeps none.
+    """
+    kept = present & (torch.rand(present.shape, device=present.device) >= rate)
+    draw = torch.rand(present.shape, device=present.device).masked_fill(~present, -1.0)
+    spared = torch.zeros_like(kept).scatter_(1, draw.argmax(dim=1, keepdim=True), True)
+    lost_all = ~kept.any(dim=1, keepdim=True)
+    return torch.where(lost_all, spared & present, kept)
+
+
+def _layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
+    )
