@@ -49,9 +49,7 @@ class ExtractConfig(Section):
 
     @pydantic.field_validator("backbones")
     @classmethod
-    def _names_are_unique(
-        cls, backbones: tuple[BackboneConfig, ...]
-    ) -> tuple[BackboneConfig, ...]:
+    def _names_are_unique(cls, backbones: tuple[BackboneConfig, ...]) -> tuple[BackboneConfig, ...]:
         names = [b.name for b in backbones]
         if len(set(names)) < len(names):
             raise ValueError(f"a backbone stands twice in {names}")

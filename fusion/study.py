@@ -19,7 +19,7 @@ from featurestore.assemble import build_cohort, drop_images
 from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
 from featurestore.config import dump_config, load_config
-from featurestore.errors import ConfigError, DataError
+from featurestore.errors import ConfigError
 from featurestore.export import EXPORTERS, write_tables
 from featurestore.folds import freeze_folds, load_folds, make_folds, patient_groups
 from featurestore.progress import SILENT, Progress
@@ -106,7 +106,9 @@ class Study:
     @cached_property
     def source_cohort(self) -> Cohort:
         """The cohort as the sources give it, before any image was decoded in full."""
-        context = ReadContext(self._data_root, self.paths.scratch, self.config.seed)
+        context = ReadContext(
+            self._data_root, self.paths.scratch, self.config.seed, self._progress
+        )
         return build_cohort(self.config.cohort, self.config.name, context, self._progress)
 
     @cached_property

@@ -74,3 +74,36 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     done = melafuse("fly")
     assert done.returncode == 2
     assert "No such command 'fly'" in done.stderr
+
+
+@pytest.fixture
+def a_store(tmp_path: Path) -> Path:
+    from store_example import batch, identity
+
+    from featurestore.store import FeatureStore
+
+    with FeatureStore(tmp_path / "store").writer(identity(), shard_rows=4) as writer:
+        writer.append(*batch(range(8)))
+    return tmp_path / "store"
+
+
+def test_store_commands(a_store: Path, tmp_path: Path) -> None:
+    shown = melafuse("store", "info", a_store).stdout
+    assert "resnet18, 16-d, weights random(seed=0): 8 images in 2 shards" in shown
+    assert "2 shards checked, 8 rows are right" in melafuse("store", "verify", a_store).stdout
+    assert "cached, as image" in melafuse("store", "explain", a_store, "ISIC_0000003").stdout
+    assert melafuse("store", "pack", a_store, tmp_path / "out.h5").returncode == 0
+    assert (tmp_path / "out.h5").exists()
+    assert "0 entries, 0.0 MB removed" in melafuse("store", "gc", a_store).stdout
+
+
+def test_a_damaged_store_has_an_exit_code_of_its_own(a_store: Path, tmp_path: Path) -> None:
+    shard = next(a_store.glob("encoders/*/shards/*.h5"))
+    shard.write_bytes(shard.read_bytes()[:-3])
+    done = melafuse("store", "verify", a_store)
+    assert done.returncode == 5
+    assert "not one row can be read" in done.stdout
+    assert "`melafuse store verify --repair`" in done.stderr
+    assert melafuse("store", "verify", a_store, "--repair").returncode == 0
+    assert melafuse("store", "verify", a_store).returncode == 0
+    assert melafuse("store", "info", tmp_path).returncode == 5
