@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
@@ -24,6 +24,16 @@ class Section(pydantic.BaseModel):
     """Base of all configuration sections: immutable, and unknown keys are errors."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _scalar_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, pydantic.BeforeValidator(_scalar_text)]
+"""Text of a data file: YAML reads an unquoted `1` or `yes` as number or truth, a table as text."""
 
 
 class FoldsConfig(Section):

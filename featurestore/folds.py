@@ -1,0 +1,228 @@
+"""The only place that makes folds: grouped, stratified, repeated, independent of row order.
+
+Patients are sorted by id before anything is drawn, so the same patients, groups and seed give the
+same folds however the tables are ordered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+
+from featurestore.errors import DataError
+
+FOLD_COLUMNS = ("repeat", "fold", "patient_id", "role")
+_DIGEST_KEY = b"melafuse_cohort_digest"
+
+
+def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
+    """Finds the patients that must stay together because they share copies of an image.
+
+    Args:
+        patients: Patients table with `patient_id`.
+        images: Images table with `patient_id` and `duplicate_cluster`.
+
+    Returns:
+        The group of each patient: the smallest patient id of its connected component in the graph
+        of patients and duplicate clusters.
+    """
+    ids = sorted(patients["patient_id"])
+    position = {patient: k for k, patient in enumerate(ids)}
+    clusters, _ = pd.factorize(images["duplicate_cluster"])
+    rows = images["patient_id"].map(position).to_numpy()
+    n_nodes = len(ids) + (int(clusters.max()) + 1 if len(clusters) else 0)
+    graph = coo_array((np.ones(len(rows)), (rows, len(ids) + clusters)), shape=(n_nodes, n_nodes))
+    _, component = connected_components(graph, directed=False)
+    smallest: dict[int, str] = {}
+    for k, patient in enumerate(ids):
+        smallest.setdefault(int(component[k]), patient)
+    return {patient: smallest[int(component[k])] for k, patient in enumerate(ids)}
+
+
+def make_folds(
+    patients: pd.DataFrame, groups: Mapping[str, str], n_folds: int, repeats: int, seed: int
+) -> pd.DataFrame:
+    """Splits patients into outer folds.
+
+    Args:
+        patients: Patients table with `patient_id` and `outcome` (0.0 or 1.0).
+        groups: Group of each patient; a group is never split.
+        n_folds: Folds a repeat.
+        repeats: Repeats with other shuffles.
+        seed: Seed of the shuffles.
+
+    Returns:
+        Table of `FOLD_COLUMNS`: every patient is in the test part of exactly one fold a repeat,
+        and in the training part of the others.
+
+    Raises:
+        DataError: There are too few groups with, or without, the outcome for so many folds.
+    """
+    table = patients.sort_values("patient_id")
+    ids = table["patient_id"].to_numpy(dtype=object)
+    y = table["outcome"].to_numpy(dtype=float)
+    of_group = np.array([groups[patient] for patient in ids], dtype=object)
+    parts = []
+    for repeat in range(repeats):
+        splits = _stratified_folds(of_group, y, n_folds, _derived_seed(seed, repeat), "patients")
+        for fold, test in enumerate(splits):
+            role = np.where(test, "test", "train")
+            parts.append(
+                pd.DataFrame({"repeat": repeat, "fold": fold, "patient_id": ids, "role": role})
+            )
+    folds = pd.concat(parts, ignore_index=True)
+    return folds.astype({"patient_id": "str", "role": "str"})
+
+
+def freeze_folds(folds: pd.DataFrame, cohort_digest: str, path: Path) -> None:
+    """Writes folds to a Parquet file that remembers what they were made for.
+
+    Args:
+        folds: Table of `make_folds`.
+        cohort_digest: Digest of the cohort and of the settings of the split.
+        path: The file; it appears whole or not at all.
+    """
+    table = pa.Table.from_pandas(folds, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), _DIGEST_KEY: cohort_digest.encode()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    pq.write_table(table.replace_schema_metadata(metadata), temporary)
+    temporary.replace(path)
+
+
+def load_folds(path: Path, cohort_digest: str) -> pd.DataFrame | None:
+    """Reads frozen folds.
+
+    Returns:
+        The folds, or None if they were frozen for another cohort or split.
+
+    Raises:
+        DataError: The file is damaged or holds no folds.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: cannot read the folds ({reason}); delete the file") from None
+    frozen_for = (table.schema.metadata or {}).get(_DIGEST_KEY)
+    if frozen_for is None or not set(FOLD_COLUMNS) <= set(table.column_names):
+        raise DataError(f"{path}: not a file of frozen folds; delete it or name another folder")
+    if frozen_for.decode() != cohort_digest:
+        return None
+    return table.to_pandas()[list(FOLD_COLUMNS)].astype({"patient_id": "str", "role": "str"})
+
+
+def inner_split(
+    patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray, fraction: float, seed: int
+) -> np.ndarray:
+    """Sets a validation part aside inside a training part.
+
+    Groups are stratified by whether any of their patients has the outcome.
+
+    Args:
+        patient_ids: Patient of each row. Shape (n,).
+        groups: Group of each row; a group is never split. Shape (n,).
+        y: Outcome of each row's patient, 0.0 or 1.0. Shape (n,).
+        fraction: Share of the groups of each stratum that validates, in (0, 1).
+        seed: Seed of the draw.
+
+    Returns:
+        Boolean mask of the validation rows; both sides hold both classes. Shape (n,).
+
+    Raises:
+        DataError: Either class has fewer than two groups.
+    """
+    people = _people(patient_ids, groups, y)
+    positive = people.groupby("group")["y"].max()  # sorted by group name
+    rng = np.random.default_rng(_derived_seed(seed, 0))
+    validating: set[object] = set()
+    for label in (0.0, 1.0):
+        names = positive.index[positive == label].to_numpy()
+        if len(names) < 2:
+            raise DataError(
+                f"cannot set a validation part aside: the training part has {len(names)} "
+                f"group(s) of patients with outcome {label:.0f}, it needs 2"
+            )
+        count = min(max(round(fraction * len(names)), 1), len(names) - 1)
+        validating.update(rng.permutation(names)[:count])
+    return np.fromiter((group in validating for group in groups), dtype=bool, count=len(groups))
+
+
+def inner_folds(
+    patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray, n_folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Splits a training part into inner folds, grouped and stratified.
+
+    Args:
+        patient_ids: Patient of each row. Shape (n,).
+        groups: Group of each row; a group is never split. Shape (n,).
+        y: Outcome of each row's patient, 0.0 or 1.0. Shape (n,).
+        n_folds: Number of folds.
+        seed: Seed of the shuffle.
+
+    Returns:
+        For each fold the integer rows of its training and of its validation part.
+
+    Raises:
+        DataError: There are too few groups with, or without, the outcome for so many folds.
+    """
+    people = _people(patient_ids, groups, y)
+    splits = _stratified_folds(
+        people["group"].to_numpy(dtype=object),
+        people["y"].to_numpy(),
+        n_folds,
+        _derived_seed(seed, 1),
+        "inner training patients",
+    )
+    result = []
+    for test in splits:
+        held_out = set(people.index[test])
+        mask = np.fromiter((p in held_out for p in patient_ids), dtype=bool, count=len(groups))
+        result.append((np.flatnonzero(~mask), np.flatnonzero(mask)))
+    return result
+
+
+def _people(patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    """One row a patient (sorted index) with group and y."""
+    rows = pd.DataFrame({"patient_id": patient_ids, "group": groups, "y": y}, dtype=object)
+    people = rows.drop_duplicates("patient_id").set_index("patient_id").sort_index()
+    return people.astype({"y": float})
+
+
+def _stratified_folds(
+    groups: np.ndarray, y: np.ndarray, n_folds: int, seed: int, who: str
+) -> list[np.ndarray]:
+    """Test masks of a grouped, stratified split of patients in sorted order."""
+    for label, words in ((1.0, "with"), (0.0, "without")):
+        having = len(set(groups[y == label]))
+        if having < n_folds:
+            raise DataError(
+                f"{n_folds} folds need {n_folds} independent groups of patients {words} the "
+                f"outcome; the {len(y)} {who} have {having}; use fewer folds or more patients"
+            )
+    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
+    masks = []
+    for _, test in splitter.split(np.zeros(len(y)), y, groups):
+        mask = np.zeros(len(y), dtype=bool)
+        mask[test] = True
+        masks.append(mask)
+    one_class = [k for k, m in enumerate(masks) if len(set(y[m])) < 2 or len(set(y[~m])) < 2]
+    if one_class:
+        raise DataError(
+            f"{n_folds} folds leave a part of fold {one_class[0]} with one outcome only, because "
+            f"groups of the {len(y)} {who} are large; use fewer folds"
+        )
+    return masks
+
+
+def _derived_seed(seed: int, stream: int) -> int:
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])

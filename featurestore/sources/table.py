@@ -1,0 +1,352 @@
+"""Any CSV, TSV or Parquet table, described by a column mapping.
+
+Two layouts: one row a patient (or one row an image, with `images`), and an expression matrix with
+genes in rows and samples in columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+
+from featurestore.cohort import exclusions_table, require_unique
+from featurestore.config import Section, Text
+from featurestore.dictionary import Column, DataDictionary, Kind
+from featurestore.errors import DataError, name_some
+from featurestore.merging import first_known
+from featurestore.parsing import (
+    known_text,
+    parse_binary,
+    parse_levels,
+    parse_numbers,
+    rejected_values,
+)
+from featurestore.reading import read_table, require_header
+from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
+from featurestore.sources.image_files import ImageFolder
+
+_STAGE = "read"
+
+
+class ColumnMapping(Section):
+    """How one column of the file becomes a patient column.
+
+    Attributes:
+        source: Name in the file.
+        kind: numeric, ordinal, nominal, binary or expression.
+        group: Group of the ablation.
+        label: Name for people; the name in the file by default.
+        unit: Unit of a numeric column.
+        levels: Levels, ascending where the kind is ordinal; others are an error.
+        values: Level (or `1`/`0`) for a text of the file.
+        missing: Further texts that mean missing.
+    """
+
+    source: str
+    kind: Kind = "numeric"
+    group: str = "clinical"
+    label: str = ""
+    unit: str = ""
+    levels: tuple[Text, ...] = ()
+    values: dict[Text, Text] = pydantic.Field(default_factory=dict)
+    missing: tuple[Text, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _ordinal_has_levels(self) -> ColumnMapping:
+        if self.kind == "ordinal" and len(self.levels) < 2:
+            raise ValueError("an ordinal column needs its levels in ascending order")
+        return self
+
+
+class TableImages(Section):
+    """Which image a row belongs to, where the table has one row an image.
+
+    Attributes:
+        image_id: Column of image ids.
+        path: Column of file names, relative to `folder`; or else `pattern` names the files.
+        folder: Folder of the images, relative to the data root.
+        pattern: File name with `{image_id}` in it.
+        lesion_id: Column of lesion ids.
+        licence: Licence of all images.
+        attribution: Whom all images are attributed to.
+    """
+
+    image_id: str
+    path: str | None = None
+    folder: Path = Path()
+    pattern: str | None = None
+    lesion_id: str | None = None
+    licence: str = "unknown"
+    attribution: str = "unknown"
+
+    @pydantic.model_validator(mode="after")
+    def _one_way_to_files(self) -> TableImages:
+        if (self.path is None) == (self.pattern is None):
+            raise ValueError("name either a path column or a pattern such as '{image_id}.jpg'")
+        if self.pattern is not None and "{image_id}" not in self.pattern:
+            raise ValueError("the pattern needs {image_id} in it")
+        return self
+
+
+class TableSource(Section):
+    """A table with a column mapping.
+
+    Attributes:
+        kind: Always `table`.
+        path: CSV, TSV or Parquet file, relative to the data root.
+        layout: `rows`, or `genes_by_samples` for an expression matrix.
+        id: Column of patient ids (`rows`); ids are text.
+        patient_id_length: Keep this many leading characters of an id (12 for TCGA barcodes).
+        comment_lines: Lines before the header to skip.
+        site: Column of the recruiting site.
+        columns: Patient columns by their new name (`rows`).
+        labels: Label columns for an outcome by their new name; they are never predictors (`rows`).
+        images: Which image a row belongs to (`rows`).
+        feature_column: Column of gene names (`genes_by_samples`); the first one by default.
+        drop: Columns that hold no sample (`genes_by_samples`).
+        prefix: Put before every gene name (`genes_by_samples`).
+        transform: `log2p1` stores log2(x + 1) of counts (`genes_by_samples`).
+        unit: Unit of the values in the file (`genes_by_samples`).
+    """
+
+    kind: Literal["table"] = "table"
+    path: Path
+    layout: Literal["rows", "genes_by_samples"] = "rows"
+    id: str | None = None
+    patient_id_length: int | None = pydantic.Field(default=None, ge=1)
+    comment_lines: int = pydantic.Field(default=0, ge=0, le=1000)
+    site: str | None = None
+    columns: dict[str, ColumnMapping] = pydantic.Field(default_factory=dict)
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    images: TableImages | None = None
+    feature_column: str | None = None
+    drop: tuple[str, ...] = ()
+    prefix: str = ""
+    transform: Literal["none", "log2p1"] = "none"
+    unit: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _keys_fit_the_layout(self) -> TableSource:
+        if self.layout == "rows" and self.id is None:
+            raise ValueError("layout rows needs `id`, the column of patient ids")
+        both = sorted(self.columns.keys() & self.labels.keys())
+        if both:
+            raise ValueError(f"{both[0]!r} stands under columns and under labels")
+        reserved = sorted({"patient_id", "outcome", "site"} & {*self.columns, *self.labels})
+        if reserved:
+            raise ValueError(f"{reserved[0]!r} is a name of melafuse; choose another")
+        return self
+
+    def read(self, context: ReadContext) -> SourceTables:
+        """Reads the table.
+
+        Raises:
+            DataError: The file is missing or no table, a column is missing, an id is empty or
+                stands twice, or a value fits neither its kind nor the missing tokens.
+        """
+        path = context.data_root / self.path
+        table = read_table(path, self.comment_lines)
+        if self.layout == "genes_by_samples":
+            return _read_matrix(self, table, path)
+        return _read_rows(self, table, path, context)
+
+
+def _read_rows(
+    source: TableSource, table: pd.DataFrame, path: Path, context: ReadContext
+) -> SourceTables:
+    assert source.id is not None  # checked by the section
+    pictures = source.images
+    named = [source.id, source.site, *(c.source for c in source.columns.values())]
+    named += source.labels.values()
+    if pictures is not None:
+        named += [pictures.image_id, pictures.path, pictures.lesion_id]
+    require_header(table, [name for name in named if name is not None], path)
+    rows = pd.DataFrame({"patient_id": _ids(table[source.id], path, source.patient_id_length)})
+    dictionary, exclusions = _read_columns(source, table, path, rows)
+    for name, column in source.labels.items():
+        rows[name] = known_text(table[column]).values
+    if source.site is not None:
+        rows["site"] = known_text(table[source.site]).values
+    if pictures is None:
+        require_unique(rows["patient_id"], f"patient id in {path}")
+        images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
+        return SourceTables(images, rows, dictionary, exclusions)
+    rows["image_id"] = _ids(table[pictures.image_id], path, None)
+    require_unique(rows["image_id"], f"image id in {path}")
+    images, unmatched = _find_images(pictures, table, rows, path, context)
+    for name in source.labels:
+        images[name] = rows.loc[images.index, name]
+    per_patient = [*dictionary.names, *(["site"] if source.site is not None else [])]
+    rows["_fileless"] = ~rows.index.isin(images.index)
+    patients, conflicts = first_known(
+        rows,
+        "patient_id",
+        ["_fileless", "image_id"],
+        per_patient,
+        _STAGE,
+        "first image by id, those with a file before the others",
+    )
+    exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
+    return SourceTables(images.reset_index(drop=True), patients, dictionary, exclusions)
+
+
+def _read_columns(
+    source: TableSource, table: pd.DataFrame, path: Path, rows: pd.DataFrame
+) -> tuple[DataDictionary, pd.DataFrame]:
+    """Adds the typed columns to `rows`."""
+    entries = []
+    excluded = [exclusions_table()]
+    for name, mapping in source.columns.items():
+        where = f"{path}: column {mapping.source!r}"
+        text = known_text(table[mapping.source], mapping.missing)
+        levels = mapping.levels
+        if mapping.kind in ("numeric", "expression"):
+            parsed = parse_numbers(text.values, where)
+            rows[name] = parsed.values
+            excluded.append(rejected_values(parsed.rejected, rows["patient_id"], name, _STAGE))
+        elif mapping.kind == "binary":
+            rows[name] = parse_binary(text.values, mapping.values, where)
+        else:
+            rows[name] = parse_levels(text.values, levels, mapping.values, where)
+            levels = levels or tuple(sorted(rows[name].dropna().unique()))
+        entries.append(
+            Column(
+                name=name,
+                kind=mapping.kind,
+                group=mapping.group,
+                label=mapping.label or mapping.source,
+                unit=mapping.unit,
+                levels=levels,
+                source_column=mapping.source,
+                missing_tokens=text.tokens,
+            )
+        )
+    return DataDictionary(entries), pd.concat(excluded, ignore_index=True)
+
+
+def _ids(texts: pd.Series, path: Path, length: int | None) -> pd.Series:
+    known = known_text(texts).values
+    if known.isna().any():
+        lines = [int(k) + 1 for k in np.flatnonzero(known.isna())]
+        raise DataError(
+            f"{path}: column {texts.name!r} has no id in {len(lines)} rows: row {name_some(lines)}"
+        )
+    return known if length is None else known.str.slice(0, length)
+
+
+def _find_images(
+    pictures: TableImages,
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    path: Path,
+    context: ReadContext,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Images whose file exists (index as in `rows`), and what had no counterpart."""
+    folder = context.data_root / pictures.folder
+    if pictures.path is not None:
+        names = known_text(table[pictures.path]).values
+    else:
+        assert pictures.pattern is not None  # checked by the section
+        names = rows["image_id"].map(lambda i: str(pictures.pattern).replace("{image_id}", i))
+    files = names.map(lambda name: str((folder / name).resolve()), na_action="ignore")
+    exists = files.map(lambda file: Path(file).is_file(), na_action="ignore").fillna(False)
+    excluded = [
+        (
+            "image",
+            str(rows.at[k, "image_id"]),
+            _STAGE,
+            "no file name in its row" if pd.isna(names[k]) else f"no file {names[k]} in {folder}",
+        )
+        for k in rows.index[~exists.astype(bool)]
+    ]
+    if pictures.pattern is not None:
+        unclaimed = ImageFolder.scan([folder]).without(files[files.notna()])
+        excluded += [("image", str(f), _STAGE, "no row of the table names it") for f in unclaimed]
+    images = pd.DataFrame(
+        {
+            "image_id": rows["image_id"],
+            "patient_id": rows["patient_id"],
+            "lesion_id": known_text(table[pictures.lesion_id]).values if pictures.lesion_id else "",
+            "path": files,
+            "source": path.name,
+            "licence": pictures.licence,
+            "attribution": pictures.attribution,
+        },
+        dtype="str",
+    )
+    return images[exists.astype(bool)], exclusions_table(excluded)
+
+
+def _read_matrix(source: TableSource, table: pd.DataFrame, path: Path) -> SourceTables:
+    """Expression matrix: genes in rows, samples in columns."""
+    genes_in = source.feature_column or str(table.columns[0])
+    require_header(table, [genes_in, *source.drop], path)
+    genes = known_text(table[genes_in]).values
+    values = table.drop(columns=[genes_in, *source.drop])
+    excluded: list[tuple[str, str, str, str]] = []
+    keep = genes.notna() & ~genes.duplicated(keep=False)
+    for gene in sorted(genes[genes.notna() & genes.duplicated()].unique()):
+        copies = values.index[genes == gene]
+        reason = (
+            f"{len(copies)} rows of {path.name} have this gene name; the one of greatest sum kept"
+        )
+        keep |= keep.index == _greatest(values.loc[copies])
+        excluded.append(("value", gene, _STAGE, reason))
+    if genes.isna().any():
+        count = int(genes.isna().sum())
+        excluded.append(("value", "", _STAGE, f"{count} rows of {path.name} have no gene name"))
+    samples = sorted(values.columns)
+    patients = pd.Series(samples, dtype="str").str.slice(0, source.patient_id_length)
+    first = ~patients.duplicated()
+    for sample, patient in zip(np.array(samples)[~first], patients[~first], strict=True):
+        excluded.append(
+            ("value", str(patient), _STAGE, f"sample {sample}: another sample comes first by id")
+        )
+    kept = [s for s, is_first in zip(samples, first, strict=True) if is_first]
+    order = genes[keep].sort_values().index
+    matrix, rejected = _numbers(values.loc[order, kept], path)
+    excluded += [
+        ("value", str(patients[samples.index(s)]), _STAGE, f"{genes[k]}: {t!r} is not a number")
+        for k, s, t in rejected
+    ]
+    if source.transform == "log2p1":
+        if np.nanmin(matrix, initial=0.0) < 0:
+            raise DataError(f"{path}: log2p1 needs counts, but there are negative values")
+        matrix = np.log2(matrix + 1)
+    unit = "log2(x+1)" if source.transform == "log2p1" else source.unit
+    names = [f"{source.prefix}{gene}" for gene in genes[order]]
+    table_out = pd.DataFrame(matrix.T, columns=names)
+    table_out.insert(0, "patient_id", patients[first].to_numpy())
+    dictionary = DataDictionary(
+        Column(name, "expression", "expression", label=gene, unit=unit, source_column=gene)
+        for name, gene in zip(names, genes[order], strict=True)
+    )
+    images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
+    return SourceTables(images, table_out, dictionary, exclusions_table(excluded))
+
+
+def _greatest(rows: pd.DataFrame) -> int:
+    """Index of the row with the greatest sum; among equal sums the first as text."""
+    sums = rows.apply(pd.to_numeric, errors="coerce").sum(axis=1)
+    text = rows[sorted(rows.columns)].agg("\t".join, axis=1)
+    order = pd.DataFrame({"sum": -sums, "text": text}).sort_values(["sum", "text"]).index
+    return int(order[0])
+
+
+def _numbers(texts: pd.DataFrame, path: Path) -> tuple[np.ndarray, list[tuple[int, str, str]]]:
+    """Floats (genes, samples) and the few cells (row, column, text) that are none."""
+    columns = []
+    rejected: list[tuple[int, str, str]] = []
+    for sample in texts.columns:
+        parsed = parse_numbers(known_text(texts[sample]).values, f"{path}: sample {sample!r}")
+        columns.append(parsed.values.to_numpy())
+        rejected += [
+            (k, str(sample), text)
+            for k, text in zip(parsed.rejected.index, parsed.rejected, strict=True)
+        ]
+    matrix = np.column_stack(columns) if columns else np.empty((len(texts), 0))
+    return matrix, rejected

@@ -1,0 +1,192 @@
+"""Any table becomes typed patients through its mapping, and says what it could not use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from featurestore.config import validate
+from featurestore.errors import ConfigError, DataError
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.table import TableSource
+
+CLINICAL = (
+    "Patient ID\tAge\tUlceration\tStage\tSite\tN\n"
+    "P1\t50\tYES\tStage IA\tA\tN1\n"
+    "P2\t[Not Available]\tno\tstage iib\tB\tN0\n"
+    "P3\t61,5\tNA\t[Discrepancy]\tNA\tNX\n"
+)
+MAPPING: dict[str, Any] = {
+    "kind": "table",
+    "path": "clinical.tsv",
+    "id": "Patient ID",
+    "site": "Site",
+    "columns": {
+        "age": {"source": "Age", "kind": "numeric", "group": "demographic", "unit": "years"},
+        "ulceration": {"source": "Ulceration", "kind": "binary", "values": {"YES": 1}},
+        "stage": {
+            "source": "Stage",
+            "kind": "ordinal",
+            "group": "staging",
+            "levels": ["Stage IA", "Stage IIB"],
+        },
+    },
+    "labels": {"nodes": "N"},
+}
+
+
+def read(folder: Path, mapping: dict[str, Any], **files: str) -> SourceTables:
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content, encoding="utf-8")
+    return validate(TableSource, mapping, "config").read(ReadContext(folder, folder / "scratch"))
+
+
+def test_a_clinical_table(tmp_path: Path) -> None:
+    tables = read(tmp_path, MAPPING, clinical__tsv=CLINICAL)
+    patients = tables.patients.set_index("patient_id")
+    np.testing.assert_array_equal(patients["age"], [50, np.nan, 61.5])
+    np.testing.assert_array_equal(patients["ulceration"], [1, 0, np.nan])
+    assert patients["stage"].fillna("?").tolist() == ["Stage IA", "Stage IIB", "?"]
+    assert patients["nodes"].tolist() == ["N1", "N0", "NX"]
+    assert patients["site"].fillna("?").tolist() == ["A", "B", "?"]
+    assert tables.dictionary.names == ["age", "ulceration", "stage"]
+    age = tables.dictionary["age"]
+    assert (age.unit, age.label, age.missing_tokens) == ("years", "Age", ("[Not Available]",))
+    assert tables.images.empty
+    assert tables.exclusions.empty
+
+
+def test_a_value_that_is_no_number_is_reported(tmp_path: Path) -> None:
+    table = CLINICAL.replace("61,5", "about 60")
+    tables = read(tmp_path, MAPPING, clinical__tsv=table)
+    assert tables.exclusions.to_numpy().tolist() == [
+        ["value", "P3", "read", "age: 'about 60' is not a number; missing"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("P2", "P1", "duplicate patient id in .*clinical.tsv: P1"),
+        ("P2", "[Not Available]", "column 'Patient ID' has no id in 1 rows: row 2"),
+        ("Age", "AGE", "no column 'Age'; the file has Patient ID, AGE, Ulceration"),
+        ("stage iib", "Stage IV", "column 'Stage' holds 'Stage IV', which is none of the levels"),
+        ("YES", "perhaps", "column 'Ulceration' holds 'perhaps'"),
+    ],
+)
+def test_wrong_tables_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, MAPPING, clinical__tsv=CLINICAL.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": None}, "layout rows needs `id`"),
+        ({"labels": {"age": "Age"}}, "'age' stands under columns and under labels"),
+        ({"labels": {"outcome": "Age"}}, "'outcome' is a name of melafuse"),
+        ({"columns": {"s": {"source": "S", "kind": "ordinal"}}}, "needs its levels"),
+        ({"colums": {}}, "did you mean 'columns'"),
+        ({"images": {"image_id": "i"}}, "either a path column or a pattern"),
+        ({"images": {"image_id": "i", "pattern": "x.jpg"}}, "needs {image_id} in it"),
+    ],
+)
+def test_wrong_mappings_are_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        validate(TableSource, MAPPING | change, "config")
+
+
+IMAGES = (
+    "img;pat;age;mm;file\ni2;p1;51;0;two.jpg\ni1;p1;50;1;one.jpg\ni3;p2;40;0;\ni4;p2;40;0;no.jpg\n"
+)
+IMAGE_MAPPING: dict[str, Any] = {
+    "kind": "table",
+    "path": "images.csv",
+    "id": "pat",
+    "columns": {"age": {"source": "age"}},
+    "labels": {"melanoma": "mm"},
+    "images": {"image_id": "img", "path": "file", "folder": "pics", "licence": "CC-BY"},
+}
+
+
+def test_a_table_of_images(tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    for name in ("one.jpg", "two.jpg"):
+        (tmp_path / "pics" / name).write_bytes(b"x")
+    tables = read(tmp_path, IMAGE_MAPPING, images__csv=IMAGES)
+    images = tables.images.set_index("image_id")
+    assert images["patient_id"].to_dict() == {"i1": "p1", "i2": "p1"}
+    assert images["melanoma"].to_dict() == {"i1": "1", "i2": "0"}
+    assert images.at["i1", "path"] == str(tmp_path / "pics" / "one.jpg")
+    assert set(images["licence"]) == {"CC-BY"}
+    assert tables.patients.set_index("patient_id")["age"].to_dict() == {"p1": 50.0, "p2": 40.0}
+    reasons = dict(zip(tables.exclusions["id"], tables.exclusions["reason"], strict=True))
+    assert reasons["i3"] == "no file name in its row"
+    assert reasons["i4"].startswith("no file no.jpg")
+    assert reasons["p1"].startswith("age: 50 kept (first image by id")
+
+
+def test_a_pattern_names_files_and_reports_strangers(tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    for name in ("i1.JPG", "i2.JPG", "stranger.png"):
+        (tmp_path / "pics" / name).write_bytes(b"x")
+    pictures = {"image_id": "img", "pattern": "{image_id}.JPG", "folder": "pics"}
+    tables = read(tmp_path, IMAGE_MAPPING | {"images": pictures}, images__csv=IMAGES)
+    assert sorted(tables.images["image_id"]) == ["i1", "i2"]
+    assert "no row of the table names it" in set(tables.exclusions["reason"])
+
+
+MATRIX = (
+    "Hugo_Symbol\tEntrez_Gene_Id\tTCGA-AA-0002-01\tTCGA-AA-0001-06\tTCGA-AA-0001-01\n"
+    "TP53\t7157\t3\t99\t0\n"
+    "BRAF\t673\t7\t99\tNA\n"
+    "\t1\t5\t5\t5\n"
+    "DUP\t2\t1\t1\t1\n"
+    "DUP\t3\t15\t15\t15\n"
+)
+MATRIX_MAPPING: dict[str, Any] = {
+    "kind": "table",
+    "path": "matrix.txt",
+    "layout": "genes_by_samples",
+    "feature_column": "Hugo_Symbol",
+    "drop": ["Entrez_Gene_Id"],
+    "prefix": "rna_",
+    "transform": "log2p1",
+    "patient_id_length": 12,
+}
+
+
+def test_an_expression_matrix(tmp_path: Path) -> None:
+    tables = read(tmp_path, MATRIX_MAPPING, matrix__txt=MATRIX)
+    patients = tables.patients.set_index("patient_id")
+    assert list(patients.columns) == ["rna_BRAF", "rna_DUP", "rna_TP53"]
+    np.testing.assert_array_equal(patients.loc["TCGA-AA-0001"], [np.nan, 4, 0])
+    np.testing.assert_array_equal(patients.loc["TCGA-AA-0002"], [3, 4, 2])
+    column = tables.dictionary["rna_TP53"]
+    assert (column.kind, column.group, column.unit) == ("expression", "expression", "log2(x+1)")
+    reasons = tables.exclusions["reason"].tolist()
+    assert "sample TCGA-AA-0001-06: another sample comes first by id" in reasons
+    assert "1 rows of matrix.txt have no gene name" in reasons
+    assert "2 rows of matrix.txt have this gene name; the one of greatest sum kept" in reasons
+
+
+def test_the_matrix_does_not_depend_on_the_order_of_rows_and_columns(tmp_path: Path) -> None:
+    tables = read(tmp_path, MATRIX_MAPPING, matrix__txt=MATRIX)
+    lines = [line.split("\t") for line in MATRIX.splitlines()]
+    turned = [lines[0], *lines[:0:-1]]
+    shuffled = "\n".join("\t".join(line[k] for k in (4, 2, 0, 3, 1)) for line in turned)
+    again = read(tmp_path, MATRIX_MAPPING, matrix__txt=shuffled)
+    pd.testing.assert_frame_equal(again.patients, tables.patients)
+    assert again.dictionary == tables.dictionary
+
+
+def test_a_matrix_of_words_or_below_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="log2p1 needs counts"):
+        read(tmp_path, MATRIX_MAPPING, matrix__txt=MATRIX.replace("\t7\t", "\t-7\t"))
+    words = "gene\tcytoband\n" + "".join(f"G{k}\t{k}q21\n" for k in range(9))
+    with pytest.raises(DataError, match="sample 'cytoband' is read as numbers, but 9 of 9"):
+        read(tmp_path, MATRIX_MAPPING | {"feature_column": "gene", "drop": []}, matrix__txt=words)
