@@ -1,0 +1,291 @@
+"""Extraction: every image that misses an embedding is decoded once and goes through all backbones.
+
+Three stages run side by side and hand over in a fixed order, so that the result does not depend on
+timing: threads read and decode, threads run forward passes, the caller's thread writes. What waits
+between them is bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from extractor.backbones import Encoder, load_backbone
+from extractor.config import ExtractConfig
+from extractor.device import ComputePlan, plan_compute
+from extractor.reading import Content, Reading, contents_of, read_content, refusal
+from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
+from featurestore.errors import DataError
+from featurestore.lineage import EncoderIdentity
+from featurestore.progress import SILENT, Progress
+from featurestore.store import FeatureStore, QuarantineRow
+
+STAGE = "extract"
+NOT_FINITE = "embedding is not finite"
+OVERFLOW = "embedding overflows float16"
+_PASSES_AHEAD = 3  # decoded images that may wait, counted in forward passes
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractionReport:
+    """What an extraction did; every image row is in exactly one of the three counts.
+
+    Attributes:
+        encoders: Identity by name of backbone.
+        embedded: Image rows whose content was embedded now, by at least one backbone.
+        reused: Image rows all of whose embeddings were in the store.
+        quarantined: Image rows that cannot be used, with the reason.
+        seconds: `elapsed`, and `decode`, `forward` and `write` summed over the threads that
+            worked on them side by side.
+    """
+
+    encoders: dict[str, EncoderIdentity]
+    embedded: int
+    reused: int
+    quarantined: tuple[QuarantineRow, ...]
+    seconds: dict[str, float]
+
+
+def extract(
+    images: pd.DataFrame,
+    store: FeatureStore,
+    config: ExtractConfig,
+    seed: int,
+    data_root: Path,
+    progress: Progress = SILENT,
+) -> ExtractionReport:
+    """Embeds with the configured backbones what the store does not hold yet.
+
+    Args:
+        images: One row an image: `image_id, path, sha256`.
+        store: Where embeddings go.
+        config: Backbones, device and limits.
+        seed: Seed of random weights.
+        data_root: Folder that relative paths start from.
+        progress: Told of every image.
+
+    Raises:
+        ConfigError: A backbone or the device is unknown or not available.
+        WeightsError: Weights cannot be found, reached, read or fitted.
+        DataError: The table is malformed, or not one image could be embedded.
+        StoreError: The store cannot be read or written, for example because the disk is full.
+    """
+    plan = plan_compute(config.device, config.batch_size)
+    with one_torch_thread():
+        encoders = [Encoder(load_backbone(b, seed, data_root), plan) for b in config.backbones]
+    return embed_images(images, store, encoders, plan, config, data_root, progress)
+
+
+def embed_images(
+    images: pd.DataFrame,
+    store: FeatureStore,
+    encoders: Sequence[Encoder],
+    plan: ComputePlan,
+    config: ExtractConfig,
+    data_root: Path,
+    progress: Progress = SILENT,
+) -> ExtractionReport:
+    """Embeds with given encoders what the store does not hold yet.
+
+    What is missing is decided by content (SHA-256) and encoder identity: a renamed file is not
+    embedded again, and a file that is no longer what the table says is refused. Images that failed
+    in an earlier run are tried again: they are few, and the cause may have been the disk. An
+    interruption (Ctrl-C) or an error leaves all rows written so far committed.
+
+    Raises:
+        DataError: The table is malformed, or not one image could be embedded.
+        StoreError: The store cannot be read or written.
+    """
+    started = time.perf_counter()
+    run = _Run(store, encoders, contents_of(images, data_root), config, progress)
+    try:
+        run.execute(plan)
+        if run.embedded:
+            store.refresh_virtual()
+    finally:
+        run.seconds["elapsed"] = time.perf_counter() - started
+        if run.refused:
+            store.quarantine(run.refused.values())
+        progress.finish(run.summary())
+    report = run.report()
+    if run.refused and not report.embedded and not report.reused:
+        first = report.quarantined[0]
+        raise DataError(
+            f"none of the {len(run.refused)} images could be embedded; "
+            f"the first, {first.path}: {first.reason}"
+        )
+    return report
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pass:
+    """A forward pass: up to `pass_size` readings for one encoder."""
+
+    encoder: Encoder
+    readings: tuple[Reading, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Embedded:
+    work: _Pass
+    embeddings: np.ndarray
+    seconds: float
+
+
+class _Run:
+    """The state of one extraction; only the thread that calls `execute` changes it."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        encoders: Sequence[Encoder],
+        contents: Sequence[Content],
+        config: ExtractConfig,
+        progress: Progress,
+    ) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.refused: dict[str, QuarantineRow] = {}  # by image id
+        self.embedded: dict[str, Content] = {}  # by sha256
+        self._store = store
+        self._encoders = encoders
+        self._contents = contents
+        self._config = config
+        self._progress = progress
+        self._unfinished: Counter[str] = Counter()  # passes that a content waits for, by sha256
+        self._done = 0
+        known = [c.sha256 for c in contents if c.sha256]
+        self._missing = {e.name: set(store.missing(e.identity, known)) for e in encoders}
+        self._work = [c for c in contents if not c.sha256 or self._encoders_for(c)]
+
+    def execute(self, plan: ComputePlan) -> None:
+        """Reads, embeds and writes everything that is missing."""
+        self._progress.start(STAGE, sum(len(c.copies) for c in self._work))
+        self._began = time.perf_counter()
+        if not self._work:
+            return
+        with contextlib.ExitStack() as stack:
+            writers = {
+                e.name: stack.enter_context(
+                    self._store.writer(e.identity, dtype=self._config.storage_dtype)
+                )
+                for e in self._encoders
+                if self._missing[e.name]
+            }
+            readers = stack.enter_context(worker_threads(self._config.workers))
+            forwarders = stack.enter_context(forward_threads(plan.threads))
+            ahead = _PASSES_AHEAD * max(e.pass_size for e in self._encoders)
+            readings = in_order(readers, self._read, self._work, ahead)
+            for done in in_order(forwarders, _forward, self._gather(readings), plan.threads):
+                self.seconds["forward"] += done.seconds
+                good = self._refuse_unusable(done)
+                before = time.perf_counter()
+                writers[done.work.encoder.name].append(
+                    [done.work.readings[i].content.sha256 for i in good],
+                    [_image_id(done.work.readings[i]) for i in good],
+                    done.embeddings[good],
+                )
+                self.seconds["write"] += time.perf_counter() - before
+                self._count(done.work)
+
+    def report(self) -> ExtractionReport:
+        """Counts image rows."""
+        worked = {copy.image_id for c in self._work for copy in c.copies}
+        embedded = {copy.image_id for c in self.embedded.values() for copy in c.copies}
+        return ExtractionReport(
+            encoders={e.name: e.identity for e in self._encoders},
+            embedded=len(embedded - self.refused.keys()),
+            reused=sum(len(c.copies) for c in self._contents) - len(worked),
+            quarantined=tuple(self.refused[i] for i in sorted(self.refused)),
+            seconds=dict(self.seconds),
+        )
+
+    def summary(self) -> str:
+        """One line for people: counts, speed and where the time went."""
+        report = self.report()
+        text = f"{report.embedded:,} images embedded, {report.reused:,} reused"
+        if report.quarantined:
+            text += f", {len(report.quarantined):,} quarantined"
+        return f"{text} ({self._speed()})" if report.embedded else text
+
+    def _read(self, content: Content) -> Reading:
+        geometries = [e.geometry for e in self._encoders_for(content)]
+        return read_content(content, geometries, int(self._config.max_megapixels * 1e6))
+
+    def _gather(self, readings: Iterable[Reading]) -> Iterator[_Pass]:
+        """Fills forward passes encoder by encoder; only the last of each is shorter."""
+        waiting: dict[str, list[Reading]] = {e.name: [] for e in self._encoders}
+        for reading in readings:
+            self.seconds["decode"] += reading.seconds
+            self._refuse(reading.refused)
+            if reading.copy is None:
+                self._advance(reading.content)
+                continue
+            encoders = self._encoders_for(reading.content)
+            self._unfinished[reading.content.sha256] = len(encoders)
+            for encoder in encoders:
+                queue = waiting[encoder.name]
+                queue.append(reading)
+                if len(queue) == encoder.pass_size:
+                    yield _Pass(encoder, tuple(queue))
+                    queue.clear()
+        for encoder in self._encoders:
+            if waiting[encoder.name]:
+                yield _Pass(encoder, tuple(waiting[encoder.name]))
+
+    def _encoders_for(self, content: Content) -> list[Encoder]:
+        return [e for e in self._encoders if content.sha256 in self._missing[e.name]]
+
+    def _refuse(self, rows: Iterable[QuarantineRow]) -> None:
+        for row in rows:
+            self.refused.setdefault(row.image_id, row)
+
+    def _refuse_unusable(self, done: _Embedded) -> list[int]:
+        """Quarantines rows that cannot be stored and returns the positions of the others."""
+        good = []
+        limit = np.finfo(self._config.storage_dtype).max
+        for i, embedding in enumerate(done.embeddings):
+            content = done.work.readings[i].content
+            if not np.isfinite(embedding).all():
+                self._refuse(refusal(content, copy, NOT_FINITE) for copy in content.copies)
+            elif np.abs(embedding).max() > limit:
+                self._refuse(refusal(content, copy, OVERFLOW) for copy in content.copies)
+            else:
+                good.append(i)
+                self.embedded[content.sha256] = content
+        return good
+
+    def _count(self, work: _Pass) -> None:
+        for reading in work.readings:
+            self._unfinished[reading.content.sha256] -= 1
+            if not self._unfinished[reading.content.sha256]:
+                self._advance(reading.content)
+
+    def _advance(self, content: Content) -> None:
+        self._done += len(content.copies)
+        self._progress.advance(len(content.copies), self._speed())
+
+    def _speed(self) -> str:
+        rate = self._done / max(time.perf_counter() - self._began, 1e-9)
+        stages = {s: self.seconds[s] for s in ("decode", "forward", "write")}
+        busy = sum(stages.values()) or 1.0
+        shares = ", ".join(f"{stage} {spent / busy:.0%}" for stage, spent in stages.items())
+        return f"{rate:.1f} images/s; {shares}"
+
+
+def _forward(work: _Pass) -> _Embedded:
+    before = time.perf_counter()
+    squares = [r.squares[work.encoder.geometry] for r in work.readings]
+    embeddings = work.encoder.embed(squares)
+    return _Embedded(work, embeddings, time.perf_counter() - before)
+
+
+def _image_id(reading: Reading) -> str:
+    assert reading.copy is not None
+    return reading.copy.image_id
