@@ -105,8 +105,9 @@ def _subsets(config: AblationConfig, names: tuple[str, ...]) -> list[tuple[str, 
 
 def _arm(model: str, subset: tuple[str, ...], by_name: dict[str, Modality]) -> Arm:
     _require(subset, list(by_name), f"arm with {model}: modality")
-    chosen = tuple(by_name[n] for n in subset)
-    return Arm(f"{model}[{'+'.join(subset)}]", model, chosen)
+    everything = len(subset) > 1 and set(subset) == set(by_name)
+    shown = "all" if everything else "+".join(subset)
+    return Arm(f"{model}[{shown}]", model, tuple(by_name[n] for n in subset))
 
 
 def _require(names: tuple[str, ...], known: list[str], what: str) -> None:

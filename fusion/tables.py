@@ -112,8 +112,10 @@ def _raw_embeddings(
 def _principal_components(
     folds: pd.DataFrame, features_for: Callable[[int, int], FeatureTable], k: int
 ) -> list[ExportTable]:
-    """One row an image and fold: each fold has components of its own, fitted on its own training
-    images, so coordinates of different folds must not be mixed in one model."""
+    """One row an image and fold, with components fitted on the fold's own training images.
+
+    Coordinates of different folds differ and must not be mixed in one model.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
     for (repeat, fold), rows in folds.groupby(["repeat", "fold"], sort=True):
         table = features_for(int(repeat), int(fold))

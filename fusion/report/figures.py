@@ -1,0 +1,258 @@
+"""Figures as SVG text and the data behind them; the same evidence gives the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from fusion.evidence import ArmEvidence, Curve, Evidence
+
+# Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#767676"
+STYLE = {
+    "svg.hashsalt": "melafuse",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: File name without ending.
+        title: Heading.
+        caption: What it shows, and how to read it.
+        svg: The drawing.
+        data: The numbers that are drawn, in long form.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    data: pd.DataFrame
+
+
+def draw_all(evidence: Evidence) -> list[Figure]:
+    """Draws every figure that the evidence has data for."""
+    arms = shown_arms(evidence)
+    shown = f"Shown: {', '.join(a.arm for a in arms)}."
+    figures = [
+        _gains(evidence),
+        _forest(evidence),
+        _strip(evidence),
+        _roc(evidence, arms, shown),
+        _precision_recall(evidence, arms, shown),
+        _calibration(evidence, arms, shown),
+        _decision(evidence, arms, shown),
+        _training(evidence),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def shown_arms(evidence: Evidence) -> list[ArmEvidence]:
+    """Arms that curves are drawn for: those of the reference arm's model, and reference models."""
+    model = next(a.model for a in evidence.arms if a.arm == evidence.reference)
+    chosen = [a for a in evidence.arms if a.model == model or a.kind == "reference"]
+    return chosen[: len(COLOURS)]
+
+
+def _gains(evidence: Evidence) -> Figure | None:
+    rows = [
+        (f"{g.fused_arm.split('[')[0]}: all − {g.single_arm.split('[')[-1].rstrip(']')}", g.delta)
+        for g in evidence.fusion_gain
+    ]
+    if not rows:
+        return None
+    data = pd.DataFrame(
+        [{"comparison": n, "value": d.value, "low": d.low, "high": d.high} for n, d in rows]
+    )
+    return Figure(
+        "fusion_gain",
+        "What fusion adds to each single modality",
+        "ΔAUROC of the model on all modalities against the same model on one, with 95 % interval. "
+        "Right of zero: fusion adds.",
+        _svg(lambda axes: _intervals(axes, data, "comparison", "ΔAUROC"), height=_tall(len(data))),
+        data,
+    )
+
+
+def _forest(evidence: Evidence) -> Figure | None:
+    rows = [(a.arm, a.delta_auroc) for a in evidence.arms if a.delta_auroc is not None]
+    if not rows:
+        return None
+    data = pd.DataFrame(
+        [{"arm": n, "value": d.value, "low": d.low, "high": d.high} for n, d in rows]
+    )
+    return Figure(
+        "delta_auroc",
+        "Difference in AUROC to the reference arm",
+        f"Each arm minus {evidence.reference}, paired, with 95 % interval.",
+        _svg(lambda axes: _intervals(axes, data, "arm", "ΔAUROC"), height=_tall(len(data))),
+        data,
+    )
+
+
+def _strip(evidence: Evidence) -> Figure:
+    data = evidence.per_fold[["arm", "repeat", "fold", "auroc"]]
+    names = [a.arm for a in evidence.arms]
+
+    def draw(axes: Axes) -> None:
+        for k, name in enumerate(names):
+            values = data.loc[data["arm"] == name, "auroc"]
+            axes.plot(values, np.full(len(values), k), "o", color=COLOURS[0], alpha=0.6, ms=5)
+        axes.axvline(0.5, color=GREY, lw=1, ls=":")
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel("AUROC of one outer fold")
+
+    caption = "One dot an outer fold. Dotted: no discrimination."
+    return Figure("folds", "Spread over folds", caption, _svg(draw, _tall(len(names))), data)
+
+
+def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
+        _lines(axes, [(a.arm, a.roc) for a in arms], evidence.reference)
+        axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
+
+    caption = f"Out-of-fold ROC curves; 95 % band of the reference arm. {shown}"
+    return Figure("roc", "ROC", caption, _svg(draw), _curve_data(arms, "roc"))
+
+
+def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+    def draw(axes: Axes) -> None:
+        axes.axhline(evidence.run.prevalence, color=GREY, lw=1, ls=":")
+        _lines(axes, [(a.arm, a.pr) for a in arms], evidence.reference)
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
+
+    caption = f"Out-of-fold precision–recall curves. Dotted: prevalence. {shown}"
+    return Figure(
+        "precision_recall", "Precision–recall", caption, _svg(draw), _curve_data(arms, "pr")
+    )
+
+
+def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+    chosen = next(a for a in evidence.arms if a.arm == evidence.reference)
+    bins = chosen.calibration
+    data = pd.DataFrame({"arm": chosen.arm, **dataclasses.asdict(bins)})
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
+        bounds = np.abs(np.stack([bins.observed - bins.low, bins.high - bins.observed]))
+        axes.errorbar(bins.predicted, bins.observed, bounds, fmt="o-", color=COLOURS[0], capsize=2)
+        share = bins.count / bins.count.sum()
+        axes.bar(bins.predicted, share, width=0.02, color=COLOURS[5], alpha=0.7, zorder=0)
+        axes.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
+
+    caption = (
+        f"Calibration of {chosen.arm} in bins of equal size, with 95 % Wilson intervals. Bars: "
+        "share of patients in the bin. Dotted: perfect."
+    )
+    return Figure("calibration", "Calibration", caption, _svg(draw), data)
+
+
+def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+    prevalence = evidence.run.prevalence
+
+    def draw(axes: Axes) -> None:
+        x = arms[0].decision.x
+        everyone = prevalence - (1 - prevalence) * x / (1 - x)
+        axes.plot(x, everyone, color=GREY, lw=1, ls="--", label="treat all")
+        axes.axhline(0, color=GREY, lw=1, ls=":", label="treat none")
+        _lines(axes, [(a.arm, a.decision) for a in arms], "")
+        axes.set(
+            xlabel="threshold probability",
+            ylabel="net benefit",
+            xlim=(0, min(1.0, 3 * prevalence)),
+            ylim=(-0.05, prevalence * 1.1),
+        )
+
+    caption = f"Decision curves (Vickers & Elkin 2006): higher is better. {shown}"
+    return Figure("decision", "Decision curve", caption, _svg(draw), _curve_data(arms, "decision"))
+
+
+def _training(evidence: Evidence) -> Figure | None:
+    history = evidence.history
+    if history.empty:
+        return None
+    arm = (
+        evidence.reference
+        if (history["arm"] == evidence.reference).any()
+        else history["arm"].iloc[0]
+    )
+    data = history[history["arm"] == arm]
+    keys = [k for k in ("repeat", "fold", "member") if k in data]
+    curves = [c for c in ("train_loss", "validation_loss", "validation_auroc") if c in data]
+
+    def draw(axes: Axes) -> None:
+        for curve, colour in zip(curves, COLOURS, strict=False):
+            for _, run in data.groupby(keys):
+                axes.plot(run["epoch"], run[curve], color=colour, lw=0.6, alpha=0.3)
+            mean = data.groupby("epoch")[curve].mean()
+            axes.plot(mean.index, mean, color=colour, lw=2, label=curve.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel="loss, AUROC")
+        axes.legend()
+
+    caption = (
+        f"Training of {arm}: light, each fold and ensemble member; bold, their mean over those "
+        "that still train. Validation is inner: no outer test patient is in it."
+    )
+    return Figure("training", "Training curves", caption, _svg(draw), data)
+
+
+def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
+    for k, row in enumerate(data.itertuples()):
+        axes.plot([row.low, row.high], [k, k], color=COLOURS[0], lw=2, solid_capstyle="butt")
+        axes.plot(row.value, k, "s", color=COLOURS[0], ms=6)
+    axes.axvline(0, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(data)), data[name])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+
+
+def _lines(axes: Axes, curves: list[tuple[str, Curve]], banded: str) -> None:
+    for (name, curve), colour in zip(curves, COLOURS, strict=False):
+        axes.plot(curve.x, curve.y, color=colour, lw=1.8, label=name)
+        if name == banded and curve.low is not None and curve.high is not None:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
+
+
+def _curve_data(arms: list[ArmEvidence], field: str) -> pd.DataFrame:
+    parts = []
+    for arm in arms:
+        curve: Curve = getattr(arm, field)
+        columns = {"arm": arm.arm, "x": curve.x, "y": curve.y}
+        if curve.low is not None and curve.high is not None:
+            columns |= {"low": curve.low, "high": curve.high}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _tall(rows: int) -> float:
+    return 1.1 + 0.3 * rows
+
+
+def _svg(draw: Callable[[Axes], None], height: float = 5.4) -> str:
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(7.2, height), layout="constrained")
+        draw(canvas.add_subplot())
+        buffer = io.StringIO()
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -1,0 +1,51 @@
+"""The evidence as JSON for machines: everything but curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from fusion.evidence import ArmEvidence, Evidence
+
+CURVES = {"roc", "pr", "calibration", "decision"}
+
+
+def render_json(evidence: Evidence) -> str:
+    """Returns indented JSON; numbers that are not defined are null."""
+    record = {
+        "run": dataclasses.asdict(evidence.run),
+        "findings": [dataclasses.asdict(f) for f in evidence.findings],
+        "flow": [dataclasses.asdict(s) for s in evidence.flow],
+        "reference": evidence.reference,
+        "bootstrap_draws": evidence.bootstrap_draws,
+        "net_benefit_threshold": evidence.net_benefit_threshold,
+        "tie_width": evidence.tie_width,
+        "arms": [_arm(a) for a in evidence.arms],
+        "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
+    }
+    return json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _arm(arm: ArmEvidence) -> dict[str, Any]:
+    fields = (f.name for f in dataclasses.fields(arm) if f.name not in CURVES)
+    return {name: _plain(getattr(arm, name)) for name in fields}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,51 @@
+"""The report as Markdown, for repositories and supplements."""
+
+from __future__ import annotations
+
+from fusion.evidence import Evidence
+from fusion.report import tables
+from fusion.report.methods import DISCLAIMER, SYNTHETIC, header_rows, methods
+from fusion.report.tables import TextTable
+
+
+def render_markdown(evidence: Evidence) -> str:
+    """Returns the whole report as Markdown."""
+    run = evidence.run
+    lines = [f"# {_plain(run.name)}: {_plain(run.outcome_name)}", ""]
+    if run.synthetic:
+        lines += [f"> **{SYNTHETIC}**", ""]
+    lines += [f"- **{name}:** {_plain(value)}" for name, value in header_rows(evidence)]
+    lines += ["", "## Warnings", ""]
+    lines += [f"- **{f.level}:** {_plain(f.text)}" for f in evidence.findings] or ["None."]
+    for heading, table in (
+        ("Participant flow", tables.flow(evidence)),
+        ("Patients", tables.participants(evidence)),
+        ("Ablation", tables.ablation(evidence)),
+        ("What fusion adds", tables.gains(evidence)),
+        ("Folds", tables.per_fold(evidence)),
+        ("DeLong", tables.secondary(evidence)),
+    ):
+        lines += ["", f"## {heading}", "", *_table(table)]
+    best = tables.oracle(evidence)
+    if best is not None:
+        lines += ["", f"Oracle AUROC (planted model): {best}."]
+    lines += ["", "## Methods", "", *(f"- {_plain(line)}" for line in methods(evidence))]
+    lines += ["", "## Licences", "", *(f"- {_plain(line)}" for line in run.licences)]
+    return "\n".join([*lines, "", DISCLAIMER, ""])
+
+
+def _table(table: TextTable) -> list[str]:
+    if not table.rows:
+        return ["None."]
+    aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
+    rows = [table.columns, tuple(aligned), *table.rows]
+    return [_plain(table.caption), "", *("| " + " | ".join(map(_cell, row)) + " |" for row in rows)]
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """One line without markup of its own."""
+    return " ".join(text.split()).replace("<", "&lt;")

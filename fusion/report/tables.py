@@ -1,0 +1,197 @@
+"""The tables of a report as rows of text, shared by the page, Markdown and the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+
+from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.report.numbers import NOTHING, number, p_value, with_interval
+
+KINDS = {"arm": "", "reference": "reference model", "floor": "floor"}
+# Metric, heading, digits and whether its interval is printed in the wide table.
+WIDE = (
+    ("auroc", "AUROC [95 % CI]", True),
+    ("auprc", "AUPRC [95 % CI]", True),
+    ("brier", "Brier", False),
+    ("calibration_slope", "slope", False),
+    ("calibration_intercept", "intercept", False),
+    ("sensitivity_at_specificity_90", "sens@spec 0.90", False),
+    ("accuracy", "accuracy", False),
+    ("precision", "precision", False),
+    ("recall", "recall", False),
+    ("f1", "F1", False),
+    ("net_benefit", "net benefit", False),
+)
+UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTable:
+    """A table ready to be printed.
+
+    Attributes:
+        caption: One sentence.
+        columns: Headings.
+        rows: Cells, as many as headings in each row.
+        text_columns: How many leading columns hold words; the others hold numbers.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+
+
+def ablation(evidence: Evidence) -> TextTable:
+    """One line an arm with every metric."""
+    modalities = all_modalities(evidence)
+    headings = ("model", *modalities, "n", "events", *(h for _, h, _ in WIDE))
+    rows = tuple(
+        (
+            _model(arm),
+            *("✓" if m in arm.modalities else "·" for m in modalities),
+            str(arm.n),
+            str(arm.events),
+            *(
+                with_interval(arm.metrics.get(name, UNDEFINED))
+                if bounds
+                else number(arm.metrics.get(name, UNDEFINED).value)
+                for name, _, bounds in WIDE
+            ),
+            with_interval(arm.delta_auroc, sign=True) if arm.delta_auroc else "reference",
+            p_value(arm.p),
+            p_value(arm.p_holm),
+        )
+        for arm in evidence.arms
+    )
+    return TextTable(
+        f"All arms on the same patients and folds. Intervals: {evidence.bootstrap_draws:,} draws "
+        f"of a bootstrap over patients, shared by all arms. ΔAUROC is taken against "
+        f"{evidence.reference}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}.",
+        (*headings, "ΔAUROC [95 % CI]", "p", "p Holm"),
+        rows,
+        text_columns=1 + len(modalities),
+    )
+
+
+def gains(evidence: Evidence) -> TextTable:
+    """What fusion adds to each single modality."""
+    rows = tuple(
+        (
+            g.fused_arm,
+            g.single_arm,
+            with_interval(g.delta, sign=True),
+            p_value(g.p),
+            _verdict(g.delta),
+        )
+        for g in evidence.fusion_gain
+    )
+    return TextTable(
+        "AUROC of the model on all modalities minus that of the same model on one; paired.",
+        ("all modalities", "single modality", "ΔAUROC [95 % CI]", "p", "reading"),
+        rows,
+        text_columns=2,
+    )
+
+
+def per_fold(evidence: Evidence) -> TextTable:
+    """AUROC and Brier of every arm and fold."""
+    rows = tuple(
+        (
+            str(r.arm),
+            str(r.repeat),
+            str(r.fold),
+            str(r.n),
+            str(r.events),
+            number(r.auroc),
+            number(r.brier),
+        )
+        for r in evidence.per_fold.itertuples()
+    )
+    columns = ("arm", "repeat", "fold", "n", "events", "AUROC", "Brier")
+    return TextTable("Every outer fold by itself.", columns, rows)
+
+
+def participants(evidence: Evidence) -> TextTable:
+    """Table 1."""
+    rows = tuple(tuple(str(v) for v in row) for row in evidence.table1.to_numpy())
+    return TextTable(
+        "Patients by outcome: median [quartiles], or count (share of known).",
+        tuple(str(c) for c in evidence.table1.columns),
+        rows,
+        text_columns=3,
+    )
+
+
+def flow(evidence: Evidence) -> TextTable:
+    """What was left out."""
+    rows = tuple((s.entity, s.stage, s.reason, str(s.n)) for s in evidence.flow)
+    caption = (
+        "Everything that was left out, with stage and reason; ids are in the exclusions table."
+    )
+    return TextTable(caption, ("what", "stage", "reason", "n"), rows, text_columns=3)
+
+
+def secondary(evidence: Evidence) -> TextTable:
+    """DeLong's intervals."""
+    rows = tuple((a.arm, with_interval(a.delong)) for a in evidence.arms if a.kind != "floor")
+    return TextTable(
+        "AUROC with DeLong's interval, secondary: it assumes fixed models on independent test "
+        "data, and its test is invalid for nested models (Demler 2012).",
+        ("arm", "AUROC [95 % CI, DeLong]"),
+        rows,
+    )
+
+
+def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
+    """One row an arm and metric, unrounded, for `metrics.csv`."""
+    rows = []
+    for arm in evidence.arms:
+        values = dict(arm.metrics)
+        if arm.delta_auroc is not None:
+            values["delta_auroc"] = arm.delta_auroc
+        for name, estimate in values.items():
+            rows.append(
+                {
+                    "arm": arm.arm,
+                    "model": arm.model,
+                    "modalities": "+".join(arm.modalities),
+                    "kind": arm.kind,
+                    "metric": name,
+                    "value": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "n": arm.n,
+                    "events": arm.events,
+                    "p": arm.p if name == "delta_auroc" else None,
+                    "p_holm": arm.p_holm if name == "delta_auroc" else None,
+                    "synthetic": evidence.run.synthetic,
+                    "linkage": evidence.run.linkage,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def all_modalities(evidence: Evidence) -> tuple[str, ...]:
+    """Modalities of all arms in order of first appearance."""
+    return tuple(dict.fromkeys(m for a in evidence.arms for m in a.modalities))
+
+
+def oracle(evidence: Evidence) -> str | None:
+    """AUROC that no predictor can be expected to beat, where the cohort knows it."""
+    value = evidence.run.facts.get("oracle_auroc")
+    return None if value is None else number(value)
+
+
+def _model(arm: ArmEvidence) -> str:
+    return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
+
+
+def _verdict(delta: Estimate) -> str:
+    if delta.low > 0:
+        return "fusion adds"
+    if delta.high < 0:
+        return "fusion harms"
+    return "no measurable gain" if delta.low == delta.low else NOTHING

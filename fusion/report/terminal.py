@@ -1,0 +1,68 @@
+"""The ablation table in a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fusion.evidence import ArmEvidence, Evidence
+from fusion.report.numbers import number, p_value, with_interval
+from fusion.report.tables import oracle
+
+WIDTH = 100
+
+
+def print_evidence(evidence: Evidence, console: Console) -> None:
+    """Prints what a person needs to see after a run: warnings, the table, the oracle."""
+    run = evidence.run
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print()
+    console.print(
+        f"{run.name}: {run.outcome_name}, {run.n_patients} patients, {run.n_events} events "
+        f"({run.prevalence:.1%}), linkage {run.linkage}",
+        markup=False,
+    )
+    if run.synthetic:
+        console.print(
+            "SYNTHETIC DATA: nothing here says anything about real patients.", style="bold"
+        )
+    for finding in evidence.findings:
+        if finding.level != "note":
+            console.print(f"{finding.level}: {finding.text}", markup=False, highlight=False)
+    console.print(_table(evidence), highlight=False)
+    best = oracle(evidence)
+    if best is not None:
+        console.print(
+            f"oracle AUROC {best}: no predictor can be expected to do better", markup=False
+        )
+
+
+def _table(evidence: Evidence) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("arm", overflow="fold", ratio=1)
+    for heading in ("AUROC [95 % CI]", "AUPRC", "Brier", "slope", "F1", "ΔAUROC [95 % CI]", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    kind = "arm"
+    for arm in evidence.arms:
+        if arm.kind != kind:
+            table.add_section()
+            kind = arm.kind
+        table.add_row(*_cells(arm))
+    return table
+
+
+def _cells(arm: ArmEvidence) -> list[Text]:
+    m = arm.metrics
+    delta = "reference" if arm.delta_auroc is None else with_interval(arm.delta_auroc, 2, sign=True)
+    cells = [
+        arm.arm,
+        with_interval(m["auroc"]),
+        number(m["auprc"].value),
+        number(m["brier"].value),
+        number(m["calibration_slope"].value, 2),
+        number(m["f1"].value, 2),
+        delta,
+        p_value(arm.p_holm),
+    ]
+    return [Text(cell) for cell in cells]

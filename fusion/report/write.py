@@ -1,0 +1,61 @@
+"""Writes all files of a report."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from featurestore.atomic import write_text
+from featurestore.errors import DataError
+from fusion.evidence import Evidence
+from fusion.report.figures import draw_all
+from fusion.report.html import render_html
+from fusion.report.json import render_json
+from fusion.report.markdown import render_markdown
+from fusion.report.tables import tidy_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportFiles:
+    """Paths of what was written."""
+
+    html: Path
+    markdown: Path
+    metrics: Path
+    run: Path
+    figures: tuple[Path, ...]
+
+
+def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
+    """Writes `report.html`, `report.md`, `metrics.csv`, `run.json` and `figures/`.
+
+    Every figure is also a file of its own, with its data beside it.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    figures = draw_all(evidence)
+    files = ReportFiles(
+        html=folder / "report.html",
+        markdown=folder / "report.md",
+        metrics=folder / "metrics.csv",
+        run=folder / "run.json",
+        figures=tuple(folder / "figures" / f"{f.name}.svg" for f in figures),
+    )
+    try:
+        for figure, path in zip(figures, files.figures, strict=True):
+            write_text(path, figure.svg)
+            write_text(path.with_suffix(".csv"), _csv(figure.data))
+        write_text(files.metrics, _csv(tidy_metrics(evidence)))
+        write_text(files.run, render_json(evidence))
+        write_text(files.markdown, render_markdown(evidence))
+        write_text(files.html, render_html(evidence, figures))
+    except OSError as error:
+        raise DataError(f"cannot write the report into {folder}: {error.strerror}") from None
+    return files
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")

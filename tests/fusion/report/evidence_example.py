@@ -1,0 +1,167 @@
+"""Evidence of realistic shape from made-up arms, for tests of the rendering."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from fusion.evidence import (
+    ArmEvidence,
+    CalibrationBins,
+    Curve,
+    Estimate,
+    Evidence,
+    Finding,
+    FlowStep,
+    Gain,
+    RunFacts,
+)
+
+SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
+GRID = np.linspace(0, 1, 21)
+NAMES = (
+    "auroc",
+    "auprc",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "sensitivity_at_specificity_90",
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "net_benefit",
+)
+NAN = float("nan")
+
+
+def estimate(value: float, half: float = 0.04) -> Estimate:
+    return Estimate(value, value - half, value + half)
+
+
+def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: str) -> ArmEvidence:
+    reference = name.startswith("fusion_head[") and len(modalities) > 1
+    curve = Curve(GRID, GRID ** (1 - auroc / 1.2), GRID * 0.9, np.minimum(GRID * 1.1, 1))
+    metrics = {n: estimate(auroc - 0.01 * k) for k, n in enumerate(NAMES)}
+    if kind == "floor":
+        metrics["calibration_slope"] = Estimate(NAN, NAN, NAN)
+    return ArmEvidence(
+        arm=name,
+        model=model,
+        modalities=modalities,
+        kind=kind,
+        n=600,
+        events=192,
+        metrics=metrics,
+        threshold="Youden's index on inner data, 0.28 to 0.36 over folds",
+        delta_auroc=None if reference else estimate(auroc - 0.84),
+        p=None if reference else 0.0004,
+        p_holm=None if reference else 0.012,
+        delong=None if kind == "floor" else estimate(auroc, 0.03),
+        roc=curve,
+        pr=Curve(GRID, 1 - 0.6 * GRID, None, None),
+        calibration=CalibrationBins(
+            predicted=np.array([0.1, 0.3, 0.7]),
+            observed=np.array([0.12, 0.25, 0.8]),
+            low=np.array([0.05, 0.2, 0.7]),
+            high=np.array([0.2, 0.35, 0.9]),
+            count=np.array([200, 200, 200]),
+        ),
+        decision=Curve(GRID[1:-1], 0.3 - 0.3 * GRID[1:-1], None, None),
+    )
+
+
+def example(name: str = "demo", history: bool = True, single: bool = False) -> Evidence:
+    """Builds evidence with 14 arms, or one arm only."""
+    arms = [
+        arm(
+            f"{model}[{subset[0] if len(subset) == 1 else 'all'}]",
+            model,
+            subset,
+            auroc - 0.02 * k,
+            "arm",
+        )
+        for subset, auroc in (*(((s,), 0.70) for s in SINGLES), (SINGLES, 0.84))
+        for k, model in enumerate(("fusion_head", "lightgbm"))
+    ]
+    arms += [
+        arm("rank_average[all]", "rank_average", SINGLES, 0.82, "arm"),
+        arm("clinical_reference[clinical]", "clinical_reference", ("clinical",), 0.7, "reference"),
+        arm("permuted_labels", "permuted_labels", SINGLES, 0.5, "floor"),
+        arm("prevalence", "prevalence", (), 0.5, "floor"),
+    ]
+    full = "fusion_head[all]"
+    if single:
+        arms = [a for a in arms if a.arm == full]
+    per_fold = pd.DataFrame(
+        [
+            {
+                "arm": a.arm,
+                "repeat": 0,
+                "fold": k,
+                "n": 120,
+                "events": 38,
+                "auroc": 0.7,
+                "brier": 0.2,
+            }
+            for a in arms
+            for k in range(5)
+        ]
+    )
+    epochs = pd.DataFrame(
+        [
+            {
+                "arm": full,
+                "repeat": 0,
+                "fold": fold,
+                "member": 0,
+                "epoch": epoch,
+                "train_loss": 1 / (epoch + 1),
+                "validation_loss": 0.5 + 0.01 * fold,
+                "validation_auroc": 0.8,
+            }
+            for fold in range(2)
+            for epoch in range(4)
+        ]
+    )
+    return Evidence(
+        run=RunFacts(
+            name=name,
+            command="melafuse demo",
+            outcome_name="synthetic_metastasis",
+            outcome_definition="Drawn from a planted model.",
+            unit="patient",
+            as_of="diagnosis",
+            linkage="patient",
+            synthetic=True,
+            n_patients=600,
+            n_events=192,
+            n_images=1087,
+            prevalence=0.32,
+            seed=0,
+            cohort_digest="ab" * 32,
+            folds_digest="cd" * 32,
+            encoders=("resnet18: 512-d, weights random(seed=0), 0123456789ab",),
+            versions={"python": "3.11", "torch": "2.14"},
+            caveats=("Made up.",),
+            notes=("A note.",),
+            facts={"oracle_auroc": 0.918},
+            licences=("synthetic: CC0, 1087 images",),
+        ),
+        findings=(Finding("warning", "Encoder resnet18 has random weights."),),
+        flow=(FlowStep("image", "extract", "truncated", 1),),
+        table1=pd.DataFrame(
+            [["age", "", "years", "55", "54", "57", "3 (0%)"]],
+            columns=["variable", "level", "unit", "all", "no event", "event", "missing"],
+        ),
+        arms=tuple(arms),
+        reference=full,
+        per_fold=per_fold,
+        history=epochs if history else pd.DataFrame(),
+        net_benefit_threshold=0.32,
+        bootstrap_draws=2000,
+        tie_width=0.03,
+        fusion_gain=()
+        if single
+        else tuple(Gain(f"fusion_head[{s}]", full, estimate(0.12), 0.001) for s in SINGLES),
+    )
