@@ -1,0 +1,1 @@
+"""From features to predictions, evidence and reports."""

@@ -56,9 +56,7 @@ def find_modalities(
     for name, modality in config.modalities.items():
         _require(modality.embeddings, backbones, f"modality {name!r}: backbone")
         _require(modality.groups, dictionary.groups, f"modality {name!r}: group")
-    return tuple(
-        Modality(name, m.embeddings, m.groups) for name, m in config.modalities.items()
-    )
+    return tuple(Modality(name, m.embeddings, m.groups) for name, m in config.modalities.items())
 
 
 def plan_arms(config: AblationConfig, modalities: tuple[Modality, ...]) -> tuple[Arm, ...]:

@@ -32,7 +32,11 @@ def predictions_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
     Raises:
         DataError: A column is missing, or a patient was predicted twice in one repeat of an arm.
     """
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PREDICTION_TYPES))
+    table = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=list(PREDICTION_TYPES))
+    )
     require_columns(table, list(PREDICTION_TYPES), "the predictions table")
     table = table[list(PREDICTION_TYPES)].astype(PREDICTION_TYPES)
     twice = table.duplicated(["run", "arm", "repeat", "patient_id"])

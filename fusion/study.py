@@ -106,9 +106,7 @@ class Study:
     @cached_property
     def source_cohort(self) -> Cohort:
         """The cohort as the sources give it, before any image was decoded in full."""
-        context = ReadContext(
-            self._data_root, self.paths.scratch, self.config.seed, self._progress
-        )
+        context = ReadContext(self._data_root, self.paths.scratch, self.config.seed, self._progress)
         return build_cohort(self.config.cohort, self.config.name, context, self._progress)
 
     @cached_property
@@ -316,5 +314,9 @@ def _digest(*parts: str) -> str:
 
 def _licences(cohort: Cohort) -> tuple[str, ...]:
     """One line a source and licence, with the number of images."""
-    counts = cohort.images.groupby(["source", "licence"], dropna=False).size()
-    return tuple(f"{source}: {licence}, {n} images" for (source, licence), n in counts.items())
+    images = cohort.images.fillna({"licence": "licence not stated"})
+    counts = images.groupby(["source", "licence"], as_index=False).size()
+    rows = counts.itertuples(index=False, name=None)
+    return tuple(
+        f"{source}: {licence or 'licence not stated'}, {n} images" for source, licence, n in rows
+    )

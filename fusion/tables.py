@@ -117,14 +117,16 @@ def _principal_components(
     Coordinates of different folds differ and must not be mixed in one model.
     """
     parts: dict[str, list[pd.DataFrame]] = {}
-    for (repeat, fold), rows in folds.groupby(["repeat", "fold"], sort=True):
-        table = features_for(int(repeat), int(fold))
+    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    for repeat, fold in keys.itertuples(index=False, name=None):
+        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+        table = features_for(repeat, fold)
         training = table.of_patients(rows.loc[rows["role"] == "train", "patient_id"])
         roles = rows.set_index("patient_id")["role"]
         for name, matrix in table.embeddings.items():
             components = PrincipalComponents(k).fit(training.embeddings[name])
             ids = _ids(table).assign(
-                repeat=int(repeat), fold=int(fold), role=roles.loc[table.patient_ids].to_numpy()
+                repeat=repeat, fold=fold, role=roles.loc[table.patient_ids].to_numpy()
             )
             part = _matrix_table(name, ids, components.transform(matrix), name, "pc", "").frame
             parts.setdefault(name, []).append(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +18,7 @@ from fusion.evidence import ArmEvidence, Curve, Evidence
 # Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#767676"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "melafuse",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -217,9 +218,9 @@ def _training(evidence: Evidence) -> Figure | None:
 
 
 def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
-    for k, row in enumerate(data.itertuples()):
-        axes.plot([row.low, row.high], [k, k], color=COLOURS[0], lw=2, solid_capstyle="butt")
-        axes.plot(row.value, k, "s", color=COLOURS[0], ms=6)
+    rows = np.arange(len(data))
+    axes.hlines(rows, data["low"], data["high"], color=COLOURS[0], lw=2)
+    axes.plot(data["value"], rows, "s", color=COLOURS[0], ms=6)
     axes.axvline(0, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(data)), data[name])
     axes.invert_yaxis()

@@ -98,17 +98,10 @@ def gains(evidence: Evidence) -> TextTable:
 
 def per_fold(evidence: Evidence) -> TextTable:
     """AUROC and Brier of every arm and fold."""
+    names = ["arm", "repeat", "fold", "n", "events", "auroc", "brier"]
     rows = tuple(
-        (
-            str(r.arm),
-            str(r.repeat),
-            str(r.fold),
-            str(r.n),
-            str(r.events),
-            number(r.auroc),
-            number(r.brier),
-        )
-        for r in evidence.per_fold.itertuples()
+        (*(str(word) for word in words), number(auroc), number(brier))
+        for *words, auroc, brier in evidence.per_fold[names].itertuples(index=False, name=None)
     )
     columns = ("arm", "repeat", "fold", "n", "events", "AUROC", "Brier")
     return TextTable("Every outer fold by itself.", columns, rows)

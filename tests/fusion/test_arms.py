@@ -58,6 +58,9 @@ def test_all_subsets() -> None:
     ],
 )
 def test_unknown_names_are_errors(config: AblationConfig, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    def plan() -> str:
         arms = plan_arms(config, find_modalities(config, BACKBONES, DICTIONARY))
-        reference_arm(config, arms)
+        return reference_arm(config, arms)
+
+    with pytest.raises(ConfigError, match=said):
+        plan()

@@ -1,0 +1,200 @@
+"""What a report is made of: every number, and nothing that computes one.
+
+`fusion.evidence` fills these and is where to import them from; `fusion.report` renders them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from fusion.bootstrap import Estimate
+from fusion.curves import CalibrationBins
+
+TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
+PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """A curve over a grid, with its pointwise 95 % bootstrap band where there is one.
+
+    Attributes:
+        x: Grid. Shape (points,).
+        y: Value, averaged over repeats. Shape (points,).
+        low: Lower edge of the band. Shape (points,) or None.
+        high: Upper edge of the band. Shape (points,) or None.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmEvidence:
+    """Everything about one arm.
+
+    Attributes:
+        arm: Name of the arm.
+        model: Name of its model.
+        modalities: What the model looked at.
+        kind: `arm`, `floor` (permuted labels, prevalence) or `reference` (clinical reference).
+        n: Patients.
+        events: Patients with the outcome.
+        metrics: Value and interval by metric name, averaged over repeats.
+        threshold: How decisions were made, in words.
+        delta_auroc: AUROC minus that of the reference arm, paired; None for the reference arm.
+        p: Two-sided bootstrap p of `delta_auroc`.
+        p_holm: The same, adjusted by Holm over all arms of the table that were tested.
+        delong: AUROC of the first repeat with DeLong's interval; None where it is not defined.
+        roc: Sensitivity over the false-positive rate.
+        pr: Precision over recall.
+        calibration: Calibration by bins, of the first repeat.
+        decision: Net benefit over the threshold probability.
+    """
+
+    arm: str
+    model: str
+    modalities: tuple[str, ...]
+    kind: str
+    n: int
+    events: int
+    metrics: dict[str, Estimate]
+    threshold: str
+    delta_auroc: Estimate | None
+    p: float | None
+    p_holm: float | None
+    delong: Estimate | None
+    roc: Curve
+    pr: Curve
+    calibration: CalibrationBins
+    decision: Curve
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """What fusing all modalities adds to one of them, with the same model and patients.
+
+    Attributes:
+        single_arm: Arm that sees one modality.
+        fused_arm: Arm of the same model that sees all of them.
+        delta: AUROC of the fused arm minus that of the single one, paired.
+        p: Two-sided bootstrap p.
+    """
+
+    single_arm: str
+    fused_arm: str
+    delta: Estimate
+    p: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something the reader must know before the numbers.
+
+    Attributes:
+        level: `invalidates`, `warning` or `note`.
+        text: One or two sentences.
+    """
+
+    level: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowStep:
+    """How many images, patients or values left the study at one stage for one reason."""
+
+    entity: str
+    stage: str
+    reason: str
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """What was run, on what, with what.
+
+    Attributes:
+        name: Name of the run.
+        command: Command line that repeats it.
+        outcome_name: Name of the outcome.
+        outcome_definition: Its definition.
+        unit: What one observation is.
+        as_of: Time up to which predictors may have been measured.
+        linkage: How images and patient rows were matched.
+        synthetic: Whether any row was made by a program.
+        n_patients: Patients of the cohort.
+        n_events: Patients with the outcome.
+        n_images: Images of the cohort.
+        prevalence: n_events / n_patients.
+        seed: Seed of the run.
+        cohort_digest: SHA-256 of the cohort.
+        folds_digest: SHA-256 that names the frozen folds.
+        encoders: One line an encoder: weights and short digest.
+        versions: Version by package.
+        caveats: Sentences of the outcome.
+        notes: Sentences of the cohort.
+        facts: Known numbers, for example the oracle AUROC.
+        licences: One line a source.
+    """
+
+    name: str
+    command: str
+    outcome_name: str
+    outcome_definition: str
+    unit: str
+    as_of: str
+    linkage: str
+    synthetic: bool
+    n_patients: int
+    n_events: int
+    n_images: int
+    prevalence: float
+    seed: int
+    cohort_digest: str
+    folds_digest: str
+    encoders: tuple[str, ...]
+    versions: dict[str, str]
+    caveats: tuple[str, ...]
+    notes: tuple[str, ...]
+    facts: dict[str, float]
+    licences: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """All numbers of a report.
+
+    Attributes:
+        run: What was run.
+        findings: What invalidates, warns and is to be noted, in this order.
+        flow: Everything left out, counted by stage and reason.
+        table1: Baseline table by outcome; columns `TABLE1_COLUMNS`.
+        arms: The arms in the order of the predictions' plan: arms, references, floors.
+        reference: Name of the arm that differences are taken against.
+        per_fold: One row an arm, repeat and fold; columns `PER_FOLD_COLUMNS`.
+        history: Training curves; may be empty.
+        net_benefit_threshold: Threshold probability of the net benefit in the table.
+        bootstrap_draws: Draws of the bootstrap.
+        tie_width: Smallest gap in AUROC that fold-level spread allows to call a difference
+            (Nadeau & Bengio 2003); NaN with too few folds.
+        fusion_gain: Gains of the fused arms over each single modality.
+    """
+
+    run: RunFacts
+    findings: tuple[Finding, ...]
+    flow: tuple[FlowStep, ...]
+    table1: pd.DataFrame
+    arms: tuple[ArmEvidence, ...]
+    reference: str
+    per_fold: pd.DataFrame
+    history: pd.DataFrame
+    net_benefit_threshold: float
+    bootstrap_draws: int
+    tie_width: float
+    fusion_gain: tuple[Gain, ...]

@@ -1,0 +1,87 @@
+"""The registry of models: everything that an arm can name, behind one protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from featurestore.errors import ConfigError
+from fusion.arms import Arm
+from fusion.comparators_floors import ClinicalReference, PermutedLabels, Prevalence
+from fusion.comparators_grid import Forest, GridModel, RadialSvm, RidgeLogistic
+from fusion.comparators_rank import RankAverage
+from fusion.config import AblationConfig
+from fusion.head_model import FusionHeadModel
+from fusion.lightgbm_model import LightGbmModel
+from fusion.model import Model
+from fusion.tuning import StudyLocation
+
+Factory = Callable[[Arm, AblationConfig, StudyLocation | None], Model]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelKind:
+    """One registered model.
+
+    Attributes:
+        make: Builds it.
+        sections: Sections of the configuration that its result depends on.
+        tuned: Whether it keeps an Optuna study.
+    """
+
+    make: Factory
+    sections: tuple[str, ...] = ("metadata", "tuning")
+    tuned: bool = False
+
+
+MODELS: dict[str, ModelKind] = {
+    "fusion_head": ModelKind(
+        lambda a, c, s: FusionHeadModel(a, c.head, c.metadata), sections=("metadata", "head")
+    ),
+    "lightgbm": ModelKind(lambda a, c, s: LightGbmModel(a, c, s), tuned=True),
+    "logistic_regression": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic())),
+    "random_forest": ModelKind(lambda a, c, s: GridModel(a, c, Forest())),
+    "svm": ModelKind(lambda a, c, s: GridModel(a, c, RadialSvm())),
+    "rank_average": ModelKind(lambda a, c, s: RankAverage(a, c)),
+    "clinical_reference": ModelKind(lambda a, c, s: ClinicalReference(a, c)),
+    "prevalence": ModelKind(lambda a, c, s: Prevalence(a, c)),
+    "permuted_labels": ModelKind(lambda a, c, s: PermutedLabels(a, c)),
+}
+"""Models by name. A new model is one class that follows `fusion.model.Model` and one line here."""
+
+
+def find_model(name: str) -> ModelKind:
+    """Looks a registered model up.
+
+    Raises:
+        ConfigError: No model has this name.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"ablation: unknown model {name!r}; known: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def make_model(arm: Arm, config: AblationConfig, study: StudyLocation | None = None) -> Model:
+    """Builds the model of an arm, not yet fitted.
+
+    Args:
+        arm: Names the model and its modalities.
+        config: Settings of all models.
+        study: Where a tuned model keeps its study; by default in memory.
+
+    Raises:
+        ConfigError: No model has the arm's name.
+    """
+    return find_model(arm.model).make(arm, config, study)
+
+
+def relevant_settings(arm: Arm, config: AblationConfig) -> dict[str, Any]:
+    """Settings that the arm's result depends on, as plain JSON.
+
+    Where a study is stored and how many processes work do not belong to them.
+    """
+    sections = find_model(arm.model).sections
+    record = {name: getattr(config, name).model_dump(mode="json") for name in sections}
+    record.get("tuning", {}).pop("storage", None)
+    return record

@@ -1,0 +1,222 @@
+"""Optuna inside the outer training part: seeded, pruned by inner fold, resumable.
+
+A study never knows whether it was interrupted. The sampler of every trial is seeded by the study's
+seed and by how many trials were finished before it, so the trials that remain after a kill are the
+ones that would have come; a trial that a killed process left running is marked as failed, which
+sampler and pruner ignore, and asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from featurestore.errors import ConfigError
+
+Parameters = dict[str, float]
+Space = Callable[[optuna.Trial], Parameters]
+"""Draws the parameters of a trial."""
+
+RANDOM_TRIALS = 6
+"""Trials before the sampler (TPE, Bergstra et al. 2011) and the pruner start to judge."""
+
+BUSY_SECONDS = 60  # how long SQLite waits for another process that holds the file
+
+_ATTRIBUTE = "log_loss"
+_OVER = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyLocation:
+    """Where a study lives.
+
+    Attributes:
+        storage: An Optuna storage URL.
+        name: Name of the study; only one process at a time may work on it.
+    """
+
+    storage: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldScore:
+    """How parameters did on one inner fold.
+
+    Attributes:
+        auroc: AUROC over the validation patients.
+        log_loss: Mean log-loss over the validation patients.
+    """
+
+    auroc: float
+    log_loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial.
+
+    Attributes:
+        auroc: Mean over the inner folds that were scored.
+        log_loss: Mean over them.
+        pruned: Whether it ended before the last fold.
+        parameters: What was tried.
+    """
+
+    auroc: float
+    log_loss: float
+    pruned: bool
+    parameters: Parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningResult:
+    """Outcome of a study.
+
+    Attributes:
+        parameters: Of the complete trial with the highest mean inner AUROC; of equal ones, the
+            one with the lowest log-loss; of equal ones, the first.
+        best: Index of that trial.
+        trials: All finished trials, in order.
+    """
+
+    parameters: Parameters
+    best: int
+    trials: tuple[TrialRecord, ...]
+
+
+def sqlite_storage(folder: Path, name: str) -> str:
+    """URL of a SQLite file of its own for a study: processes never wait for one another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{(folder / name).absolute()}.db"
+
+
+def tune(
+    evaluate_fold: Callable[[Parameters, int], FoldScore],
+    n_folds: int,
+    space: Space,
+    first: Parameters,
+    trials: int,
+    seed: int,
+    location: StudyLocation | None = None,
+) -> TuningResult:
+    """Runs the trials that a study still lacks and returns the best of the first `trials`.
+
+    The objective is the mean AUROC over inner folds. A trial is pruned when its mean so far is
+    below the median of complete trials at the same fold; all trials share the folds.
+
+    Args:
+        evaluate_fold: Scores parameters on an inner fold, given by its index.
+        n_folds: Number of inner folds.
+        space: Draws parameters.
+        first: Parameters of the first trial: a sane default that search must beat.
+        trials: Finished trials wanted.
+        seed: Seed of the study.
+        location: Where the study is kept; by default in memory.
+
+    Raises:
+        ConfigError: The storage cannot be reached or used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with _opened(location) as study:
+        _fail_abandoned(study)
+        for index in range(len(_finished(study)), trials):
+            study.sampler = _sampler(seed, index)
+            if index == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                study.enqueue_trial(dict(first))
+            _run(study, study.ask(), evaluate_fold, n_folds, space)
+        records = tuple(_record(t) for t in _finished(study)[:trials])
+    best = max(
+        (i for i, r in enumerate(records) if not r.pruned),
+        key=lambda i: (records[i].auroc, -records[i].log_loss, -i),
+    )
+    return TuningResult(records[best].parameters, best, records)
+
+
+def _run(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    evaluate_fold: Callable[[Parameters, int], FoldScore],
+    n_folds: int,
+    space: Space,
+) -> None:
+    parameters = space(trial)
+    scores: list[FoldScore] = []
+    for fold in range(n_folds):
+        scores.append(evaluate_fold(parameters, fold))
+        mean = float(np.mean([s.auroc for s in scores]))
+        trial.report(mean, fold)
+        if fold + 1 < n_folds and trial.should_prune():
+            break
+    trial.set_user_attr(_ATTRIBUTE, float(np.mean([s.log_loss for s in scores])))
+    if len(scores) < n_folds:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, mean)
+
+
+@contextlib.contextmanager
+def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
+    """Creates or continues a study, and lets go of its database at the end."""
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS)
+    if location is None:
+        yield optuna.create_study(direction="maximize", pruner=pruner)
+        return
+    options: dict[str, Any] = {}
+    if location.storage.startswith("sqlite"):
+        options = {"connect_args": {"timeout": BUSY_SECONDS}}
+    try:
+        storage = optuna.storages.RDBStorage(location.storage, engine_kwargs=options)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=location.name,
+            direction="maximize",
+            pruner=pruner,
+            load_if_exists=True,
+        )
+    # SQLAlchemy, the database's driver and Optuna each have errors of their own.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"ablation.tuning.storage: cannot open {location.storage!r}: {reason}"
+        ) from None
+    try:
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _sampler(seed: int, index: int) -> optuna.samplers.BaseSampler:
+    state = np.random.SeedSequence([seed, index]).generate_state(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=int(state[0]), n_startup_trials=RANDOM_TRIALS)
+
+
+def _fail_abandoned(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
+    return sorted(study.get_trials(deepcopy=False, states=_OVER), key=lambda t: t.number)
+
+
+def _record(trial: FrozenTrial) -> TrialRecord:
+    parameters: Mapping[str, float] = trial.params
+    values = trial.intermediate_values
+    return TrialRecord(
+        auroc=float(values[max(values)]),
+        log_loss=float(trial.user_attrs[_ATTRIBUTE]),
+        pruned=trial.state == TrialState.PRUNED,
+        parameters=dict(parameters),
+    )

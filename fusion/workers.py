@@ -1,0 +1,71 @@
+"""Independent calls in worker processes that end with the process that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+
+PARENT_CHECK_SECONDS = 0.5
+
+Result = TypeVar("Result")
+
+
+def run_all(
+    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[Result]:
+    """Calls `function` with each tuple of arguments and yields results as they come.
+
+    Large arrays in the arguments reach the workers once, through memory maps that are read-only.
+    An exception of any call, or Ctrl-C, stops the workers and is raised.
+
+    Args:
+        function: Importable by workers.
+        calls: Arguments.
+        jobs: Worker processes; with 1 the calls run in this process, in order.
+
+    Yields:
+        Results, in any order.
+    """
+    if jobs == 1 or len(calls) < 2:
+        yield from (function(*call) for call in calls)
+        return
+    workers = joblib.Parallel(
+        n_jobs=min(jobs, len(calls)), backend="loky", return_as="generator_unordered"
+    )
+    results = workers(joblib.delayed(_in_worker)(function, *call) for call in calls)
+    try:
+        yield from results
+    except BaseException:
+        with contextlib.suppress(Exception):
+            results.close()
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise
+
+
+def _in_worker(function: Callable[..., Result], *arguments: Any) -> Result:
+    _die_with_parent()
+    return function(*arguments)
+
+
+@functools.cache
+def _die_with_parent() -> None:
+    """Ends this worker soon after the process that started it is gone, whatever killed it.
+
+    Otherwise workers of a killed run stay for minutes, with its memory and its open output.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
