@@ -107,9 +107,7 @@ def ablate(config: Path, **options: Any) -> None:
 @study_options
 @click.option("--format", "formats", multiple=True, help="csv or parquet; may be repeated.")
 @click.option("--embeddings", help="raw, none, or pca:K (fitted per fold).")
-def export(
-    config: Path, formats: tuple[str, ...], embeddings: str | None, **options: Any
-) -> None:
+def export(config: Path, formats: tuple[str, ...], embeddings: str | None, **options: Any) -> None:
     """Write patients, images, folds, embeddings and predictions for other tools."""
     from featurestore.config import validate
     from fusion.config import ExportConfig
@@ -209,7 +207,7 @@ def main() -> None:
     from featurestore.errors import MelafuseError
 
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="melafuse", standalone_mode=False)
     except MelafuseError as error:
         click.echo(f"melafuse: {error}", err=True)
         sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""From images to embeddings: decode, normalise, run frozen or fine-tuned backbones."""

@@ -1,0 +1,1 @@
+"""Data at rest: cohorts, folds, embeddings, exports. Never needs torch."""

@@ -140,7 +140,7 @@ def _index(node: list[Any], part: str, override: str) -> int:
 
 
 def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
-    location = [p for p in finding["loc"]]
+    location = list(finding["loc"])
     key = ".".join(str(p) for p in location) or "the file"
     if finding["type"] == "extra_forbidden":
         allowed = _allowed_keys(schema, location[:-1])
@@ -151,7 +151,13 @@ def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
     if finding["type"] == "missing":
         return f"key {key!r} is required"
     message = finding["msg"].removeprefix("Value error, ")
-    return f"{key} = {finding['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{key} = {_shown(finding['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: object) -> str:
+    """A value as it was given; of a long one only its beginning."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _allowed_keys(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> list[str]:

@@ -198,9 +198,7 @@ def pack(store: FeatureStore, out: Path) -> Path:
     return out
 
 
-def gc(
-    store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool = False
-) -> Removed:
+def gc(store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool = False) -> Removed:
     """Removes what no kept encoder needs.
 
     Encoders not in `keep`, shards that were set aside as damaged, and temporary files of

@@ -71,7 +71,8 @@ class Outcome:
             return self._binary(patients[self.column]).set_axis(patients["patient_id"].to_numpy())
         have = [c for c in (*images.columns, *patients.columns) if c != "patient_id"]
         raise DataError(
-            f"outcome {self.name!r} needs the column {self.column!r}; the data has {name_some(have, 12)}"
+            f"outcome {self.name!r} needs the column {self.column!r}; "
+            f"the data has {name_some(have, 12)}"
         )
 
     def _binary(self, values: pd.Series) -> pd.Series:
@@ -133,7 +134,7 @@ OUTCOMES: dict[str, Outcome] = {
         ),
         Outcome(
             name="synthetic_metastasis",
-            definition="Metastasis as drawn from the planted logistic model of the synthetic cohort.",
+            definition="Metastasis, drawn from the planted logistic model of the synthetic cohort.",
             unit="patient",
             as_of="diagnosis of the primary",
             column="metastasis",

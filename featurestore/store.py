@@ -56,7 +56,10 @@ class FeatureStore:
         self._verified: dict[tuple[str, int, int], ShardIndex] = {}
 
     def writer(
-        self, identity: EncoderIdentity, shard_rows: int = SHARD_ROWS, dtype: StorageType = "float32"
+        self,
+        identity: EncoderIdentity,
+        shard_rows: int = SHARD_ROWS,
+        dtype: StorageType = "float32",
     ) -> ShardWriter:
         """Opens a writer for one encoder.
 
@@ -76,7 +79,9 @@ class FeatureStore:
             if of_view == view
         }
 
-    def missing(self, identity: EncoderIdentity, sha256s: Iterable[str], view: int = 0) -> list[str]:
+    def missing(
+        self, identity: EncoderIdentity, sha256s: Iterable[str], view: int = 0
+    ) -> list[str]:
         """Those of `sha256s` that are not present, in their order, each once."""
         present = self.present(identity, view)
         return [s for s in dict.fromkeys(sha256s) if s not in present]
@@ -287,7 +292,7 @@ class ShardWriter:
             raise StoreError(f"not a SHA-256 in lower-case hexadecimal digits: {name_some(wrong)}")
         with np.errstate(over="ignore"):
             stored = embeddings.astype(self._dtype)
-        bad = ~np.isfinite(stored).all(axis=1)
+        bad = np.logical_not(np.isfinite(stored).all(axis=1))
         if bad.any():
             finite = np.isfinite(embeddings).all()
             what = f"do not fit {self._dtype}" if finite else "are not finite"

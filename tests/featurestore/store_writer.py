@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
-from store_example import batch, identity
+from store_example import batch, identity  # noqa: E402
 
-from featurestore.store import FeatureStore
+from featurestore.store import FeatureStore  # noqa: E402
 
 if __name__ == "__main__":
     root, first, last, per_shard = Path(sys.argv[1]), *map(int, sys.argv[2:5])

@@ -20,7 +20,7 @@ def test_values_are_compared_as_text_without_case() -> None:
 
 
 def test_a_value_that_is_neither_is_an_error() -> None:
-    with pytest.raises(DataError, match="neither positive .* nor negative .*: nx"):
+    with pytest.raises(DataError, match=r"neither positive .* nor negative .*: nx"):
         NODES.labels(PATIENTS.assign(n=["NX", "N0", "N0", "N1"]), NO_IMAGES)
 
 

@@ -56,10 +56,13 @@ def test_views_are_kept_apart(store: FeatureStore) -> None:
 
 
 def test_an_interrupted_writer_keeps_its_rows(store: FeatureStore) -> None:
-    writer = store.writer(identity(), shard_rows=100)
-    with pytest.raises(KeyboardInterrupt), writer:
-        writer.append(*batch(range(3)))
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with store.writer(identity(), shard_rows=100) as writer:
+            writer.append(*batch(range(3)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert store.present(identity()) == {digest(k) for k in range(3)}
 
 

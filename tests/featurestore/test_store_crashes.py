@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import signal
@@ -77,7 +78,7 @@ def one_shard(root: Path) -> tuple[FeatureStore, Path]:
 def assert_refused_then_healed(store: FeatureStore) -> None:
     fresh = FeatureStore(store.root)
     assert fresh.present(identity()) == set()
-    with pytest.raises(StoreError, match="damaged shards, first .* `melafuse store verify`"):
+    with pytest.raises(StoreError, match=r"damaged shards, first .* `melafuse store verify`"):
         fresh.read(identity(), [digest(0)])
     with fresh.writer(identity()) as writer:
         writer.append(*batch(range(20)))
@@ -96,7 +97,7 @@ def test_truncation_at_every_class_of_offset(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
-    store, path = one_shard(tmp_path)
+    _, path = one_shard(tmp_path)
     data = path.read_bytes()
     rng = random.Random(1)
     for position in [0, len(data) - 1, *rng.sample(range(len(data)), 200)]:
@@ -115,8 +116,6 @@ def test_a_bit_flipped_while_the_process_runs_is_found_on_read(tmp_path: Path) -
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
-    import os
-
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # the index looks unchanged
     with pytest.raises(StoreError, match="damaged"):
         store.read(identity(), [digest(3)])
@@ -148,14 +147,14 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_committed(tmp_path: Path) ->
     writer = store.writer(identity())
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
-        with pytest.raises(StoreError, match=r"cannot write a shard .*40 rows are not stored"):
-            with writer:
-                writer.append(*batch(range(5, 45)))
+        said = r"cannot write a shard .*40 rows are not stored"
+        with pytest.raises(StoreError, match=said), writer:
+            writer.append(*batch(range(5, 45)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         signal.signal(signal.SIGXFSZ, previous)
     assert assert_sound(store) == {digest(k) for k in range(5)}
-    assert [p for p in tmp_path.rglob("*.part")] == []
+    assert list(tmp_path.rglob("*.part")) == []
     with store.writer(identity()) as writer:
         writer.append(*batch(range(5, 45)))
     assert len(assert_sound(store)) == 45

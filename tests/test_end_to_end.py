@@ -1,0 +1,149 @@
+"""One command from nothing to a report, resumed, killed, repeated and used from Python."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from featurestore.store import FeatureStore
+from fusion.study import Study
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "tests" / "tiny.yaml"
+
+
+def command(name: str, out: Path, *more: str) -> list[str]:
+    return [sys.executable, str(ROOT / "cli.py"), name, str(CONFIG), "--out", str(out), *more]
+
+
+def run(name: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(name, out, *more), capture_output=True, text=True, timeout=250, check=False
+    )
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "first"
+    done = run("run", out)
+    assert done.returncode == 0, done.stderr
+    assert "SYNTHETIC DATA" in done.stdout
+    assert "oracle AUROC" in done.stdout
+    return out
+
+
+@pytest.mark.slow
+def test_everything_is_there(finished: Path) -> None:
+    for name in ("report.html", "report.md", "metrics.csv", "run.json", "figures/roc.svg"):
+        assert (finished / "report" / name).stat().st_size > 100, name
+    predictions = pd.read_parquet(finished / "predictions.parquet")
+    folds = pd.read_parquet(finished / "folds.parquet")
+    tested = folds[folds["role"] == "test"]
+    for _, rows in predictions.groupby("arm"):
+        assert sorted(rows["patient_id"]) == sorted(tested["patient_id"])
+    metrics = pd.read_csv(finished / "report" / "metrics.csv")
+    assert metrics["synthetic"].all()
+    assert {"permuted_labels", "prevalence", "clinical_reference"} <= set(metrics["model"])
+
+
+@pytest.mark.slow
+def test_planted_troubles_are_accounted_for(finished: Path) -> None:
+    reasons = set(pd.read_parquet(finished / "cohort" / "exclusions.parquet")["reason"])
+    assert {"truncated", "no image"} <= reasons
+    quarantined = pd.read_csv(finished / "store" / "quarantine.csv")
+    assert "truncated" in set(quarantined["reason"])
+    images = pd.read_parquet(finished / "cohort" / "images.parquet")
+    clusters = images.groupby("duplicate_cluster")["patient_id"].nunique()
+    assert (clusters > 1).sum() >= 2
+
+
+@pytest.mark.slow
+def test_the_virtual_file_has_the_shapes_of_the_backbones(finished: Path) -> None:
+    images = pd.read_parquet(finished / "cohort" / "images.parquet")
+    with h5py.File(finished / "store" / "features.h5", "r") as file:
+        assert file["resnet18/embedding"].shape == (images["sha256"].nunique(), 512)
+        assert file["efficientnet_b0/embedding"].shape == (images["sha256"].nunique(), 1280)
+        assert np.isfinite(file["resnet18/embedding"][:]).all()
+
+
+@pytest.mark.slow
+def test_exports_have_a_codebook_for_every_column(finished: Path) -> None:
+    codebook = pd.read_csv(finished / "export" / "codebook.csv")
+    for path in (finished / "export").glob("*.parquet"):
+        described = codebook.loc[codebook["table"] == path.stem, "name"]
+        assert list(described) == list(pd.read_parquet(path).columns)
+    components = pd.read_parquet(finished / "export" / "components_resnet18.parquet")
+    assert set(components["fold"]) == {0, 1}
+    assert set(components["role"]) == {"train", "test"}
+
+
+@pytest.mark.slow
+def test_a_second_run_embeds_and_fits_nothing(finished: Path) -> None:
+    before = digest(finished / "predictions.parquet"), digest(finished / "report" / "report.html")
+    done = run("run", finished)
+    assert done.returncode == 0, done.stderr
+    assert "0 images embedded" in done.stderr
+    assert "ablate: 0 fits" in done.stderr
+    after = digest(finished / "predictions.parquet"), digest(finished / "report" / "report.html")
+    assert after == before
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    shutil.copytree(finished / "scratch", out / "scratch")  # the same images, nothing embedded
+    rng = random.Random(0)
+    kills = 0
+    for _ in range(4):
+        child = subprocess.Popen(
+            command("run", out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and child.poll() is None:
+            if any(out.glob("store/encoders/*")) and rng.random() < 0.4:
+                break
+            time.sleep(0.1)
+        child.send_signal(signal.SIGKILL)
+        kills += child.wait() == -signal.SIGKILL
+    assert kills >= 2
+    done = run("run", out)
+    assert done.returncode == 0, done.stderr
+    assert digest(out / "predictions.parquet") == digest(finished / "predictions.parquet")
+
+
+@pytest.mark.slow
+def test_a_notebook_does_it_in_ten_lines(finished: Path) -> None:
+    study = Study.open(CONFIG, out=finished)
+    predictions = study.ablate()
+    evidence = study.evidence(predictions)
+    best = max(evidence.arms, key=lambda a: a.metrics["auroc"].value)
+    assert 0 <= best.metrics["auroc"].value <= 1
+    store = FeatureStore(finished / "store")
+    resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
+    matrix = store.read(resnet, study.cohort.images["sha256"].tolist())
+    assert matrix.shape == (len(study.cohort.images), 512)
+
+
+@pytest.mark.slow
+def test_a_changed_split_makes_new_folds_and_says_so(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "other"
+    shutil.copytree(finished, out)
+    done = run("ablate", out, "--set", "folds.n_folds=3")
+    assert done.returncode == 0, done.stderr
+    assert "made anew" in done.stderr
+    assert pd.read_parquet(out / "predictions.parquet")["fold"].nunique() == 3
