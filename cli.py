@@ -222,13 +222,19 @@ def main() -> None:
 def _open(
     config: Path, out: Path | None, data_root: Path | None, overrides: tuple[str, ...], quiet: bool
 ) -> Study:
+    from featurestore.config import load_config
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
+    from fusion.config import RunConfig
+
+    loaded = load_config(RunConfig, config, overrides)  # before torch is imported: errors are quick
+
     from fusion.study import Study
 
     progress = SILENT if quiet else TerminalProgress()
     click.get_current_context().call_on_close(progress.finish)
-    return Study.open(config, out, data_root, overrides, progress)
+    folder = config.parent if data_root is None else data_root
+    return Study(loaded, out or Path("runs") / loaded.name, folder, progress)
 
 
 def _store(folder: Path) -> FeatureStore:

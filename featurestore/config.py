@@ -74,7 +74,7 @@ def validate(schema: type[ModelT], record: Mapping[str, Any], where: str) -> Mod
     try:
         return schema.model_validate(record)
     except pydantic.ValidationError as error:
-        findings = [_explain(schema, finding) for finding in error.errors()]
+        findings = [_explain(schema, finding) for finding in _first_causes(error.errors())]
         raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(findings))) from None
 
 
@@ -139,11 +139,22 @@ def _index(node: list[Any], part: str, override: str) -> int:
     return int(part)
 
 
+def _first_causes(findings: Sequence[Any]) -> list[Any]:
+    """Leaves out what only follows from a finding deeper inside the same value."""
+    locations = [tuple(finding["loc"]) for finding in findings]
+    return [
+        finding
+        for finding, location in zip(findings, locations, strict=True)
+        if not any(len(o) > len(location) and o[: len(location)] == location for o in locations)
+    ]
+
+
 def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
-    location = list(finding["loc"])
-    key = ".".join(str(p) for p in location) or "the file"
+    location = finding["loc"]
+    key, _ = _walk(schema, location)
     if finding["type"] == "extra_forbidden":
-        allowed = _allowed_keys(schema, location[:-1])
+        _, models = _walk(schema, location[:-1])
+        allowed = sorted({name for model in models for name in model.model_fields})
         near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
@@ -160,21 +171,25 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _allowed_keys(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> list[str]:
-    """Walks the schema along a pydantic error location and lists the keys allowed there."""
-    candidates: list[Any] = [schema]
+def _walk(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Follows a pydantic error location through the schema.
+
+    Returns:
+        The key as the file has it (pydantic also names the kind of a source, which is no key), and
+        the models that may stand there.
+    """
+    models: list[Any] = [schema]
+    key: list[str] = []
     for part in location:
-        following: list[Any] = []
-        for candidate in candidates:
-            if not _is_model(candidate):
-                continue
-            if part in candidate.model_fields:
-                following += _models_in(candidate.model_fields[part].annotation)
-            elif _tag(candidate) == part:
-                following.append(candidate)
-        if following:
-            candidates = following
-    return sorted({name for c in candidates if _is_model(c) for name in c.model_fields})
+        holders = [m for m in models if part in m.model_fields]
+        tagged = [m for m in models if _tag(m) == part]
+        if tagged and not holders:
+            models = tagged
+            continue
+        key.append(str(part))
+        if holders:
+            models = [f for m in holders for f in _models_in(m.model_fields[part].annotation)]
+    return ".".join(key) or "the file", models
 
 
 def _models_in(annotation: Any) -> list[Any]:

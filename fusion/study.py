@@ -67,11 +67,24 @@ class Study:
     def __init__(
         self, config: RunConfig, out: Path, data_root: Path, progress: Progress = SILENT
     ) -> None:
+        """Stores what to study; nothing is read yet.
+
+        Args:
+            config: The validated configuration.
+            out: Folder of the run.
+            data_root: Where relative data paths start.
+            progress: Listener of the long stages.
+
+        Raises:
+            ConfigError: The data root is not a folder.
+        """
+        if not data_root.is_dir():
+            raise ConfigError(f"data root {data_root} is not a folder")
         self.config = config
         self.paths = RunPaths(out)
         self.store = FeatureStore(config.store or self.paths.store)
         self.command = command_line()
-        self._data_root = data_root
+        self._data_root = data_root.resolve()
         self._progress = progress
 
     @classmethod
@@ -97,11 +110,8 @@ class Study:
         """
         path = Path(config)
         loaded = load_config(RunConfig, path, overrides)
-        root = Path(data_root) if data_root is not None else path.parent
-        if not root.is_dir():
-            raise ConfigError(f"data root {root} is not a folder")
-        folder = Path(out) if out is not None else Path("runs") / loaded.name
-        return cls(loaded, folder, root.resolve(), progress)
+        root = path.parent if data_root is None else Path(data_root)
+        return cls(loaded, Path(out or Path("runs") / loaded.name), root, progress)
 
     @cached_property
     def source_cohort(self) -> Cohort:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {"featurestore", "extractor", "fusion", "cli"}
-# Loaded by a library on our behalf: Optuna's schema migrations need none of our imports, and
-# pandas reads and writes Parquet through pyarrow.
-INDIRECT = {"pyarrow"}
+# Imported by timm on our behalf, and pinned here because it must fit torch.
+INDIRECT = {"torchvision"}
 
 
 def canonical(name: str) -> str:

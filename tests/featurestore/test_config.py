@@ -47,6 +47,7 @@ def load(tmp_path: Path, text: str, *overrides: str) -> Basket:
         ("name: a\ncolour: blue", "colour = 'blue': input should be 'red' or 'green'"),
         ("name: a\nfruits: [{kind: plum}]", "'apple', 'pear'"),
         ("name: a\nfruits: [{kind: pear, crunch: 1}]", "allowed: juice, kind"),
+        ("name: a\nfruits: [{kind: pear, juice: much}]", "fruits.0.juice = 'much'"),
         ("- name", "this holds a list"),
         ("", "this holds nothing"),
         ("name: [unclosed", "not valid YAML"),
