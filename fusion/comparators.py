@@ -8,7 +8,7 @@ from typing import Any
 
 from featurestore.errors import ConfigError
 from fusion.arms import Arm
-from fusion.comparators_floors import ClinicalReference, PermutedLabels, Prevalence
+from fusion.comparators_floors import ClinicalReference, Prevalence
 from fusion.comparators_grid import Forest, GridModel, RadialSvm, RidgeLogistic
 from fusion.comparators_rank import RankAverage
 from fusion.config import AblationConfig
@@ -28,11 +28,14 @@ class ModelKind:
         make: Builds it.
         sections: Sections of the configuration that its result depends on.
         tuned: Whether it keeps an Optuna study.
+        permuted: Whether it is fitted on and scored against exchanged outcomes
+            (`fusion.permutation`).
     """
 
     make: Factory
     sections: tuple[str, ...] = ("metadata", "tuning")
     tuned: bool = False
+    permuted: bool = False
 
 
 MODELS: dict[str, ModelKind] = {
@@ -46,7 +49,7 @@ MODELS: dict[str, ModelKind] = {
     "rank_average": ModelKind(lambda a, c, s: RankAverage(a, c)),
     "clinical_reference": ModelKind(lambda a, c, s: ClinicalReference(a, c)),
     "prevalence": ModelKind(lambda a, c, s: Prevalence(a, c)),
-    "permuted_labels": ModelKind(lambda a, c, s: PermutedLabels(a, c)),
+    "permuted_labels": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic()), permuted=True),
 }
 """Models by name. A new model is one class that follows `fusion.model.Model` and one line here."""
 

@@ -15,7 +15,7 @@ from fusion.arms import Arm, Modality
 from fusion.comparators_grid import GridModel, RidgeLogistic
 from fusion.config import AblationConfig
 from fusion.features import FeatureTable
-from fusion.inner import canonical_order, require_both_classes
+from fusion.inner import require_both_classes
 from fusion.model import InnerPredictions, by_patient
 
 PREDICTORS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
@@ -92,44 +92,6 @@ class Prevalence:
     def predict_proba(self, table: FeatureTable) -> np.ndarray:
         """The same probability for each row; shape (n,)."""
         return np.full(len(table), self._prevalence)
-
-
-class PermutedLabels:
-    """Logistic regression whose training labels were permuted between patients.
-
-    Everything else is as in any other arm, so its AUROC must come out at 0.5: more means that a
-    number leaked past the labels. Inner predictions, and the threshold that follows from them,
-    know the permuted labels only.
-    """
-
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig) -> None:
-        """Stores the parameters."""
-        self._model = GridModel(arm, config, RidgeLogistic())
-
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Permutes the outcomes of the table's patients, then fits.
-
-        Raises:
-            DataError: There are too few patients of either outcome, or a modality is absent.
-        """
-        require_both_classes(table)
-        table = table.take(canonical_order(table))
-        _, y, _ = by_patient(table.patient_ids, table.y, table.y)
-        _, inverse = np.unique(table.patient_ids.astype(str), return_inverse=True)
-        permuted = np.random.default_rng([seed, 1]).permutation(y)
-        self._model.fit(dataclasses.replace(table, y=permuted[inverse]), seed)
-        self.inner_ = self._model.inner_
-        self.choices_ = self._model.choices_ | {"labels_kept": float(np.mean(permuted == y))}
-        self.history_ = []
-        return self
-
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,)."""
-        return self._model.predict_proba(table)
 
 
 class ClinicalReference:

@@ -30,6 +30,7 @@ from fusion.config import AblationConfig
 from fusion.features import FeatureTable
 from fusion.model import by_patient, sigmoid
 from fusion.parts import Part, PartStore
+from fusion.permutation import draw_partners, with_partners_outcomes
 from fusion.predictions import predictions_table
 from fusion.provenance import versions
 from fusion.thresholds import inner_threshold
@@ -59,6 +60,7 @@ class Task:
         seed: The same for all arms of a fold, so that they share inner folds.
         digest: Names everything that the part depends on.
         study: Where a tuned model keeps its study.
+        partners: Whose outcome each patient gets, for the permuted floor; else None.
     """
 
     arm: Arm
@@ -69,6 +71,7 @@ class Task:
     seed: int
     digest: str
     study: StudyLocation | None
+    partners: Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,10 +223,11 @@ def _plan(
                 storage = config.tuning.storage
                 url = storage or sqlite_storage(work / "tuning", study_digest)
                 study = StudyLocation(url, name)
-            digest = _digest([*facts, settings])
-            tasks.append(
-                Task(arm, repeat, fold, sides["train"], sides["test"], task_seed, digest, study)
-            )
+            permuted = find_model(arm.model).permuted
+            partners = draw_partners(folds, repeat, seed) if permuted else None
+            digest = _digest([*facts, settings, partners])
+            sides_of = sides["train"], sides["test"]
+            tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
     return tasks
 
 
@@ -244,6 +248,8 @@ def _run(
 
 
 def _fit(task: Task, table: FeatureTable, config: AblationConfig, run_name: str) -> Part:
+    if task.partners is not None:
+        table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     model = make_model(task.arm, config, task.study).fit(training, task.seed)
     threshold = inner_threshold(model.inner_)
@@ -254,6 +260,9 @@ def _fit(task: Task, table: FeatureTable, config: AblationConfig, run_name: str)
         # folds against the prevalence of their test part, which over pooled folds would look like
         # a ranking.
         score = np.zeros(len(score))
+    if task.partners is not None:
+        # Written under the patient whose outcome it is, so that all arms are scored alike.
+        patients = np.array([task.partners[patient] for patient in patients])
     predictions = pd.DataFrame(
         {
             "run": run_name,

@@ -126,8 +126,25 @@ def cohort(table: FeatureTable) -> Cohort:
     return cohort_of(table)
 
 
-@pytest.fixture(scope="session")
-def folds(cohort: Cohort, table: FeatureTable) -> pd.DataFrame:
-    """Three outer folds of `table`."""
-    groups = dict(zip(table.patient_ids, table.groups, strict=True))
+def folds_of(cohort: Cohort) -> pd.DataFrame:
+    """Three outer folds of a cohort without copies."""
+    groups = {patient: patient for patient in cohort.patients["patient_id"]}
     return make_folds(cohort.patients, groups, n_folds=3, repeats=1, seed=0)
+
+
+@pytest.fixture(scope="session")
+def make_cohort() -> Callable[[FeatureTable], Cohort]:
+    """Builds the cohort of a table."""
+    return cohort_of
+
+
+@pytest.fixture(scope="session")
+def make_fold_table() -> Callable[[Cohort], pd.DataFrame]:
+    """Builds three outer folds of a cohort."""
+    return folds_of
+
+
+@pytest.fixture(scope="session")
+def folds(cohort: Cohort) -> pd.DataFrame:
+    """Three outer folds of `table`."""
+    return folds_of(cohort)

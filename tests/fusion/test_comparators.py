@@ -82,8 +82,7 @@ class TestConformance:
         assert set(inner.patient_ids) <= set(outcome)
         assert ((inner.probability >= 0) & (inner.probability <= 1)).all()
         assert set(np.unique(inner.y)) == {0.0, 1.0}
-        if name != "permuted_labels":
-            assert [outcome[p] for p in inner.patient_ids] == inner.y.tolist()
+        assert [outcome[p] for p in inner.patient_ids] == inner.y.tolist()
         assert 0 <= inner_threshold(inner) <= 1
 
     def test_choices_and_history_are_plain_json(self, name: str, fits: dict[str, Model]) -> None:
@@ -279,35 +278,6 @@ class TestFloors:
     ) -> None:
         first = pd.Series(parts[0].y).groupby(parts[0].patient_ids).first()
         assert set(fits["prevalence"].predict_proba(parts[1])) == {first.mean()}
-
-    def test_permuted_labels_keep_the_prevalence_and_lose_the_pairing(
-        self, parts: tuple[FeatureTable, FeatureTable], fits: dict[str, Model]
-    ) -> None:
-        inner = fits["permuted_labels"].inner_
-        ids, y, _ = by_patient(parts[0].patient_ids, parts[0].y, parts[0].y)
-        assert ids.tolist() == inner.patient_ids.tolist()
-        assert inner.y.sum() == y.sum()
-        assert 0.3 < fits["permuted_labels"].choices_["labels_kept"] < 0.75
-
-    def test_permuted_labels_differ_between_seeds(
-        self, parts: tuple[FeatureTable, FeatureTable], modalities: tuple[Modality, ...]
-    ) -> None:
-        labels = [fit("permuted_labels", parts[0], modalities, s).inner_.y for s in (0, 1)]
-        assert labels[0].tolist() != labels[1].tolist()
-
-    def test_permuted_labels_are_at_chance_on_average(
-        self, make_table: Callable[..., FeatureTable], modalities: tuple[Modality, ...]
-    ) -> None:
-        table = make_table(240)
-        ids = np.unique(table.patient_ids.astype(str))
-        training, test = table.of_patients(ids[:120]), table.of_patients(ids[120:])
-        areas = []
-        for seed in range(30):
-            model = fit("permuted_labels", training, modalities, seed)
-            _, y, score = by_patient(test.patient_ids, test.y, model.predict_proba(test))
-            areas.append(metrics.auroc(y, score)[0])
-        # Under permutation AUROC is symmetric about one half; four standard errors.
-        assert abs(np.mean(areas) - 0.5) < 4 * np.std(areas) / np.sqrt(30)
 
     def test_clinical_reference_uses_its_columns_and_no_others(
         self, parts: tuple[FeatureTable, FeatureTable], fits: dict[str, Model]

@@ -1,0 +1,70 @@
+"""The permuted floor is at chance, with the scatter that its interval claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from featurestore.cohort import Cohort
+from fusion import metrics
+from fusion.arms import Arm, Modality
+from fusion.config import AblationConfig, MetadataConfig, TuningConfig
+from fusion.evaluation import evaluate
+from fusion.features import FeatureTable
+from fusion.permutation import draw_partners, with_partners_outcomes
+
+SMALL = AblationConfig(
+    metadata=MetadataConfig(expression_components=2, embedding_components=3),
+    tuning=TuningConfig(inner_folds=2),
+    jobs=1,
+)
+
+
+def test_partners_are_a_permutation_within_each_test_fold(folds: pd.DataFrame) -> None:
+    partners = draw_partners(folds, 0, seed=1)
+    test = folds[(folds["repeat"] == 0) & (folds["role"] == "test")]
+    fold_of = test.set_index("patient_id")["fold"]
+    assert sorted(partners) == sorted(partners.values()) == sorted(test["patient_id"])
+    assert all(fold_of[a] == fold_of[b] for a, b in partners.items())
+    assert sum(a == b for a, b in partners.items()) < len(partners) / 4
+    assert draw_partners(folds.iloc[::-1], 0, seed=1) == partners
+    assert draw_partners(folds, 0, seed=2) != partners
+
+
+def test_every_row_gets_its_partners_outcome(table: FeatureTable, folds: pd.DataFrame) -> None:
+    partners = draw_partners(folds, 0, seed=1)
+    exchanged = with_partners_outcomes(table, partners)
+    outcome = dict(zip(table.patient_ids, table.y, strict=True))
+    assert exchanged.y.tolist() == [outcome[partners[p]] for p in table.patient_ids]
+    assert exchanged.patient_ids is table.patient_ids
+
+
+@pytest.mark.slow
+def test_the_floor_scatters_around_one_half_as_chance_does(
+    make_table: Callable[..., FeatureTable],
+    make_cohort: Callable[[FeatureTable], Cohort],
+    make_fold_table: Callable[[Cohort], pd.DataFrame],
+    modalities: tuple[Modality, ...],
+    tmp_path: Path,
+) -> None:
+    """The features are strong, so a floor that kept part of the pairing would show."""
+    table = make_table(150)
+    cohort = make_cohort(table)
+    folds = make_fold_table(cohort)
+    arm = Arm("permuted_labels", "permuted_labels", modalities)
+    areas = []
+    for seed in range(30):
+        predictions = evaluate(
+            cohort, folds, lambda r, f: table, [arm], SMALL, seed, "x", tmp_path / str(seed), "d"
+        )
+        y = predictions["y"].to_numpy(dtype=float)
+        areas.append(metrics.auroc(y, predictions["score"].to_numpy())[0])
+    events = cohort.n_events
+    others = cohort.n_patients - events
+    chance = np.sqrt((events + others + 1) / (12 * events * others))  # Mann & Whitney 1947
+    assert abs(np.mean(areas) - 0.5) < 4 * chance / np.sqrt(30)
+    assert np.std(areas) < 1.6 * chance
