@@ -141,6 +141,7 @@ class RunFacts:
         notes: Sentences of the cohort.
         facts: Known numbers, for example the oracle AUROC.
         licences: One line a source.
+        arms_left_out: One line an arm that could not be fitted on all folds, with the reason.
     """
 
     name: str
@@ -164,6 +165,7 @@ class RunFacts:
     notes: tuple[str, ...]
     facts: dict[str, float]
     licences: tuple[str, ...]
+    arms_left_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,7 @@ def find_problems(
         *_permuted(arms),
         *_too_good(arms),
         *_unpredicted(cohort, arms),
+        *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
         *_no_gain(gains),
         *_few_events(cohort),

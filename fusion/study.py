@@ -302,6 +302,7 @@ class Study:
             notes=cohort.notes,
             facts=cohort.facts,
             licences=_licences(cohort),
+            arms_left_out=_arms_left_out(self.paths.work / "choices.json"),
         )
 
     def _write_cohort(self, cohort: Cohort) -> None:
@@ -329,4 +330,16 @@ def _licences(cohort: Cohort) -> tuple[str, ...]:
     rows = counts.itertuples(index=False, name=None)
     return tuple(
         f"{source}: {licence or 'licence not stated'}, {n} images" for source, licence, n in rows
+    )
+
+
+def _arms_left_out(choices: Path) -> tuple[str, ...]:
+    """One line an arm that failed on a fold, with its first reason."""
+    if not choices.exists():
+        return ()
+    failures = json.loads(choices.read_text(encoding="utf-8"))["failures"]
+    first = {failure["arm"]: failure for failure in reversed(failures)}
+    return tuple(
+        f"{arm} failed in repeat {f['repeat']}, fold {f['fold']}: {f['reason']}"
+        for arm, f in sorted(first.items())
     )

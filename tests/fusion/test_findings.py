@@ -73,6 +73,13 @@ def test_permuted_labels(low: float, high: float, level: str | None) -> None:
     assert [f.level for f in found] == ([level] if level else [])
 
 
+def test_an_arm_that_could_not_be_fitted_is_named() -> None:
+    (finding,) = _find(run=_run(arms_left_out=("svm[all] failed in repeat 0, fold 1: few events",)))
+    assert finding == Finding(
+        "warning", "Arm left out: svm[all] failed in repeat 0, fold 1: few events"
+    )
+
+
 def test_too_good_to_be_true() -> None:
     (finding,) = _find(arms=(_arm(0.90, 0.94), _arm(0.85, 0.93, "tree")))
     assert finding.level == "warning"
