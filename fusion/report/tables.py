@@ -168,8 +168,10 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
 
 
 def all_modalities(evidence: Evidence) -> tuple[str, ...]:
-    """Modalities of all arms in order of first appearance."""
-    return tuple(dict.fromkeys(m for a in evidence.arms for m in a.modalities))
+    """Modalities of all arms, in the order of the arm that sees most."""
+    widest = max(evidence.arms, key=lambda a: len(a.modalities))
+    rest = (m for a in evidence.arms for m in a.modalities)
+    return tuple(dict.fromkeys([*widest.modalities, *rest]))
 
 
 def oracle(evidence: Evidence) -> str | None:
