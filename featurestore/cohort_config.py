@@ -33,7 +33,7 @@ class ColumnOutcome(Section):
 
 
 def _outcome_form(value: Any) -> str:
-    return "name" if isinstance(value, str) else "definition"
+    return "by name" if isinstance(value, str) else "by column"
 
 
 class CohortConfig(Section):
@@ -49,7 +49,8 @@ class CohortConfig(Section):
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
     outcome: Annotated[
-        Annotated[str, pydantic.Tag("name")] | Annotated[ColumnOutcome, pydantic.Tag("definition")],
+        Annotated[str, pydantic.Tag("by name")]
+        | Annotated[ColumnOutcome, pydantic.Tag("by column")],
         pydantic.Discriminator(_outcome_form),
     ]
     linkage: Literal["patient", "none"] = "patient"

@@ -180,11 +180,11 @@ def _walk(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> tuple[st
     """
     models: list[Any] = [schema]
     key: list[str] = []
-    for part in location:
+    for k, part in enumerate(location):
         holders = [m for m in models if part in m.model_fields]
-        tagged = [m for m in models if _tag(m) == part]
-        if tagged and not holders:
-            models = tagged
+        is_kind = models and not holders and isinstance(part, str) and k < len(location) - 1
+        if is_kind:
+            models = [m for m in models if _tag(m) == part] or models
             continue
         key.append(str(part))
         if holders:
