@@ -33,7 +33,7 @@ class ColumnOutcome(Section):
 
 
 def _outcome_form(value: Any) -> str:
-    return "by name" if isinstance(value, str) else "by column"
+    return "named" if isinstance(value, str) else "defined"
 
 
 class CohortConfig(Section):
@@ -49,8 +49,7 @@ class CohortConfig(Section):
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
     outcome: Annotated[
-        Annotated[str, pydantic.Tag("by name")]
-        | Annotated[ColumnOutcome, pydantic.Tag("by column")],
+        Annotated[str, pydantic.Tag("named")] | Annotated[ColumnOutcome, pydantic.Tag("defined")],
         pydantic.Discriminator(_outcome_form),
     ]
     linkage: Literal["patient", "none"] = "patient"

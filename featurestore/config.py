@@ -182,9 +182,10 @@ def _walk(schema: type[pydantic.BaseModel], location: Sequence[Any]) -> tuple[st
     key: list[str] = []
     for k, part in enumerate(location):
         holders = [m for m in models if part in m.model_fields]
-        is_kind = models and not holders and isinstance(part, str) and k < len(location) - 1
-        if is_kind:
-            models = [m for m in models if _tag(m) == part] or models
+        tagged = [m for m in models if _tag(m) == part]
+        inside = models and isinstance(part, str) and k < len(location) - 1
+        if not holders and (tagged or inside):
+            models = tagged or models
             continue
         key.append(str(part))
         if holders:

@@ -229,7 +229,7 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
     ("change", "said"),
     [
         ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: melanoma"),
-        ({"outcome": {"name": "x"}}, "outcome.definition.column' is required"),
+        ({"outcome": {"name": "x"}}, "outcome.column' is required"),
         ({"outcome": {"name": "x", "column": "y", "positve": [1]}}, "did you mean 'positive'"),
         ({"linkage": "label_matched"}, "not offered yet; today: patient, none"),
         ({"linkage": "position"}, "input should be 'patient' or 'none'"),
