@@ -147,3 +147,46 @@ def test_a_changed_split_makes_new_folds_and_says_so(finished: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "made anew" in done.stderr
     assert pd.read_parquet(out / "predictions.parquet")["fold"].nunique() == 3
+
+
+@pytest.mark.slow
+def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "export"
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "export")
+    done = run("export", out, "--format", "parquet", "--embeddings", "raw")
+    assert done.returncode == 0, done.stderr
+    names = {p.name for p in (out / "export").iterdir()}
+    assert "embeddings_efficientnet_b0.parquet" in names
+    assert [n for n in names if n.endswith(".csv")] == ["codebook.csv"]
+    raw = pd.read_parquet(out / "export" / "embeddings_resnet18.parquet")
+    study = Study.open(CONFIG, out=finished)
+    assert raw.shape == (len(study.cohort.images), 2 + 512)
+    images = study.cohort.images.set_index("image_id")
+    store = FeatureStore(finished / "store")
+    resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
+    expected = store.read(resnet, images.loc[raw["image_id"], "sha256"].tolist())
+    np.testing.assert_array_equal(raw.to_numpy()[:, 2:].astype(np.float32), expected)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_one_line_and_leaves_a_resumable_store(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "interrupted"
+    shutil.copytree(finished / "scratch", out / "scratch")
+    child = subprocess.Popen(
+        command("extract", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any(out.glob("store/encoders/*")):
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    if child.returncode != 0:  # it may have finished before the signal came
+        assert child.returncode == 130
+        assert "interrupted; the same command goes on from here" in errors
+        assert "Traceback" not in errors
+    done = run("extract", out)
+    assert done.returncode == 0, done.stderr
+    assert "quarantined 2" in done.stdout
