@@ -62,7 +62,7 @@ def methods(evidence: Evidence) -> list[str]:
     ]
     if tie != "—":
         lines.append(
-            f"By the spread over folds (Nadeau & Bengio 2003), a gap in AUROC below {tie} between "
-            "the two best arms is a tie."
+            f"By the spread over folds (Nadeau & Bengio 2003), a gap in AUROC to the reference arm "
+            f"below {tie} is a tie."
         )
     return lines

@@ -11,6 +11,7 @@ from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import oracle
 
 WIDTH = 100
+NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities
 
 
 def print_evidence(evidence: Evidence, console: Console) -> None:
@@ -56,7 +57,7 @@ def _cells(arm: ArmEvidence) -> list[Text]:
     m = arm.metrics
     delta = "reference" if arm.delta_auroc is None else with_interval(arm.delta_auroc, 2, sign=True)
     cells = [
-        arm.arm,
+        arm.arm if len(arm.arm) <= NAME_WIDTH else arm.arm.replace("[", "\n["),
         with_interval(m["auroc"]),
         number(m["auprc"].value),
         number(m["brier"].value),
