@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from featurestore.locks import holding
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.part")
+_WITHOUT_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path in the same folder; when the block ends it becomes `path`.
+    """Yields a temporary file in the same folder; when the block ends it becomes `path`.
 
-    The content and the rename are made durable. If the block raises, `path` stays as it was.
+    The content, the rename and folders that had to be made are durable when this returns. If the
+    block raises, `path` stays as it was. The temporary file is locked while its writer lives, so
+    that a collector of left-over files can tell it from one of a writer that was killed.
 
     Raises:
         OSError: The disk is full or refuses to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.{os.getpid()}.part")
+    make_folder(path.parent)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with holding(temporary):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -41,10 +51,25 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, durably: a committed file must not lose its folder.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes renames inside a folder durable."""
+    """Makes renames inside a folder durable, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _WITHOUT_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)

@@ -73,6 +73,7 @@ class EncoderIdentity:
     def to_json(self) -> str:
         """Returns the identity as indented JSON with its digest, for `encoder.json`."""
         record = dataclasses.asdict(self) | {"digest": self.digest}
+        record["checksum"] = _checksum(record)
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
     @classmethod
@@ -80,7 +81,8 @@ class EncoderIdentity:
         """Rebuilds an identity written by `to_json`.
 
         Raises:
-            StoreError: The text is not an identity, or its digest does not match its content.
+            StoreError: The text is not an identity, or its digest or its checksum (which covers
+                the names for people too) does not match its content.
         """
         try:
             record: Mapping[str, Any] = json.loads(text)
@@ -88,6 +90,8 @@ class EncoderIdentity:
             fields["training_patients"] = tuple(fields["training_patients"])
             identity = cls(**fields)
             stated = record["digest"]
+            whole = record.get("checksum", _checksum(record)) == _checksum(record)
+            whole = whole and record.keys() <= {*fields, "digest", "checksum"}
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"encoder.json is not an encoder identity: {error!r}") from None
         if stated != identity.digest:
@@ -95,6 +99,8 @@ class EncoderIdentity:
                 f"encoder.json states digest {str(stated)[:12]} but its content has "
                 f"{identity.short}: it was edited after it was written"
             )
+        if not whole:
+            raise StoreError(f"encoder.json of {identity.short} was edited after it was written")
         return identity
 
 
@@ -110,6 +116,11 @@ def check_unseen(identity: EncoderIdentity, scored_patients: Iterable[str]) -> N
             f"encoder {identity.short} ({identity.backbone}, {identity.weights}) was trained on "
             f"{len(seen)} of the patients to be scored: {name_some(seen)}"
         )
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in record.items() if key != "checksum"}
+    return _sha256(json.dumps(content, sort_keys=True))
 
 
 def _sha256(text: str) -> str:

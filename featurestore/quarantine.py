@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import dataclasses
-import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from featurestore.atomic import replacing
+from featurestore.atomic import make_folder, replacing
 from featurestore.errors import StoreError
+from featurestore.locks import holding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,30 +62,41 @@ class Quarantine:
         Raises:
             StoreError: The file cannot be written.
         """
-        self._change([dataclasses.asdict(row) for row in rows], drop=set())
+        added = [[_storable(v) for v in dataclasses.astuple(row)] for row in rows]
+        if added:
+            self._change(added, drop=set())
 
     def remove(self, sha256s: Iterable[str]) -> None:
-        """Removes images that have been embedded after all."""
-        self._change([], drop=set(sha256s))
+        """Removes images that have been embedded after all.
 
-    def _change(self, added: list[dict[str, str]], drop: set[str]) -> None:
-        if not added and (not drop or not self._path.exists()):
-            return
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        drop = set(sha256s) - {""}  # files that could not be read have nothing in common
+        if not drop.isdisjoint(self.table()["sha256"]):
+            self._change([], drop)
+
+    def _change(self, added: list[list[str]], drop: set[str]) -> None:
         try:
-            with self._locked():
+            make_folder(self._path.parent)
+            with holding(self._path.with_name(".quarantine.lock")):
                 table = pd.concat([self.table(), pd.DataFrame(added, columns=COLUMNS)])
                 table = table[~table["sha256"].isin(drop)].astype("str")
                 table = table.drop_duplicates(["sha256", "image_id"], keep="last")
                 table = table.sort_values(["image_id", "sha256"])
                 with replacing(self._path) as temporary:
-                    table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+                    # All fields are quoted: a bare carriage return would end a row.
+                    table.to_csv(
+                        temporary,
+                        index=False,
+                        quoting=csv.QUOTE_ALL,
+                        lineterminator="\n",
+                        encoding="utf-8",
+                    )
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror or error}") from None
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The lock dies with its process, so a kill leaves nothing behind that blocks."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_name(".quarantine.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+
+def _storable(text: str) -> str:
+    """File names may hold bytes that are no text, and reasons anything; CSV holds text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -7,40 +7,48 @@ root/features.h5                          virtual datasets over all shards, for 
 root/quarantine.csv                       images that could not be embedded, with the reason
 ```
 
-Rows are found by SHA-256 of the image file and encoder identity, never by name. Writers need no
-lock: a shard appears whole under a name of its own. Two writers may embed the same image; the
-first row in order of shard names is read.
+Rows are found by SHA-256 of the image file and encoder identity, never by name. Writers do not
+wait for each other: a shard appears whole under a name of its own. Two writers may embed the same
+image; the first row in order of shard names is read. A shard is trusted only after all its bytes
+were compared with its name; one that is damaged counts as absent, is named in a log warning, and
+its images are embedded again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from featurestore.atomic import write_text
 from featurestore.errors import StoreError, name_some
 from featurestore.lineage import EncoderIdentity
 from featurestore.quarantine import Quarantine, QuarantineRow
-from featurestore.shards import NAME, DamagedShard, ShardRows, read_shard, write_shard
-from featurestore.virtual import VirtualGroup, write_virtual
+from featurestore.shards import DamagedShard, ShardRows, read_shard
+from featurestore.shardwriter import SHARD_ROWS, ShardWriter, StorageType
+from featurestore.stored import described, encoder_folders, shard_paths
+from featurestore.virtual import VirtualGroup, VirtualShard, group_names, write_virtual
 
-StorageType = Literal["float32", "float16"]
-SHARD_ROWS = 1024
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+__all__ = ["FeatureStore", "QuarantineRow", "ShardIndex", "ShardWriter", "StorageType"]
+
+_State = tuple[str, int, int, int, int]  # name, inode, size, times of change
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardIndex:
-    """Where the rows of a verified shard are: (sha256, view) of each row, in file order."""
+    """What a verified shard holds, in file order.
+
+    Attributes:
+        keys: SHA-256 and view of each row.
+        image_ids: Id under which each row was embedded.
+    """
 
     keys: tuple[tuple[str, int], ...]
+    image_ids: tuple[str, ...]
 
 
 class FeatureStore:
@@ -53,7 +61,8 @@ class FeatureStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._quarantine = Quarantine(self.root / "quarantine.csv")
-        self._verified: dict[tuple[str, int, int], ShardIndex] = {}
+        self._verified: dict[_State, ShardIndex] = {}
+        self._warned: set[Path] = set()
 
     def writer(
         self,
@@ -61,20 +70,23 @@ class FeatureStore:
         shard_rows: int = SHARD_ROWS,
         dtype: StorageType = "float32",
     ) -> ShardWriter:
-        """Opens a writer for one encoder.
+        """Returns a writer for one encoder, to be used in a `with` block.
 
         Raises:
-            StoreError: The folder holds another encoder's description, or cannot be written.
+            StoreError: The folder holds another encoder's description, or shards of `shard_rows`
+                would be too large.
         """
-        _register(self.folder(identity), identity)
-        return ShardWriter(self.folder(identity) / "shards", identity, shard_rows, dtype)
+        return ShardWriter(self.folder(identity), identity, shard_rows, dtype)
 
     def present(self, identity: EncoderIdentity, view: int = 0) -> set[str]:
-        """SHA-256 of every image whose embedding is committed and verified."""
+        """SHA-256 of every image whose embedding is committed and verified.
+
+        Every byte of every shard is compared with the shard's name, once while its size and times
+        of change stay the same.
+        """
         return {
             sha256
-            for path in self.shard_paths(identity)
-            if (index := self._index(path, identity)) is not None
+            for _, index in self.shards(identity)
             for sha256, of_view in index.keys
             if of_view == view
         }
@@ -89,7 +101,8 @@ class FeatureStore:
     def read(self, identity: EncoderIdentity, sha256s: Sequence[str], view: int = 0) -> np.ndarray:
         """Reads embeddings in the order asked.
 
-        Every shard is verified against its digest as it is read; a damaged one counts as absent.
+        Every shard is verified against its name as it is read, whether or not it was verified
+        before; a damaged one counts as absent.
 
         Returns:
             Array (n, D) of float32.
@@ -97,37 +110,28 @@ class FeatureStore:
         Raises:
             StoreError: An embedding is missing, or was only in a damaged shard.
         """
-        wanted: dict[str, list[int]] = {}
+        wanted: dict[tuple[str, int], list[int]] = {}
         for position, sha256 in enumerate(sha256s):
-            wanted.setdefault(sha256, []).append(position)
+            wanted.setdefault((sha256, view), []).append(position)
         result = np.empty((len(sha256s), identity.dimension), dtype=np.float32)
         damaged = []
         for path in self.shard_paths(identity):
-            index = self._index(path, identity)
-            if index is None:
-                damaged.append(path.name[:12])
-                continue
-            here = [(row, key[0]) for row, key in enumerate(index.keys) if key[1] == view]
-            if not wanted or wanted.keys().isdisjoint(s for _, s in here):
+            if not wanted:
+                break
+            known = self._remembered(path)
+            if known is not None and wanted.keys().isdisjoint(known.keys):
                 continue
             try:
-                rows = read_shard(path, identity.digest)
-            except DamagedShard:
-                damaged.append(path.name[:12])
+                index, rows = self._load(path, identity)
+            except DamagedShard as error:
+                damaged.append(f"{path.name[:12]} ({error})")
                 continue
-            for row, sha256 in here:
-                result[wanted.pop(sha256, [])] = rows.embedding[row]
+            places = [(row, at) for row, key in enumerate(index.keys) for at in wanted.pop(key, ())]
+            if places:
+                sources, targets = np.array(places).T
+                result[targets] = rows.embedding[sources]
         if wanted:
-            hint = (
-                f"; {len(damaged)} damaged shards, first {damaged[0]}: run `melafuse store verify`"
-                if damaged
-                else "; run `melafuse extract`"
-            )
-            raise StoreError(
-                f"{self.root}: encoder {identity.short} ({identity.backbone}) lacks "
-                f"{len(wanted)} of {len(sha256s)} images: "
-                f"{name_some([s[:12] for s in wanted])}{hint}"
-            )
+            raise self._lacking(identity, [s for s, _ in wanted], len(sha256s), damaged)
         return result
 
     def encoders(self) -> list[EncoderIdentity]:
@@ -136,18 +140,17 @@ class FeatureStore:
         Raises:
             StoreError: A description was edited or is damaged.
         """
-        found = []
-        for path in sorted(self.root.glob("encoders/*/encoder.json")):
-            if _DIGEST.fullmatch(path.parent.name):
-                identity = _described(path)
-                if identity.digest != path.parent.name:
-                    raise StoreError(f"{path}: describes encoder {identity.short}, not this folder")
-                found.append(identity)
+        paths = (folder / "encoder.json" for folder in encoder_folders(self.root))
+        found = [described(path) for path in paths if path.exists()]
         return sorted(found, key=lambda e: (e.backbone, e.digest))
 
     def quarantine(self, rows: Iterable[QuarantineRow]) -> None:
         """Remembers images that could not be embedded; the last reason of an image counts."""
         self._quarantine.add(rows)
+
+    def clear_quarantine(self, sha256s: Iterable[str]) -> None:
+        """Forgets the quarantine of images that have been embedded after all."""
+        self._quarantine.remove(sha256s)
 
     def quarantined(self) -> pd.DataFrame:
         """Table `sha256, image_id, path, reason` of images that could not be embedded."""
@@ -156,23 +159,14 @@ class FeatureStore:
     def refresh_virtual(self) -> Path:
         """Writes `features.h5`, one HDF5 file over all verified shards, for other tools.
 
-        Groups are named by backbone; where several encoders share one, `backbone@digest`.
+        Groups are named by backbone; where several encoders share one, `backbone@digest`. Shards
+        that are committed later are in it after the next refresh.
         """
         encoders = self.encoders()
-        backbones = [e.backbone for e in encoders]
-        groups = []
-        for identity in encoders:
-            alone = backbones.count(identity.backbone) == 1
-            name = identity.backbone if alone else f"{identity.backbone}@{identity.short}"
-            shards = []
-            seen: set[tuple[str, int]] = set()
-            for path in self.shard_paths(identity):
-                index = self._index(path, identity)
-                if index is not None:
-                    keep = [k for k, key in enumerate(index.keys) if key not in seen]
-                    seen.update(index.keys)
-                    shards.append((path.relative_to(self.root), len(index.keys), keep))
-            groups.append(VirtualGroup(name, identity, tuple(shards)))
+        groups = [
+            VirtualGroup(name, identity, tuple(self._virtual_shards(identity)))
+            for name, identity in zip(group_names(encoders), encoders, strict=True)
+        ]
         return write_virtual(self.root / "features.h5", groups)
 
     def folder(self, identity: EncoderIdentity) -> Path:
@@ -180,144 +174,90 @@ class FeatureStore:
         return self.root / "encoders" / identity.digest
 
     def shard_paths(self, identity: EncoderIdentity) -> list[Path]:
-        """Committed shards of one encoder, sorted by name; temporary files are not among them."""
-        folder = self.folder(identity) / "shards"
-        return sorted(p for p in folder.glob("*.h5") if NAME.fullmatch(p.name))
+        """Committed shards of one encoder, sorted by name; temporary files are not among them.
+
+        Raises:
+            StoreError: A folder of the store is a symbolic link.
+        """
+        return shard_paths(self.folder(identity))
+
+    def shards(self, identity: EncoderIdentity) -> Iterator[tuple[Path, ShardIndex]]:
+        """Verified shards of one encoder, in order of their names."""
+        for path in self.shard_paths(identity):
+            index = self._index(path, identity)
+            if index is not None:
+                yield path, index
+
+    def distinct_rows(self, identity: EncoderIdentity) -> Iterator[tuple[Path, int, list[int]]]:
+        """Path and number of rows of each verified shard, and which of its rows are read.
+
+        A row is not read if an earlier one has the same image and view.
+        """
+        seen: set[tuple[str, int]] = set()
+        for path, index in self.shards(identity):
+            first = {key: row for row, key in reversed(list(enumerate(index.keys)))}
+            yield path, len(index.keys), sorted(r for key, r in first.items() if key not in seen)
+            seen.update(first)
 
     def damaged(self, identity: EncoderIdentity) -> list[Path]:
         """Shards of one encoder that fail verification."""
         return [p for p in self.shard_paths(identity) if self._index(p, identity) is None]
 
+    def _virtual_shards(self, identity: EncoderIdentity) -> Iterator[VirtualShard]:
+        for path, rows, keep in self.distinct_rows(identity):
+            yield VirtualShard(path.relative_to(self.root), rows, tuple(keep))
+
     def _index(self, path: Path, identity: EncoderIdentity) -> ShardIndex | None:
         """Index of a shard, or None if it is damaged; verified once while the file is unchanged."""
+        known = self._remembered(path)
+        if known is not None:
+            return known
         try:
-            status = path.stat()
-            key = (str(path), status.st_size, status.st_mtime_ns)
-            if key not in self._verified:
-                rows = read_shard(path, identity.digest)
-                digests = (bytes(s).decode("ascii") for s in rows.sha256)
-                keys = tuple(zip(digests, (int(v) for v in rows.view), strict=True))
-                self._verified[key] = ShardIndex(keys)
-            return self._verified[key]
-        except (DamagedShard, OSError, UnicodeDecodeError):
+            return self._load(path, identity)[0]
+        except DamagedShard:
             return None
 
+    def _remembered(self, path: Path) -> ShardIndex | None:
+        key = _state(path)
+        return None if key is None else self._verified.get(key)
 
-class ShardWriter:
-    """Collects rows and commits them shard by shard.
+    def _load(self, path: Path, identity: EncoderIdentity) -> tuple[ShardIndex, ShardRows]:
+        """Reads, verifies and remembers a shard; a damaged one is named in the log, once."""
+        before = _state(path)
+        try:
+            rows = read_shard(path, identity.digest)
+            if rows.embedding.shape[1] != identity.dimension:
+                raise DamagedShard(f"embeddings have length {rows.embedding.shape[1]}")
+        except DamagedShard as error:
+            if path not in self._warned:
+                self._warned.add(path)
+                _log.warning("%s is damaged (%s): run `melafuse store verify`", path, error)
+            raise
+        views = (int(v) for v in rows.view)
+        keys = tuple(zip(rows.digests(), views, strict=True))
+        index = ShardIndex(keys, tuple(str(i) for i in rows.image_id))
+        if before is not None:
+            self._verified[before] = index
+        return index, rows
 
-    Leaving the `with` block commits what was appended, also after an exception or Ctrl-C.
-    """
-
-    def __init__(
-        self, folder: Path, identity: EncoderIdentity, shard_rows: int, dtype: StorageType
-    ) -> None:
-        if shard_rows < 1:
-            raise StoreError(f"a shard needs at least one row, not {shard_rows}")
-        self._folder = folder
-        self._identity = identity
-        self._shard_rows = shard_rows
-        self._dtype = np.dtype(dtype)
-        self._sha256: list[str] = []
-        self._image_ids: list[str] = []
-        self._views: list[int] = []
-        self._embeddings: list[np.ndarray] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, StoreError):  # a disk that refused once is not asked again
-            self.commit()
-
-    def append(
-        self,
-        sha256s: Sequence[str],
-        image_ids: Sequence[str],
-        embeddings: np.ndarray,
-        view: int = 0,
-    ) -> None:
-        """Adds rows and commits every full shard.
-
-        Args:
-            sha256s: Digests of the image files. Length n.
-            image_ids: Their ids. Length n.
-            embeddings: Array (n, D).
-            view: Number of the view.
-
-        Raises:
-            StoreError: Shapes or digests are wrong, a value is not finite or does not fit the
-                storage type, or the disk refuses to write. Rows of a refused call are not added.
-        """
-        stored = self._checked(sha256s, image_ids, embeddings)
-        self._sha256 += sha256s
-        self._image_ids += image_ids
-        self._views += [view] * len(sha256s)
-        self._embeddings += list(stored)
-        while len(self._sha256) >= self._shard_rows:
-            self._commit_first(self._shard_rows)
-
-    def commit(self) -> None:
-        """Commits the rows that are still waiting."""
-        if self._sha256:
-            self._commit_first(len(self._sha256))
-
-    def _commit_first(self, n: int) -> None:
-        rows = ShardRows(
-            sha256=np.array(self._sha256[:n], dtype="S64"),
-            view=np.array(self._views[:n], dtype=np.int16),
-            image_id=np.array(self._image_ids[:n], dtype=object),
-            embedding=np.stack(self._embeddings[:n]),
+    def _lacking(
+        self, identity: EncoderIdentity, sha256s: Sequence[str], asked: int, damaged: Sequence[str]
+    ) -> StoreError:
+        hint = (
+            f"; {len(damaged)} damaged shards, first {damaged[0]}: run `melafuse store verify`"
+            if damaged
+            else "; run `melafuse extract`"
         )
-        write_shard(self._folder, self._identity.digest, rows)
-        for waiting in (self._sha256, self._image_ids, self._views, self._embeddings):
-            del waiting[:n]
-
-    def _checked(
-        self, sha256s: Sequence[str], image_ids: Sequence[str], embeddings: np.ndarray
-    ) -> np.ndarray:
-        expected = (len(sha256s), self._identity.dimension)
-        if embeddings.shape != expected or len(image_ids) != len(sha256s):
-            raise StoreError(
-                f"encoder {self._identity.short}: embeddings of shape {embeddings.shape} for "
-                f"{len(image_ids)} images; expected {expected}"
-            )
-        wrong = [s for s in sha256s if not _DIGEST.fullmatch(s)]
-        if wrong:
-            raise StoreError(f"not a SHA-256 in lower-case hexadecimal digits: {name_some(wrong)}")
-        with np.errstate(over="ignore"):
-            stored = embeddings.astype(self._dtype)
-        bad = np.logical_not(np.isfinite(stored).all(axis=1))
-        if bad.any():
-            finite = np.isfinite(embeddings).all()
-            what = f"do not fit {self._dtype}" if finite else "are not finite"
-            ids = [image_id for image_id, refused in zip(image_ids, bad, strict=True) if refused]
-            raise StoreError(f"embeddings {what}: {name_some(ids)}; nothing of the batch is stored")
-        return np.asarray(stored)
+        return StoreError(
+            f"{self.root}: encoder {identity.short} ({identity.backbone}) lacks {len(sha256s)} of "
+            f"{asked} images: {name_some([s[:12] for s in sha256s])}{hint}"
+        )
 
 
-def _register(folder: Path, identity: EncoderIdentity) -> None:
-    path = folder / "encoder.json"
-    if path.exists():
-        described = _described(path)
-        if described.digest != identity.digest:
-            raise StoreError(f"{path}: describes encoder {described.short}, not {identity.short}")
-        return
+def _state(path: Path) -> _State | None:
+    """What changes when a file does; None where there is none."""
     try:
-        write_text(path, identity.to_json())
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def _described(path: Path) -> EncoderIdentity:
-    try:
-        return EncoderIdentity.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from None
-    except StoreError as error:
-        raise StoreError(f"{path}: {error}") from None
+        status = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

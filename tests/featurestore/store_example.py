@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from featurestore.lineage import EncoderIdentity
+from featurestore.store import FeatureStore
 
 DIMENSION = 16
 
@@ -36,3 +37,16 @@ def batch(numbers: range) -> tuple[list[str], list[str], np.ndarray]:
         [f"ISIC_{k:07d}" for k in numbers],
         np.stack([embedding(k) for k in numbers]),
     )
+
+
+NUMBERS = {digest(k): k for k in range(600)}
+
+
+def assert_sound(store: FeatureStore) -> set[str]:
+    """Every present row is exactly right; returns the digests present."""
+    present = store.present(identity())
+    ordered = sorted(present)
+    matrix = store.read(identity(), ordered)
+    for sha256, row in zip(ordered, matrix, strict=True):
+        np.testing.assert_array_equal(row, embedding(NUMBERS[sha256]))
+    return present
