@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -45,6 +46,12 @@ class Cohort:
         synthetic: Whether any row was made by melafuse itself.
         notes: Sentences that every report prints (provenance, assumptions, oracle AUROC).
         facts: Known numbers about the cohort, for example `{"oracle_auroc": 0.91}`.
+        unmapped: `file: column` of the columns that no source understood.
+        file_order: Place of each patient in the files; no result depends on it, the audit asks
+            whether it predicts the outcome. Empty where the order is not known.
+        donors: With linkage `label_matched` the cohort whose rows were lent to the images'
+            patients; else None.
+        pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
     """
 
     name: str
@@ -57,6 +64,10 @@ class Cohort:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    unmapped: tuple[str, ...] = ()
+    file_order: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    donors: Cohort | None = None
+    pairing: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")

@@ -10,6 +10,9 @@ from featurestore.errors import DataError
 
 Kind = Literal["numeric", "ordinal", "nominal", "binary", "expression"]
 KINDS: tuple[str, ...] = get_args(Kind)
+Measured = Literal["unknown", "diagnosis", "specimen", "follow_up"]
+"""When a value becomes known; all but `unknown` in order of time."""
+TIMES: tuple[str, ...] = get_args(Measured)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Column:
         missing_tokens: Strings that were read as missing.
         leaks: Whether the column is known to reveal the chosen outcome; such a column is
             described in reports and exports but never given to a model.
+        measured: When the value becomes known.
     """
 
     name: str
@@ -40,16 +44,28 @@ class Column:
     source_column: str = ""
     missing_tokens: tuple[str, ...] = ()
     leaks: bool = False
+    measured: Measured = "unknown"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise DataError(
                 f"column {self.name!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}"
             )
+        if self.measured not in TIMES:
+            raise DataError(
+                f"column {self.name!r}: measured {self.measured!r} is not one of {', '.join(TIMES)}"
+            )
         if self.kind == "ordinal" and len(self.levels) < 2:
             raise DataError(
                 f"column {self.name!r}: an ordinal column needs its levels in ascending order"
             )
+
+
+def known_later(measured: str, than: str) -> bool:
+    """Whether a value becomes known after a time; nothing is said of unknown times."""
+    if "unknown" in (measured, than):
+        return False
+    return TIMES.index(measured) > TIMES.index(than)
 
 
 class DataDictionary:

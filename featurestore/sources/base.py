@@ -48,12 +48,14 @@ class SourceTables:
         images: One row an image: `SOURCE_IMAGE_COLUMNS` (path absolute, as text), then acquisition
             and label columns. May have no rows.
         patients: One row a patient: `patient_id`, optionally `site`, then one column per entry of
-            `dictionary`, and label columns that are in no dictionary. May have no rows.
+            `dictionary`, and label columns that are in no dictionary. Rows in the order of the
+            file. May have no rows.
         dictionary: What each patient column is.
         exclusions: Rows `entity, id, stage, reason` for everything that was left out.
         notes: Sentences that every report prints.
         facts: Known numbers about the source.
         synthetic: Whether melafuse made the data itself.
+        unmapped: `file: column` of the columns that were not understood and are not used.
     """
 
     images: pd.DataFrame
@@ -63,6 +65,7 @@ class SourceTables:
     notes: tuple[str, ...] = ()
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
     synthetic: bool = False
+    unmapped: tuple[str, ...] = ()
 
 
 class Source(Protocol):
