@@ -1,0 +1,166 @@
+"""Turns a table of text into canonical columns, and says what it did not understand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from featurestore.cohort import exclusions_table
+from featurestore.dictionary import Column, DataDictionary
+from featurestore.errors import DataError
+from featurestore.parsing import known_text, rejected_values
+from featurestore.vocabulary import find_term, levels_of
+
+
+@dataclasses.dataclass(frozen=True)
+class CanonicalColumns:
+    """The canonical columns of one table.
+
+    Attributes:
+        values: One typed column per dictionary entry; index of the table.
+        dictionary: What each column is, with the header it came from.
+        exclusions: Values that could not be read, and values on which two columns of the file
+            disagree.
+        unmapped: Headers that were not used, in the order of the file.
+    """
+
+    values: pd.DataFrame
+    dictionary: DataDictionary
+    exclusions: pd.DataFrame
+    unmapped: tuple[str, ...]
+
+
+def read_canonical(
+    table: pd.DataFrame,
+    headers: Mapping[str, Sequence[str]],
+    ids: pd.Series,
+    path: Path,
+    stage: str = "read",
+    missing: Iterable[str] = (),
+    used: Iterable[str] = (),
+) -> CanonicalColumns:
+    """Reads the canonical columns that a table has.
+
+    Args:
+        table: Table of text.
+        headers: For each canonical name the headers it may have, the preferred one first; compared
+            without case. Where several are there, the first known value counts and differences are
+            reported.
+        ids: Id of each row, for the exclusions; index of the table.
+        path: The file, for messages.
+        stage: Stage for the exclusions.
+        missing: Further texts that mean missing.
+        used: Headers that the reader uses otherwise (ids); they are not listed as unmapped.
+
+    Raises:
+        DataError: A column holds nothing that it could hold.
+    """
+    spelled = {str(name).casefold(): str(name) for name in table.columns}
+    taken = {name.casefold() for name in used}
+    values: dict[str, pd.Series] = {}
+    entries, excluded = [], [exclusions_table()]
+    for name, candidates in headers.items():
+        found = [spelled[h.casefold()] for h in candidates if h.casefold() in spelled]
+        if not found:
+            continue
+        taken.update(h.casefold() for h in found)
+        read = [_read_one(name, table[h], ids, path, stage, missing) for h in found]
+        merged, conflicts = _first_known(name, [r.values for r in read], found, ids, stage)
+        values[name] = merged
+        excluded += [*(r.exclusions for r in read), conflicts]
+        entries.append(_entry(name, merged, found, {t for r in read for t in r.tokens}))
+    frame = pd.DataFrame(values, index=table.index)
+    unmapped = tuple(str(c) for c in table.columns if str(c).casefold() not in taken)
+    exclusions = pd.concat(excluded, ignore_index=True)
+    return CanonicalColumns(frame, DataDictionary(entries), exclusions, unmapped)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ReadColumn:
+    values: pd.Series
+    tokens: tuple[str, ...]
+    exclusions: pd.DataFrame
+
+
+def _read_one(
+    name: str, texts: pd.Series, ids: pd.Series, path: Path, stage: str, missing: Iterable[str]
+) -> _ReadColumn:
+    term = find_term(name)
+    text = known_text(_without_repeats(texts, missing), missing)
+    parsed = term.read(text.values, f"{path}: column {texts.name!r}")
+    column = term.column
+    levels = f" of {column.label}" if column.label else ""
+    expected = "a number" if column.kind in ("numeric", "expression") else f"a level{levels}"
+    if column.kind == "numeric":
+        expected = f"a plausible {column.label.lower()}" + (
+            f" in {column.unit}" if column.unit else ""
+        )
+    report = rejected_values(parsed.rejected, ids, f"{path.name}: {texts.name}", stage, expected)
+    return _ReadColumn(parsed.values, text.tokens, report)
+
+
+def _without_repeats(texts: pd.Series, missing: Iterable[str]) -> pd.Series:
+    """Shortens `Trunk|Trunk` and `Trunk|[Not Available]`, as portals join records, to `Trunk`.
+
+    Parts that disagree stay as they are: no term has them as a level, so they are reported.
+    """
+    barred = texts.str.contains("|", regex=False, na=False)
+    if not barred.any():
+        return texts
+    single = {}
+    for text in texts[barred].unique():
+        parts = pd.Series([part.strip() for part in text.split("|")], dtype="str")
+        known = known_text(parts, missing).values.dropna().unique()
+        single[text] = str(known[0]) if len(known) == 1 else text
+    return texts.replace(single)
+
+
+def _first_known(
+    name: str, columns: list[pd.Series], found: list[str], ids: pd.Series, stage: str
+) -> tuple[pd.Series, pd.DataFrame]:
+    merged = columns[0]
+    rows = []
+    for header, other in zip(found[1:], columns[1:], strict=True):
+        differing = merged.notna() & other.notna() & (merged != other)
+        rows += [
+            ("value", str(ids[k]), stage, f"{name}: {merged[k]} kept, {header} says {other[k]}")
+            for k in merged.index[differing]
+        ]
+        merged = merged.where(merged.notna(), other)
+    return merged, exclusions_table(rows)
+
+
+def _entry(name: str, values: pd.Series, found: list[str], tokens: set[str]) -> Column:
+    column = find_term(name).column
+    levels = column.levels
+    if column.kind == "nominal" and not levels:
+        levels = levels_of(values)
+    return dataclasses.replace(
+        column,
+        levels=levels,
+        source_column=" | ".join(found),
+        missing_tokens=tuple(sorted(tokens)),
+    )
+
+
+def kept_columns(
+    read: CanonicalColumns, wanted: Sequence[str] | None, path: Path
+) -> CanonicalColumns:
+    """Keeps the canonical columns that a configuration asks for; all of them for None.
+
+    Raises:
+        DataError: A column that is asked for is not in the file.
+    """
+    if wanted is None:
+        return read
+    absent = [name for name in wanted if name not in read.dictionary]
+    if absent:
+        raise DataError(
+            f"{path}: no column for {', '.join(absent)}; the file has "
+            f"{', '.join(read.dictionary.names)}"
+        )
+    dictionary = DataDictionary(c for c in read.dictionary if c.name in wanted)
+    return dataclasses.replace(read, values=read.values[dictionary.names], dictionary=dictionary)

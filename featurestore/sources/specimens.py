@@ -1,0 +1,64 @@
+"""One specimen a patient: the rule, stated once and reported for every specimen left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from featurestore.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES
+from featurestore.cohort import exclusions_table
+
+Preferred = Literal["primary", "metastatic"]
+
+
+def one_specimen(
+    rows: pd.DataFrame, prefer: Preferred, path: Path, stage: str = "read"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keeps one specimen of every patient.
+
+    Normal tissue and controls go first. Of the tumour specimens the preferred type counts, and of
+    several of one type the one that comes first by id. The order of the remaining rows is that of
+    the file.
+
+    Args:
+        rows: Table with `patient_id`, `sample_id` and `sample_type` (two-digit code) and whatever
+            else; one row a specimen.
+        prefer: Type to take where a patient has both.
+        path: The file, for the exclusions.
+        stage: Stage for the exclusions.
+
+    Returns:
+        The rows kept, and an exclusions table with one `specimen` row for each one left out.
+    """
+    tumour = rows["sample_type"].isin(list(TUMOUR_TYPES))
+    excluded = [
+        (
+            "specimen",
+            str(sample),
+            stage,
+            f"{SPECIMEN_TYPES.get(int(kind), f'type {kind}')}, not a tumour specimen ({path.name})",
+        )
+        for sample, kind in rows.loc[~tumour, ["sample_id", "sample_type"]].itertuples(index=False)
+    ]
+    kinds = rows["sample_type"].map(lambda kind: SPECIMEN_TYPES.get(int(kind), ""))
+    ordered = rows[tumour].assign(_other=(kinds != prefer)[tumour])
+    ordered = ordered.sort_values(["patient_id", "_other", "sample_id"], kind="stable")
+    second = ordered.duplicated("patient_id")
+    first = ordered[~second]
+    kept = dict(zip(first["patient_id"], first["sample_id"], strict=True))
+    excluded += [
+        (
+            "specimen",
+            str(sample),
+            stage,
+            f"patient {patient} counts once, with specimen {kept[patient]} "
+            f"({prefer} preferred, then the lowest id)",
+        )
+        for patient, sample in ordered.loc[second, ["patient_id", "sample_id"]].itertuples(
+            index=False
+        )
+    ]
+    chosen = ordered.index[~second]
+    return rows[rows.index.isin(chosen)], exclusions_table(excluded)
