@@ -53,6 +53,10 @@ class ExtractionReport:
     seconds: dict[str, float]
 
 
+NO_EXTRACTION = ExtractionReport({}, 0, 0, (), {})
+"""That of a cohort without images."""
+
+
 def extract(
     images: pd.DataFrame,
     store: FeatureStore,

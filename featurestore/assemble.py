@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from featurestore.cohort import (
-    IMAGE_COLUMNS,
     PATIENT_COLUMNS,
     Cohort,
     exclusions_table,
     require_unique,
 )
 from featurestore.cohort_config import CohortConfig, ColumnOutcome
-from featurestore.duplicates import cluster_duplicates, cluster_id
+from featurestore.cohort_images import copy_notes, inspected, without_copies
+from featurestore.dictionary import DataDictionary, known_later
 from featurestore.errors import DataError, name_some
-from featurestore.inspection import inspect_images
 from featurestore.joining import join_patients
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
@@ -55,8 +52,8 @@ def build_cohort(
     patients, dictionary, conflicts = join_patients(tables, config.linkage)
     images = pd.concat([t.images for t in tables], ignore_index=True)
     require_unique(images["image_id"], "image_id in the sources")
-    images = _inspected(images, config.max_megapixels, context, progress)
-    images, copies = _without_copies(images)
+    images = inspected(images, config.max_megapixels, context, progress)
+    images, copies = without_copies(images)
     labels = outcome.labels(patients, images)
     patients["outcome"] = patients["patient_id"].map(labels).astype(float)
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
@@ -66,14 +63,40 @@ def build_cohort(
         outcome=outcome,
         images=images.sort_values("image_id", ignore_index=True),
         patients=patients[[*PATIENT_COLUMNS, *dictionary.names]],
-        dictionary=dictionary.flagged(outcome.denied(dictionary.names)),
+        dictionary=dictionary.flagged(withheld(dictionary, outcome, config.use_anyway)),
         exclusions=pd.concat([*(t.exclusions for t in tables), conflicts, copies]),
         linkage=config.linkage,
         synthetic=any(t.synthetic for t in tables),
         facts={key: value for t in tables for key, value in t.facts.items()},
+        unmapped=tuple(name for t in tables for name in t.unmapped),
+        file_order=_file_order(tables),
     )
     cohort = _restricted(cohort, "outcome", config.require_images)
-    return dataclasses.replace(cohort, notes=(*_notes(tables), *_copy_notes(cohort.images)))
+    return dataclasses.replace(cohort, notes=(*_notes(tables), *copy_notes(cohort.images)))
+
+
+def withheld(
+    dictionary: DataDictionary, outcome: Outcome, use_anyway: Collection[str] = ()
+) -> list[str]:
+    """Columns that models must not see: those the outcome denies, and those known too late.
+
+    Args:
+        dictionary: The columns.
+        outcome: Says what reveals it and as of when it is predicted.
+        use_anyway: Columns that the user insists on; the audit names them.
+
+    Raises:
+        DataError: `use_anyway` names a column that is not there.
+    """
+    unknown = sorted(set(use_anyway) - set(dictionary.names))
+    if unknown:
+        raise DataError(
+            f"cohort.use_anyway names {name_some(unknown)}; the cohort has "
+            f"{name_some(dictionary.names, 12)}"
+        )
+    denied = set(outcome.denied(dictionary.names))
+    late = {c.name for c in dictionary if known_later(c.measured, outcome.as_of_time)}
+    return [name for name in dictionary.names if name in (denied | late) - set(use_anyway)]
 
 
 def drop_images(
@@ -159,71 +182,11 @@ def _check_classes(patients: pd.DataFrame, outcome: Outcome, left_out: Mapping[s
     )
 
 
-def _inspected(
-    images: pd.DataFrame, max_megapixels: float, context: ReadContext, progress: Progress
-) -> pd.DataFrame:
-    """Adds digest, size and duplicate cluster."""
-    if images.empty:
-        return images.assign(sha256="", width=0, height=0, duplicate_cluster="")[
-            [*IMAGE_COLUMNS, *(c for c in images.columns if c not in IMAGE_COLUMNS)]
-        ]
-    max_pixels = round(max_megapixels * 1e6)
-    paths = [Path(path) for path in images["path"]]
-    facts = inspect_images(paths, max_pixels, context.scratch, progress)
-    clusters = [
-        cluster_id(f.sha256) or f"unread-{i}"
-        for f, i in zip(facts, images["image_id"], strict=True)
-    ]
-    seen = [(k, f.sha256, f.hashes, f.thumbnail) for k, f in enumerate(facts)]
-    readable = [(k, s, h, t) for k, s, h, t in seen if h is not None and t is not None]
-    if readable:
-        rows, digests, hashes, thumbnails = zip(*readable, strict=True)
-        found = cluster_duplicates(digests, np.stack(hashes), np.stack(thumbnails))
-        for k, cluster in zip(rows, found, strict=True):
-            clusters[k] = cluster
-    inspected = images.assign(
-        sha256=pd.Series([f.sha256 for f in facts], index=images.index, dtype="str"),
-        width=[f.width for f in facts],
-        height=[f.height for f in facts],
-        duplicate_cluster=pd.Series(clusters, index=images.index, dtype="str"),
-    )
-    rest = [c for c in images.columns if c not in IMAGE_COLUMNS]
-    return inspected[[*IMAGE_COLUMNS, *rest]]
-
-
-def _without_copies(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keeps one of the byte-identical images of a patient, the first by id."""
-    ordered = images.sort_values("image_id", ignore_index=True)
-    keys = ["patient_id", "sha256"]
-    copy = ordered.duplicated(keys) & (ordered["sha256"] != "")
-    first = ordered[~copy].set_index(keys)["image_id"]
-    rows = [
-        ("image", image, "duplicates", f"same bytes as image {first[(patient, sha256)]}")
-        for image, patient, sha256 in ordered.loc[copy, ["image_id", *keys]].itertuples(index=False)
-    ]
-    return ordered[~copy].reset_index(drop=True), exclusions_table(rows)
-
-
 def _notes(tables: Sequence[SourceTables]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for table in tables for note in table.notes))
 
 
-def _copy_notes(images: pd.DataFrame) -> tuple[str, ...]:
-    images = images[images["width"] > 0]  # two empty files are no copies of a picture
-    clusters = images.groupby("duplicate_cluster")["patient_id"]
-    several = int((clusters.size() > 1).sum())
-    across = clusters.nunique()
-    crossing = sorted(across.index[across > 1])
-    if not several:
-        return ()
-    note = f"{several} groups of copies or near-copies of an image were found"
-    if not crossing:
-        return (f"{note}, each within one patient.",)
-    examples = [
-        " = ".join(sorted(images.loc[images["duplicate_cluster"] == c, "image_id"]))
-        for c in crossing[:3]
-    ]
-    return (
-        f"{note}; {len(crossing)} of them cross patients ({name_some(examples, 3)}), and these "
-        f"patients are kept in one fold.",
-    )
+def _file_order(tables: Sequence[SourceTables]) -> dict[str, int]:
+    """Place of each patient in the tables that have patients of their own."""
+    ids = [patient for table in tables for patient in table.patients["patient_id"]]
+    return {patient: place for place, patient in enumerate(dict.fromkeys(ids))}

@@ -43,6 +43,8 @@ class CohortConfig(Section):
         sources: What is read; tables are joined by patient id.
         outcome: Name of a registered outcome, or a definition with a column and its values.
         linkage: `patient` joins the sources by patient id; `none` takes a single source.
+        use_anyway: Columns that models see although the outcome's deny-list names them or they
+            become known after its as-of time; the audit says so.
         require_images: Leave patients without a usable image out.
         max_megapixels: Larger images are not decoded.
     """
@@ -53,6 +55,7 @@ class CohortConfig(Section):
         pydantic.Discriminator(_outcome_form),
     ]
     linkage: Literal["patient", "none"] = "patient"
+    use_anyway: tuple[str, ...] = ()
     require_images: bool = False
     max_megapixels: float = pydantic.Field(default=200.0, gt=0, le=10_000)
 

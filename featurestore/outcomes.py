@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from featurestore.dictionary import Measured
 from featurestore.errors import DataError, name_some
 
 Unit = Literal["patient", "specimen", "lesion"]
@@ -44,6 +45,7 @@ class Outcome:
     negative: tuple[str, ...] = ("0",)
     deny: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    as_of_time: Measured = "unknown"
 
     def denied(self, columns: Iterable[str]) -> list[str]:
         """Columns that must not be used as predictors: the label itself and the deny-list."""

@@ -42,6 +42,8 @@ def find_modalities(
 ) -> tuple[Modality, ...]:
     """Resolves the configured modalities, or derives them from what the cohort has.
 
+    Modalities that the outcome leaves nothing of are not among them (`withheld_modalities`).
+
     Raises:
         ConfigError: A modality names a backbone or a group that the cohort does not have.
     """
@@ -55,23 +57,43 @@ def find_modalities(
         return tuple(found)
     for name, modality in config.modalities.items():
         _require(modality.embeddings, backbones, f"modality {name!r}: backbone")
-        _require(modality.groups, dictionary.groups, f"modality {name!r}: group")
-    return tuple(Modality(name, m.embeddings, m.groups) for name, m in config.modalities.items())
+        _require(modality.groups, [c.group for c in dictionary], f"modality {name!r}: group")
+    withheld = withheld_modalities(config, dictionary)
+    return tuple(
+        Modality(name, m.embeddings, m.groups)
+        for name, m in config.modalities.items()
+        if name not in withheld
+    )
 
 
-def plan_arms(config: AblationConfig, modalities: tuple[Modality, ...]) -> tuple[Arm, ...]:
+def withheld_modalities(config: AblationConfig, dictionary: DataDictionary) -> tuple[str, ...]:
+    """Configured modalities all of whose columns are withheld from models for this outcome."""
+    usable = set(dictionary.groups)
+    return tuple(
+        name
+        for name, modality in (config.modalities or {}).items()
+        if modality.groups and usable.isdisjoint(modality.groups)
+    )
+
+
+def plan_arms(
+    config: AblationConfig, modalities: tuple[Modality, ...], withheld: tuple[str, ...] = ()
+) -> tuple[Arm, ...]:
     """Lists all arms in the order of the table: subset by subset, then the further arms.
+
+    Args:
+        config: The ablation.
+        modalities: What `find_modalities` found.
+        withheld: Modalities of which nothing is left; arms that name one are left out.
 
     Raises:
         ConfigError: A subset or an arm names an unknown modality, or two arms are the same.
     """
     by_name = {m.name: m for m in modalities}
-    arms = [
-        _arm(model, subset, by_name)
-        for subset in _subsets(config, tuple(by_name))
-        for model in config.models
-    ]
-    arms += [_arm(a.model, a.modalities or tuple(by_name), by_name) for a in config.arms]
+    planned = [(m, s) for s in _subsets(config, tuple(by_name)) for m in config.models]
+    planned += [(a.model, a.modalities or tuple(by_name)) for a in config.arms]
+    kept = [(model, subset) for model, subset in planned if not set(subset) & set(withheld)]
+    arms = [_arm(model, subset, by_name) for model, subset in kept]
     names = [arm.name for arm in arms]
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from extractor.extract import ExtractionReport, extract
+from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from featurestore.assemble import build_cohort, drop_images
 from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
@@ -25,14 +25,15 @@ from featurestore.folds import freeze_folds, load_folds, make_folds, patient_gro
 from featurestore.progress import SILENT, Progress
 from featurestore.sources.base import ReadContext
 from featurestore.store import FeatureStore
-from fusion.arms import Arm, find_modalities, plan_arms, reference_arm
+from fusion.arms import Arm, find_modalities, plan_arms, reference_arm, withheld_modalities
 from fusion.config import ExportConfig, RunConfig
 from fusion.evaluation import evaluate, with_floors
-from fusion.evidence import Evidence, RunFacts, collect
+from fusion.evidence import Evidence, collect
+from fusion.facts import run_facts
 from fusion.features import FeatureReader, FeatureTable
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
-from fusion.provenance import command_line, versions
+from fusion.provenance import command_line
 from fusion.report import ReportFiles, write_report
 from fusion.tables import export_tables
 
@@ -122,6 +123,9 @@ class Study:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
+        if cohort.images.empty:
+            self._write_cohort(cohort)
+            return Embedded(cohort, NO_EXTRACTION)
         extraction = extract(
             cohort.images[["image_id", "path", "sha256"]],
             self.store,
@@ -188,10 +192,11 @@ class Study:
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
         """The arms of the ablation, floors last."""
-        backbones = [b.name for b in self.config.extract.backbones]
+        backbones = list(self._embedded.extraction.encoders)
         dictionary = self.cohort.dictionary
         modalities = find_modalities(self.config.ablation, backbones, dictionary)
-        arms = plan_arms(self.config.ablation, modalities)
+        withheld = withheld_modalities(self.config.ablation, dictionary)
+        arms = plan_arms(self.config.ablation, modalities, withheld)
         return with_floors(arms, modalities, dictionary)
 
     def ablate(self) -> pd.DataFrame:
@@ -216,7 +221,14 @@ class Study:
         history = self.paths.work / "history.parquet"
         return collect(
             predictions,
-            self._facts(),
+            run_facts(
+                self.config,
+                self.cohort,
+                self._embedded.extraction.encoders,
+                self._folds_key,
+                self.command,
+                self.paths.work / "choices.json",
+            ),
             self.cohort,
             self.groups,
             reference_arm(self.config.ablation, self.arms),
@@ -274,37 +286,6 @@ class Study:
         encoders = self._embedded.extraction.encoders
         return _digest(self._folds_key, *(f"{n}={encoders[n].digest}" for n in sorted(encoders)))
 
-    def _facts(self) -> RunFacts:
-        cohort = self.cohort
-        encoders = self._embedded.extraction.encoders
-        return RunFacts(
-            name=self.config.name,
-            command=self.command,
-            outcome_name=cohort.outcome.name,
-            outcome_definition=cohort.outcome.definition,
-            unit=cohort.outcome.unit,
-            as_of=cohort.outcome.as_of,
-            linkage=cohort.linkage,
-            synthetic=cohort.synthetic,
-            n_patients=cohort.n_patients,
-            n_events=cohort.n_events,
-            n_images=len(cohort.images),
-            prevalence=cohort.prevalence,
-            seed=self.config.seed,
-            cohort_digest=cohort.digest(),
-            folds_digest=self._folds_key,
-            encoders=tuple(
-                f"{name}: {identity.dimension}-d, weights {identity.weights}, {identity.short}"
-                for name, identity in encoders.items()
-            ),
-            versions=versions(),
-            caveats=cohort.outcome.caveats,
-            notes=cohort.notes,
-            facts=cohort.facts,
-            licences=_licences(cohort),
-            arms_left_out=_arms_left_out(self.paths.work / "choices.json"),
-        )
-
     def _write_cohort(self, cohort: Cohort) -> None:
         folder = self.paths.cohort
         write_text(self.paths.config, dump_config(self.config))
@@ -321,25 +302,3 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _licences(cohort: Cohort) -> tuple[str, ...]:
-    """One line a source and licence, with the number of images."""
-    images = cohort.images.fillna({"licence": "licence not stated"})
-    counts = images.groupby(["source", "licence"], as_index=False).size()
-    rows = counts.itertuples(index=False, name=None)
-    return tuple(
-        f"{source}: {licence or 'licence not stated'}, {n} images" for source, licence, n in rows
-    )
-
-
-def _arms_left_out(choices: Path) -> tuple[str, ...]:
-    """One line an arm that failed on a fold, with its first reason."""
-    if not choices.exists():
-        return ()
-    failures = json.loads(choices.read_text(encoding="utf-8"))["failures"]
-    first = {failure["arm"]: failure for failure in reversed(failures)}
-    return tuple(
-        f"{arm} failed in repeat {f['repeat']}, fold {f['fold']}: {f['reason']}"
-        for arm, f in sorted(first.items())
-    )

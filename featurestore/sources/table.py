@@ -15,7 +15,7 @@ import pydantic
 
 from featurestore.cohort import exclusions_table, require_unique
 from featurestore.config import Section, Text
-from featurestore.dictionary import Column, DataDictionary, Kind
+from featurestore.dictionary import Column, DataDictionary, Kind, Measured
 from featurestore.errors import DataError, name_some
 from featurestore.merging import first_known
 from featurestore.parsing import (
@@ -44,6 +44,8 @@ class ColumnMapping(Section):
         levels: Levels, ascending where the kind is ordinal; others are an error.
         values: Level (or `1`/`0`) for a text of the file.
         missing: Further texts that mean missing.
+        measured: When the value becomes known: diagnosis, specimen or follow_up. A column that is
+            known later than the outcome's as-of time is withheld from models.
     """
 
     source: str
@@ -54,6 +56,7 @@ class ColumnMapping(Section):
     levels: tuple[Text, ...] = ()
     values: dict[Text, Text] = pydantic.Field(default_factory=dict)
     missing: tuple[Text, ...] = ()
+    measured: Measured = "unknown"
 
     @pydantic.model_validator(mode="after")
     def _ordinal_has_levels(self) -> ColumnMapping:
@@ -223,6 +226,7 @@ def _read_columns(
                 levels=levels,
                 source_column=mapping.source,
                 missing_tokens=text.tokens,
+                measured=mapping.measured,
             )
         )
     return DataDictionary(entries), pd.concat(excluded, ignore_index=True)

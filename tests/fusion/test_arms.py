@@ -6,7 +6,7 @@ import pytest
 
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import ConfigError
-from fusion.arms import find_modalities, plan_arms, reference_arm
+from fusion.arms import find_modalities, plan_arms, reference_arm, withheld_modalities
 from fusion.config import AblationConfig, ArmConfig, ModalityConfig
 
 DICTIONARY = DataDictionary(
@@ -64,3 +64,21 @@ def test_unknown_names_are_errors(config: AblationConfig, said: str) -> None:
 
     with pytest.raises(ConfigError, match=said):
         plan()
+
+
+def test_modalities_of_which_nothing_is_left_are_dropped_with_their_arms() -> None:
+    config = AblationConfig(
+        modalities={
+            "image": ModalityConfig(embeddings=("resnet18",)),
+            "staging": ModalityConfig(groups=("staging",)),
+            "patient": ModalityConfig(groups=("demographic", "staging")),
+        },
+        models=("svm",),
+        arms=(ArmConfig(model="lightgbm", modalities=("staging",)),),
+    )
+    columns = (Column("age", "numeric", "demographic"), Column("t", "numeric", "staging"))
+    dictionary = DataDictionary(columns).flagged(["t"])
+    withheld = withheld_modalities(config, dictionary)
+    assert withheld == ("staging",)
+    arms = plan_arms(config, find_modalities(config, BACKBONES, dictionary), withheld)
+    assert [a.name for a in arms] == ["svm[image]", "svm[patient]", "svm[all]"]
