@@ -111,6 +111,8 @@ class AblationConfig(Section):
         head: The fusion head.
         metadata: Preprocessing.
         jobs: Worker processes; every fit runs on one thread, so results do not depend on it.
+        scheduler: Address of a Dask scheduler (`tcp://host:8786`) whose workers fit the arms
+            instead of local processes; they must see the run's folder under the same path.
         bootstrap_draws: Draws of the patient-cluster bootstrap.
     """
 
@@ -126,6 +128,7 @@ class AblationConfig(Section):
     head: HeadConfig = HeadConfig()
     metadata: MetadataConfig = MetadataConfig()
     jobs: int = pydantic.Field(2, ge=1, le=1024)
+    scheduler: str | None = None
     bootstrap_draws: int = pydantic.Field(2000, ge=200, le=100_000)
 
 

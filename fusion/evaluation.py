@@ -137,7 +137,7 @@ def evaluate(
     progress.advance(len(tasks) - len(pending))
     failures: dict[str, Failure] = {}
     calls = [(task, tables[task.repeat, task.fold], config, run_name, parts) for task in pending]
-    for task, failure in run_all(_run, calls, config.jobs):
+    for task, failure in run_all(_run, calls, config.jobs, config.scheduler):
         if failure is not None:
             failures[task.digest] = failure
         progress.advance(1, detail=task.arm.name)

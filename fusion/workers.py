@@ -1,4 +1,8 @@
-"""Independent calls in worker processes that end with the process that started them."""
+"""Independent calls in worker processes: of this machine, or of a Dask cluster.
+
+Workers of this machine end with the process that started them. Those of a cluster outlive it; they
+see the same folders as this machine (a shared file system), and what they finish is found there.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,19 @@ from typing import Any, TypeVar
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
+from featurestore.errors import ConfigError
+
+CONNECT_SECONDS = 30
 PARENT_CHECK_SECONDS = 0.5
 
 Result = TypeVar("Result")
 
 
 def run_all(
-    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], jobs: int
+    function: Callable[..., Result],
+    calls: Sequence[tuple[Any, ...]],
+    jobs: int,
+    scheduler: str | None = None,
 ) -> Iterator[Result]:
     """Calls `function` with each tuple of arguments and yields results as they come.
 
@@ -30,10 +40,18 @@ def run_all(
         function: Importable by workers.
         calls: Arguments.
         jobs: Worker processes; with 1 the calls run in this process, in order.
+        scheduler: Address of a Dask scheduler whose workers make the calls instead; `jobs` then
+            means nothing.
 
     Yields:
         Results, in any order.
+
+    Raises:
+        ConfigError: The scheduler cannot be reached, or Dask is not installed.
     """
+    if scheduler is not None:
+        yield from _on_cluster(function, calls, scheduler)
+        return
     if jobs == 1 or len(calls) < 2:
         yield from (function(*call) for call in calls)
         return
@@ -48,6 +66,26 @@ def run_all(
             results.close()
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
         raise
+
+
+def _on_cluster(
+    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], scheduler: str
+) -> Iterator[Result]:
+    try:
+        import distributed
+    except ImportError:
+        raise ConfigError(
+            "ablation.scheduler needs Dask: pip install 'melafuse[cluster]'"
+        ) from None
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"ablation.scheduler: cannot reach {scheduler!r}: {reason}") from None
+    with client, joblib.parallel_config(backend="dask", client=client):
+        # A table that many calls share is sent to the workers once.
+        workers = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")
+        yield from workers(joblib.delayed(function)(*call) for call in calls)
 
 
 def _in_worker(function: Callable[..., Result], *arguments: Any) -> Result:
