@@ -13,6 +13,7 @@ from fusion._metadata_blocks import Arrays, below
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features import FeatureTable
+from fusion.ledger import witness
 from fusion.metadata import MetadataEncoder
 from fusion.reduction import Standardizer
 from fusion.training import HeadData
@@ -54,6 +55,7 @@ class EmbeddingInput:
                 f"no training patient has an embedding of {name_some(backbones)}; leave it out of "
                 f"the arms"
             )
+        witness("scaling", "fitted on", table.patient_ids)
         return cls(backbones, Standardizer().fit(matrix, table.row_weights()))
 
     def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +102,7 @@ class MetadataInput:
                 f"modality {modality.name!r}: none of its columns ({name_some(names)}) varies "
                 f"among the training patients; leave it out of the arms"
             )
+        witness("scaling", "fitted on", table.patient_ids)
         encoded = encoder.transform(table.columns)
         return cls(encoder, Standardizer().fit(encoded, table.row_weights()))
 

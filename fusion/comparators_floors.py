@@ -16,6 +16,7 @@ from fusion.comparators_grid import GridModel, RidgeLogistic
 from fusion.config import AblationConfig
 from fusion.features import FeatureTable
 from fusion.inner import require_both_classes
+from fusion.ledger import witness
 from fusion.model import InnerPredictions, by_patient
 
 PREDICTORS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
@@ -83,6 +84,7 @@ class Prevalence:
         n_folds = self.config.tuning.inner_folds
         for training, validation in inner_folds(patients, groups, y, n_folds, seed):
             probability[validation] = y[training].mean()
+        witness("prevalence", "fitted on", patients)
         self._prevalence = float(y.mean())
         self.inner_ = InnerPredictions(patients, y, probability)
         self.choices_ = {"prevalence": self._prevalence}

@@ -25,6 +25,7 @@ from fusion.inner import (
     patient_auroc,
     patient_log_loss,
 )
+from fusion.ledger import witness
 from fusion.model import InnerPredictions, logit, sigmoid
 
 Scorer = Callable[[np.ndarray], np.ndarray]
@@ -94,16 +95,18 @@ class GridModel:
             seed,
         )
         tried = [self._out_of_fold(data, c, seed) for c in self.estimator.candidates]
+        witness("setting", "selected on", data.whole.patient_ids)
         losses = [patient_log_loss(data.whole, probability) for _, probability in tried]
         best = int(np.argmin(losses))
         parameters = self.estimator.candidates[best]
         score, probability = tried[best]
         self.encoder_ = data.encoder
+        witness(self.estimator.name, "fitted on", data.whole.patient_ids)
         self._scorer = self.estimator.fit(data.whole, parameters, seed)
         self._scaling = (
             PlattScaling(1.0, 0.0)
             if self.estimator.scores_are_logits
-            else fit_platt(score, data.whole.y, data.whole.weights)
+            else _calibrated(score, data.whole)
         )
         self.inner_ = inner_predictions(data.whole, probability)
         self.history_ = []
@@ -145,6 +148,11 @@ class GridModel:
             return score, sigmoid(score)
         rows = [fold.rows for fold in data.folds]
         return score, cross_fitted_platt(score, data.whole.y, data.whole.weights, rows)
+
+
+def _calibrated(score: np.ndarray, rows: EncodedRows) -> PlattScaling:
+    witness("calibration", "fitted on", rows.patient_ids)
+    return fit_platt(score, rows.y, rows.weights)
 
 
 class RidgeLogistic:

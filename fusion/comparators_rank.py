@@ -14,6 +14,7 @@ from fusion.comparators_grid import GridModel, RidgeLogistic
 from fusion.config import AblationConfig
 from fusion.features import FeatureTable
 from fusion.inner import canonical_order, require_both_classes
+from fusion.ledger import witness
 from fusion.model import InnerPredictions, by_patient, logit
 
 
@@ -76,6 +77,8 @@ class RankAverage:
         ones = np.ones(len(y))
         ranks = np.mean([_cross_fitted_ranks(m.inner_, held_out) for m in self._singles], axis=0)
         self._scales = [RankScale(np.sort(logit(m.inner_.probability))) for m in self._singles]
+        witness("ranks", "fitted on", patients)
+        witness("calibration", "fitted on", patients)
         self._scaling = fit_platt(ranks, y, ones)
         probability = cross_fitted_platt(ranks, y, ones, held_out)
         self.inner_ = InnerPredictions(inner.patient_ids, y, probability)

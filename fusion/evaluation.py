@@ -28,6 +28,7 @@ from fusion.comparators import find_model, make_model, relevant_settings
 from fusion.comparators_floors import with_floors
 from fusion.config import AblationConfig
 from fusion.features import FeatureTable
+from fusion.ledger import Ledger, recording
 from fusion.model import by_patient, sigmoid
 from fusion.parts import Part, PartStore
 from fusion.permutation import draw_partners, with_partners_outcomes
@@ -44,7 +45,7 @@ CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
-_FORMAT = 1  # of parts; changes when the meaning of a part changes
+_FORMAT = 2  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,15 +240,17 @@ def _run(
         if parts.read(task.digest) is not None:
             return task, None
         try:
-            with single_thread():
-                part = _fit(task, table, config, run_name)
+            with single_thread(), recording(task.training_patients) as ledger:
+                part = _fit(task, table, config, run_name, ledger)
         except DataError as error:
             return task, Failure(task.arm.name, task.repeat, task.fold, str(error))
         parts.write(task.digest, part)
     return task, None
 
 
-def _fit(task: Task, table: FeatureTable, config: AblationConfig, run_name: str) -> Part:
+def _fit(
+    task: Task, table: FeatureTable, config: AblationConfig, run_name: str, ledger: Ledger
+) -> Part:
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
@@ -287,6 +290,7 @@ def _fit(task: Task, table: FeatureTable, config: AblationConfig, run_name: str)
         "threshold_rule": "Youden's index on inner predictions",
         "study": None if task.study is None else task.study.name,
         "choices": model.choices_,
+        "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
     return Part(predictions, record, model.history_)
 

@@ -21,6 +21,7 @@ from fusion.inner import (
     patient_auroc,
     patient_log_loss,
 )
+from fusion.ledger import witness
 from fusion.model import InnerPredictions
 from fusion.tuning import FoldScore, Parameters, StudyLocation, tune
 
@@ -108,6 +109,9 @@ class LightGbmModel:
             table, self.arm.modalities, self.config.metadata, tuning.inner_folds, seed
         )
         folds = [_BinnedFold.of(fold, seed) for fold in data.folds]
+        for fold in data.folds:
+            witness("early stopping", "selected on", fold.validation.patient_ids)
+            witness("tuning", "selected on", fold.validation.patient_ids)
         result = tune(
             lambda parameters, fold: folds[fold].score(parameters, seed),
             len(folds),
@@ -126,6 +130,7 @@ class LightGbmModel:
             ]
         )
         self.encoder_ = data.encoder
+        witness("lightgbm", "fitted on", data.whole.patient_ids)
         self.booster_ = lightgbm.train(
             _settings(result.parameters, seed), _dataset(data.whole, seed), rounds
         )

@@ -36,6 +36,7 @@ from fusion._metadata_blocks import (
     fit_scaled,
     known,
 )
+from fusion.ledger import witness
 
 __all__ = ["MetadataEncoder", "OutputFeature"]
 
@@ -84,6 +85,7 @@ class MetadataEncoder:
         if patient_ids is not None:
             # Sorted by patient too: sums over rows must not depend on the order of rows.
             _, first = np.unique(np.asarray(patient_ids).astype(str), return_index=True)
+            self._witness(patient_ids)
             frame = frame.iloc[first]
         blocks: list[Block] = []
         done: set[str] = set()
@@ -150,6 +152,11 @@ class MetadataEncoder:
             )
         )
         return made
+
+    def _witness(self, patient_ids: np.ndarray) -> None:
+        witness("column encoding", "fitted on", patient_ids)
+        if any(column.kind == "expression" for column in self.columns):
+            witness("expression components", "fitted on", patient_ids)
 
     def _fit_block(self, column: Column, frame: pd.DataFrame) -> Block | None:
         if column.kind == "expression":

@@ -13,6 +13,7 @@ from fusion._metadata_blocks import Arrays, below
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features import FeatureTable
+from fusion.ledger import witness
 from fusion.metadata import MetadataEncoder
 from fusion.reduction import PrincipalComponents, Standardizer
 
@@ -82,6 +83,7 @@ class TabularEncoder:
             if modality.groups:
                 self._parts.append(_fit_metadata(modality, self.config, table))
         self._describe()
+        witness("scaling", "fitted on", table.patient_ids)
         self._standardizer = Standardizer().fit(self._raw(table), table.row_weights())
         return self
 
@@ -213,6 +215,7 @@ def _fit_embedding(
             f"no training patient has an embedding of {backbone}; leave modality "
             f"{modality.name!r} out of the arms"
         )
+    witness("embedding components", "fitted on", table.patient_ids)
     components = PrincipalComponents(n_components).fit(matrix)
     return _EmbeddingPart(modality.name, backbone, components, bool(missing.any()))
 

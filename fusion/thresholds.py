@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fusion import metrics
+from fusion.ledger import witness
 from fusion.model import InnerPredictions, by_patient, sigmoid
 
 NO_RANKING = 0.5
@@ -19,6 +20,7 @@ def inner_threshold(inner: InnerPredictions) -> float:
         Patients whose probability (of their mean logit) reaches it are called positive;
         `NO_RANKING` where no cut means anything.
     """
+    witness("threshold", "selected on", inner.patient_ids)
     _, y, score = by_patient(inner.patient_ids, inner.y, inner.probability)
     if float(metrics.auroc(y, score)[0]) <= 0.5:
         return NO_RANKING

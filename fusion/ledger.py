@@ -1,0 +1,162 @@
+"""The fit ledger: which patients each fitted step inside a task saw, and for what.
+
+Everything that learns or chooses calls `witness`. While a task is being fitted (`recording`), the
+ledger keeps the patients of every step; outside a task a call does nothing. The ledger only
+listens: no result depends on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from featurestore.errors import DataError
+
+Role = Literal["fitted on", "selected on"]
+"""A step is fitted on the patients whose values it learns from, and selected on those whose
+outcomes choose between fits: settings, epochs, rounds, thresholds."""
+
+Witnessed = Mapping[tuple[str, Role], frozenset[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepRecord:
+    """Whom one step of a fit saw, over all its inner folds and ensemble members.
+
+    Attributes:
+        step: Name of the step, for example `scaling` or `threshold`.
+        role: What the patients were for.
+        patients: Number of distinct patients.
+        digest: SHA-256 of their sorted ids.
+        outside_training: Those who are no training patients of the outer fold, sorted; no step of
+            a sound fit has any.
+    """
+
+    step: str
+    role: Role
+    patients: int
+    digest: str
+    outside_training: tuple[str, ...] = ()
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuilds a step from `dataclasses.asdict`, also after a trip through JSON.
+
+        Raises:
+            KeyError: A field is absent.
+            ValueError: The role is unknown.
+        """
+        if record["role"] not in get_args(Role):
+            raise ValueError(f"unknown role {record['role']!r}")
+        return cls(
+            str(record["step"]),
+            record["role"],
+            int(record["patients"]),
+            str(record["digest"]),
+            tuple(str(patient) for patient in record["outside_training"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class FitRecord:
+    """The ledger of one task.
+
+    Attributes:
+        arm: Name of the arm.
+        repeat: Repeat of the outer folds.
+        fold: Outer fold.
+        steps: One record a step and role, in the order in which they were first seen.
+    """
+
+    arm: str
+    repeat: int
+    fold: int
+    steps: tuple[StepRecord, ...]
+
+
+class Ledger:
+    """Collects the patients of every step of one task."""
+
+    def __init__(self, training_patients: Iterable[str]) -> None:
+        """Stores who may be seen."""
+        self._training = frozenset(map(str, training_patients))
+        self._seen: dict[tuple[str, Role], set[str]] = {}
+
+    def note(self, step: str, role: Role, patient_ids: Iterable[str] | np.ndarray) -> None:
+        """Adds patients to a step."""
+        self._seen.setdefault((step, role), set()).update(map(str, patient_ids))
+
+    def steps(self) -> tuple[StepRecord, ...]:
+        """Returns what was seen so far."""
+        return tuple(
+            StepRecord(step, role, len(ids), _digest(ids), tuple(sorted(ids - self._training)))
+            for (step, role), ids in self._seen.items()
+        )
+
+
+_open: contextvars.ContextVar[Ledger | None] = contextvars.ContextVar("ledger", default=None)
+
+
+@contextlib.contextmanager
+def recording(training_patients: Iterable[str]) -> Iterator[Ledger]:
+    """Opens the ledger of a task; calls of `witness` inside go to it.
+
+    Args:
+        training_patients: Training patients of the outer fold.
+    """
+    ledger = Ledger(training_patients)
+    token = _open.set(ledger)
+    try:
+        yield ledger
+    finally:
+        _open.reset(token)
+
+
+def witness(step: str, role: Role, patient_ids: Iterable[str] | np.ndarray) -> None:
+    """Notes that a step saw patients; does nothing outside `recording`.
+
+    Args:
+        step: Name of the step.
+        role: What the patients were for.
+        patient_ids: Patient of each row; repeated ids count once. Shape (n,).
+    """
+    ledger = _open.get()
+    if ledger is not None:
+        ledger.note(step, role, patient_ids)
+
+
+def read_fits(choices: Path) -> tuple[FitRecord, ...]:
+    """Reads the ledgers of all tasks from `choices.json`; none where the file is absent.
+
+    Raises:
+        DataError: The file is damaged or was written without ledgers.
+    """
+    if not choices.exists():
+        return ()
+    try:
+        fits = json.loads(choices.read_text(encoding="utf-8"))["fits"]
+        return tuple(
+            FitRecord(
+                str(fit["arm"]),
+                int(fit["repeat"]),
+                int(fit["fold"]),
+                tuple(StepRecord.from_record(step) for step in fit["steps"]),
+            )
+            for fit in fits
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{choices}: no ledger of fits can be read ({error!r}); run the ablation again"
+        ) from None
+
+
+def _digest(ids: set[str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()
