@@ -74,7 +74,8 @@ class Encoder:
     """A backbone made ready for inference on one device, with the identity of what it yields.
 
     Attributes:
-        name: Name of the backbone.
+        name: Name in this process, unique among encoders that work together; by default that of
+            the backbone.
         identity: What its embeddings are stored under.
         geometry: Squares that it takes.
         pass_size: Most images a call of `embed` takes.
@@ -86,8 +87,9 @@ class Encoder:
         plan: ComputePlan,
         training_patients: tuple[str, ...] = (),
         fold: str = "",
+        name: str | None = None,
     ) -> None:
-        self.name = backbone.name
+        self.name = name or backbone.name
         self.geometry = backbone.preprocessing.geometry
         self.pass_size = plan.pass_size(self.geometry.size)
         self.identity = EncoderIdentity(

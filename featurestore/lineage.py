@@ -104,6 +104,22 @@ class EncoderIdentity:
         return identity
 
 
+def check_fold(identity: EncoderIdentity, fold: str) -> None:
+    """Refuses an encoder that was trained for one outer fold in any other place.
+
+    Its embeddings are another coordinate system than those of the other folds' encoders, even where
+    it happens not to have seen the patients that are scored.
+
+    Raises:
+        LeakageError: The encoder belongs to another fold.
+    """
+    if identity.fold and identity.fold != fold:
+        raise LeakageError(
+            f"encoder {identity.short} ({identity.backbone}) was trained for fold {identity.fold} "
+            f"and may not embed for fold {fold or 'none'}"
+        )
+
+
 def check_unseen(identity: EncoderIdentity, scored_patients: Iterable[str]) -> None:
     """Refuses to score patients with an encoder that was trained on them.
 

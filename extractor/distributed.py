@@ -1,0 +1,183 @@
+"""One process, or the processes of `torchrun`: the same calls, so that no logic forks on it.
+
+The launcher is PyTorch's own; it sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+Ranks meet through NCCL on CUDA and through gloo elsewhere. All ranks must see one file system:
+the first one writes, the others read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from extractor.device import resolve_device
+from featurestore.errors import ConfigError
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_TIMEOUT = datetime.timedelta(hours=2)  # the others wait while the first reads or writes
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The processes that work together; this class is a process alone.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        world_size: Number of processes.
+        local_rank: Number of this process on its machine.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and reports progress."""
+        return self.rank == 0
+
+    def device(self, name: str) -> torch.device:
+        """Device of this process: ranks of a machine take its CUDA devices in order.
+
+        Raises:
+            ConfigError: The device is unknown or not there, or ranks outnumber CUDA devices.
+        """
+        return resolve_device(name)
+
+    def barrier(self) -> None:
+        """Waits until all processes are here."""
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Adds up the gradients of all processes, in place on each."""
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Returns the rows (n, ...) of all processes in order of rank, on each; n may differ."""
+        return values
+
+    def total(self, value: float) -> float:
+        """Returns the sum over processes, the same on each."""
+        return float(self.gather(torch.tensor([value], dtype=torch.float64)).sum())
+
+    def from_first(self, value: int) -> int:
+        """Returns the first process's value on each."""
+        return int(self.gather(torch.tensor([value]))[0])
+
+
+ALONE = Workers()
+"""A single process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessGroup(Workers):
+    """A rank among several of `torch.distributed`."""
+
+    def device(self, name: str) -> torch.device:
+        """Device of this process: ranks of a machine take its CUDA devices in order.
+
+        Raises:
+            ConfigError: The device is unknown or not there, or ranks outnumber CUDA devices.
+        """
+        device = resolve_device(name)
+        if device.type != "cuda":
+            return device
+        if self.local_rank >= torch.cuda.device_count():
+            raise ConfigError(
+                f"{self.local_rank + 1} or more processes on a machine with "
+                f"{torch.cuda.device_count()} CUDA devices: start one process a device"
+            )
+        return torch.device("cuda", self.local_rank)
+
+    def barrier(self) -> None:
+        """Waits until all processes are here."""
+        self.from_first(0)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Adds up the gradients of all processes, in place on each.
+
+        One call a step on one flat buffer. `DistributedDataParallel` would overlap it with the
+        backward pass, but must be built anew whenever a block group is released, and averages
+        ranks equally where their slices of a batch differ in size.
+        """
+        gradients = []
+        for parameter in parameters:
+            if parameter.grad is None:  # a rank whose slice was empty
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        if not gradients:
+            return
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        dist.all_reduce(flat)
+        for gradient, part in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Returns the rows (n, ...) of all processes in order of rank, on each; n may differ."""
+        own = values.to(self._meeting_device)
+        count = torch.tensor([len(own)], device=own.device)
+        counts = [torch.zeros_like(count) for _ in range(self.world_size)]
+        dist.all_gather(counts, count)
+        longest = max(int(c) for c in counts)
+        padded = own.new_zeros((longest, *own.shape[1:]))
+        padded[: len(own)] = own
+        parts = [torch.zeros_like(padded) for _ in range(self.world_size)]
+        dist.all_gather(parts, padded)
+        rows = [part[: int(c)] for part, c in zip(parts, counts, strict=True)]
+        return torch.cat(rows).to(values.device)
+
+    @property
+    def _meeting_device(self) -> torch.device:
+        if dist.get_backend() == "nccl":
+            return torch.device("cuda", self.local_rank)
+        return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def workers_of_environment(
+    device_name: str = "auto", environment: Mapping[str, str] = os.environ
+) -> Iterator[Workers]:
+    """Joins the processes that `torchrun` started, for the time of the block.
+
+    Args:
+        device_name: Device of the work: CUDA meets through NCCL, others through gloo.
+        environment: Variables of the process; without WORLD_SIZE it is alone.
+
+    Raises:
+        ConfigError: The variables are incomplete, or the processes cannot meet.
+    """
+    if "WORLD_SIZE" not in environment:
+        yield ALONE
+        return
+    missing = [name for name in _VARIABLES if name not in environment]
+    if missing:
+        raise ConfigError(f"WORLD_SIZE is set but not {', '.join(missing)}: start with torchrun")
+    rank, world_size, local_rank = (int(environment[name]) for name in _VARIABLES[:3])
+    if world_size == 1:
+        yield ALONE
+        return
+    workers = ProcessGroup(rank, world_size, local_rank)
+    device = workers.device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            rank=rank,
+            world_size=world_size,
+            timeout=_TIMEOUT,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"the {world_size} processes cannot meet: {reason}") from None
+    try:
+        yield workers
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,21 @@
+"""Stage 1 that learns: backbones fine-tuned on images and an outcome.
+
+`finetune` trains one encoder and leaves its weights; `augmenter` varies a picture, for training
+and for views in the store.
+"""
+
+from extractor.finetune.augment import Augmenter, augmenter, source_size
+from extractor.finetune.run import Finetuned, finetune
+from extractor.finetune.samples import ImageCache, TrainingSamples
+from extractor.finetune.state import EpochRow
+
+__all__ = [
+    "Augmenter",
+    "EpochRow",
+    "Finetuned",
+    "ImageCache",
+    "TrainingSamples",
+    "augmenter",
+    "finetune",
+    "source_size",
+]
