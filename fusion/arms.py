@@ -133,4 +133,5 @@ def _arm(model: str, subset: tuple[str, ...], by_name: dict[str, Modality]) -> A
 def _require(names: tuple[str, ...], known: list[str], what: str) -> None:
     for name in names:
         if name not in known:
-            raise ConfigError(f"{what} {name!r} is unknown; known: {', '.join(known)}")
+            have = ", ".join(dict.fromkeys(known))
+            raise ConfigError(f"{what} {name!r} is unknown; known: {have}")

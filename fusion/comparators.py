@@ -13,6 +13,7 @@ from fusion.comparators_grid import Forest, GridModel, RadialSvm, RidgeLogistic
 from fusion.comparators_rank import RankAverage
 from fusion.config import AblationConfig
 from fusion.head_model import FusionHeadModel
+from fusion.joint import JointModel
 from fusion.lightgbm_model import LightGbmModel
 from fusion.model import Model
 from fusion.tuning import StudyLocation
@@ -42,6 +43,7 @@ MODELS: dict[str, ModelKind] = {
     "fusion_head": ModelKind(
         lambda a, c, s: FusionHeadModel(a, c.head, c.metadata), sections=("metadata", "head")
     ),
+    "joint": ModelKind(lambda a, c, s: JointModel(a, c), sections=("metadata", "head", "joint")),
     "lightgbm": ModelKind(lambda a, c, s: LightGbmModel(a, c, s), tuned=True),
     "logistic_regression": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic())),
     "random_forest": ModelKind(lambda a, c, s: GridModel(a, c, Forest())),

@@ -8,6 +8,7 @@ from typing import Literal
 import pydantic
 
 from extractor.config import ExtractConfig
+from extractor.config_finetune import AugmentConfig, FinetuneConfig
 from featurestore.assemble import CohortConfig
 from featurestore.config import FoldsConfig, Section
 from featurestore.export import EXPORTERS
@@ -47,6 +48,44 @@ class HeadConfig(Section):
     weighted_sampling: bool = False
     validation_fraction: float = pydantic.Field(0.2, gt=0, lt=0.5)
     ensemble: int = pydantic.Field(3, ge=1, le=50)
+
+
+class JointConfig(Section):
+    """The joint network: backbones and fusion head under one loss.
+
+    Attributes:
+        start: `stages` begins with the head that was fitted on the cached embeddings, `scratch`
+            with a new one. The backbones begin with the weights that made the embeddings which
+            the arm's modalities name: fine-tuned ones for `resnet18_ft`.
+        epochs: Most epochs.
+        batch_size: Rows a step.
+        learning_rate: Of the last block group of each backbone.
+        head_learning_rate: Of the head.
+        layer_decay: Factor from each block to the one before it.
+        weight_decay: Of AdamW.
+        batch_norm: `train` updates the statistics of the backbones, `frozen` keeps them.
+        warmup_epochs: Epochs over which learning rates rise linearly; parts are allowed.
+        plateau_patience: Epochs without a better AUROC before learning rates are reduced.
+        plateau_factor: What they are then multiplied by.
+        patience: Epochs without a better AUROC before the training ends.
+        augment: How training pictures are varied.
+        device: `auto` picks CUDA, then MPS, then CPU.
+    """
+
+    start: Literal["stages", "scratch"] = "stages"
+    epochs: int = pydantic.Field(15, ge=1, le=1000)
+    batch_size: int = pydantic.Field(32, ge=2, le=4096)
+    learning_rate: float = pydantic.Field(1e-4, gt=0, le=1)
+    head_learning_rate: float = pydantic.Field(3e-4, gt=0, le=1)
+    layer_decay: float = pydantic.Field(0.8, gt=0, le=1)
+    weight_decay: float = pydantic.Field(0.05, ge=0, le=10)
+    batch_norm: Literal["train", "frozen"] = "frozen"
+    warmup_epochs: float = pydantic.Field(1.0, ge=0, le=100)
+    plateau_patience: int = pydantic.Field(2, ge=0, le=1000)
+    plateau_factor: float = pydantic.Field(0.3, gt=0, lt=1)
+    patience: int = pydantic.Field(5, ge=1, le=1000)
+    augment: AugmentConfig = AugmentConfig()
+    device: str = "auto"
 
 
 class TuningConfig(Section):
@@ -109,6 +148,7 @@ class AblationConfig(Section):
             modalities.
         tuning: Optuna settings of tuned comparators.
         head: The fusion head.
+        joint: The joint network.
         metadata: Preprocessing.
         jobs: Worker processes; every fit runs on one thread, so results do not depend on it.
         scheduler: Address of a Dask scheduler (`tcp://host:8786`) whose workers fit the arms
@@ -126,6 +166,7 @@ class AblationConfig(Section):
     reference: str | None = None
     tuning: TuningConfig = TuningConfig()
     head: HeadConfig = HeadConfig()
+    joint: JointConfig = JointConfig()
     metadata: MetadataConfig = MetadataConfig()
     jobs: int = pydantic.Field(2, ge=1, le=1024)
     scheduler: str | None = None
@@ -161,6 +202,7 @@ class RunConfig(Section):
         cohort: Sources, linkage and outcome.
         folds: Outer folds.
         extract: Images to embeddings.
+        finetune: How backbones are trained on the study's images; by default they are not.
         ablation: Arms and their models.
         export: Files written at the end.
         store: Folder of the feature store; by default `store` in the run's folder.
@@ -171,6 +213,7 @@ class RunConfig(Section):
     cohort: CohortConfig
     folds: FoldsConfig = FoldsConfig()
     extract: ExtractConfig = ExtractConfig()
+    finetune: FinetuneConfig | None = None
     ablation: AblationConfig = AblationConfig()
     export: ExportConfig = ExportConfig()
     store: Path | None = None

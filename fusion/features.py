@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from extractor.config import BackboneConfig
 from featurestore.cohort import Cohort
 from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
-from featurestore.lineage import EncoderIdentity, check_unseen
+from featurestore.lineage import EncoderIdentity, check_fold, check_unseen
 from featurestore.store import FeatureStore
+from fusion.image_files import FileLocator, ImageFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +30,8 @@ class FeatureTable:
         columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
             are not here.
         dictionary: What the columns are.
+        files: Image files of the rows and the networks that embedded them, for models that train
+            on pictures; None where there are none.
     """
 
     row_ids: np.ndarray
@@ -37,6 +41,7 @@ class FeatureTable:
     embeddings: Mapping[str, np.ndarray]
     columns: pd.DataFrame
     dictionary: DataDictionary
+    files: ImageFiles | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -51,6 +56,7 @@ class FeatureTable:
             embeddings={name: matrix[rows] for name, matrix in self.embeddings.items()},
             columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
             dictionary=self.dictionary,
+            files=None if self.files is None else self.files.take(rows),
         )
 
     def of_patients(self, patient_ids: Iterable[str]) -> FeatureTable:
@@ -70,46 +76,64 @@ class FeatureReader:
     The last table is kept, because frozen encoders give the same one for every fold.
     """
 
-    def __init__(self, cohort: Cohort, groups: Mapping[str, str], store: FeatureStore) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        groups: Mapping[str, str],
+        store: FeatureStore,
+        locate: FileLocator | None = None,
+    ) -> None:
         """Stores what to read from.
 
         Args:
             cohort: Patients and images.
             groups: Group of each patient (`folds.patient_groups`).
             store: Store that holds the embedding of every image of the cohort.
+            locate: Finds the image files for models that train on pictures; by default tables
+                have none.
         """
         self._cohort = cohort
         self._groups = dict(groups)
         self._store = store
+        self._locate = locate
         self._last: tuple[tuple[str, ...], FeatureTable] | None = None
 
     def read(
-        self, encoders: Mapping[str, EncoderIdentity], scored_patients: Iterable[str]
+        self,
+        encoders: Mapping[str, EncoderIdentity],
+        scored_patients: Iterable[str],
+        fold: str = "",
+        backbones: Mapping[str, BackboneConfig] | None = None,
     ) -> FeatureTable:
         """Returns all patients' features, sorted by patient id, then image id.
 
         Args:
             encoders: Identity to read for each backbone name.
             scored_patients: Patients that a model fitted on these features will be scored on.
+            fold: `repeat/fold` that the features are for.
+            backbones: Network behind each name, for models that train on.
 
         Raises:
-            LeakageError: An encoder was trained on a scored patient.
+            LeakageError: An encoder was trained on a scored patient, or for another fold.
             StoreError: An embedding is missing or damaged.
             DataError: A patient has no group.
         """
         scored = list(scored_patients)
         for identity in encoders.values():
             check_unseen(identity, scored)
+            check_fold(identity, fold)
         key = tuple(f"{name}={identity.digest}" for name, identity in encoders.items())
         if self._last is None or self._last[0] != key:
-            self._last = key, self._join(encoders)
+            self._last = key, self._join(encoders, backbones or {})
         return self._last[1]
 
-    def _join(self, encoders: Mapping[str, EncoderIdentity]) -> FeatureTable:
+    def _join(
+        self, encoders: Mapping[str, EncoderIdentity], backbones: Mapping[str, BackboneConfig]
+    ) -> FeatureTable:
         cohort = self._cohort
         patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
         rows = patients[["patient_id"]].merge(
-            cohort.images[["patient_id", "image_id", "sha256"]], on="patient_id", how="left"
+            cohort.images[["patient_id", "image_id", "sha256", "path"]], on="patient_id", how="left"
         )
         rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
         ungrouped = sorted(set(rows["patient_id"]) - set(self._groups))
@@ -132,4 +156,5 @@ class FeatureReader:
             embeddings=embeddings,
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,
+            files=None if self._locate is None else self._locate(rows, backbones),
         )

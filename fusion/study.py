@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from extractor.config_finetune import FinetuneConfig
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from featurestore.assemble import build_cohort, drop_images
 from featurestore.atomic import replacing, write_text
@@ -22,15 +23,34 @@ from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError
 from featurestore.export import EXPORTERS, write_tables
 from featurestore.folds import freeze_folds, load_folds, make_folds, patient_groups
+from featurestore.lineage import EncoderIdentity
 from featurestore.progress import SILENT, Progress
 from featurestore.sources.base import ReadContext
 from featurestore.store import FeatureStore
-from fusion.arms import Arm, find_modalities, plan_arms, reference_arm, withheld_modalities
+from fusion.arms import (
+    Arm,
+    Modality,
+    find_modalities,
+    plan_arms,
+    reference_arm,
+    withheld_modalities,
+)
 from fusion.config import ExportConfig, RunConfig
 from fusion.evaluation import evaluate, with_floors
 from fusion.evidence import Evidence, collect
 from fusion.facts import run_facts
 from fusion.features import FeatureReader, FeatureTable
+from fusion.fold_encoders import (
+    NO_FOLD_ENCODERS,
+    FoldEncoders,
+    Training,
+    external,
+    fine_tune,
+    fine_tuned_names,
+    fold_keys,
+    per_fold,
+)
+from fusion.image_files import file_locator
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line
@@ -117,8 +137,11 @@ class Study:
     @cached_property
     def source_cohort(self) -> Cohort:
         """The cohort as the sources give it, before any image was decoded in full."""
-        context = ReadContext(self._data_root, self.paths.scratch, self.config.seed, self._progress)
-        return build_cohort(self.config.cohort, self.config.name, context, self._progress)
+        return build_cohort(self.config.cohort, self.config.name, self._context, self._progress)
+
+    @property
+    def _context(self) -> ReadContext:
+        return ReadContext(self._data_root, self.paths.scratch, self.config.seed, self._progress)
 
     @cached_property
     def _embedded(self) -> Embedded:
@@ -175,7 +198,9 @@ class Study:
 
     @cached_property
     def _reader(self) -> FeatureReader:
-        return FeatureReader(self.cohort, self.groups, self.store)
+        scratch = self.paths.work / "scratch"
+        locate = file_locator(self.config.seed, self._data_root, scratch)
+        return FeatureReader(self.cohort, self.groups, self.store, locate)
 
     def features(self, repeat: int, fold: int) -> FeatureTable:
         """Features of all patients as the encoders of one outer fold embed them.
@@ -185,19 +210,64 @@ class Study:
         """
         folds = self.folds
         test = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == "test")
-        return self._reader.read(
-            self._embedded.extraction.encoders, folds.loc[test, "patient_id"].tolist()
-        )
+        scored = folds.loc[test, "patient_id"].tolist()
+        frozen = {backbone.name: backbone for backbone in self.config.extract.backbones}
+        tuned = self.fold_encoders.backbones.get((repeat, fold), {})
+        encoders = self.encoders(repeat, fold)
+        return self._reader.read(encoders, scored, f"{repeat}/{fold}", {**frozen, **tuned})
 
     @cached_property
+    def fold_encoders(self) -> FoldEncoders:
+        """Fine-tuned encoders and where their embeddings are; none without `finetune`."""
+        config = self.config.finetune
+        if config is None or self.cohort.images.empty:
+            return NO_FOLD_ENCODERS
+        encoders = fine_tune(
+            self._trainings(config),
+            self.cohort.images[["image_id", "path", "sha256"]],
+            fold_keys(self.folds),
+            config,
+            self.config.extract,
+            self.store,
+            self._data_root,
+            self.paths.work / "finetune",
+            self._progress,
+        )
+        _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
+        return encoders
+
+    def _trainings(self, config: FinetuneConfig) -> list[Training]:
+        seed = self.config.seed
+        if config.external is None:
+            return per_fold(self.cohort, self.groups, self.folds, config, seed)
+        other = build_cohort(config.external, "external", self._context, self._progress)
+        return external(self.cohort, other, config, seed)
+
+    def finetune(self) -> FoldEncoders:
+        """Fine-tunes the encoders of every fold and embeds all images with them."""
+        return self.fold_encoders
+
+    def encoders(self, repeat: int, fold: int) -> dict[str, EncoderIdentity]:
+        """Identity by name of everything that embeds for one outer fold, frozen ones first."""
+        frozen = self._embedded.extraction.encoders
+        return {**frozen, **self.fold_encoders.identities.get((repeat, fold), {})}
+
+    @property
     def arms(self) -> tuple[Arm, ...]:
         """The arms of the ablation, floors last."""
+        return with_floors(self._planned_arms, self._modalities, self.cohort.dictionary)
+
+    @cached_property
+    def _modalities(self) -> tuple[Modality, ...]:
         backbones = list(self._embedded.extraction.encoders)
-        dictionary = self.cohort.dictionary
-        modalities = find_modalities(self.config.ablation, backbones, dictionary)
-        withheld = withheld_modalities(self.config.ablation, dictionary)
-        arms = plan_arms(self.config.ablation, modalities, withheld)
-        return with_floors(arms, modalities, dictionary)
+        if backbones:
+            backbones += fine_tuned_names(self.config.finetune)
+        return find_modalities(self.config.ablation, backbones, self.cohort.dictionary)
+
+    @property
+    def _planned_arms(self) -> tuple[Arm, ...]:
+        withheld = withheld_modalities(self.config.ablation, self.cohort.dictionary)
+        return plan_arms(self.config.ablation, self._modalities, withheld)
 
     def ablate(self) -> pd.DataFrame:
         """Fits every arm on every fold and writes the out-of-fold predictions table."""
@@ -231,7 +301,7 @@ class Study:
             ),
             self.cohort,
             self.groups,
-            reference_arm(self.config.ablation, self.arms),
+            reference_arm(self.config.ablation, self._planned_arms),
             pd.read_parquet(history) if history.exists() else pd.DataFrame(),
             self.config.ablation.bootstrap_draws,
             self.config.seed,
@@ -283,8 +353,14 @@ class Study:
     @property
     def _data_digest(self) -> str:
         """Names everything but the models that a prediction depends on."""
-        encoders = self._embedded.extraction.encoders
-        return _digest(self._folds_key, *(f"{n}={encoders[n].digest}" for n in sorted(encoders)))
+        frozen = self._embedded.extraction.encoders
+        tuned = [(f"{r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.identities.items())]
+        names = [
+            f"{where}{name}={identities[name].digest}"
+            for where, identities in [("", frozen), *tuned]
+            for name in sorted(identities)
+        ]
+        return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:
         folder = self.paths.cohort

@@ -22,6 +22,7 @@ from featurestore.errors import DataError
 from fusion import metrics
 from fusion.config import HeadConfig
 from fusion.heads import FusionHead
+from fusion.ledger import witness
 from fusion.model import by_patient, sigmoid
 
 THRESHOLD = 0.5
@@ -134,6 +135,8 @@ def train_head(
                 f"the {name} part has {len(part)} rows, {int(part.y.sum())} of them events; a head "
                 f"needs both outcomes in both parts: use fewer folds or more patients"
             )
+    witness("head", "fitted on", training.patient_ids)
+    witness("early stopping", "selected on", validation.patient_ids)
     device = training.y.device
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
@@ -181,7 +184,16 @@ def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
 
 def validate(head: FusionHead, data: HeadData) -> dict[str, float]:
     """Loss over rows, every patient counted once, and metrics over patients."""
-    logits = predict_logits(head, data)
+    return validation_figures(data, predict_logits(head, data))
+
+
+def validation_figures(data: HeadData, logits: np.ndarray) -> dict[str, float]:
+    """Loss over rows, every patient counted once, and metrics over patients.
+
+    Args:
+        data: Outcome and patient of the rows.
+        logits: Logit of each row; shape (n,).
+    """
     y = data.y.cpu().numpy().astype(float)
     weights = data.row_weights().cpu().numpy()
     loss = np.logaddexp(0.0, logits) - y * logits
@@ -214,7 +226,7 @@ def _run_epoch(
     row_weights = torch.ones_like(y) if config.weighted_sampling else weights[rows]
     total = torch.zeros((), device=y.device)
     for part in _batches(len(rows), config.batch_size):
-        with _mixed_precision(y.device):
+        with mixed_precision(y.device):
             logits = head(
                 {name: x[part] for name, x in inputs.items()},
                 {name: x[part] for name, x in present.items()},
@@ -249,7 +261,7 @@ def _batches(n: int, size: int) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise([*starts, n])]
 
 
-def _mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bfloat16 on CUDA, which needs no loss scaling; full precision elsewhere."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", dtype=torch.bfloat16)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from extractor.config import BackboneConfig
 from featurestore.cohort import Cohort, exclusions_table
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.folds import make_folds
 from featurestore.outcomes import OUTCOMES
 from fusion.arms import Modality
 from fusion.features import FeatureTable
+from fusion.image_files import file_locator
 
 DICTIONARY = DataDictionary(
     [
@@ -71,6 +77,33 @@ def feature_table(patients: int = 120, seed: int = 0, dims: int = 12) -> Feature
     )
 
 
+def pictured(table: FeatureTable, folder: Path, seed: int = 0) -> FeatureTable:
+    """The table with a picture for each row that has an embedding, brighter with its factor.
+
+    The embeddings `net_p` are noise of the width of the network behind them: what is tested are
+    models that look at the pictures.
+    """
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"path": [None] * len(table), "sha256": [None] * len(table)}, dtype=object)
+    for k, value in enumerate(table.embeddings["net_a"][:, 0]):
+        noise = rng.integers(0, 60, size=(36, 36, 3))
+        if np.isnan(value):
+            continue
+        pixels = np.clip(100 + 25 * np.clip(value, -4, 4) + noise, 0, 255).astype(np.uint8)
+        path = folder / f"{k}.png"
+        Image.fromarray(pixels).save(path)
+        rows.loc[k, "path"] = str(path)
+        rows.loc[k, "sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    embedding = rng.normal(size=(len(table), 64)).astype(np.float32)
+    embedding[rows["path"].isna()] = np.nan
+    network = BackboneConfig(name="test_convnext", weights="random", image_size=32)
+    return dataclasses.replace(
+        table,
+        embeddings={**table.embeddings, "net_p": embedding},
+        files=file_locator(0, folder, folder / "scratch")(rows, {"net_p": network}),
+    )
+
+
 def cohort_of(table: FeatureTable) -> Cohort:
     """The cohort that a table would have come from; without image files."""
     first = np.unique(table.patient_ids.astype(str), return_index=True)[1]
@@ -109,9 +142,9 @@ def make_table() -> TableMaker:
 
 
 @pytest.fixture(scope="session")
-def table() -> FeatureTable:
-    """120 patients; do not change it."""
-    return feature_table()
+def table(tmp_path_factory: pytest.TempPathFactory) -> FeatureTable:
+    """120 patients, with pictures; do not change it."""
+    return pictured(feature_table(), tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,13 @@ from fusion.calibration import MIN_SLOPE, cross_fitted_platt, fit_platt
 from fusion.comparators import MODELS, make_model, relevant_settings
 from fusion.comparators_floors import FLOORS, reference_columns, with_floors
 from fusion.comparators_rank import RankScale
-from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
+from fusion.config import (
+    AblationConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    TuningConfig,
+)
 from fusion.features import FeatureTable
 from fusion.inner import canonical_order, encode_training
 from fusion.model import Model, by_patient
@@ -31,14 +37,19 @@ from fusion.thresholds import NO_RANKING, inner_threshold
 CONFIG = AblationConfig(
     tuning=TuningConfig(trials=3, inner_folds=2),
     head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
+    joint=JointConfig(epochs=1),
     metadata=MetadataConfig(embedding_components=4, expression_components=2),
 )
 NAMES = sorted(MODELS)
-COUNT_ROWS = ("fusion_head", "lightgbm", "random_forest")
+COUNT_ROWS = ("fusion_head", "joint", "lightgbm", "random_forest")
 """Weights balance their losses, but batches, bagging and leaf sizes count rows."""
 
 
 def arm(model: str, modalities: tuple[Modality, ...]) -> Arm:
+    """The arm; models that train on pictures look at those of the table (`net_p`)."""
+    if model == "joint":
+        pictures = Modality("net_p", embeddings=("net_p",))
+        modalities = tuple(pictures if m.embeddings else m for m in modalities)
     return Arm(f"{model}[all]", model, modalities)
 
 
@@ -130,10 +141,13 @@ class TestConformance:
         columns["sex"] = "other"
         columns["breslow"] = np.nan
         columns[[f"GENE{i}" for i in range(6)]] = np.nan
+        assert test.files is not None
+        nowhere = np.full(len(test), "", dtype=object)
         blind = dataclasses.replace(
             test,
             columns=columns,
-            embeddings={"net_a": np.full_like(test.embeddings["net_a"], np.nan)},
+            embeddings={n: np.full_like(m, np.nan) for n, m in test.embeddings.items()},
+            files=dataclasses.replace(test.files, paths=nowhere, sha256s=nowhere),
         )
         probability = fits[name].predict_proba(blind)
         assert np.isfinite(probability).all()
@@ -348,7 +362,9 @@ class TestFloors:
 def test_unknown_models_are_named_with_the_known_ones(
     modalities: tuple[Modality, ...],
 ) -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'xgboost'; known: fusion_head, lightgbm"):
+    with pytest.raises(
+        ConfigError, match=r"unknown model 'xgboost'; known: fusion_head, joint, lightgbm"
+    ):
         make_model(arm("xgboost", modalities), CONFIG)
 
 

@@ -26,13 +26,22 @@ import fusion.comparators_rank
 import fusion.evaluation
 import fusion.head_model
 import fusion.inner
+import fusion.joint
 import fusion.lightgbm_model
+from extractor.finetune import ImageCache, TrainingSamples
 from featurestore.cohort import Cohort
 from fusion.arms import Arm, Modality
 from fusion.comparators import MODELS
-from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
+from fusion.config import (
+    AblationConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    TuningConfig,
+)
 from fusion.evaluation import evaluate
 from fusion.features import FeatureTable
+from fusion.joint_training import JointData
 from fusion.metadata import MetadataEncoder
 from fusion.model import InnerPredictions, Model
 from fusion.reduction import PrincipalComponents, Standardizer
@@ -42,6 +51,7 @@ from fusion.training import HeadData
 CONFIG = AblationConfig(
     tuning=TuningConfig(trials=3, inner_folds=2),
     head=HeadConfig(projection=4, hidden=(4,), epochs=3, ensemble=2),
+    joint=JointConfig(epochs=2),
     metadata=MetadataConfig(embedding_components=3, expression_components=2),
     jobs=1,
 )
@@ -66,7 +76,11 @@ class Fold:
         return np.isin(self.table.patient_ids.astype(str), sorted(self.test_patients))
 
     def arms(self) -> list[Arm]:
-        return [Arm(name, name, self.modalities) for name in NAMES]
+        pictures = Modality("net_p", embeddings=("net_p",))
+        of_pictures = tuple(pictures if m.embeddings else m for m in self.modalities)
+        return [
+            Arm(name, name, of_pictures if name == "joint" else self.modalities) for name in NAMES
+        ]
 
     def evaluate(self, work: Path, table: FeatureTable) -> pd.DataFrame:
         return evaluate(
@@ -113,10 +127,19 @@ def relabelled(fold: Fold) -> FeatureTable:
 
 
 def poisoned(fold: Fold, value: float, overwrite: Callable[[pd.Series], pd.Series]) -> FeatureTable:
-    embedding = fold.table.embeddings["net_a"].copy()
-    embedding[fold.test_rows] = value
-    columns = fold.table.columns.apply(overwrite)
-    return dataclasses.replace(fold.table, embeddings={"net_a": embedding}, columns=columns)
+    """Test rows whose embeddings, columns and pictures are not their own."""
+    table = fold.table
+    assert table.files is not None
+    embeddings = {name: matrix.copy() for name, matrix in table.embeddings.items()}
+    for matrix in embeddings.values():
+        matrix[fold.test_rows] = value
+    has_picture = table.files.sha256s != ""
+    other = np.flatnonzero(has_picture & ~fold.test_rows)[0]
+    swapped = np.where(fold.test_rows & has_picture, other, np.arange(len(table)))
+    columns = table.columns.apply(overwrite)
+    return dataclasses.replace(
+        table, embeddings=embeddings, columns=columns, files=table.files.take(swapped)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +217,7 @@ def test_poison_is_noticed_in_the_training_rows(
     embedding[victim] = 50
     spoilt = dataclasses.replace(
         fold.table,
-        embeddings={"net_a": embedding},
+        embeddings={**fold.table.embeddings, "net_a": embedding},
         columns=fold.table.columns.assign(
             breslow=fold.table.columns["breslow"].where(~victim, 1e3)
         ),
@@ -216,6 +239,8 @@ class Spy:
         self.test_patients = fold.test_patients
         raw = fold.table.embeddings["net_a"][fold.test_rows]
         self.test_embeddings = {row.tobytes() for row in raw if not np.isnan(row).any()}
+        assert fold.table.files is not None
+        self.test_pictures = set(fold.table.files.sha256s[fold.test_rows]) - {""}
         self.seen: dict[str, int] = {}
         self.caught: list[str] = []
         self.fitting = False
@@ -235,6 +260,13 @@ class Spy:
         rows = np.ascontiguousarray(np.asarray(matrix, dtype=np.float32))
         if any(row.tobytes() in self.test_embeddings for row in rows):
             self.caught.append(f"{where}: an embedding of a test row")
+
+    def pictures(self, where: str, sha256s: Any) -> None:
+        if not self.fitting:
+            return
+        self.seen[where] = self.seen.get(where, 0) + 1
+        if self.test_pictures & set(sha256s):
+            self.caught.append(f"{where}: a picture of a test row")
 
     def count(self, where: str, n: int, most: int) -> None:
         self.seen[where] = self.seen.get(where, 0) + 1
@@ -282,6 +314,13 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
         spy.patients("train_head training", training.patient_ids)
         spy.patients("train_head validation", validation.patient_ids)
 
+    def both_joint_parts(network: Any, training: JointData, validation: JointData, *r: Any) -> None:
+        spy.patients("train_joint training", training.columns.patient_ids)
+        spy.patients("train_joint validation", validation.columns.patient_ids)
+
+    def decoded(cache: Any, samples: TrainingSamples, *rest: Any) -> None:
+        spy.pictures("ImageCache.squares", samples.sha256s)
+
     def boosted(settings: Any, data: Any, *rest: Any, valid_sets: Any = (), **more: Any) -> None:
         for part in (data.construct(), *valid_sets):
             spy.count("lightgbm.train", part.num_data(), most)
@@ -324,13 +363,11 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     )
     for module in (fusion.inner, fusion.comparators_rank, fusion.comparators_floors):
         before(monkeypatch, module, "inner_folds", folds_of)
-    before(monkeypatch, fusion.head_model, "inner_split", folds_of)
-    before(
-        monkeypatch,
-        fusion.head_model,
-        "train_head",
-        both_parts,
-    )
+    for module in (fusion.head_model, fusion.joint):
+        before(monkeypatch, module, "inner_split", folds_of)
+        before(monkeypatch, module, "train_head", both_parts)
+    before(monkeypatch, fusion.joint, "train_joint", both_joint_parts)
+    before(monkeypatch, ImageCache, "squares", decoded)
     before(
         monkeypatch,
         fusion.lightgbm_model,
@@ -372,6 +409,7 @@ def test_nothing_that_learns_is_given_a_test_patient(fold: Fold, spy: Spy, tmp_p
     # The spy was everywhere it meant to be.
     assert sorted(spy.seen) == [
         "HeadInputs.transform",
+        "ImageCache.squares",
         "MetadataEncoder.fit",
         "Model.fit",
         "PrincipalComponents.fit",
@@ -384,6 +422,8 @@ def test_nothing_that_learns_is_given_a_test_patient(fold: Fold, spy: Spy, tmp_p
         "threshold",
         "train_head training",
         "train_head validation",
+        "train_joint training",
+        "train_joint validation",
         "tune",
     ]
     assert spy.seen["Model.fit"] == spy.seen["threshold"] == len(NAMES)
@@ -401,6 +441,7 @@ def test_the_spy_catches_a_leak(
     fold.evaluate(tmp_path, fold.table)
     posts = {where.split(":")[0] for where in spy.caught}
     assert posts >= {
+        "ImageCache.squares",
         "MetadataEncoder.fit",
         "Model.fit",
         "PrincipalComponents.fit",
@@ -410,6 +451,7 @@ def test_the_spy_catches_a_leak(
         "lightgbm.train",
         "threshold",
         "train_head training",
+        "train_joint training",
         "tune",
     }
 
