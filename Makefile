@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types pytest lock clean
+.PHONY: demo test lint types pytest docs lock clean
 
 demo: $(READY)
 	$(BIN)/melafuse demo --out runs/demo
@@ -20,6 +20,9 @@ types: $(READY)
 
 pytest: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+docs: $(READY)
+	$(BIN)/python docs/make_configuration.py
 
 # The stamp is newer than what it was installed from, or the installation is repeated.
 $(READY): pyproject.toml constraints.txt

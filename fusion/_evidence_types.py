@@ -186,6 +186,8 @@ class Evidence:
         tie_width: Smallest gap in AUROC that fold-level spread allows to call a difference
             (Nadeau & Bengio 2003); NaN with too few folds.
         fusion_gain: Gains of the fused arms over each single modality.
+        encoder_history: One row an epoch of each fine-tuned encoder
+            (`fold_encoders.FoldEncoders.history`); may be empty.
     """
 
     run: RunFacts
@@ -200,3 +202,4 @@ class Evidence:
     bootstrap_draws: int
     tie_width: float
     fusion_gain: tuple[Gain, ...]
+    encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -116,7 +116,12 @@ class MetadataConfig(Section):
 
 
 class ModalityConfig(Section):
-    """One modality: embeddings of one or more backbones, or groups of the dictionary."""
+    """One modality: embeddings of one or more backbones, or groups of the dictionary.
+
+    Attributes:
+        embeddings: Names of backbones; `NAME_ft` is the fine-tuned one.
+        groups: Groups of patient columns, as the dictionary names them.
+    """
 
     embeddings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -129,7 +134,12 @@ class ModalityConfig(Section):
 
 
 class ArmConfig(Section):
-    """One arm beside the grid of subsets and models."""
+    """One arm beside the grid of subsets and models.
+
+    Attributes:
+        model: Name of a registered model.
+        modalities: Names of modalities; all by default.
+    """
 
     model: str
     modalities: tuple[str, ...] = ()

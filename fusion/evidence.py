@@ -62,6 +62,7 @@ def collect(
     draws: int,
     seed: int,
     floors: frozenset[str] = FLOORS,
+    encoder_history: pd.DataFrame | None = None,
 ) -> Evidence:
     """Collects the evidence of a run.
 
@@ -75,6 +76,7 @@ def collect(
         draws: Bootstrap draws, shared by all arms, metrics and repeats.
         seed: Seed of the draws.
         floors: Names of the models that are floors.
+        encoder_history: Training curves of fine-tuned encoders.
 
     Raises:
         DataError: The predictions are not of this cohort, not of one run, of different patients
@@ -102,6 +104,7 @@ def collect(
         bootstrap_draws=draws,
         tie_width=_tie_width(aligned, per_fold, reference),
         fusion_gain=gains,
+        encoder_history=pd.DataFrame() if encoder_history is None else encoder_history,
     )
 
 

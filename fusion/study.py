@@ -146,6 +146,7 @@ class Study:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
+        _ = self._planned_arms  # a wrong name in the ablation shows before hours of extraction
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)
@@ -259,14 +260,15 @@ class Study:
 
     @cached_property
     def _modalities(self) -> tuple[Modality, ...]:
-        backbones = list(self._embedded.extraction.encoders)
+        cohort = self.source_cohort
+        backbones = [] if cohort.images.empty else [b.name for b in self.config.extract.backbones]
         if backbones:
             backbones += fine_tuned_names(self.config.finetune)
-        return find_modalities(self.config.ablation, backbones, self.cohort.dictionary)
+        return find_modalities(self.config.ablation, backbones, cohort.dictionary)
 
     @property
     def _planned_arms(self) -> tuple[Arm, ...]:
-        withheld = withheld_modalities(self.config.ablation, self.cohort.dictionary)
+        withheld = withheld_modalities(self.config.ablation, self.source_cohort.dictionary)
         return plan_arms(self.config.ablation, self._modalities, withheld)
 
     def ablate(self) -> pd.DataFrame:
@@ -305,6 +307,7 @@ class Study:
             pd.read_parquet(history) if history.exists() else pd.DataFrame(),
             self.config.ablation.bootstrap_draws,
             self.config.seed,
+            encoder_history=self.fold_encoders.history,
         )
 
     def report(self, evidence: Evidence) -> ReportFiles:

@@ -62,6 +62,7 @@ def draw_all(evidence: Evidence) -> list[Figure]:
         _calibration(evidence, arms, shown),
         _decision(evidence, arms, shown),
         _training(evidence),
+        _fine_tuning(evidence),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -215,6 +216,30 @@ def _training(evidence: Evidence) -> Figure | None:
         "that still train. Validation is inner: no outer test patient is in it."
     )
     return Figure("training", "Training curves", caption, _svg(draw), data)
+
+
+def _fine_tuning(evidence: Evidence) -> Figure | None:
+    data = evidence.encoder_history
+    if data.empty:
+        return None
+
+    def draw(axes: Axes) -> None:
+        for (encoder, runs), colour in zip(data.groupby("encoder"), COLOURS, strict=False):
+            for _, run in runs.groupby(["repeat", "fold"], dropna=False):
+                axes.plot(run["epoch"], run["validation_auroc"], color=colour, lw=0.8, alpha=0.5)
+            kept = runs[runs["kept"]]
+            axes.plot(kept["epoch"], kept["validation_auroc"], "o", color=colour, ms=6)
+            mean = runs.groupby("epoch")["validation_auroc"].mean()
+            axes.plot(mean.index, mean, color=colour, lw=2, label=str(encoder))
+        axes.set(xlabel="epoch", ylabel="inner-validation AUROC")
+        axes.legend()
+
+    caption = (
+        "Fine-tuning of the encoders: light, each fold; bold, their mean over those that still "
+        "train; dots, the epochs that were kept. Validation is inner: it selects, and no outer "
+        "test patient is in it, so these are not results."
+    )
+    return Figure("fine_tuning", "Fine-tuning", caption, _svg(draw), data)
 
 
 def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:

@@ -30,6 +30,7 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         ablation=tables.ablation(evidence),
         gains=tables.gains(evidence),
         per_fold=tables.per_fold(evidence),
+        epochs=tables.epochs(evidence),
         secondary=tables.secondary(evidence),
         oracle=tables.oracle(evidence),
         figures={f.name: f for f in figures},

@@ -24,6 +24,7 @@ def render_markdown(evidence: Evidence) -> str:
         ("What fusion adds", tables.gains(evidence)),
         ("Folds", tables.per_fold(evidence)),
         ("DeLong", tables.secondary(evidence)),
+        *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
     ):
         lines += ["", f"## {heading}", "", *_table(table)]
     best = tables.oracle(evidence)

@@ -138,6 +138,29 @@ def secondary(evidence: Evidence) -> TextTable:
     )
 
 
+def epochs(evidence: Evidence) -> TextTable:
+    """Every epoch of every fine-tuned encoder."""
+    rows = tuple(
+        (
+            row["encoder"],
+            "all" if pd.isna(row["fold"]) else f"{row['repeat']:.0f}/{row['fold']:.0f}",
+            f"{row['epoch']}{' ✓' if row['kept'] else ''}",
+            number(row["train_loss"]),
+            number(row["validation_loss"]),
+            number(row["validation_auroc"]),
+            f"{row['learning_rate']:.1e}",
+        )
+        for row in evidence.encoder_history.to_dict("records")
+    )
+    return TextTable(
+        "Fine-tuning by epoch; ✓ marks the weights that were kept. AUROC of inner validation "
+        "patients selects the epoch and is no result.",
+        ("encoder", "repeat/fold", "epoch", "loss", "validation loss", "AUROC", "rate"),
+        rows,
+        text_columns=3,
+    )
+
+
 def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
     """One row an arm and metric, unrounded, for `metrics.csv`."""
     rows = []

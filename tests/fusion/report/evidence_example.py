@@ -164,4 +164,28 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         fusion_gain=()
         if single
         else tuple(Gain(f"fusion_head[{s}]", full, estimate(0.12), 0.001) for s in SINGLES),
+        encoder_history=encoder_epochs() if history else pd.DataFrame(),
+    )
+
+
+def encoder_epochs() -> pd.DataFrame:
+    """Two encoders of a fold each, and one that serves all folds."""
+    return pd.DataFrame(
+        [
+            {
+                "encoder": encoder,
+                "repeat": repeat,
+                "fold": fold,
+                "epoch": epoch,
+                "train_loss": 1 / (epoch + 1),
+                "validation_loss": 0.6,
+                "validation_auroc": 0.7 + 0.01 * epoch,
+                "learning_rate": 1e-4,
+                "head_learning_rate": 1e-3,
+                "released_groups": 5,
+                "kept": epoch == 3,
+            }
+            for encoder, repeat, fold in (("a_ft", 0, 0), ("a_ft", 0, 1), ("b_ft", None, None))
+            for epoch in range(1, 5)
+        ]
     )

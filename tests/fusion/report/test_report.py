@@ -20,7 +20,7 @@ from fusion.report.figures import draw_all
 from fusion.report.html import render_html
 from fusion.report.markdown import render_markdown
 from fusion.report.numbers import number, p_value, signed, with_interval
-from fusion.report.tables import ablation, tidy_metrics
+from fusion.report.tables import ablation, epochs, tidy_metrics
 from fusion.report.terminal import print_evidence
 
 NAN = float("nan")
@@ -88,7 +88,7 @@ def test_the_page_is_sound_and_self_contained(html: str) -> None:
 
 def test_every_figure_is_described(html: str) -> None:
     graphics = Page(html).graphics
-    assert len(graphics) == 8
+    assert len(graphics) == 9
     for attributes in graphics:
         assert attributes["role"] == "img"
         assert len(str(attributes["aria-label"])) > 20
@@ -109,7 +109,7 @@ def test_two_renderings_are_the_same_bytes(tmp_path: Path, evidence: Evidence) -
     for name in ("a", "b"):
         write_report(evidence, tmp_path / name)
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
-    assert len(files) >= 4 + 2 * 8
+    assert len(files) >= 4 + 2 * 9
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -149,7 +149,7 @@ def test_undefined_numbers_are_dashes(evidence: Evidence, html: str, tmp_path: P
 
 def test_reports_without_history_or_with_one_arm(tmp_path: Path) -> None:
     without = example(history=False)
-    assert "training" not in {f.name for f in draw_all(without)}
+    assert not {"training", "fine_tuning"} & {f.name for f in draw_all(without)}
     files = write_report(example(single=True), tmp_path)
     assert Page(files.html.read_text(encoding="utf-8")).open == []
     metrics = pd.read_csv(files.metrics)
@@ -177,3 +177,15 @@ def test_reports_without_history_or_with_one_arm(tmp_path: Path) -> None:
 )
 def test_one_place_formats_numbers(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+def test_every_epoch_of_fine_tuning_is_listed(evidence: Evidence, html: str) -> None:
+    table = epochs(evidence)
+    assert len(table.rows) == 12
+    assert [row[1] for row in table.rows[::4]] == ["0/0", "0/1", "all"]
+    assert [row[2] for row in table.rows[:4]] == ["1", "2", "3 ✓", "4"]
+    assert "Every epoch of fine-tuning" in html
+    assert "## Fine-tuning" in render_markdown(evidence)
+    without = dataclasses.replace(evidence, encoder_history=pd.DataFrame())
+    assert "Every epoch of fine-tuning" not in render_html(without, draw_all(without))
+    assert "## Fine-tuning" not in render_markdown(without)
