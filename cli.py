@@ -5,8 +5,10 @@ Heavy imports happen inside commands, so that `melafuse --help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from featurestore.store import FeatureStore
+    from fusion.config import RunConfig
     from fusion.evidence import Evidence
     from fusion.study import Study
 
@@ -83,12 +86,38 @@ def demo(**options: Any) -> None:
 @study_options
 def extract(config: Path, **options: Any) -> None:
     """Embed every image that the feature store does not have yet."""
-    study = _open(config, **options)
-    report = study.extract()
-    click.echo(
-        f"embedded {report.embedded}, reused {report.reused}, "
-        f"quarantined {len(report.quarantined)} (see {study.store.root / 'quarantine.csv'})"
-    )
+    with _together(config, **options) as study:
+        report = study.extract()
+        _say(
+            study,
+            f"embedded {report.embedded}, reused {report.reused}, "
+            f"quarantined {len(report.quarantined)} (see {study.store.root / 'quarantine.csv'})",
+        )
+
+
+@cli.command()
+@config_argument
+@study_options
+def finetune(config: Path, **options: Any) -> None:
+    """Train the encoders of every fold and embed all images with them.
+
+    With several GPUs or machines: torchrun --nproc-per-node=4 -m cli finetune CONFIG
+    """
+    with _together(config, **options) as study:
+        trained = len(study.finetune().history.groupby(["encoder", "repeat", "fold"], dropna=False))
+        _say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
+
+
+@cli.command()
+@config_argument
+@study_options
+def joint(config: Path, **options: Any) -> None:
+    """Fit the joint networks by all processes of torchrun together; ablate takes them up.
+
+    Without torchrun, ablate does the same by itself.
+    """
+    with _together(config, **options) as study:
+        _say(study, f"{study.fit_joint()} joint networks fitted")
 
 
 @cli.command()
@@ -117,6 +146,94 @@ def export(config: Path, formats: tuple[str, ...], embeddings: str | None, **opt
     chosen = study.config.export.model_dump() | {k: v for k, v in changes.items() if v}
     for path in study.export(config=validate(ExportConfig, chosen, "export")):
         click.echo(str(path))
+
+
+@cli.command()
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of images; may be repeated.",
+)
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A table of any known format; may be repeated.",
+)
+@click.option(
+    "--out",
+    default="config.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration to write; it must not exist.",
+)
+def init(images: tuple[Path, ...], tables: tuple[Path, ...], out: Path) -> None:
+    """Look at images and tables, and write a commented configuration to start from.
+
+    It says what was guessed and why, and what could not be guessed. Nothing is overwritten.
+    """
+    from fusion.starter import propose, summary, write_proposal
+
+    proposal = propose(tables, images, out)
+    write_proposal(proposal, out)
+    for line in summary(proposal, out):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@study_options
+def doctor(config: Path | None, quiet: bool, overrides: tuple[str, ...], **folders: Any) -> None:
+    """Check machine, data, weights, disk and store before a long run. Needs no network.
+
+    Ends with exit code 0, or 1 if a check fails. --quiet prints only what needs attention.
+    """
+    from fusion.doctor import examine
+
+    failed = 0
+    for examined in examine(config, overrides, **folders):
+        finding = examined.finding
+        failed += finding.status == "fail"
+        if quiet and finding.status == "ok":
+            continue
+        advice = f" -> {finding.advice}" if finding.advice else ""
+        click.echo(f"{finding.status:<5}{examined.check:<9}{finding.text}{advice}")
+    if failed:
+        sys.exit(1)
+
+
+@cli.group()
+def cohort() -> None:
+    """Look at who is studied before anything is fitted."""
+
+
+@cohort.command("describe")
+@config_argument
+@study_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="csv is one tidy table: section, name, item, value.",
+)
+def cohort_describe(config: Path, form: str, **options: Any) -> None:
+    """Show counts, outcome, exclusions, missingness and Table 1 by outcome. Fits nothing."""
+    from rich.console import Console
+
+    from fusion.describe import describe, print_description, to_csv, to_json
+
+    description = describe(_open(config, **options).source_cohort)
+    if form == "text":
+        print_description(description, Console(soft_wrap=False))
+    else:
+        click.echo((to_json if form == "json" else to_csv)(description).rstrip("\n"))
 
 
 @cli.group()
@@ -219,22 +336,58 @@ def main() -> None:
         sys.exit(130)
 
 
-def _open(
-    config: Path, out: Path | None, data_root: Path | None, overrides: tuple[str, ...], quiet: bool
-) -> Study:
+def _open(config: Path, overrides: tuple[str, ...], **rest: Any) -> Study:
+    """Opens a study for this process."""
+    from featurestore.errors import ConfigError
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        name = click.get_current_context().info_name
+        raise ConfigError(f"{name} works in one process: torchrun is for extract, finetune, joint")
+    return _study(_load(config, overrides), config, **rest)
+
+
+@contextlib.contextmanager
+def _together(config: Path, overrides: tuple[str, ...], **rest: Any) -> Iterator[Study]:
+    """Opens a study for this process, or for all that torchrun started."""
+    loaded = _load(config, overrides)
+
+    from extractor.distributed import workers_of_environment
+
+    section = loaded.finetune or loaded.extract
+    with workers_of_environment(section.device) as workers:
+        yield _study(loaded, config, workers=workers, **rest)
+
+
+def _load(config: Path, overrides: tuple[str, ...]) -> RunConfig:
+    """Reads the configuration before torch is imported, so that its errors are quick."""
     from featurestore.config import load_config
-    from featurestore.progress import SILENT
-    from featurestore.terminal import TerminalProgress
     from fusion.config import RunConfig
 
-    loaded = load_config(RunConfig, config, overrides)  # before torch is imported: errors are quick
+    return load_config(RunConfig, config, overrides)
 
+
+def _study(
+    loaded: RunConfig,
+    config: Path,
+    out: Path | None,
+    data_root: Path | None,
+    quiet: bool,
+    **workers: Any,
+) -> Study:
+    from featurestore.progress import SILENT
+    from featurestore.terminal import TerminalProgress
     from fusion.study import Study
 
     progress = SILENT if quiet else TerminalProgress()
     click.get_current_context().call_on_close(progress.finish)
     folder = config.parent if data_root is None else data_root
-    return Study(loaded, out or Path("runs") / loaded.name, folder, progress)
+    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
+
+
+def _say(study: Study, text: str) -> None:
+    """Prints in the first of several processes."""
+    if study.workers.is_first:
+        click.echo(text)
 
 
 def _store(folder: Path) -> FeatureStore:

@@ -27,9 +27,9 @@ HEADER = """\
 # Configuration
 
 One YAML file a run. Unknown keys are errors, and errors name the key, the value and what is
-allowed. `--set KEY=VALUE` overrides any key (`--set extract.backbones.0.weights=imagenet`). Relative
-paths start at the configuration's folder, or at `--data-root`. Every run writes the configuration
-with all defaults filled in to `config.yaml` in its folder.
+allowed. `--set KEY=VALUE` overrides any key (`--set extract.backbones.0.weights=imagenet`).
+Relative paths start at the configuration's folder, or at `--data-root`. Every run writes the
+configuration with all defaults filled in to `config.yaml` in its folder.
 
 This page is made from the code by `make docs`.
 """

@@ -140,6 +140,14 @@ class ProcessGroup(Workers):
         return torch.device("cpu")
 
 
+def joined() -> Workers:
+    """The processes that this one works with now: those it joined, or itself alone."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return ALONE
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), local_rank)
+
+
 @contextlib.contextmanager
 def workers_of_environment(
     device_name: str = "auto", environment: Mapping[str, str] = os.environ

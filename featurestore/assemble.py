@@ -7,16 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
-from featurestore.cohort import (
-    PATIENT_COLUMNS,
-    Cohort,
-    exclusions_table,
-    require_unique,
-)
+from featurestore.cohort import PATIENT_COLUMNS, Cohort, require_unique
 from featurestore.cohort_config import CohortConfig, ColumnOutcome
 from featurestore.cohort_images import copy_notes, inspected, without_copies
 from featurestore.dictionary import DataDictionary, known_later
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import exclusions_table
 from featurestore.joining import join_patients
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
@@ -54,7 +50,7 @@ def build_cohort(
     require_unique(images["image_id"], "image_id in the sources")
     images = inspected(images, config.max_megapixels, context, progress)
     images, copies = without_copies(images)
-    labels = outcome.labels(patients, images)
+    labels = outcome.labels(patients, images, dictionary)
     patients["outcome"] = patients["patient_id"].map(labels).astype(float)
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
     patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
@@ -122,9 +118,9 @@ def drop_images(
     rows = [("image", i, stage, reasons[i]) for i in sorted(cohort.images.loc[gone, "image_id"])]
     images = cohort.images[~gone].reset_index(drop=True)
     patients = cohort.patients
-    if cohort.outcome.column in images.columns:
+    if cohort.outcome.of_images(images):
         affected = patients["patient_id"].isin(cohort.images.loc[gone, "patient_id"])
-        labels = cohort.outcome.labels(patients, images)
+        labels = cohort.outcome.labels(patients, images, cohort.dictionary)
         renewed = patients["patient_id"].map(labels).astype(float)
         patients = patients.assign(outcome=patients["outcome"].mask(affected, renewed))
     reduced = dataclasses.replace(
@@ -147,6 +143,8 @@ def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
     )
     if require_images:
         reason[imageless] = "no image"
+    eligible = cohort.outcome.eligible(patients, cohort.dictionary)
+    reason[~eligible.to_numpy()] = f"not among: {cohort.outcome.among}"
     out = reason != ""
     by_patient = dict(zip(patients.loc[out, "patient_id"], reason[out], strict=True))
     rows = [("patient", patient, stage, why) for patient, why in sorted(by_patient.items())]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import EXCLUSION_COLUMNS
 from featurestore.outcomes import Outcome
 
 IMAGE_COLUMNS = (
@@ -27,7 +28,6 @@ IMAGE_COLUMNS = (
     "attribution",
 )
 PATIENT_COLUMNS = ("patient_id", "outcome", "site")
-EXCLUSION_COLUMNS = ("entity", "id", "stage", "reason")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +110,6 @@ class Cohort:
             json.dumps(self.dictionary.to_records(), sort_keys=True),
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def exclusions_table(rows: list[tuple[str, str, str, str]] | None = None) -> pd.DataFrame:
-    """Builds an exclusions table from `(entity, id, stage, reason)` rows."""
-    return pd.DataFrame(rows or [], columns=list(EXCLUSION_COLUMNS), dtype="str")
 
 
 def require_columns(table: pd.DataFrame, names: tuple[str, ...] | list[str], where: str) -> None:

@@ -2,38 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
 from featurestore.config import Section, Text
+from featurestore.dictionary import Measured
 from featurestore.errors import DataError
-from featurestore.outcomes import Outcome, Unit, find_outcome
+from featurestore.outcomes import ExpressionRule, Outcome, Rule, Unit, ValueRule, find_outcome
+from featurestore.outcomes.expressions import parse
 from featurestore.sources import SourceSection
 
 
 class ColumnOutcome(Section):
-    """An outcome that the configuration defines itself; see `featurestore.outcomes.Outcome`."""
+    """An outcome that the configuration defines itself, by a column or by an expression.
+
+    Attributes:
+        name: Name in reports.
+        column: Label column: of the images table if it stands there (a patient is positive if any
+            image is), else of the patients table.
+        positive: Values of the column that count as an event, compared as text without case.
+        negative: Values that count as no event; with an empty list every other known value does.
+        expression: In place of a column: an expression over columns that is true for an event,
+            for example `n_stage >= 'N1' and known(breslow)`; see docs/outcomes.md.
+        among: Expression over patient columns that says who is studied; by default everyone.
+        definition: One sentence that a reader can check.
+        unit: What one observation is: `patient`, `specimen` or `lesion`.
+        as_of: The time up to which a predictor may have been measured, in words.
+        as_of_time: The same for the machine: `diagnosis`, `specimen` or `follow_up`. Columns that
+            become known later are withheld from models.
+        deny: Shell-style patterns of columns that reveal the outcome; models never see them.
+        caveats: Sentences that every report prints.
+    """
+
+    union_tag: ClassVar[str] = "defined"
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    column: str
+    column: str | None = None
     positive: tuple[Text, ...] = ("1",)
     negative: tuple[Text, ...] = ("0",)
+    expression: str | None = None
+    among: str = ""
     definition: str = ""
     unit: Unit = "patient"
     as_of: str = "not stated"
+    as_of_time: Measured = "unknown"
     deny: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
 
     def outcome(self) -> Outcome:
         """Returns the outcome."""
-        stated = f"{self.column} is {' or '.join(self.positive)}"
-        record = self.model_dump() | {"definition": self.definition or stated}
-        return Outcome(**record)
+        rule: Rule
+        if self.column is not None:
+            rule = ValueRule(self.column, self.positive, self.negative)
+            stated = f"{self.column} is {' or '.join(self.positive)}"
+        else:
+            assert self.expression is not None  # validated
+            rule, stated = ExpressionRule(self.expression), self.expression
+        return Outcome(
+            name=self.name,
+            definition=self.definition or stated,
+            unit=self.unit,
+            as_of=self.as_of,
+            rule=rule,
+            deny=self.deny,
+            caveats=self.caveats,
+            as_of_time=self.as_of_time,
+            among=self.among,
+        )
+
+    @pydantic.field_validator("expression", "among")
+    @classmethod
+    def _is_an_expression(cls, text: str | None) -> str | None:
+        if text:
+            try:
+                parse(text)
+            except DataError as error:
+                raise ValueError(str(error)) from None
+        return text
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> ColumnOutcome:
+        if (self.column is None) == (self.expression is None):
+            raise ValueError("an outcome has either a column or an expression")
+        return self
 
 
 def _outcome_form(value: Any) -> str:
-    return "named" if isinstance(value, str) else "defined"
+    return "named" if isinstance(value, str) else ColumnOutcome.union_tag
 
 
 class CohortConfig(Section):
@@ -51,7 +107,8 @@ class CohortConfig(Section):
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
     outcome: Annotated[
-        Annotated[str, pydantic.Tag("named")] | Annotated[ColumnOutcome, pydantic.Tag("defined")],
+        Annotated[str, pydantic.Tag("named")]
+        | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
         pydantic.Discriminator(_outcome_form),
     ]
     linkage: Literal["patient", "none"] = "patient"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import IMAGE_COLUMNS, exclusions_table
+from featurestore.cohort import IMAGE_COLUMNS
 from featurestore.duplicates import cluster_duplicates, cluster_id
 from featurestore.errors import name_some
+from featurestore.exclusions import exclusions_table
 from featurestore.inspection import inspect_images
 from featurestore.progress import Progress
 from featurestore.sources.base import ReadContext

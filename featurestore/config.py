@@ -208,6 +208,10 @@ def _is_model(annotation: Any) -> bool:
 
 
 def _tag(model: type[pydantic.BaseModel]) -> str | None:
+    """What pydantic calls a member of a union: its kind, or the tag that the class states."""
+    stated: str | None = getattr(model, "union_tag", None)
+    if stated is not None:
+        return stated
     field = model.model_fields.get("kind")
     values = typing.get_args(field.annotation) if field else ()
     return str(values[0]) if values else None

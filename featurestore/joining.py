@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from featurestore.cohort import exclusions_table, require_unique
+from featurestore.cohort import require_unique
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import exclusions_table
 from featurestore.merging import first_known
 from featurestore.sources.base import SourceTables
 

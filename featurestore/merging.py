@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from featurestore.cohort import exclusions_table
+from featurestore.exclusions import exclusions_table
 
 
 def first_known(

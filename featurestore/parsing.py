@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import exclusions_table
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import exclusions_table
 
 MISSING_TOKENS = (
     "",

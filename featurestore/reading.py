@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import dataclasses
 import io
 import itertools
 from pathlib import Path
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from featurestore.errors import DataError, name_some
 
 MAX_TABLE_BYTES = 500_000_000
+MAX_HEAD_BYTES = 1_000_000
 _BLOCK_BYTES = 16_000_000
 _SNIFFED_BYTES = 4096
 _BOMS = (
@@ -78,6 +80,57 @@ def read_table(
     return pa.table(trimmed, names=names).to_pandas().astype("str")
 
 
+@dataclasses.dataclass(frozen=True)
+class TableHead:
+    """The beginning of a table.
+
+    Attributes:
+        comments: Lines that start with `#`, before the header.
+        header: Column names; empty if nothing follows the comments.
+        rows: First rows; a row may have another number of fields than the header.
+    """
+
+    comments: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> TableHead:
+    """Reads the first rows of a table of any size, at most `max_bytes` of it.
+
+    It is lenient where `read_table` is strict (ragged rows, repeated names), because it is there
+    to say what a file is, not to read values.
+
+    Args:
+        path: CSV, TSV or Parquet file.
+        n_rows: Rows after the header.
+        max_bytes: Bytes that are looked at; a row that they cut is left out.
+
+    Raises:
+        DataError: The file cannot be read or is no table; the message says what it is instead.
+    """
+    _check_file(path, max_bytes=None)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet_head(path, n_rows)
+    text = _decode(path, max_bytes).replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    if len(lines) > 1 and path.stat().st_size > max_bytes:
+        del lines[-1]
+    body = next((k for k, line in enumerate(lines) if line and not line.startswith("#")), None)
+    if body is None:
+        return TableHead(tuple(lines), (), ())
+    delimiter = _delimiter(lines[body])
+    if delimiter == "\t":
+        reader = csv.reader(lines[body:], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines[body:], delimiter=delimiter)
+    try:
+        rows = [tuple(_bare(c) for c in row) for row in itertools.islice(reader, n_rows + 1)]
+    except csv.Error as error:
+        raise DataError(f"{path} is no table ({error})") from None
+    return TableHead(tuple(lines[:body]), rows[0], tuple(row for row in rows[1:] if row))
+
+
 def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
     """Raises DataError that names the columns which the file lacks, and those it has."""
     lacking = [name for name in names if name not in table.columns]
@@ -88,7 +141,7 @@ def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
         )
 
 
-def _check_file(path: Path, max_bytes: int) -> None:
+def _check_file(path: Path, max_bytes: int | None) -> None:
     try:
         if not path.exists():
             raise DataError(f"no such file: {path} (relative paths start at the data root)")
@@ -97,7 +150,7 @@ def _check_file(path: Path, max_bytes: int) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    if size > max_bytes:
+    if max_bytes is not None and size > max_bytes:
         raise DataError(f"{path}: {size:,} bytes; tables above {max_bytes:,} bytes are refused")
     if size == 0:
         raise DataError(f"{path} is empty")
@@ -116,6 +169,27 @@ def _read_parquet(path: Path) -> tuple[list[str], list[pa.ChunkedArray]]:
             column = column.cast(column.type.value_type)
         columns.append(_as_text(column, f"{path}: column {name!r}"))
     return names, columns
+
+
+def _parquet_head(path: Path, n_rows: int) -> TableHead:
+    try:
+        with pq.ParquetFile(path) as file:
+            names = tuple(str(name).strip() for name in file.schema_arrow.names)
+            batch = next(file.iter_batches(batch_size=n_rows), None)
+            cells = [] if batch is None else [_shown(column) for column in batch.columns]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
+    return TableHead((), names, tuple(zip(*cells, strict=True)))
+
+
+def _bare(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _shown(column: pa.Array) -> list[str]:
+    return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
@@ -159,17 +233,20 @@ def _read_delimited(path: Path, comment_lines: int) -> tuple[list[str], list[pa.
     return _split_header(parsed.columns)
 
 
-def _decode(path: Path) -> str:
+def _decode(path: Path, max_bytes: int | None = None) -> str:
+    """The text of a file, or of its first `max_bytes`."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read() if max_bytes is None else file.read(max_bytes)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     for magic, kind in _OTHER_FILES:
         if raw.startswith(magic):
             raise DataError(f"{path} is no table but {kind}")
     encoding = next((name for bom, name in _BOMS if raw.startswith(bom)), "utf-8")
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        text = raw.decode(encoding)
+        text = decoder.decode(raw, final=max_bytes is None or len(raw) < max_bytes)
     except UnicodeDecodeError:
         if encoding != "utf-8":
             raise DataError(f"{path}: damaged {encoding} text") from None

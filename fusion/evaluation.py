@@ -39,7 +39,7 @@ from fusion.training import single_thread
 from fusion.tuning import StudyLocation, sqlite_storage
 from fusion.workers import run_all
 
-__all__ = ["evaluate", "split_fold", "with_floors"]
+__all__ = ["Task", "evaluate", "fit_task", "plan_tasks", "split_fold", "with_floors"]
 
 CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
@@ -130,7 +130,7 @@ def evaluate(
         DataError: Folds and cohort do not fit, no arm could be fitted, or the disk is full.
     """
     _check_folds(folds, cohort)
-    tasks = _plan(folds, list(arms), config, seed, run_name, work, data_digest)
+    tasks = plan_tasks(folds, list(arms), config, seed, run_name, work, data_digest)
     parts = PartStore(work / "parts")
     pending = [task for task in tasks if parts.read(task.digest) is None]
     tables = {key: features_for(*key) for key in dict.fromkeys((t.repeat, t.fold) for t in pending)}
@@ -182,7 +182,7 @@ def split_fold(
     return training, test
 
 
-def _plan(
+def plan_tasks(
     folds: pd.DataFrame,
     arms: list[Arm],
     config: AblationConfig,
@@ -191,7 +191,7 @@ def _plan(
     work: Path,
     data_digest: str,
 ) -> list[Task]:
-    """All tasks, fold by fold."""
+    """Lists all tasks, fold by fold; arguments as those of `evaluate`."""
     software = versions()
     tasks = []
     keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
@@ -241,16 +241,29 @@ def _run(
             return task, None
         try:
             with single_thread(), recording(task.training_patients) as ledger:
-                part = _fit(task, table, config, run_name, ledger)
+                part = fit_task(task, table, config, run_name, ledger)
         except DataError as error:
             return task, Failure(task.arm.name, task.repeat, task.fold, str(error))
         parts.write(task.digest, part)
     return task, None
 
 
-def _fit(
+def fit_task(
     task: Task, table: FeatureTable, config: AblationConfig, run_name: str, ledger: Ledger
 ) -> Part:
+    """Fits one arm on the training rows of its fold and predicts the test patients.
+
+    Args:
+        task: Arm and fold.
+        table: Features of all patients as the fold's encoders embed them.
+        config: Settings of the models.
+        run_name: Goes into the predictions.
+        ledger: Where the fits of this task have been recorded.
+
+    Raises:
+        LeakageError: A patient or a group is on both sides of the fold.
+        DataError: The arm cannot be fitted on this fold.
+    """
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)

@@ -231,9 +231,9 @@ def image_labels(cohort: Cohort) -> pd.Series:
     Where the images carry the label it is each image's own; else it is its patient's outcome.
     """
     images = cohort.images
-    if cohort.outcome.column in images.columns:
+    if cohort.outcome.of_images(images):
         one_each = images.assign(patient_id=images["image_id"])
-        return cohort.outcome.labels(cohort.patients, one_each)
+        return cohort.outcome.labels(cohort.patients, one_each, cohort.dictionary)
     outcome = cohort.patients.set_index("patient_id")["outcome"]
     return images.set_index("image_id")["patient_id"].map(outcome)
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from extractor.distributed import ALONE, Workers
+from extractor.distributed import joined
 from extractor.finetune import ImageCache, augmenter, source_size
 from extractor.images import Geometry
 from featurestore.errors import ConfigError
@@ -46,20 +46,19 @@ class JointModel:
     choices_: dict[str, Any]
     history_: list[dict[str, float]]
 
-    def __init__(self, arm: Arm, config: AblationConfig, workers: Workers = ALONE) -> None:
+    def __init__(self, arm: Arm, config: AblationConfig) -> None:
         """Stores the parameters.
 
         Args:
             arm: Its modalities are the inputs; at least one must be of images.
             config: Settings of the head, the joint training and the metadata.
-            workers: Processes that train together.
 
         Raises:
             ConfigError: No modality of the arm is of images, or two share a backbone.
         """
         self.arm = arm
         self.config = config
-        self.workers = workers
+        self.workers = joined()
         self._names = tuple(itertools.chain.from_iterable(m.embeddings for m in arm.modalities))
         if not self._names:
             raise ConfigError(f"arm {arm.name!r}: joint needs a modality of images")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from extractor.config_finetune import FinetuneConfig
+from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from featurestore.assemble import build_cohort, drop_images
 from featurestore.atomic import replacing, write_text
@@ -36,7 +37,7 @@ from fusion.arms import (
     withheld_modalities,
 )
 from fusion.config import ExportConfig, RunConfig
-from fusion.evaluation import evaluate, with_floors
+from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence, collect
 from fusion.facts import run_facts
 from fusion.features import FeatureReader, FeatureTable
@@ -51,6 +52,7 @@ from fusion.fold_encoders import (
     per_fold,
 )
 from fusion.image_files import file_locator
+from fusion.joint_fits import fit_together
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line
@@ -82,11 +84,17 @@ class Study:
         config: The validated configuration.
         paths: Where everything lies.
         store: The feature store.
+        workers: Processes that work together; one, unless `torchrun` started more.
         command: The command that reports state; by default the process's own.
     """
 
     def __init__(
-        self, config: RunConfig, out: Path, data_root: Path, progress: Progress = SILENT
+        self,
+        config: RunConfig,
+        out: Path,
+        data_root: Path,
+        progress: Progress = SILENT,
+        workers: Workers = ALONE,
     ) -> None:
         """Stores what to study; nothing is read yet.
 
@@ -95,6 +103,7 @@ class Study:
             out: Folder of the run.
             data_root: Where relative data paths start.
             progress: Listener of the long stages.
+            workers: Processes that extract and train together; the first one writes.
 
         Raises:
             ConfigError: The data root is not a folder.
@@ -106,7 +115,8 @@ class Study:
         self.store = FeatureStore(config.store or self.paths.store)
         self.command = command_line()
         self._data_root = data_root.resolve()
-        self._progress = progress
+        self._progress = progress if workers.is_first else SILENT
+        self.workers = workers
 
     @classmethod
     def open(
@@ -194,7 +204,8 @@ class Study:
             self.config.folds.repeats,
             self.config.seed,
         )
-        freeze_folds(folds, key, self.paths.folds)
+        if self.workers.is_first:
+            freeze_folds(folds, key, self.paths.folds)
         return folds
 
     @cached_property
@@ -233,8 +244,10 @@ class Study:
             self._data_root,
             self.paths.work / "finetune",
             self._progress,
+            self.workers,
         )
-        _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
+        if self.workers.is_first:
+            _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
         return encoders
 
     def _trainings(self, config: FinetuneConfig) -> list[Training]:
@@ -287,6 +300,30 @@ class Study:
         )
         _write_parquet(predictions, self.paths.predictions)
         return predictions
+
+    def fit_joint(self) -> int:
+        """Fits the joint arms by all processes together; returns how many were fitted now.
+
+        `ablate` finds them finished.
+        """
+        tasks = plan_tasks(
+            self.folds,
+            [arm for arm in self.arms if arm.model == "joint"],
+            self.config.ablation,
+            self.config.seed,
+            self.config.name,
+            self.paths.work,
+            self._data_digest,
+        )
+        return fit_together(
+            tasks,
+            self.features,
+            self.config.ablation,
+            self.config.name,
+            self.paths.work,
+            self.workers,
+            self._progress,
+        )
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report from the predictions."""
@@ -366,6 +403,8 @@ class Study:
         return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:
+        if not self.workers.is_first:
+            return
         folder = self.paths.cohort
         write_text(self.paths.config, dump_config(self.config))
         records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)

@@ -34,7 +34,17 @@ def test_help_needs_no_heavy_import() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
-    for command in ("run", "demo", "extract", "ablate", "export", "store"):
+    for command in (
+        "init",
+        "doctor",
+        "cohort",
+        "run",
+        "demo",
+        "extract",
+        "ablate",
+        "export",
+        "store",
+    ):
         assert f"\n  {command}" in done.stdout
     assert "Exit codes" in done.stdout
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.cohort import exclusions_table
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError
+from featurestore.exclusions import exclusions_table
 from featurestore.parsing import known_text, rejected_values
 from featurestore.vocabulary import find_term, levels_of
 

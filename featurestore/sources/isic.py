@@ -9,10 +9,11 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
-from featurestore.cohort import EXCLUSION_COLUMNS, exclusions_table, require_unique
+from featurestore.cohort import require_unique
 from featurestore.config import Section
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import EXCLUSION_COLUMNS, exclusions_table
 from featurestore.merging import first_known
 from featurestore.parsing import (
     known_text,

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pydantic
 
-from featurestore.cohort import exclusions_table, require_unique
+from featurestore.cohort import require_unique
 from featurestore.config import Section, Text
 from featurestore.dictionary import Column, DataDictionary, Kind, Measured
 from featurestore.errors import DataError, name_some
+from featurestore.exclusions import exclusions_table
 from featurestore.merging import first_known
 from featurestore.parsing import (
     known_text,

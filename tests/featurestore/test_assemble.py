@@ -228,8 +228,9 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: melanoma"),
-        ({"outcome": {"name": "x"}}, "outcome.column' is required"),
+        ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: distant"),
+        ({"outcome": {"name": "x"}}, "outcome = .*either a column or an expression"),
+        ({"outcome": {"name": "x", "expression": "1 +"}}, "outcome.expression = .*invalid syntax"),
         ({"outcome": {"name": "x", "column": "y", "positve": [1]}}, "did you mean 'positive'"),
         ({"linkage": "label_matched"}, "not offered yet; today: patient, none"),
         ({"linkage": "position"}, "input should be 'patient' or 'none'"),

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featurestore.cohort import IMAGE_COLUMNS, Cohort, exclusions_table
+from featurestore.cohort import IMAGE_COLUMNS, Cohort
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError
+from featurestore.exclusions import exclusions_table
 from featurestore.outcomes import OUTCOMES
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from featurestore.errors import DataError
-from featurestore.reading import read_table
+from featurestore.reading import read_head, read_table
 
 CELLS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12
@@ -155,3 +155,29 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     pd.DataFrame({"a": [[1, 2]]}).to_parquet(nested)
     with pytest.raises(DataError, match=r"column 'a' holds list<.*>, not single values"):
         read_table(nested)
+
+
+def test_the_head_is_lenient_and_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "ragged.tsv"
+    path.write_bytes(b'#one\n#two\n"a"\tb\tb\n1\t2\n' + b"3\t4\t5\n" * 1000 + b"\x00")
+    head = read_head(path, n_rows=3, max_bytes=40)
+    assert head.comments == ("#one", "#two")
+    assert head.header == ("a", "b", "b")
+    assert head.rows == (("1", "2"), ("3", "4", "5"), ("3", "4", "5"))
+
+
+def test_the_head_never_ends_in_half_a_row_or_character(tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text("name,place\n" + "é,ü\n" * 50, encoding="utf-8")
+    for size in range(12, 60):
+        head = read_head(path, max_bytes=size)
+        assert head.header == ("name", "place")
+        assert set(head.rows) <= {("é", "ü")}
+
+
+def test_the_head_of_parquet_and_of_comments_alone(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1.0, None], "b": ["x", "y"]}).to_parquet(tmp_path / "t.parquet")
+    head = read_head(tmp_path / "t.parquet", n_rows=1)
+    assert (head.header, head.rows) == (("a", "b"), (("1.0", "x"),))
+    (tmp_path / "c.txt").write_text("# only\n")
+    assert read_head(tmp_path / "c.txt").header == ()

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from extractor.config import BackboneConfig
-from featurestore.cohort import Cohort, exclusions_table
+from featurestore.cohort import Cohort
 from featurestore.dictionary import Column, DataDictionary
+from featurestore.exclusions import exclusions_table
 from featurestore.folds import make_folds
 from featurestore.outcomes import OUTCOMES
 from fusion.arms import Modality

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from featurestore.cohort import Cohort, exclusions_table
+from featurestore.cohort import Cohort
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError
+from featurestore.exclusions import exclusions_table
 from featurestore.outcomes import OUTCOMES
 from fusion.bootstrap import draw_weights, percentile_interval
 from fusion.evidence import Evidence, RunFacts, collect

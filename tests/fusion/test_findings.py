@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featurestore.cohort import Cohort, exclusions_table
+from featurestore.cohort import Cohort
 from featurestore.dictionary import Column, DataDictionary
+from featurestore.exclusions import exclusions_table
 from featurestore.outcomes import OUTCOMES
 from fusion.evidence import ArmEvidence, CalibrationBins, Curve, Estimate, Finding, Gain, RunFacts
 from fusion.findings import Bootstrapped, find_problems

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import IMAGE_COLUMNS, Cohort, exclusions_table
+from featurestore.cohort import IMAGE_COLUMNS, Cohort
 from featurestore.dictionary import Column, DataDictionary
+from featurestore.exclusions import exclusions_table
 from featurestore.outcomes import OUTCOMES
 from fusion.table_one import table_one
 

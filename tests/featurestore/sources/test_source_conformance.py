@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from featurestore.cohort import EXCLUSION_COLUMNS
 from featurestore.cohort_config import CohortConfig
 from featurestore.config import validate
+from featurestore.exclusions import EXCLUSION_COLUMNS
 from featurestore.sources import SOURCES
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, Source, SourceTables
 

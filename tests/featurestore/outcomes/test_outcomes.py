@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from featurestore.errors import DataError
-from featurestore.outcomes import OUTCOMES, Outcome, find_outcome
+from featurestore.outcomes import OUTCOMES, ExpressionRule, Outcome, ValueRule, find_outcome
 
-NODES = Outcome("node", "Node positive", "patient", "diagnosis", "n", ("N1", "N2"), ("N0",))
+RULE = ValueRule("n", ("N1", "N2"), ("N0",))
+NODES = Outcome("node", "Node positive", "patient", "diagnosis", RULE)
 PATIENTS = pd.DataFrame({"patient_id": ["a", "b", "c", "d"], "n": ["n1", "N0", None, " N2 "]})
 NO_IMAGES = pd.DataFrame({"patient_id": []})
 
@@ -25,7 +28,7 @@ def test_a_value_that_is_neither_is_an_error() -> None:
 
 
 def test_without_negatives_every_other_known_value_is_one() -> None:
-    rest = Outcome("node", "Node positive", "patient", "diagnosis", "n", ("N1",), ())
+    rest = dataclasses.replace(NODES, rule=ValueRule("n", ("N1",), ()))
     np.testing.assert_array_equal(rest.labels(PATIENTS, NO_IMAGES), [1, 0, np.nan, 0])
 
 
@@ -53,5 +56,39 @@ def test_denied_columns() -> None:
 
 
 def test_unknown_outcome() -> None:
-    with pytest.raises(DataError, match="known: melanoma"):
+    with pytest.raises(DataError, match=r"known: .*melanoma.* or an expression"):
         find_outcome("metastases")
+
+
+def test_an_expression_is_a_rule() -> None:
+    rule = ExpressionRule("n == 'n1' or n == 'n2'")
+    assert rule.columns == ("n",)
+    outcome = dataclasses.replace(NODES, rule=rule)
+    labels = outcome.labels(PATIENTS, NO_IMAGES)
+    np.testing.assert_array_equal(labels.loc[["a", "b", "c", "d"]], [1, 0, np.nan, 1])
+    assert outcome.denied(["n", "age"]) == ["n"]
+
+
+def test_values_that_mean_neither_can_be_unknown() -> None:
+    rule = ValueRule("n", ("N1",), ("N0",), others="unknown")
+    labels = dataclasses.replace(NODES, rule=rule).labels(PATIENTS, NO_IMAGES)
+    np.testing.assert_array_equal(labels.loc[["a", "b", "c", "d"]], [1, 0, np.nan, np.nan])
+
+
+def test_metastases_are_told_from_other_melanomas_only() -> None:
+    images = pd.DataFrame(
+        {
+            "patient_id": ["a", "b", "c"],
+            "diagnosis_3": ["Melanoma metastasis", "Melanoma in situ", "Nevus"],
+        }
+    )
+    labels = OUTCOMES["melanoma_metastasis"].labels(PATIENTS, images)
+    np.testing.assert_array_equal(labels.loc[["a", "b", "c"]], [1, 0, np.nan])
+
+
+def test_who_is_studied() -> None:
+    some = dataclasses.replace(NODES, among="known(n)")
+    eligible = some.eligible(PATIENTS)
+    assert eligible[eligible].index.tolist() == ["a", "b", "d"]
+    with pytest.raises(DataError, match="no column m"):
+        dataclasses.replace(NODES, among="m == 'x'").eligible(PATIENTS)

@@ -1,0 +1,50 @@
+"""Named outcomes: what is predicted, for whom, as of when, and which columns give it away.
+
+A new outcome is one `Outcome` and one line in `OUTCOMES`.
+"""
+
+from __future__ import annotations
+
+from featurestore.errors import DataError
+from featurestore.outcomes import isic, synthetic, tcga
+from featurestore.outcomes.base import ExpressionRule, Outcome, Rule, Unit, ValueRule
+
+__all__ = [
+    "OUTCOMES",
+    "ExpressionRule",
+    "Outcome",
+    "Rule",
+    "Unit",
+    "ValueRule",
+    "find_outcome",
+]
+
+OUTCOMES: dict[str, Outcome] = {
+    outcome.name: outcome
+    for outcome in (
+        isic.MELANOMA,
+        isic.MELANOMA_METASTASIS,
+        tcga.SPECIMEN_METASTATIC,
+        tcga.M1_AT_DIAGNOSIS,
+        tcga.NODE_POSITIVE,
+        tcga.STAGE_IV,
+        tcga.DISTANT_METASTASIS,
+        tcga.DISTANT_METASTASIS_PRIMARY_ONLY,
+        synthetic.SYNTHETIC_METASTASIS,
+    )
+}
+
+
+def find_outcome(name: str) -> Outcome:
+    """Looks a registered outcome up.
+
+    Raises:
+        DataError: No outcome has this name.
+    """
+    try:
+        return OUTCOMES[name]
+    except KeyError:
+        raise DataError(
+            f"unknown outcome {name!r}; known: {', '.join(sorted(OUTCOMES))} "
+            f"(or define one with a column and its positive values, or an expression)"
+        ) from None

@@ -1,0 +1,212 @@
+"""What an outcome is: definition, unit, as-of time, who is studied, and what gives it away."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from featurestore.dictionary import DataDictionary, Measured
+from featurestore.errors import DataError, name_some
+from featurestore.outcomes.expressions import parse
+
+Unit = Literal["patient", "specimen", "lesion"]
+NO_COLUMNS = DataDictionary([])
+
+
+class Rule(Protocol):
+    """Turns columns into the label of each row."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that it looks at."""
+        ...
+
+    def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
+        """Label of each row: 0.0, 1.0 or NaN (unknown), with the table's index.
+
+        Raises:
+            DataError: A value means nothing to the rule of outcome `name`.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueRule:
+    """Values of one column, compared as text without case.
+
+    Attributes:
+        column: Label column.
+        positive: Values that count as an event.
+        negative: Values that count as no event; empty means every other known value.
+        others: What a known value means that is neither: an error, or unknown.
+    """
+
+    column: str
+    positive: tuple[str, ...] = ("1",)
+    negative: tuple[str, ...] = ("0",)
+    others: Literal["error", "unknown"] = "error"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The label column."""
+        return (self.column,)
+
+    def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
+        """Label of each row.
+
+        Raises:
+            DataError: A value is neither positive nor negative.
+        """
+        text = table[self.column].map(_as_text)
+        result = pd.Series(np.nan, index=table.index, dtype=float)
+        result[text.isin([p.casefold() for p in self.positive])] = 1.0
+        rest = text.notna() & result.isna()
+        if not self.negative:
+            result[rest] = 0.0
+            return result
+        negative = text.isin([n.casefold() for n in self.negative])
+        strange = sorted(set(text[rest & ~negative]))
+        if strange and self.others == "error":
+            raise DataError(
+                f"outcome {name!r}: column {self.column!r} holds values that are neither "
+                f"positive ({', '.join(self.positive)}) nor negative "
+                f"({', '.join(self.negative)}): {name_some(strange)}"
+            )
+        result[rest & negative] = 0.0
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpressionRule:
+    """An expression over columns (`featurestore.outcomes.expressions`); unknown stays unknown.
+
+    Attributes:
+        text: The expression.
+    """
+
+    text: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the expression names."""
+        return parse(self.text).columns
+
+    def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
+        """Label of each row.
+
+        Raises:
+            DataError: The expression does not fit the columns.
+        """
+        return _evaluated(self.text, table, dictionary).astype("Float64").astype(float)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A binary outcome.
+
+    Attributes:
+        name: Name in configs and reports.
+        definition: One sentence that a reader can check.
+        unit: What one observation is.
+        as_of: The time up to which a predictor may have been measured, in words.
+        rule: Which values of which columns are an event: of the images table if all its columns
+            stand there (a patient is positive if any image is), else of the patients table.
+        deny: Shell-style patterns of columns that reveal the outcome; models never see them.
+        caveats: Sentences that every report prints.
+        as_of_time: The same as `as_of` for the machine: columns that become known later are
+            withheld.
+        among: Expression over patient columns that says who is studied; empty is everyone.
+    """
+
+    name: str
+    definition: str
+    unit: Unit
+    as_of: str
+    rule: Rule
+    deny: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    as_of_time: Measured = "unknown"
+    among: str = ""
+
+    def denied(self, columns: Iterable[str]) -> list[str]:
+        """Columns that must not be used as predictors: the labels themselves and the deny-list."""
+        patterns = (*self.rule.columns, *self.deny)
+        return [c for c in columns if any(fnmatch.fnmatch(c, p) for p in patterns)]
+
+    def of_images(self, images: pd.DataFrame) -> bool:
+        """Whether each image has a label of its own."""
+        return set(self.rule.columns) <= set(images.columns)
+
+    def labels(
+        self,
+        patients: pd.DataFrame,
+        images: pd.DataFrame,
+        dictionary: DataDictionary = NO_COLUMNS,
+    ) -> pd.Series:
+        """Computes the outcome of every patient.
+
+        Args:
+            patients: Patients table with `patient_id`.
+            images: Images table with `patient_id`.
+            dictionary: Knows the order of ordinal columns.
+
+        Returns:
+            Series of 0.0, 1.0 and NaN (unknown), indexed by patient id.
+
+        Raises:
+            DataError: A label column is in neither table, or a value means nothing.
+        """
+        if self.of_images(images):
+            known = self.rule.labels(images, dictionary, self.name)
+            return known.groupby(images["patient_id"].to_numpy()).max()
+        absent = [c for c in self.rule.columns if c not in patients.columns]
+        if absent:
+            have = [c for c in (*images.columns, *patients.columns) if c != "patient_id"]
+            raise DataError(
+                f"outcome {self.name!r} needs the column {absent[0]!r}; "
+                f"the data has {name_some(have, 12)}"
+            )
+        labels = self.rule.labels(patients, dictionary, self.name)
+        return labels.set_axis(patients["patient_id"].to_numpy())
+
+    def eligible(
+        self, patients: pd.DataFrame, dictionary: DataDictionary = NO_COLUMNS
+    ) -> pd.Series:
+        """Who is studied; of whom it is not known is not.
+
+        Args:
+            patients: Patients table with `patient_id`.
+            dictionary: Knows the order of ordinal columns.
+
+        Returns:
+            Boolean series, indexed by patient id.
+
+        Raises:
+            DataError: The expression does not fit the columns.
+        """
+        ids = patients["patient_id"].to_numpy()
+        if not self.among:
+            return pd.Series(True, index=ids)
+        return _evaluated(self.among, patients, dictionary).fillna(False).astype(bool).set_axis(ids)
+
+
+def _evaluated(text: str, table: pd.DataFrame, dictionary: DataDictionary) -> pd.Series:
+    levels = {c.name: c.levels for c in dictionary if c.kind == "ordinal"}
+    return parse(text).evaluate(table, levels)
+
+
+def _as_text(value: object) -> str | None:
+    """Text of a label for comparison; whole floats lose their `.0`, missing becomes None."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, int | float | np.number) and float(value).is_integer():
+        return str(int(value))
+    text = str(value).strip().casefold()
+    return text or None

@@ -1,0 +1,53 @@
+"""Outcomes of ISIC images."""
+
+from __future__ import annotations
+
+from featurestore.outcomes.base import Outcome, ValueRule
+
+_DIAGNOSES = (
+    "diagnosis*",
+    "benign_malignant",
+    "melanocytic",
+    "mel_*",
+    "nevus_type",
+    "concomitant_biopsy",
+    "seborrheic_keratosis",
+    "dx*",
+    "target",
+)
+
+MELANOMA = Outcome(
+    name="melanoma",
+    definition="The lesion is a melanoma (invasive or in situ) by the archive's diagnosis.",
+    unit="lesion",
+    as_of="acquisition of the image",
+    rule=ValueRule("melanoma"),
+    deny=_DIAGNOSES,
+    caveats=(
+        "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
+        "differs between the classes.",
+    ),
+    as_of_time="diagnosis",
+)
+
+MELANOMA_METASTASIS = Outcome(
+    name="melanoma_metastasis",
+    definition=(
+        "The lesion in the image is a melanoma metastasis by the archive's diagnosis_3, against "
+        "invasive, in situ and not otherwise specified melanomas."
+    ),
+    unit="lesion",
+    as_of="acquisition of the image",
+    rule=ValueRule(
+        "diagnosis_3",
+        positive=("Melanoma metastasis",),
+        negative=("Melanoma Invasive", "Melanoma in situ", "Melanoma, NOS"),
+        others="unknown",
+    ),
+    deny=(*_DIAGNOSES, "melanoma"),
+    caveats=(
+        "The image shows a metastasis or a primary: this is what the lesion is, and says nothing "
+        "about whether a primary will metastasise.",
+    ),
+    as_of_time="diagnosis",
+)

@@ -1,0 +1,17 @@
+"""The outcome of cohorts that melafuse makes itself."""
+
+from __future__ import annotations
+
+from featurestore.outcomes.base import Outcome, ValueRule
+
+SYNTHETIC_METASTASIS = Outcome(
+    name="synthetic_metastasis",
+    definition="Metastasis, drawn from the planted logistic model of the synthetic cohort.",
+    unit="patient",
+    as_of="diagnosis of the primary",
+    rule=ValueRule("metastasis"),
+    caveats=(
+        "SYNTHETIC DATA: patients, images and outcome were made by a program. "
+        "No number in this report says anything about melanoma.",
+    ),
+)

@@ -1,0 +1,344 @@
+"""Guesses a column mapping for a plain table, for a person to check.
+
+Guesses are made from names and values of the columns and are stated with their reason; nothing
+here decides how a table is read, that is `featurestore.sources.table`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from featurestore.barcodes import PATIENT_LENGTH, parse_barcode
+from featurestore.errors import DataError
+from featurestore.parsing import BINARY_TEXTS, known_text, parse_numbers
+from featurestore.vocabulary import VOCABULARY
+
+MAX_COLUMNS = 300
+_MAX_LEVELS = 12
+_ALIKE = 0.98
+# Preferred first, as `_key` spells them.
+_ID_NAMES = (
+    *("patient_id", "patientid", "patient", "patient_barcode", "bcr_patient_barcode"),
+    *("case_id", "case", "case_submitter_id", "subject_id", "subject"),
+    *("participant_id", "participant", "mrn", "pid", "sample_id", "sample", "sampleid", "id"),
+)
+_SITE_NAMES = ("site", "centre", "center", "hospital", "institution", "clinic")
+_RESERVED = ("patient_id", "outcome", "site", "image_id")
+# Most telling first; a column must also have two values.
+_OUTCOME_NAMES = (
+    r"metasta",
+    r"outcome|^label|target$|^y$",
+    r"melanoma|malignan",
+    r"event|progress|recur|relapse",
+    r"death|dead|deceas|vital",
+    r"class|diagnos",
+)
+_POSITIVE = (
+    r"metasta|malignan|^melanoma|^dead|deceas|^died|positive|^event|^case$|progress|recur|relapse|"
+    r"present"
+)
+_NEGATIVE = r"^no[nt]?[ _-]|^un|benign|absent|alive|living|free"
+_LATE = (
+    r"follow|surviv|(?:^|_)(?:os|dfs|pfs|dss|rfs)(?:$|_)|days_to|last_|vital|death|dead|deceas|"
+    r"recur|relapse|new_tumou?r|progress|time_to|(?:^|_)status$|_months$"
+)
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelGuess:
+    """A column that may be the outcome.
+
+    Attributes:
+        name: Name of the label in the cohort.
+        column: Name in the file.
+        positive: Text that counts as an event.
+        negative: Text that counts as none.
+        events: Rows with the event.
+        others: Rows without.
+        why: Why this column and this text.
+        deny: Mapped columns that seem to reveal it, with the reason.
+    """
+
+    name: str
+    column: str
+    positive: str
+    negative: str
+    events: int
+    others: int
+    why: str
+    deny: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class RowsGuess:
+    """A mapping for a table with one row a patient or an image.
+
+    Attributes:
+        keys: Keys of a `table` source besides kind, path and columns.
+        columns: Mapping of each patient column by its new name.
+        why: What was guessed and by what.
+        skipped: Why a column of the file is not used.
+        label: The column that may be the outcome, or None.
+        candidates: Other columns of two values, which may be the outcome instead.
+    """
+
+    keys: dict[str, Any]
+    columns: dict[str, dict[str, Any]]
+    why: tuple[str, ...]
+    skipped: dict[str, str]
+    label: LabelGuess | None
+    candidates: tuple[str, ...]
+
+
+def guess_rows(
+    table: pd.DataFrame, path: Path, image_files: Sequence[Path] = (), root: Path = Path()
+) -> RowsGuess:
+    """Guesses how a table of text is to be mapped.
+
+    Args:
+        table: Text as `featurestore.reading.read_table` gives it.
+        path: Where it came from, for messages.
+        image_files: Absolute paths of the images that its rows may name.
+        root: Data root; the folder of the images is given relative to it where it lies below.
+
+    Raises:
+        DataError: No column can hold patient ids.
+    """
+    known = {name: known_text(table[name]).values for name in table.columns}
+    pictures, picture_why = _guess_images(known, image_files, root)
+    id_column, id_why = _guess_id(known, path, pictures.get("image_id"))
+    keys: dict[str, Any] = {"id": id_column}
+    why = [id_why, *picture_why]
+    if any(_is_long_barcode(text) for text in known[id_column].dropna().head(20)):
+        keys["patient_id_length"] = PATIENT_LENGTH
+        why.append(f"ids are TCGA barcodes; the first {PATIENT_LENGTH} characters name the patient")
+    taken = {id_column, pictures.get("image_id"), pictures.get("path")}
+    site = next((n for n in known if _key(n) in _SITE_NAMES and n not in taken), None)
+    if site is not None and known[site].nunique() > 1:
+        keys["site"] = site
+        why.append(f"site is {site!r}, by its name")
+        taken.add(site)
+    if pictures:
+        keys["images"] = pictures
+    two = [n for n in known if n not in taken and known[n].nunique() == 2 and _key(n) != "sex"]
+    label_column = _guess_label_column(two)
+    name = _label_name(label_column) if label_column is not None else ""
+    columns, skipped = _guess_columns(known, {*taken, label_column}, {name})
+    label = None
+    if label_column is not None:
+        label = _guess_label(name, label_column, known, columns)
+        keys["labels"] = {name: label_column}
+    rest = tuple(n for n in two if n != label_column)
+    return RowsGuess(keys, columns, tuple(why), skipped, label, rest)
+
+
+def _guess_id(known: dict[str, pd.Series], path: Path, image_id: str | None) -> tuple[str, str]:
+    whole = {name: text for name, text in known.items() if text.notna().all() and len(text)}
+    for wanted in _ID_NAMES:
+        for name in whole:
+            if _key(name) == wanted:
+                return name, f"patient ids are in {name!r}, by its name"
+    for name, text in whole.items():
+        if text.map(lambda t: parse_barcode(t) is not None).all():
+            return name, f"patient ids are in {name!r}: all are TCGA barcodes"
+    if image_id is not None:
+        return image_id, f"no column of patient ids: every image of {image_id!r} is its own patient"
+    for name, text in whole.items():
+        if text.is_unique and not text.str.fullmatch(r"[+-]?\d*[.,]\d+").any():
+            return name, f"patient ids may be in {name!r}: the first that is never empty nor twice"
+    raise DataError(f"{path}: no column can hold patient ids: all have gaps or repeated values")
+
+
+def _guess_images(
+    known: dict[str, pd.Series], files: Sequence[Path], root: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """The column whose cells name most image files, and how."""
+    if not files:
+        return {}, []
+    by_stem = {file.stem: file for file in files}
+    by_name = {file.name: file for file in files}
+    best: tuple[int, str, dict[str, Path]] = (0, "", {})
+    for name, text in known.items():
+        if not text.dropna().is_unique:
+            continue
+        for index in (by_stem, by_name):
+            found = {t: index[t] for t in text.dropna() if t in index}
+            if len(found) > best[0]:
+                best = (len(found), name, found)
+    n, column, found = best
+    if n == 0:
+        return {}, [f"none of the {len(files):,} image files is named in a column without repeats"]
+    folders = {file.parent for file in found.values()}
+    suffixes = {file.suffix for file in found.values()}
+    folder = Path(_common(folders))
+    section: dict[str, Any] = {"image_id": column}
+    if all(file.relative_to(folder).as_posix() == text for text, file in found.items()):
+        section["path"] = column
+    elif len(folders) == 1 and len(suffixes) == 1:
+        section["pattern"] = "{image_id}" + suffixes.pop()
+    else:
+        return {}, [
+            f"column {column!r} names {n:,} of {len(files):,} image files, but they lie in "
+            f"{len(folders)} folders with {len(suffixes)} endings; add a column of file names"
+        ]
+    section["folder"] = str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+    rows = int(known[column].notna().sum())
+    return section, [
+        f"column {column!r} names {n:,} of {len(files):,} image files; "
+        f"{rows - n:,} of its {rows:,} ids have no file"
+    ]
+
+
+def _common(folders: set[Path]) -> Path:
+    first = next(iter(folders))
+    return next(p for p in (first, *first.parents) if all(f.is_relative_to(p) for f in folders))
+
+
+def _guess_label_column(two_valued: Sequence[str]) -> str | None:
+    for pattern in _OUTCOME_NAMES:
+        for name in two_valued:
+            if re.search(pattern, name, flags=re.IGNORECASE):
+                return name
+    return None
+
+
+def _label_name(column: str) -> str:
+    key = _key(column)
+    return f"{key}_label" if key in _RESERVED else key
+
+
+def _guess_label(
+    name: str, column: str, known: dict[str, pd.Series], columns: dict[str, dict[str, Any]]
+) -> LabelGuess:
+    text = known[column].str.casefold()
+    counts = text.value_counts()
+    first, second = sorted(counts.index)
+    positive, why = _positive(first, second, counts)
+    negative = second if positive == first else first
+    event = (text == positive).where(text.notna())
+    deny = {}
+    for other, mapping in columns.items():
+        source = mapping["source"]
+        if re.search(_LATE, _key(source)):
+            deny[other] = "its name says that it becomes known later"
+        elif mapping["kind"] != "numeric" and _splits_alike(known[source], event):
+            deny[other] = "its values tell the outcome of nearly every row"
+    return LabelGuess(
+        name=name,
+        column=column,
+        positive=str(known[column][text == positive].iloc[0]),
+        negative=str(known[column][text == negative].iloc[0]),
+        events=int(counts[positive]),
+        others=int(counts[negative]),
+        why=f"{column!r} has two values and its name fits an outcome; {why}",
+        deny=deny,
+    )
+
+
+def _positive(first: str, second: str, counts: pd.Series) -> tuple[str, str]:
+    pair = (first, second)
+    as_binary = [text for text in pair if BINARY_TEXTS.get(text) == 1.0]
+    if len(as_binary) == 1:
+        return as_binary[0], f"{as_binary[0]!r} is the event"
+    said = [t for t in pair if re.search(_POSITIVE, t) and not re.search(_NEGATIVE, t)]
+    if len(said) == 1:
+        return said[0], f"{said[0]!r} is the event, by the word"
+    rarer = min(pair, key=lambda text: (counts[text], text))
+    return rarer, f"{rarer!r} is taken for the event because it is the rarer: CHECK"
+
+
+def _splits_alike(values: pd.Series, event: pd.Series) -> bool:
+    both = values.notna() & event.notna()
+    if both.sum() < 0.5 * event.notna().sum() or values[both].nunique() < 2:
+        return False
+    shares = pd.crosstab(values[both], event[both].astype(float))
+    majority = shares.sum().max() / both.sum()
+    return bool(shares.max(axis=1).sum() / both.sum() >= _ALIKE > majority)
+
+
+def _guess_columns(
+    known: dict[str, pd.Series], taken: set[str | None], names: set[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    columns: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, str] = {}
+    for name, text in known.items():
+        if name in taken:
+            continue
+        new = _new_name(name, {*columns, *names})
+        mapping = _mapping(name, text)
+        if isinstance(mapping, str):
+            skipped[name] = mapping
+        elif len(columns) == MAX_COLUMNS:
+            skipped[name] = f"beyond the first {MAX_COLUMNS} columns"
+        else:
+            columns[new] = mapping
+    return columns, skipped
+
+
+def _mapping(name: str, text: pd.Series) -> dict[str, Any] | str:
+    """The mapping of one column, or why it has none."""
+    values = text.dropna()
+    distinct = values.str.casefold().nunique()
+    if distinct < 2:
+        return "never known" if distinct == 0 else "the same value everywhere"
+    term = VOCABULARY.get(_key(name))
+    known_as = term.column if term is not None else None
+    mapping: dict[str, Any] = {"source": name}
+    if values.str.casefold().isin(list(BINARY_TEXTS)).all():
+        mapping["kind"] = "binary"
+    elif _is_numeric(text):
+        mapping["kind"] = "numeric"
+        if known_as is not None and known_as.kind == "numeric":
+            mapping["unit"] = known_as.unit
+        elif len(values) > _MAX_LEVELS and _counts_up(values):
+            return "a running number"
+    elif values.str.fullmatch(_DATE).mean() > 0.9:
+        return "dates"
+    elif distinct <= _MAX_LEVELS:
+        mapping["kind"] = "nominal"
+        if known_as is not None and set(values) <= set(known_as.levels):
+            mapping |= {"kind": known_as.kind, "levels": list(known_as.levels)}
+    else:
+        return f"text of {distinct} different values"
+    if known_as is not None:
+        mapping["group"] = known_as.group
+    if re.search(_LATE, _key(name)):
+        mapping["measured"] = "follow_up"
+    return mapping
+
+
+def _is_numeric(text: pd.Series) -> bool:
+    try:
+        return bool(parse_numbers(text, "").values.nunique() > 1)
+    except DataError:
+        return False
+
+
+def _counts_up(values: pd.Series) -> bool:
+    numbers = pd.to_numeric(values, errors="coerce")
+    return bool(numbers.notna().all() and (numbers.sort_values().diff().dropna() == 1).all())
+
+
+def _is_long_barcode(text: str) -> bool:
+    return len(text) > PATIENT_LENGTH and parse_barcode(text) is not None
+
+
+def _key(name: str) -> str:
+    """A name in lower case with single underscores: `Breslow depth (mm)` is `breslow_depth_mm`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    return next(new for new in _numbered(_key(name) or "column") if new not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield from () if name in _RESERVED else (name,)
+    yield from (f"{name}_{k}" for k in range(2, 10_000))

@@ -1,0 +1,124 @@
+"""Guesses of a mapping: right where names and values say it, silent where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from featurestore.errors import DataError
+from featurestore.sources.table_guess import RowsGuess, guess_rows
+
+PATH = Path("mine.csv")
+
+
+def guess(**columns: list[str]) -> RowsGuess:
+    return guess_rows(pd.DataFrame(columns, dtype="str"), PATH)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"x": ["1", "2", "3"], "Patient_ID": ["a", "b", "c"]}, "Patient_ID"),
+        ({"Sample": ["a", "a", "b"], "case": ["c", "d", "e"]}, "case"),
+        ({"n": ["1.5", "2.5"], "who": ["TCGA-AA-0001-06A", "TCGA-AA-0002-01A"]}, "who"),
+        ({"size": ["1.5", "2.5"], "who": ["ann", "ben"]}, "who"),
+    ],
+)
+def test_the_column_of_ids(columns: dict[str, list[str]], expected: str) -> None:
+    assert guess(**columns).keys["id"] == expected
+
+
+def test_long_barcodes_are_cut_to_the_patient() -> None:
+    found = guess(sample=["TCGA-AA-0001-06A", "TCGA-AA-0002-01A"])
+    assert found.keys["patient_id_length"] == 12
+    assert "patient_id_length" not in guess(sample=["TCGA-AA-0001", "TCGA-AA-0002"]).keys
+
+
+def test_no_column_of_ids_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"mine\.csv: no column can hold patient ids"):
+        guess(a=["1", "1"], b=["", "x"])
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "checked"),
+    [
+        (["1", "0", "0"], "1", False),
+        (["Yes", "No", "No"], "Yes", False),
+        (["Metastatic", "Non-metastatic", "Metastatic"], "Metastatic", False),
+        (["Benign", "Malignant", "Malignant"], "Malignant", False),
+        (["Alive", "Dead", "Dead"], "Dead", False),
+        (["A", "B", "B"], "A", True),
+    ],
+)
+def test_the_positive_value(values: list[str], positive: str, checked: bool) -> None:
+    label = guess(id=["a", "b", "c"], outcome=values).label
+    assert label is not None
+    assert label.positive == positive
+    assert ("CHECK" in label.why) is checked
+
+
+def test_a_label_never_takes_a_reserved_name() -> None:
+    found = guess(id=["a", "b", "c"], outcome=["0", "1", "1"])
+    assert found.keys["labels"] == {"outcome_label": "outcome"}
+    assert not found.columns
+
+
+def test_the_most_telling_name_is_the_label() -> None:
+    values = ["0", "1", "1"]
+    found = guess(id=["a", "b", "c"], diagnosis=values, event=values, Metastasis=values)
+    assert found.label is not None
+    assert found.label.column == "Metastasis"
+    assert found.candidates == ("diagnosis", "event")
+
+
+def test_columns_that_tell_the_outcome_are_withheld() -> None:
+    event = ["0", "1"] * 50
+    found = guess(
+        id=[f"p{k}" for k in range(100)],
+        metastasis=event,
+        specimen=["skin" if e == "0" else "node" for e in event],
+        hair=["fair", "dark", "red", "fair"] * 25,
+        os_months=[str(k) for k in range(0, 200, 2)],
+    )
+    assert found.label is not None
+    assert set(found.label.deny) == {"specimen", "os_months"}
+    assert found.columns["os_months"]["measured"] == "follow_up"
+
+
+def test_names_stay_unique() -> None:
+    found = guess(**{"id": ["a", "b"], "Age (y)": ["1", "2"], "age y": ["3", "5"], "%": ["7", "9"]})
+    assert list(found.columns) == ["age_y", "age_y_2", "column"]
+
+
+def test_vocabulary_lends_group_unit_and_levels() -> None:
+    ids = [f"p{k}" for k in range(4)]
+    found = guess(id=ids, Breslow=["1,2", "0,8", "3", "NA"], Stage=["IA", "IIB", "IA", ""])
+    assert found.columns["breslow"] == {
+        "source": "Breslow",
+        "kind": "numeric",
+        "unit": "mm",
+        "group": "histopathology",
+    }
+    assert found.columns["stage"]["kind"] == "ordinal"
+    assert found.columns["stage"]["levels"][0] == "0"
+
+
+def test_what_holds_nothing_is_skipped_with_a_reason() -> None:
+    found = guess(
+        id=[f"p{k}" for k in range(20)],
+        row=[str(k) for k in range(20)],
+        when=[f"2020-01-{k + 1:02d}" for k in range(20)],
+        note=[f"text {k}" for k in range(20)],
+        same=["x"] * 20,
+        never=["NA"] * 20,
+    )
+    assert not found.columns
+    assert found.skipped == {
+        "row": "a running number",
+        "when": "dates",
+        "note": "text of 20 different values",
+        "same": "the same value everywhere",
+        "never": "never known",
+    }
