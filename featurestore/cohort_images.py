@@ -19,7 +19,10 @@ from featurestore.sources.base import ReadContext
 def inspected(
     images: pd.DataFrame, max_megapixels: float, context: ReadContext, progress: Progress
 ) -> pd.DataFrame:
-    """Adds digest, size and duplicate cluster to a source's images."""
+    """Adds digest, size, duplicate cluster and facts of the file to a source's images.
+
+    File size, EXIF orientation and whether there is EXIF are for the audit; no model sees them.
+    """
     if images.empty:
         return images.assign(sha256="", width=0, height=0, duplicate_cluster="")[
             [*IMAGE_COLUMNS, *(c for c in images.columns if c not in IMAGE_COLUMNS)]
@@ -43,8 +46,11 @@ def inspected(
         width=[f.width for f in facts],
         height=[f.height for f in facts],
         duplicate_cluster=pd.Series(clusters, index=images.index, dtype="str"),
+        file_bytes=[f.bytes for f in facts],
+        exif_orientation=[f.orientation for f in facts],
+        has_exif=[f.exif for f in facts],
     )
-    rest = [c for c in images.columns if c not in IMAGE_COLUMNS]
+    rest = [c for c in inspected.columns if c not in IMAGE_COLUMNS]
     return inspected[[*IMAGE_COLUMNS, *rest]]
 
 

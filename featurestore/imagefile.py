@@ -22,6 +22,7 @@ from featurestore.duplicates import THUMBNAIL_SIDE, orientation_hashes
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,6 +64,7 @@ class ImageFacts:
         hashes: Perceptual hashes of the 8 orientations, uint64 (8,), or None.
         thumbnail: Grey thumbnail, uint8 (`THUMBNAIL_SIDE`, `THUMBNAIL_SIDE`), or None.
         reason: Why the image is unreadable, or None.
+        exif: Whether the file has EXIF data.
     """
 
     sha256: str
@@ -73,6 +75,7 @@ class ImageFacts:
     hashes: np.ndarray | None = None
     thumbnail: np.ndarray | None = None
     reason: str | None = None
+    exif: bool = False
 
 
 def open_image(
@@ -121,7 +124,7 @@ def inspect_pixels(path: Path, max_pixels: int, sha256: str, size: int) -> Image
             image.draft("L", (4 * THUMBNAIL_SIDE, 4 * THUMBNAIL_SIDE))
             image.load()
             grey = _as_rgb(image).convert("L")
-            orientation = _orientation(image)
+            orientation, exif = _orientation(image), _has_exif(image)
             if image.format == "TIFF" and (image.size[0] > image.size[1]) != (width > height):
                 width, height = image.size  # Pillow turned it on loading
     except UnreadableImage as error:
@@ -131,7 +134,14 @@ def inspect_pixels(path: Path, max_pixels: int, sha256: str, size: int) -> Image
     if orientation >= 5:
         width, height = height, width
     return ImageFacts(
-        sha256, width, height, size, orientation, orientation_hashes(thumbnail), thumbnail
+        sha256,
+        width,
+        height,
+        size,
+        orientation,
+        orientation_hashes(thumbnail),
+        thumbnail,
+        exif=exif,
     )
 
 
@@ -200,6 +210,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF says nothing about the orientation
         return 1
     return value if value in _UPRIGHT else 1
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether a camera or a program left EXIF data; the tags that every TIFF has are none."""
+    try:
+        exif = image.getexif()
+        return bool(exif.get_ifd(_EXIF_IFD)) if image.format == "TIFF" else bool(exif)
+    except Exception:  # damaged EXIF is EXIF
+        return True
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -16,8 +16,8 @@ from featurestore.duplicates import N_ORIENTATIONS, THUMBNAIL_SIDE
 from featurestore.imagefile import ImageFacts, UnreadableImage, digest_file, inspect_pixels
 from featurestore.progress import SILENT, Progress
 
-# To be raised when hashes or thumbnails are computed otherwise.
-INSPECTION_VERSION = 1
+# To be raised when anything in the cache is computed otherwise, or is added.
+INSPECTION_VERSION = 2
 _CACHE_FILE = f"inspections-{INSPECTION_VERSION}.parquet"
 _THREADS = min(8, os.cpu_count() or 1)  # Pillow releases the interpreter lock while it decodes
 
@@ -74,6 +74,7 @@ def _save(facts: Iterable[ImageFacts], path: Path) -> None:
             "height": [f.height for f in ordered],
             "bytes": [f.bytes for f in ordered],
             "orientation": [f.orientation for f in ordered],
+            "exif": [f.exif for f in ordered],
             "hashes": [b"" if f.hashes is None else f.hashes.tobytes() for f in ordered],
             "thumbnail": [b"" if f.thumbnail is None else f.thumbnail.tobytes() for f in ordered],
         }
@@ -104,4 +105,5 @@ def _fact(row: dict[Hashable, Any]) -> ImageFacts:
         orientation=int(row["orientation"]),
         hashes=hashes.reshape(N_ORIENTATIONS),
         thumbnail=thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        exif=bool(row["exif"]),
     )

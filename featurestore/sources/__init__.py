@@ -8,14 +8,22 @@ from typing import Annotated
 import pydantic
 
 from featurestore.sources.base import Source
+from featurestore.sources.biotab import BiotabSource
+from featurestore.sources.cbioportal import CbioportalSource
+from featurestore.sources.gdc import GdcSource
 from featurestore.sources.isic import IsicSource
 from featurestore.sources.synthetic import SyntheticSource
 from featurestore.sources.table import TableSource
+from featurestore.sources.xena import XenaSource
 
 AnySource = typing.Union[  # noqa: UP007 - one source a line
+    BiotabSource,
+    CbioportalSource,
+    GdcSource,
     IsicSource,
     SyntheticSource,
     TableSource,
+    XenaSource,
 ]
 """Union of the registered sources."""
 

@@ -23,6 +23,10 @@ SOURCE_IMAGE_COLUMNS = (
 )
 
 
+NO_IMAGES = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
+"""Images of a source that has none."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ReadContext:
     """Where a source may look.

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from featurestore.dictionary import Column, DataDictionary
-from featurestore.errors import DataError
 from featurestore.exclusions import exclusions_table
 from featurestore.parsing import known_text, rejected_values
 from featurestore.vocabulary import find_term, levels_of
@@ -144,23 +143,3 @@ def _entry(name: str, values: pd.Series, found: list[str], tokens: set[str]) -> 
         source_column=" | ".join(found),
         missing_tokens=tuple(sorted(tokens)),
     )
-
-
-def kept_columns(
-    read: CanonicalColumns, wanted: Sequence[str] | None, path: Path
-) -> CanonicalColumns:
-    """Keeps the canonical columns that a configuration asks for; all of them for None.
-
-    Raises:
-        DataError: A column that is asked for is not in the file.
-    """
-    if wanted is None:
-        return read
-    absent = [name for name in wanted if name not in read.dictionary]
-    if absent:
-        raise DataError(
-            f"{path}: no column for {', '.join(absent)}; the file has "
-            f"{', '.join(read.dictionary.names)}"
-        )
-    dictionary = DataDictionary(c for c in read.dictionary if c.name in wanted)
-    return dataclasses.replace(read, values=read.values[dictionary.names], dictionary=dictionary)

@@ -46,19 +46,15 @@ def one_specimen(
     ordered = rows[tumour].assign(_other=(kinds != prefer)[tumour])
     ordered = ordered.sort_values(["patient_id", "_other", "sample_id"], kind="stable")
     second = ordered.duplicated("patient_id")
-    first = ordered[~second]
-    kept = dict(zip(first["patient_id"], first["sample_id"], strict=True))
     excluded += [
         (
             "specimen",
             str(sample),
             stage,
-            f"patient {patient} counts once, with specimen {kept[patient]} "
-            f"({prefer} preferred, then the lowest id)",
+            f"its patient counts once, with another specimen ({prefer} preferred, then the "
+            f"lowest id; {path.name})",
         )
-        for patient, sample in ordered.loc[second, ["patient_id", "sample_id"]].itertuples(
-            index=False
-        )
+        for sample in ordered.loc[second, "sample_id"]
     ]
     chosen = ordered.index[~second]
     return rows[rows.index.isin(chosen)], exclusions_table(excluded)

@@ -28,6 +28,7 @@ from featurestore.parsing import (
 )
 from featurestore.reading import read_table, require_header
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
+from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
 from featurestore.sources.image_files import ImageFolder
 
 _STAGE = "read"
@@ -290,20 +291,8 @@ def _read_matrix(source: TableSource, table: pd.DataFrame, path: Path) -> Source
     """Expression matrix: genes in rows, samples in columns."""
     genes_in = source.feature_column or str(table.columns[0])
     require_header(table, [genes_in, *source.drop], path)
-    genes = known_text(table[genes_in]).values
     values = table.drop(columns=[genes_in, *source.drop])
-    excluded: list[tuple[str, str, str, str]] = []
-    keep = genes.notna() & ~genes.duplicated(keep=False)
-    for gene in sorted(genes[genes.notna() & genes.duplicated()].unique()):
-        copies = values.index[genes == gene]
-        reason = (
-            f"{len(copies)} rows of {path.name} have this gene name; the one of greatest sum kept"
-        )
-        keep |= keep.index == _greatest(values.loc[copies])
-        excluded.append(("value", gene, _STAGE, reason))
-    if genes.isna().any():
-        count = int(genes.isna().sum())
-        excluded.append(("value", "", _STAGE, f"{count} rows of {path.name} have no gene name"))
+    genes, excluded = one_row_a_gene(table[genes_in], values, path)
     samples = sorted(values.columns)
     patients = pd.Series(samples, dtype="str").str.slice(0, source.patient_id_length)
     first = ~patients.duplicated()
@@ -312,8 +301,8 @@ def _read_matrix(source: TableSource, table: pd.DataFrame, path: Path) -> Source
             ("value", str(patient), _STAGE, f"sample {sample}: another sample comes first by id")
         )
     kept = [s for s, is_first in zip(samples, first, strict=True) if is_first]
-    order = genes[keep].sort_values().index
-    matrix, rejected = _numbers(values.loc[order, kept], path)
+    order = genes.sort_values().index
+    matrix, rejected = read_numbers(values.loc[order, kept], path)
     excluded += [
         ("value", str(patients[samples.index(s)]), _STAGE, f"{genes[k]}: {t!r} is not a number")
         for k, s, t in rejected
@@ -332,26 +321,3 @@ def _read_matrix(source: TableSource, table: pd.DataFrame, path: Path) -> Source
     )
     images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
     return SourceTables(images, table_out, dictionary, exclusions_table(excluded))
-
-
-def _greatest(rows: pd.DataFrame) -> int:
-    """Index of the row with the greatest sum; among equal sums the first as text."""
-    sums = rows.apply(pd.to_numeric, errors="coerce").sum(axis=1)
-    text = rows[sorted(rows.columns)].agg("\t".join, axis=1)
-    order = pd.DataFrame({"sum": -sums, "text": text}).sort_values(["sum", "text"]).index
-    return int(order[0])
-
-
-def _numbers(texts: pd.DataFrame, path: Path) -> tuple[np.ndarray, list[tuple[int, str, str]]]:
-    """Floats (genes, samples) and the few cells (row, column, text) that are none."""
-    columns = []
-    rejected: list[tuple[int, str, str]] = []
-    for sample in texts.columns:
-        parsed = parse_numbers(known_text(texts[sample]).values, f"{path}: sample {sample!r}")
-        columns.append(parsed.values.to_numpy())
-        rejected += [
-            (k, str(sample), text)
-            for k, text in zip(parsed.rejected.index, parsed.rejected, strict=True)
-        ]
-    matrix = np.column_stack(columns) if columns else np.empty((len(texts), 0))
-    return matrix, rejected

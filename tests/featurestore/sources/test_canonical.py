@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from featurestore.errors import DataError
-from featurestore.sources.canonical import kept_columns, read_canonical
+from featurestore.sources.canonical import read_canonical
 from featurestore.sources.specimens import one_specimen
 
 PATH = Path("clinical.tsv")
@@ -46,14 +45,6 @@ def test_joined_records_count_once_if_they_agree() -> None:
     assert read.values["stage"].isna().tolist() == [False, False, True, True, False]
     assert read.values["stage"].dropna().tolist() == ["I", "II", "0"]
     assert read.exclusions["id"].tolist() == ["c"]
-
-
-def test_a_column_that_is_asked_for_must_be_there() -> None:
-    table = _table(id=["a"], Breslow=["0.7"])
-    read = read_canonical(table, HEADERS, table["id"], PATH)
-    assert kept_columns(read, ["breslow"], PATH).dictionary.names == ["breslow"]
-    with pytest.raises(DataError, match=r"clinical.tsv: no column for sex; the file has breslow"):
-        kept_columns(read, ["sex"], PATH)
 
 
 def _specimens() -> pd.DataFrame:

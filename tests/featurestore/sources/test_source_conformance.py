@@ -45,8 +45,69 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
             "I3,P2,,x,f,NA,NA,0\nI4,P3,B,70,,no,I,0\n"
         },
     ),
+    # Invented rows in the formats of TCGA downloads.
+    "cbioportal": (
+        {"clinical": ["c.tsv"], "mutations": "m.maf", "expression": "e.tsv", "genes": ["BRAF"]},
+        {
+            "c.tsv": "Patient ID\tSample ID\tDiagnosis Age\tSex\tbreslow depth\tSample Type\tZ\n"
+            "TCGA-XX-0001\tTCGA-XX-0001-01\t50\tMale\t1.5\tPrimary\tq\n"
+            "TCGA-XX-0001\tTCGA-XX-0001-06\t50\tMale\t1.5\tMetastasis\tq\n"
+            "TCGA-XX-0002\tTCGA-XX-0002-06\tNA\tFemale\tdeep\tMetastasis\tq\n"
+            "TCGA-YY-0003\tTCGA-YY-0003-06\t61\tFemale\t2\tMetastasis\tq\n",
+            "m.maf": "Hugo_Symbol\tTumor_Sample_Barcode\tVariant_Classification\n"
+            "BRAF\tTCGA-XX-0001-01A-11D-A000-08\tMissense_Mutation\n"
+            "NRAS\tTCGA-XX-0002-06A-11D-A000-08\tMissense_Mutation\n",
+            "e.tsv": "Hugo_Symbol\tEntrez_Gene_Id\tTCGA-XX-0001-01\tTCGA-YY-0003-06\n"
+            "MITF\t1\t1023\t7\nTYR\t2\t0\t3\n",
+        },
+    ),
+    "xena": (
+        {"clinical": "c.tsv", "expression": "e.tsv"},
+        {
+            "c.tsv": "sampleID\tgender\tpathologic_N\tbreslow_depth_value\tsample_type\n"
+            "TCGA-XX-0001-01\tMALE\tN1a\t1.5\tPrimary Tumor\n"
+            "TCGA-XX-0001-06\tMALE\tN1a\t1.5\tMetastatic\n"
+            "TCGA-XX-0002-06\tFEMALE\tNX\t\tMetastatic\n"
+            "TCGA-XX-0003-11\tFEMALE\tN0\t2\tSolid Tissue Normal\n",
+            "e.tsv": "sample\tTCGA-XX-0001-01\tTCGA-XX-0002-06\nMITF\t10\t3\nTYR\t0\t2\n",
+        },
+    ),
+    "gdc": (
+        {"clinical": "c.tsv", "pathology": "p.tsv"},
+        {
+            "c.tsv": "cases.submitter_id\tdemographic.sex_at_birth\tdiagnoses.age_at_diagnosis\t"
+            "diagnoses.ajcc_pathologic_t\tdiagnoses.diagnosis_is_primary_disease\n"
+            "TCGA-XX-0001\tmale\t18262\tT3a\ttrue\n"
+            "TCGA-XX-0001\tmale\t20000\t'--\tfalse\n"
+            "TCGA-XX-0002\tfemale\t'--\tT1\ttrue\n"
+            "TCGA-XX-0002\tfemale\t'--\tT2\ttrue\n",
+            "p.tsv": "cases.submitter_id\tpathology_details.breslow_thickness\n"
+            "TCGA-XX-0001\t2.5\nTCGA-XX-0002\t'--\n",
+        },
+    ),
+    "biotab": (
+        {"patient": "p.txt", "new_tumor_events": "n.txt"},
+        {
+            "p.txt": "bcr_patient_barcode\tgender\tajcc_nodes_pathologic_pn\tvital_status\t"
+            "last_contact_days_to\tnew_tumor_event_dx_indicator\n"
+            "bcr_patient_barcode\tgender\tpathologic_N\tvital_status\t"
+            "days_to_last_followup\tnew_tumor_event_after_initial_treatment\n"
+            "CDE_ID:1\tCDE_ID:2\tCDE_ID:3\tCDE_ID:4\tCDE_ID:5\tCDE_ID:6\n"
+            "TCGA-XX-0001\tMALE\tN1a\tAlive\t100\tYES\n"
+            "TCGA-XX-0002\tFEMALE\tN0\tDead\t[Not Available]\tNO\n"
+            "TCGA-XX-0003\tFEMALE\tN17\tAlive\t900\tYES\n",
+            "n.txt": "bcr_patient_barcode\tnew_tumor_event_dx_days_to\tnew_tumor_event_type\n"
+            "bcr_patient_barcode\tdays_to_new_tumor_event_after_initial_treatment\t"
+            "new_neoplasm_event_type\nCDE_ID:1\tCDE_ID:2\tCDE_ID:3\n"
+            "TCGA-XX-0001\t50\tDistant Metastasis\nTCGA-XX-0003\t70\tRegional lymph node\n",
+        },
+    ),
     "synthetic": ({"patients": 40, "image_pixels": [64, 80], "genes": 24}, {}),
 }
+
+
+HEADER_LINES = {"biotab": 3}
+WITH_IMAGES = {"isic", "synthetic", "table"}
 
 
 @pytest.fixture(params=list(SOURCES), scope="module")
@@ -84,14 +145,14 @@ def test_the_config_names_the_registered_class(kind: str) -> None:
     assert source_of(kind).kind == kind
 
 
-def test_image_columns(tables: SourceTables) -> None:
+def test_image_columns(kind: str, tables: SourceTables) -> None:
     images = tables.images
     assert list(images.columns[: len(SOURCE_IMAGE_COLUMNS)]) == list(SOURCE_IMAGE_COLUMNS)
     for column in SOURCE_IMAGE_COLUMNS:
         assert images[column].dtype == "str", column
         assert images[column].notna().all() or column == "lesion_id", column
     assert images["image_id"].is_unique
-    assert len(images) > 0
+    assert (len(images) > 0) == (kind in WITH_IMAGES)
     assert all(Path(path).is_absolute() and Path(path).is_file() for path in images["path"])
 
 
@@ -117,7 +178,7 @@ def test_patients_and_their_dictionary(tables: SourceTables) -> None:
 def test_exclusions(tables: SourceTables) -> None:
     exclusions = tables.exclusions
     assert tuple(exclusions.columns) == EXCLUSION_COLUMNS
-    assert set(exclusions["entity"]) <= {"image", "patient", "value"}
+    assert set(exclusions["entity"]) <= {"image", "patient", "specimen", "value"}
     assert exclusions["reason"].str.len().gt(0).all()
     assert len(exclusions) > 0  # every example has something to leave out
     left_out = set(exclusions.loc[exclusions["entity"] == "image", "id"])
@@ -141,10 +202,13 @@ def test_row_and_column_order_mean_nothing(
     if not files:
         pytest.skip("the source writes its files itself")
     for name in files:
-        rows = list(csv.reader((folder / name).read_text().splitlines()))
-        turned = [[*row[2:], *row[:2]] for row in [rows[0], *rows[:0:-1]]]
+        lines = (folder / name).read_text().splitlines()
+        delimiter = "\t" if "\t" in lines[0] else ","
+        rows = list(csv.reader(lines, delimiter=delimiter))
+        top = HEADER_LINES.get(kind, 1)
+        turned = [[*row[2:], *row[:2]] for row in [*rows[:top], *rows[: top - 1 : -1]]]
         with (tmp_path / name).open("w", newline="") as file:
-            csv.writer(file).writerows(turned)
+            csv.writer(file, delimiter=delimiter).writerows(turned)
     (tmp_path / "img").symlink_to(folder / "img")
     same(source_of(kind).read(ReadContext(tmp_path, tmp_path / "scratch")), tables)
 

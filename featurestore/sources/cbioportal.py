@@ -1,0 +1,115 @@
+"""cBioPortal: study files (`data_clinical_*.txt`) and what "download clinical data" gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from featurestore.config import Section
+from featurestore.reading import read_head, read_table
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
+from featurestore.sources.genomic import with_genomics
+from featurestore.sources.mutations import GENES_OF_MELANOMA
+from featurestore.sources.specimens import Preferred
+
+# Names in study files, then those that the portal shows.
+LAYOUT = Layout(
+    kind="cbioportal",
+    ids=("SAMPLE_ID", "Sample ID", "PATIENT_ID", "Patient ID"),
+    used=("STUDY_ID", "Study ID", "OTHER_PATIENT_ID", "Other Patient ID", "Other Sample ID"),
+    headers={
+        "age": ("AGE", "AGE_AT_DIAGNOSIS", "Diagnosis Age"),
+        "sex": ("SEX", "Sex", "GENDER"),
+        "race": ("RACE", "Race Category"),
+        "stage": (
+            "AJCC_PATHOLOGIC_TUMOR_STAGE",
+            "Neoplasm Disease Stage American Joint Committee on Cancer Code",
+        ),
+        "t_stage": (
+            "PATH_T_STAGE",
+            "AJCC_TUMOR_PATHOLOGIC_PT",
+            "American Joint Committee on Cancer Tumor Stage Code",
+        ),
+        "n_stage": (
+            "PATH_N_STAGE",
+            "AJCC_NODES_PATHOLOGIC_PN",
+            "Neoplasm Disease Lymph Node Stage American Joint Committee on Cancer Code",
+        ),
+        "m_stage": (
+            "PATH_M_STAGE",
+            "AJCC_METASTASIS_PATHOLOGIC_PM",
+            "American Joint Committee on Cancer Metastasis Stage Code",
+        ),
+        "breslow": ("BRESLOW_DEPTH", "BRESLOW_THICKNESS_AT_DIAGNOSIS", "breslow depth"),
+        "clark_level": ("CLARK_LEVEL_AT_DIAGNOSIS", "Clark level at diagnosis"),
+        "ulceration": (
+            "PRIMARY_MELANOMA_TUMOR_ULCERATION",
+            "Primary melanoma tumor ulceration",
+        ),
+        "mitotic_rate": ("PRIMARY_MELANOMA_MITOTIC_RATE", "Primary melanoma mitotic rate"),
+        "tumour_site": ("TUMOR_SITE", "Tumor Site"),
+        "primary_known": ("PRIMARY_MELANOMA_KNOWN_DX", "Primary melanoma known dx"),
+        "diagnosis_year": ("INITIAL_PATHOLOGIC_DX_YEAR", "Year Cancer Initial Diagnosis"),
+        "specimen_type": ("SAMPLE_TYPE", "Sample Type"),
+        "days_to_specimen": ("SUBMITTED_TUMOR_DX_DAYS_TO", "Submitted tumor dx days to"),
+        "mutation_count": ("MUTATION_COUNT", "Mutation Count"),
+        "tmb": ("TMB_NONSYNONYMOUS", "TMB (nonsynonymous)"),
+        "fraction_genome_altered": ("FRACTION_GENOME_ALTERED", "Fraction Genome Altered"),
+        "vital_status": ("OS_STATUS", "Overall Survival Status"),
+        "os_months": ("OS_MONTHS", "Overall Survival (Months)"),
+        "dfs_months": ("DFS_MONTHS", "Disease Free (Months)"),
+        "new_tumor_event": (
+            "NEW_TUMOR_EVENT_AFTER_INITIAL_TREATMENT",
+            "New Neoplasm Event Post Initial Therapy Indicator",
+        ),
+        "tumour_status": ("PERSON_NEOPLASM_CANCER_STATUS", "Person Neoplasm Status"),
+    },
+)
+
+
+class CbioportalSource(Section):
+    """A cBioPortal study: clinical tables, and expression and mutations where they are wanted.
+
+    Attributes:
+        clinical: `data_clinical_patient.txt`, `data_clinical_sample.txt`, or the table that the
+            portal's "download clinical data" gives. Several are joined by patient; where they
+            differ the one listed first counts, and the difference is reported.
+        expression: `data_mrna_seq_v2_rsem.txt` or a like matrix, genes by specimens.
+        mutations: `data_mutations.txt` (MAF).
+        genes: Genes whose mutations become columns `mut_GENE`.
+        expression_genes: Genes whose expression becomes columns `expr_GENE`; all by default.
+        prefer: Specimen to take where a patient has a `primary` and a `metastatic` one.
+        columns: Canonical clinical columns to take; all that are there by default.
+    """
+
+    kind: Literal["cbioportal"] = "cbioportal"
+    clinical: tuple[Path, ...] = pydantic.Field(min_length=1)
+    expression: Path | None = None
+    mutations: Path | None = None
+    genes: tuple[str, ...] = GENES_OF_MELANOMA
+    expression_genes: tuple[str, ...] | None = None
+    prefer: Preferred = "primary"
+    columns: tuple[str, ...] | None = None
+
+    def read(self, context: ReadContext) -> SourceTables:
+        """Reads all files.
+
+        Raises:
+            DataError: A file is missing, damaged or of another format, or an id is no id.
+        """
+        tables = []
+        for file in self.clinical:
+            path = context.data_root / file
+            table = read_table(path, len(read_head(path).comments))
+            tables.append(read_clinical(table, LAYOUT, path, self.prefer))
+        return with_genomics(
+            kept(joined(tables), self.columns),
+            self.kind,
+            None if self.expression is None else context.data_root / self.expression,
+            None if self.mutations is None else context.data_root / self.mutations,
+            self.expression_genes,
+            self.genes,
+        )

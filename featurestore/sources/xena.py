@@ -1,0 +1,73 @@
+"""UCSC Xena: the clinical matrix of a TCGA hub, the GDC hub's phenotype table, and expression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from featurestore.config import Section
+from featurestore.reading import read_head, read_table
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.clinical_table import Layout, kept, read_clinical
+from featurestore.sources.genomic import with_genomics
+from featurestore.sources.specimens import Preferred
+from featurestore.sources.tcga_names import BCR_HEADERS
+
+# The GDC hub writes the names of the GDC backwards: `age_at_index.demographic`.
+_GDC_HUB = {
+    "age": ("age_at_index.demographic",),
+    "sex": ("gender.demographic", "sex_at_birth.demographic"),
+    "race": ("race.demographic",),
+    "stage": ("ajcc_pathologic_stage.diagnoses", "tumor_stage.diagnoses"),
+    "t_stage": ("ajcc_pathologic_t.diagnoses",),
+    "n_stage": ("ajcc_pathologic_n.diagnoses",),
+    "m_stage": ("ajcc_pathologic_m.diagnoses",),
+    "specimen_type": ("sample_type.samples", "tissue_type.samples"),
+    "vital_status": ("vital_status.demographic",),
+    "days_to_death": ("days_to_death.demographic",),
+    "days_to_last_followup": ("days_to_last_follow_up.diagnoses",),
+    "diagnosis_year": ("year_of_diagnosis.diagnoses",),
+}
+
+LAYOUT = Layout(
+    kind="xena",
+    ids=("sampleID", "sample", "submitter_id.samples", "submitter_id"),
+    used=("_PATIENT", "bcr_patient_barcode", "bcr_sample_barcode", "id", "case_id"),
+    headers={
+        name: (*BCR_HEADERS.get(name, ()), *_GDC_HUB.get(name, ()))
+        for name in dict.fromkeys((*BCR_HEADERS, *_GDC_HUB))
+    }
+    | {"specimen_type": ("sample_type", *_GDC_HUB["specimen_type"])},
+)
+
+
+class XenaSource(Section):
+    """UCSC Xena: a clinical matrix and, where it is wanted, expression.
+
+    Attributes:
+        clinical: `SKCM_clinicalMatrix`, or the phenotype table of the GDC hub.
+        expression: Matrix of genes by specimens, in log2(x+1).
+        expression_genes: Genes whose expression becomes columns `expr_GENE`; all by default.
+        prefer: Specimen to take where a patient has a `primary` and a `metastatic` one.
+        columns: Canonical clinical columns to take; all that are there by default.
+    """
+
+    kind: Literal["xena"] = "xena"
+    clinical: Path
+    expression: Path | None = None
+    expression_genes: tuple[str, ...] | None = None
+    prefer: Preferred = "primary"
+    columns: tuple[str, ...] | None = None
+
+    def read(self, context: ReadContext) -> SourceTables:
+        """Reads the files.
+
+        Raises:
+            DataError: A file is missing, damaged or of another format, or an id is no id.
+        """
+        path = context.data_root / self.clinical
+        table = read_table(path, len(read_head(path).comments))
+        clinical = read_clinical(table, LAYOUT, path, self.prefer)
+        expression = None if self.expression is None else context.data_root / self.expression
+        tables = kept(clinical, self.columns)
+        return with_genomics(tables, self.kind, expression, None, self.expression_genes)

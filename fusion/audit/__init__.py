@@ -1,0 +1,60 @@
+"""The audit: one check an object, what it found, and what that means for the numbers.
+
+A new check is a `Check` in the module of its family, and a place in the tuple of that module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featurestore.progress import SILENT, Progress
+from fusion.audit import columns, folds, provenance, sample_size, univariate
+from fusion.audit.base import (
+    Acceptance,
+    AuditReport,
+    AuditSubject,
+    Check,
+    CheckResult,
+    Hit,
+    Severity,
+    Status,
+)
+from fusion.audit.run import run_checks
+
+__all__ = [
+    "CHECKS",
+    "Acceptance",
+    "AuditReport",
+    "AuditSubject",
+    "Check",
+    "CheckResult",
+    "Hit",
+    "Severity",
+    "Status",
+    "run_audit",
+]
+
+CHECKS: tuple[Check, ...] = (
+    *folds.CHECKS,
+    *columns.CHECKS,
+    *univariate.CHECKS,
+    *provenance.CHECKS,
+    *sample_size.CHECKS,
+)
+"""All checks in the order of the report: identity first, then what the columns give away."""
+
+
+def run_audit(
+    subject: AuditSubject, accept: Sequence[Acceptance] = (), progress: Progress = SILENT
+) -> AuditReport:
+    """Runs all checks.
+
+    Args:
+        subject: What to look at.
+        accept: Hits to set aside (`audit.accept`); they stay visible.
+        progress: Told of every check.
+
+    Raises:
+        ConfigError: An acceptance names no check, one that cannot be accepted, or no reason.
+    """
+    return run_checks(CHECKS, subject, accept, progress)

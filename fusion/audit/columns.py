@@ -1,0 +1,167 @@
+"""What columns give away by what they are: copies of the outcome, late and denied columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from featurestore.dictionary import Column, known_later
+from featurestore.errors import name_some
+from fusion.audit.association import column_numbers
+from fusion.audit.base import AuditSubject, Check, Hit
+from fusion.audit.determination import (
+    CHANCE,
+    by_levels,
+    by_threshold,
+    chance_of_levels,
+    chance_of_threshold,
+    determining_pairs,
+    level_codes,
+    separating_columns,
+)
+from fusion.audit.subject_views import persons, used_columns
+
+MOST_TOGETHER = 40
+"""Columns of one group that are tried together; wider groups are profiles, not facts."""
+
+
+def _copies(subject: AuditSubject) -> Iterator[Hit]:
+    people = persons(subject)
+    y = people["outcome"].to_numpy(float)
+    columns = used_columns(subject)
+    alone: set[str] = set()
+    for column in columns:
+        text = _determines(column, people[column.name], y, len(columns))
+        if text:
+            alone.add(column.name)
+            yield Hit(text, (column.name,))
+    facts = [c for c in columns if c.kind != "expression"]
+    together: set[str] = set()
+    for first, second, n in determining_pairs(facts, people, y, alone):
+        together |= {first, second}
+        yield Hit(
+            f"Columns {first} and {second} together determine the outcome of all {n} patients "
+            "who have both.",
+            (first, second),
+        )
+    for group in dict.fromkeys(c.group for c in facts):
+        rest = [c for c in facts if c.group == group and c.name not in alone | together]
+        if not 2 <= len(rest) <= MOST_TOGETHER:
+            continue
+        names, n = separating_columns(rest, people, y)
+        if names:
+            yield Hit(
+                f"A weighted sum of the columns {', '.join(names)} separates all {n} patients "
+                "who have them by outcome.",
+                names,
+            )
+
+
+def _determines(column: Column, values: pd.Series, y: np.ndarray, tried: int) -> str:
+    """How a column alone determines the outcome, beyond chance; empty if it does not."""
+    known = values.notna().to_numpy()
+    labels, present = y[known], values[known]
+    if len(np.unique(labels)) < 2:
+        return ""
+    rest = f"the outcome of all {len(labels)} patients who have it"
+    if column.kind != "nominal":
+        numbers = column_numbers(column, present)
+        separated = np.isfinite(numbers).all() and by_threshold(labels, numbers)
+        if separated and present.nunique() > 2:
+            if chance_of_threshold(labels, tried) >= CHANCE:
+                return ""
+            cut = (numbers[labels == 1].min(), numbers[labels == 0].max())
+            return f"Column {column.name}, cut between {min(cut):g} and {max(cut):g}, is {rest}."
+    codes = level_codes(column, present)
+    if codes is None or not by_levels(labels, codes):
+        return ""
+    levels = int(codes.max()) + 1
+    if chance_of_levels(labels, levels, tried) >= CHANCE:
+        return ""
+    if levels == 2:
+        return f"Column {column.name} equals {rest}, up to coding."
+    return f"Each of the {levels} levels of column {column.name} has one outcome only: {rest}."
+
+
+def _late(subject: AuditSubject) -> Iterator[Hit]:
+    outcome = subject.cohort.outcome
+    columns = used_columns(subject)
+    for column in columns:
+        if known_later(column.measured, outcome.as_of_time):
+            yield Hit(
+                f"Column {column.name} becomes known at {_when(column.measured)}, later than "
+                f"{_when(outcome.as_of_time)}, as of which {outcome.name} is predicted.",
+                (column.name,),
+            )
+    unknown = tuple(c.name for c in columns if c.measured == "unknown" and c.kind != "expression")
+    if unknown:
+        yield Hit(
+            f"It is not stated when {len(unknown)} columns that models see become known: "
+            f"{name_some(unknown, 8)}.",
+            unknown,
+            float(len(unknown)),
+            "note",
+        )
+
+
+def _when(measured: str) -> str:
+    return measured.replace("_", "-")
+
+
+def _late_applies(subject: AuditSubject) -> str:
+    if not used_columns(subject):
+        return "no arm sees a patient column"
+    if subject.cohort.outcome.as_of_time == "unknown":
+        return f"the outcome {subject.cohort.outcome.name} states no as-of time to compare with"
+    return ""
+
+
+def _denied(subject: AuditSubject) -> Iterator[Hit]:
+    outcome = subject.cohort.outcome
+    used = [c.name for c in used_columns(subject)]
+    for name in outcome.denied(used):
+        why = "is the label itself" if name in outcome.rule.columns else "is on its deny-list"
+        yield Hit(
+            f"Models see column {name}, though it {why} for outcome {outcome.name} "
+            "(cohort.use_anyway).",
+            (name,),
+        )
+
+
+def _needs_columns(subject: AuditSubject) -> str:
+    return "" if used_columns(subject) else "no arm sees a patient column"
+
+
+CHECKS = (
+    Check(
+        "outcome_copy",
+        "Column made from the outcome",
+        "Whether a column that models see, a pair of them, or a weighted sum of the columns of "
+        f"one group determines the outcome, with a probability by chance below {CHANCE:g}.",
+        "invalidates",
+        "Find out how the column came about; withhold it with the outcome's deny-list.",
+        _copies,
+        _needs_columns,
+    ),
+    Check(
+        "measured_after",
+        "Column known too late",
+        "When each column that models see becomes known, against the time as of which the "
+        "outcome is predicted.",
+        "invalidates",
+        "Take the column out of cohort.use_anyway, or correct `measured` in its mapping.",
+        _late,
+        _late_applies,
+    ),
+    Check(
+        "deny_listed",
+        "Deny-listed column used",
+        "Columns that models see, against the label columns and the deny-list of the outcome.",
+        "invalidates",
+        "Take the column out of cohort.use_anyway.",
+        _denied,
+        _needs_columns,
+    ),
+)

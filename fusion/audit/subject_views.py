@@ -1,0 +1,62 @@
+"""What checks read of a subject: independent persons, columns that models see, planned arms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from featurestore.dictionary import Column
+from fusion.arms import Arm, find_modalities, plan_arms, withheld_modalities
+from fusion.audit.base import AuditSubject
+from fusion.comparators_floors import reference_columns, with_floors
+
+
+def persons(subject: AuditSubject) -> pd.DataFrame:
+    """One patient of each group, sorted by id.
+
+    Patients of one group share an image or a clinical row. Counting each of them would make a
+    chance association of that one row look certain.
+    """
+    patients = subject.cohort.patients.sort_values("patient_id", ignore_index=True)
+    groups = patients["patient_id"].map(dict(subject.groups)).fillna(patients["patient_id"])
+    return patients[~groups.duplicated()].reset_index(drop=True)
+
+
+def used_columns(subject: AuditSubject) -> list[Column]:
+    """Columns that at least one arm sees; the floors see every modality."""
+    dictionary = subject.cohort.dictionary
+    modalities = subject.ablation.modalities
+    if modalities is None:
+        return dictionary.features()
+    groups = {group for modality in modalities.values() for group in modality.groups}
+    reference = reference_columns(dictionary)
+    names = set(reference.names) if reference else set()
+    return [c for c in dictionary.features() if c.group in groups or c.name in names]
+
+
+def planned_arms(subject: AuditSubject) -> tuple[Arm, ...]:
+    """All arms of the ablation with its floors."""
+    config, dictionary = subject.ablation, subject.cohort.dictionary
+    backbones = dict.fromkeys(name for names in subject.encoders.values() for name in names)
+    if config.modalities is not None:
+        named = [name for m in config.modalities.values() for name in m.embeddings]
+        backbones |= dict.fromkeys(named)
+    modalities = find_modalities(config, list(backbones), dictionary)
+    arms = plan_arms(config, modalities, withheld_modalities(config, dictionary))
+    return with_floors(arms, modalities, dictionary)
+
+
+def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:
+    """Masks of the test rows of each outer fold of the first repeat.
+
+    Args:
+        subject: Has the folds.
+        patient_ids: Patient of each row. Length n.
+
+    Returns:
+        Boolean masks, each of shape (n,); rows whose patient no fold tests are in none.
+    """
+    folds = subject.folds
+    first = folds[(folds["repeat"] == folds["repeat"].min()) & (folds["role"] == "test")]
+    tests = first.groupby("fold")["patient_id"].agg(set)
+    return [patient_ids.isin(list(ids)).to_numpy() for ids in tests.sort_index()]

@@ -1,0 +1,127 @@
+"""Expression and mutations, specimen by specimen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurestore.errors import DataError
+from featurestore.sources import SOURCES
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.expression_matrix import read_expression
+from featurestore.sources.mutations import read_mutations
+
+SAMPLES = {"TCGA-XX-0001": "TCGA-XX-0001-01", "TCGA-XX-0002": "TCGA-XX-0002-06"}
+CLINICAL = (
+    "Sample ID\tMutation Count\nTCGA-XX-0001-01\t2\nTCGA-XX-0001-06\t9\nTCGA-XX-0002-06\tNA\n"
+)
+
+
+def matrix(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "e.tsv"
+    path.write_text("\n".join(line.replace(" ", "\t") for line in lines) + "\n")
+    return path
+
+
+HEADER = "Hugo_Symbol Entrez_Gene_Id TCGA-XX-0001-01 TCGA-XX-0001-06 TCGA-XX-0002-06A-11R-A18S-07"
+
+
+def test_counts_become_logarithms_of_the_specimen_that_counts(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "MITF 1 1023 7 NA", "TYR 2 0 3 31")
+    read = read_expression(path, SAMPLES, None, "cbioportal")
+    assert read.dictionary.names == ["expr_MITF", "expr_TYR"]
+    assert read.dictionary["expr_TYR"].unit == "log2(x+1)"
+    np.testing.assert_array_equal(read.values.loc[list(SAMPLES)], [[10.0, 0.0], [np.nan, 5.0]])
+    left_out = read.exclusions[read.exclusions["entity"] == "specimen"]
+    assert left_out["id"].tolist() == ["TCGA-XX-0001-06"]
+
+
+def test_logarithms_stay(tmp_path: Path) -> None:
+    path = matrix(tmp_path, "sample TCGA.XX.0001.01 TCGA.XX.0002.06", "MITF 10.5 3", "TYR 0 2.25")
+    read = read_expression(path, SAMPLES, ["MITF"], "xena")
+    np.testing.assert_array_equal(read.values["expr_MITF"], [10.5, 3.0])
+    assert "log2(x+1) in the file" in read.dictionary["expr_MITF"].source_column
+
+
+def test_a_gene_that_stands_twice_counts_once(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "MITF 1 1 1 1", "MITF 1 3 3 3", "NA 9 5 5 5")
+    read = read_expression(path, SAMPLES, None, "cbioportal")
+    np.testing.assert_array_equal(read.values["expr_MITF"], [3.0, 3.0])
+    assert read.exclusions["reason"].str.contains("greatest sum kept").sum() == 1
+
+
+def test_z_scores_are_refused(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "MITF 1 -0.5 0.1 0.4")
+    with pytest.raises(DataError, match="z-scores depend on who else"):
+        read_expression(path, SAMPLES, None, "cbioportal")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ((HEADER.replace("Hugo_Symbol", "what"), "MITF 1 1 1 1"), "e.tsv"),
+        (("Hugo_Symbol TCGA-ZZ-0009-01", "MITF 1"), "none of its 1 columns is a specimen"),
+        ((HEADER, "MITF 1 1 1 1"), "there are no genes NOPE"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        read_expression(matrix(tmp_path, *lines), SAMPLES, ["NOPE"], "cbioportal")
+    assert "\n" not in str(caught.value)
+
+
+MAF = (
+    "#version 2.4\nHugo_Symbol\tVariant_Classification\tTumor_Sample_Barcode\n"
+    "BRAF\tMissense_Mutation\tTCGA-XX-0001-01A-11D-A000-08\n"
+    "BRAF\tMissense_Mutation\tTCGA-XX-0001-06A-11D-A000-08\n"
+    "NRAS\tSilent\tTCGA-XX-0001-01A-11D-A000-08\n"
+    "TP53\tNonsense_Mutation\tTCGA-XX-0001-01A-11D-A000-08\n"
+)
+
+
+def test_sequenced_specimens_have_zeros_others_nothing(tmp_path: Path) -> None:
+    (tmp_path / "m.maf").write_text(MAF)
+    read = read_mutations(tmp_path / "m.maf", SAMPLES, ["BRAF", "NRAS"], "cbioportal")
+    assert read.values.to_dict("index") == {
+        "TCGA-XX-0001": {"mutation_count": 2.0, "mut_BRAF": 1.0, "mut_NRAS": 0.0}
+    }
+    assert "TCGA-XX-0002-06" in set(read.exclusions["id"])
+    assert "TCGA-XX-0001-06" in set(read.exclusions["id"])
+
+
+def test_a_maf_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.maf").write_text(MAF.replace("XX", "ZZ"))
+    with pytest.raises(DataError, match="none of its specimens is in the clinical table"):
+        read_mutations(tmp_path / "m.maf", SAMPLES, ["BRAF"], "cbioportal")
+    (tmp_path / "c.tsv").write_text(CLINICAL)
+    with pytest.raises(DataError, match=r"c\.tsv"):
+        read_mutations(tmp_path / "c.tsv", SAMPLES, ["BRAF"], "cbioportal")
+
+
+def whole(tmp_path: Path) -> SourceTables:
+    (tmp_path / "c.tsv").write_text(CLINICAL)
+    (tmp_path / "m.maf").write_text(MAF + "TP53\tFrame_Shift_Del\tTCGA-XX-0001-01A-11D-A000-08\n")
+    matrix(tmp_path, HEADER, "MITF 1 1023 7 3")
+    source = SOURCES["cbioportal"](
+        kind="cbioportal", clinical=["c.tsv"], mutations="m.maf", expression="e.tsv", genes=["BRAF"]
+    )
+    return source.read(ReadContext(tmp_path, tmp_path))
+
+
+def test_everything_is_joined_by_specimen(tmp_path: Path) -> None:
+    patients = whole(tmp_path).patients.set_index("patient_id")
+    assert patients["specimen_type"].to_dict() == {
+        "TCGA-XX-0001": "primary",
+        "TCGA-XX-0002": "metastatic",
+    }
+    np.testing.assert_array_equal(patients["expr_MITF"], [10.0, 2.0])
+    np.testing.assert_array_equal(patients["mut_BRAF"], [1.0, np.nan])
+
+
+def test_two_files_that_count_differently_are_reported(tmp_path: Path) -> None:
+    tables = whole(tmp_path)
+    assert tables.patients["mutation_count"].tolist()[0] == 2
+    reasons = tables.exclusions["reason"]
+    assert (reasons == "mutation_count: 2 kept, m.maf says 3").sum() == 1
