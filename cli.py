@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fusion.study import Study
 
 EXIT_CODES = """\b
-Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 4 wrong data;
+Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
+invalidates the numbers; 4 wrong data;
 5 damaged or incomplete store; 6 leakage refused; 7 weights not available; 130 interrupted."""
 
 
@@ -129,6 +130,29 @@ def ablate(config: Path, **options: Any) -> None:
     evidence = study.evidence(study.ablate())
     study.report(evidence)
     _show(study, evidence)
+
+
+@cli.command()
+@config_argument
+@study_options
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def audit(config: Path, form: str, **options: Any) -> None:
+    """Check folds, columns, provenance, fits and numbers for leaks and shortcuts.
+
+    Before a run the checks of cohort and folds look; after one all do. Ends with exit code 3 if a
+    check of severity "invalidates" fires, so that it can gate a pipeline.
+    """
+    from rich.console import Console
+
+    from fusion.report.audit import audit_json, print_audit
+
+    report = _open(config, **options).audit()
+    if form == "json":
+        click.echo(audit_json(report), nl=False)
+    else:
+        print_audit(report, Console(soft_wrap=False))
+    if report.invalidated:
+        sys.exit(3)
 
 
 @cli.command()

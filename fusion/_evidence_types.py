@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from fusion.audit.base import AuditReport
 from fusion.bootstrap import Estimate
 from fusion.curves import CalibrationBins
 
@@ -188,6 +189,7 @@ class Evidence:
         fusion_gain: Gains of the fused arms over each single modality.
         encoder_history: One row an epoch of each fine-tuned encoder
             (`fold_encoders.FoldEncoders.history`); may be empty.
+        audit: What every check of the audit said; None where no audit was made.
     """
 
     run: RunFacts
@@ -203,3 +205,4 @@ class Evidence:
     tie_width: float
     fusion_gain: tuple[Gain, ...]
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    audit: AuditReport | None = None

@@ -183,6 +183,30 @@ class AblationConfig(Section):
     bootstrap_draws: int = pydantic.Field(2000, ge=200, le=100_000)
 
 
+class AcceptConfig(Section):
+    """A finding of the audit that the author of the configuration knows and answers for.
+
+    Attributes:
+        check: Name of the check; checks of identity cannot be accepted.
+        subject: One of the things that the finding is about, as the audit names it.
+        reason: Why it does no harm; printed with the finding.
+    """
+
+    check: str
+    subject: str
+    reason: str
+
+
+class AuditConfig(Section):
+    """The audit.
+
+    Attributes:
+        accept: Findings to set aside; they stay visible and do not count for the exit code.
+    """
+
+    accept: tuple[AcceptConfig, ...] = ()
+
+
 class ExportConfig(Section):
     """What `run` exports at its end.
 
@@ -214,6 +238,7 @@ class RunConfig(Section):
         extract: Images to embeddings.
         finetune: How backbones are trained on the study's images; by default they are not.
         ablation: Arms and their models.
+        audit: What the audit sets aside.
         export: Files written at the end.
         store: Folder of the feature store; by default `store` in the run's folder.
     """
@@ -225,5 +250,6 @@ class RunConfig(Section):
     extract: ExtractConfig = ExtractConfig()
     finetune: FinetuneConfig | None = None
     ablation: AblationConfig = AblationConfig()
+    audit: AuditConfig = AuditConfig()
     export: ExportConfig = ExportConfig()
     store: Path | None = None

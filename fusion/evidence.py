@@ -31,6 +31,7 @@ from fusion._scoring import (
     score_arms,
     score_folds,
 )
+from fusion.audit.base import AuditReport
 from fusion.bootstrap import corrected_half_width, holm, p_value
 from fusion.curves import calibration_curve
 from fusion.findings import Bootstrapped, find_problems
@@ -63,6 +64,7 @@ def collect(
     seed: int,
     floors: frozenset[str] = FLOORS,
     encoder_history: pd.DataFrame | None = None,
+    audit: AuditReport | None = None,
 ) -> Evidence:
     """Collects the evidence of a run.
 
@@ -77,6 +79,7 @@ def collect(
         seed: Seed of the draws.
         floors: Names of the models that are floors.
         encoder_history: Training curves of fine-tuned encoders.
+        audit: What the audit said.
 
     Raises:
         DataError: The predictions are not of this cohort, not of one run, of different patients
@@ -93,7 +96,7 @@ def collect(
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
     return Evidence(
         run=run,
-        findings=find_problems(run, cohort, groups, arms, gains, bootstrapped),
+        findings=find_problems(run, cohort, groups, arms, gains, bootstrapped, audit),
         flow=_flow(cohort),
         table1=table_one(cohort),
         arms=arms,
@@ -105,6 +108,7 @@ def collect(
         tie_width=_tie_width(aligned, per_fold, reference),
         fusion_gain=gains,
         encoder_history=pd.DataFrame() if encoder_history is None else encoder_history,
+        audit=audit,
     )
 
 

@@ -9,12 +9,9 @@ import numpy as np
 
 from featurestore.cohort import Cohort
 from fusion._evidence_types import ArmEvidence, Estimate, Finding, Gain, RunFacts
+from fusion.audit.base import AuditReport
 
 LEVELS = ("invalidates", "warning", "note")
-CEILING = 0.9
-"""AUROC above which published studies of melanoma metastasis stand alone: a reason to audit."""
-EVENTS_PER_PREDICTOR = 10
-"""Below this a regression is unstable (Peduzzi et al. 1996); a rule of thumb."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,18 +34,17 @@ def find_problems(
     arms: tuple[ArmEvidence, ...],
     gains: tuple[Gain, ...],
     bootstrapped: Bootstrapped,
+    audit: AuditReport | None = None,
 ) -> tuple[Finding, ...]:
     """Collects all findings, sorted by level."""
     found = [
-        *_linkage(run),
+        *_audited(audit),
         *_synthetic(run),
         *_permuted(arms),
-        *_too_good(arms),
         *_unpredicted(cohort, arms),
         *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
         *_no_gain(gains),
-        *_few_events(cohort),
         *_random_weights(run),
         *_copies(cohort, groups),
         *(Finding("warning", text) for text in run.caveats),
@@ -57,13 +53,13 @@ def find_problems(
     return tuple(sorted(dict.fromkeys(found), key=lambda f: LEVELS.index(f.level)))
 
 
-def _linkage(run: RunFacts) -> Iterator[Finding]:
-    if run.linkage == "label_matched":
-        yield Finding(
-            "invalidates",
-            "Images and patient rows are matched by label: no row describes one person, and the "
-            "outcome enters through the pairing. No patient-level claim can be made.",
-        )
+def _audited(audit: AuditReport | None) -> Iterator[Finding]:
+    """One finding a hit of the audit; what was accepted is a note."""
+    for result in () if audit is None else audit.results:
+        for hit in result.hits:
+            yield Finding(hit.severity or result.check.severity, hit.text)
+        for hit in result.accepted:
+            yield Finding("note", f"{hit.text} Accepted: {result.note}.")
 
 
 def _synthetic(run: RunFacts) -> Iterator[Finding]:
@@ -76,35 +72,16 @@ def _synthetic(run: RunFacts) -> Iterator[Finding]:
 
 
 def _permuted(arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
+    """Below one half; above is a check of the audit."""
     for arm in arms:
         auroc = arm.metrics["auroc"]
-        if arm.model != "permuted_labels" or not auroc.excludes(0.5):
-            continue
-        if auroc.low > 0.5:
-            yield Finding(
-                "invalidates",
-                f"With permuted labels the AUROC is {_text(auroc)}: above 0.5: either something "
-                "leaks past the folds, or this is the one run in forty in which chance does it. "
-                "Run again with another seed.",
-            )
-        else:
+        if arm.model == "permuted_labels" and auroc.high < 0.5:
             yield Finding(
                 "warning",
                 f"With permuted labels the AUROC is {_text(auroc)}: below 0.5: chance, or pooled "
                 "folds whose models rank on different levels, which makes every AUROC here "
                 "pessimistic.",
             )
-
-
-def _too_good(arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
-    high = [a for a in arms if a.kind != "floor" and a.metrics["auroc"].value > CEILING]
-    if high:
-        names = ", ".join(f"{a.arm} ({a.metrics['auroc'].value:.3f})" for a in high)
-        yield Finding(
-            "warning",
-            f"AUROC above {CEILING}: {names}. The literature does not support this for real "
-            "patients; audit before you believe it.",
-        )
 
 
 def _unpredicted(cohort: Cohort, arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
@@ -140,19 +117,6 @@ def _no_gain(gains: tuple[Gain, ...]) -> Iterator[Finding]:
                     f"{g.single_arm} (ΔAUROC {_text(g.delta, '+')})" for g in concerned
                 )
                 yield Finding("warning", f"{fused} {reading} {names}.")
-
-
-def _few_events(cohort: Cohort) -> Iterator[Finding]:
-    """Counts coefficients of a regression; expression is left out, because it is reduced."""
-    predictors = [c for c in cohort.dictionary.features() if c.kind != "expression"]
-    width = sum(max(len(c.levels) - 1, 1) if c.kind == "nominal" else 1 for c in predictors)
-    rarer = min(cohort.n_events, cohort.n_patients - cohort.n_events)
-    if width and rarer < EVENTS_PER_PREDICTOR * width:
-        yield Finding(
-            "warning",
-            f"{rarer} patients in the rarer class for {width} parameters of patient columns: "
-            f"{rarer / width:.1f} each, fewer than {EVENTS_PER_PREDICTOR}.",
-        )
 
 
 def _random_weights(run: RunFacts) -> Iterator[Finding]:

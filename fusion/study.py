@@ -36,6 +36,7 @@ from fusion.arms import (
     reference_arm,
     withheld_modalities,
 )
+from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
 from fusion.config import ExportConfig, RunConfig
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence, collect
@@ -53,6 +54,7 @@ from fusion.fold_encoders import (
 )
 from fusion.image_files import file_locator
 from fusion.joint_fits import fit_together
+from fusion.ledger import read_fits
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line
@@ -345,7 +347,42 @@ class Study:
             self.config.ablation.bootstrap_draws,
             self.config.seed,
             encoder_history=self.fold_encoders.history,
+            audit=self.audit(predictions),
         )
+
+    def audit(self, predictions: pd.DataFrame | None = None) -> AuditReport:
+        """Runs every check that can look at what there is.
+
+        Before the first ablation these are the checks of cohort and folds; nothing is embedded or
+        fitted for the audit.
+
+        Args:
+            predictions: The predictions table; by default the one of the last `ablate`.
+
+        Raises:
+            ConfigError: `audit.accept` names no check, or one that cannot be accepted.
+        """
+        accept = [Acceptance(**a.model_dump()) for a in self.config.audit.accept]
+        if predictions is None and self.paths.predictions.exists():
+            predictions = self._read_predictions()
+        if predictions is None:
+            cohort = self.source_cohort
+            groups = patient_groups(cohort.patients, cohort.images)
+            n_folds, repeats = self.config.folds.n_folds, self.config.folds.repeats
+            folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
+            subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
+        else:
+            subject = AuditSubject(
+                self.cohort,
+                self.groups,
+                self.folds,
+                self.config.ablation,
+                {key: self.encoders(*key) for key in fold_keys(self.folds)},
+                read_fits(self.paths.work / "choices.json"),
+                predictions,
+            )
+        subject = dataclasses.replace(subject, seed=self.config.seed)
+        return run_audit(subject, accept, self._progress)
 
     def report(self, evidence: Evidence) -> ReportFiles:
         """Writes the report."""

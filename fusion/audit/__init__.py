@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from featurestore.progress import SILENT, Progress
-from fusion.audit import columns, folds, provenance, sample_size, univariate
+from fusion.audit import columns, fits, folds, predictions, provenance, sample_size, univariate
 from fusion.audit.base import (
     Acceptance,
     AuditReport,
@@ -36,12 +36,15 @@ __all__ = [
 
 CHECKS: tuple[Check, ...] = (
     *folds.CHECKS,
+    *fits.CHECKS,
     *columns.CHECKS,
     *univariate.CHECKS,
     *provenance.CHECKS,
     *sample_size.CHECKS,
+    *predictions.CHECKS,
 )
-"""All checks in the order of the report: identity first, then what the columns give away."""
+"""All checks in the order of the report: identity first, then what the columns and numbers give
+away."""
 
 
 def run_audit(

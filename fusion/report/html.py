@@ -12,7 +12,13 @@ from markupsafe import Markup
 from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.figures import Figure
-from fusion.report.methods import DISCLAIMER, SYNTHETIC, header_rows, methods
+from fusion.report.methods import (
+    DISCLAIMER,
+    SYNTHETIC,
+    audit_summary,
+    header_rows,
+    methods,
+)
 
 
 def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
@@ -25,6 +31,8 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         reference=evidence.reference,
         header=header_rows(evidence),
         findings=evidence.findings,
+        audit=tables.audit(evidence),
+        audit_summary=audit_summary(evidence),
         flow=tables.flow(evidence),
         participants=tables.participants(evidence),
         ablation=tables.ablation(evidence),

@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+from fusion.audit.base import CheckResult
 from fusion.evidence import ArmEvidence, Evidence
 
 CURVES = {"roc", "pr", "calibration", "decision"}
@@ -17,6 +18,7 @@ def render_json(evidence: Evidence) -> str:
     record = {
         "run": dataclasses.asdict(evidence.run),
         "findings": [dataclasses.asdict(f) for f in evidence.findings],
+        "audit": _audit(evidence),
         "flow": [dataclasses.asdict(s) for s in evidence.flow],
         "reference": evidence.reference,
         "bootstrap_draws": evidence.bootstrap_draws,
@@ -26,6 +28,27 @@ def render_json(evidence: Evidence) -> str:
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
     }
     return json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _audit(evidence: Evidence) -> list[dict[str, Any]] | None:
+    if evidence.audit is None:
+        return None
+    return [audit_record(result) for result in evidence.audit.results]
+
+
+def audit_record(result: CheckResult) -> dict[str, Any]:
+    """One check of the audit as plain JSON."""
+    return {
+        "check": result.check.name,
+        "title": result.check.title,
+        "status": result.status,
+        "severity": result.severity,
+        "looks_at": result.check.looks_at,
+        "advice": result.check.advice,
+        "hits": [dataclasses.asdict(hit) for hit in result.hits],
+        "accepted": [dataclasses.asdict(hit) for hit in result.accepted],
+        "note": result.note,
+    }
 
 
 def _arm(arm: ArmEvidence) -> dict[str, Any]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from fusion.evidence import Evidence
 from fusion.report import tables
-from fusion.report.methods import DISCLAIMER, SYNTHETIC, header_rows, methods
+from fusion.report.methods import (
+    DISCLAIMER,
+    SYNTHETIC,
+    audit_summary,
+    header_rows,
+    methods,
+)
 from fusion.report.tables import TextTable
 
 
@@ -17,6 +23,8 @@ def render_markdown(evidence: Evidence) -> str:
     lines += [f"- **{name}:** {_plain(value)}" for name, value in header_rows(evidence)]
     lines += ["", "## Warnings", ""]
     lines += [f"- **{f.level}:** {_plain(f.text)}" for f in evidence.findings] or ["None."]
+    if evidence.audit is not None:
+        lines += ["", "## Audit", "", audit_summary(evidence), "", *_table(tables.audit(evidence))]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Patients", tables.participants(evidence)),

@@ -13,6 +13,20 @@ SYNTHETIC = (
 )
 
 
+def audit_summary(evidence: Evidence) -> str:
+    """One sentence: how many checks looked, and how many fired; empty without audit."""
+    if evidence.audit is None:
+        return ""
+    results = evidence.audit.results
+    looked = [r for r in results if r.status != "not_applicable"]
+    fired = evidence.audit.fired
+    grave = [r.check.title for r in fired if r.severity == "invalidates"]
+    text = f"{len(looked)} of {len(results)} checks apply; {len(fired)} fired."
+    if grave:
+        text += f" The numbers below mean nothing until this is resolved: {'; '.join(grave)}."
+    return text
+
+
 def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
     """Name and value of everything that a reader needs to place the numbers."""
     run = evidence.run

@@ -6,6 +6,7 @@ import dataclasses
 
 import pandas as pd
 
+from fusion.audit.base import SEVERITIES
 from fusion.evidence import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 
@@ -159,6 +160,53 @@ def epochs(evidence: Evidence) -> TextTable:
         rows,
         text_columns=3,
     )
+
+
+def audit(evidence: Evidence) -> TextTable:
+    """Every check of the audit, those that fired first."""
+    results = () if evidence.audit is None else evidence.audit.results
+    order = ("fired", "accepted", "clear", "not_applicable")
+    ranked = sorted(results, key=lambda r: (order.index(r.status), SEVERITIES.index(r.severity)))
+    rows = tuple(
+        (
+            result.check.title,
+            result.status.replace("_", " "),
+            result.severity if result.hits or result.accepted else "",
+            " ".join(hit.text for hit in (*result.hits, *result.accepted)) or result.note,
+            result.check.advice if result.hits else "",
+        )
+        for result in ranked
+    )
+    return TextTable(
+        "Every check, what it found, and what to do.",
+        ("check", "status", "severity", "found", "what to do"),
+        rows,
+        text_columns=5,
+    )
+
+
+def tidy_audit(evidence: Evidence) -> pd.DataFrame:
+    """One row a hit, and one for each check without any, for `audit.csv`."""
+    rows: list[dict[str, str | float | None]] = []
+    for result in () if evidence.audit is None else evidence.audit.results:
+        shared: dict[str, str | float | None] = {
+            "check": result.check.name,
+            "status": result.status,
+            "note": result.note,
+        }
+        hits = [*result.hits, *result.accepted]
+        rows += [
+            shared
+            | {
+                "severity": hit.severity or result.check.severity,
+                "found": hit.text,
+                "subjects": "; ".join(hit.subjects),
+                "value": hit.value,
+            }
+            for hit in hits
+        ] or [shared]
+    names = ["check", "status", "severity", "found", "subjects", "value", "note"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def tidy_metrics(evidence: Evidence) -> pd.DataFrame:

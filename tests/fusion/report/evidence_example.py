@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
+from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.evidence import (
     ArmEvidence,
     CalibrationBins,
@@ -165,6 +168,21 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         if single
         else tuple(Gain(f"fusion_head[{s}]", full, estimate(0.12), 0.001) for s in SINGLES),
         encoder_history=encoder_epochs() if history else pd.DataFrame(),
+        audit=example_audit(),
+    )
+
+
+def example_audit() -> AuditReport:
+    """One check of each status."""
+    check = Check("site", "Site", "Looks at sites.", "warning", "Split by site.", lambda s: ())
+    grave = dataclasses.replace(check, name="copy", title="Copy", severity="invalidates")
+    return AuditReport(
+        (
+            CheckResult(check, "clear"),
+            CheckResult(grave, "fired", (Hit("Status is the outcome.", ("status",), 1.0),)),
+            CheckResult(check, "accepted", (), (Hit("S1 has more.", ("S1",)),), "S1 accepted: so"),
+            CheckResult(check, "not_applicable", note="there is one site"),
+        )
     )
 
 

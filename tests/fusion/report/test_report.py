@@ -16,8 +16,10 @@ from rich.console import Console
 
 from fusion.evidence import Estimate, Evidence, Finding
 from fusion.report import write_report
+from fusion.report.audit import audit_json, print_audit
 from fusion.report.figures import draw_all
 from fusion.report.html import render_html
+from fusion.report.json import render_json
 from fusion.report.markdown import render_markdown
 from fusion.report.numbers import number, p_value, signed, with_interval
 from fusion.report.tables import ablation, epochs, tidy_metrics
@@ -189,3 +191,39 @@ def test_every_epoch_of_fine_tuning_is_listed(evidence: Evidence, html: str) -> 
     without = dataclasses.replace(evidence, encoder_history=pd.DataFrame())
     assert "Every epoch of fine-tuning" not in render_html(without, draw_all(without))
     assert "## Fine-tuning" not in render_markdown(without)
+
+
+def test_the_audit_is_in_every_form(evidence: Evidence, html: str, tmp_path: Path) -> None:
+    files = write_report(evidence, tmp_path)
+    assert html.index('id="audit"') < html.index('id="ablation"')
+    for text in (html, render_markdown(evidence)):
+        assert "The numbers below mean nothing until this is resolved: Copy." in text
+        assert "Status is the outcome." in text
+        assert "Split by site." in text
+        assert "S1 has more." in text
+    table = pd.read_csv(files.html.parent / "audit.csv")
+    assert table["status"].tolist() == ["clear", "fired", "accepted", "not_applicable"]
+    assert table.loc[1, ["severity", "subjects"]].tolist() == ["invalidates", "status"]
+    record = json.loads(files.run.read_text())["audit"]
+    assert [r["status"] for r in record] == table["status"].tolist()
+    assert record[1]["hits"][0]["text"] == "Status is the outcome."
+
+
+def test_the_audit_by_itself(evidence: Evidence) -> None:
+    assert evidence.audit is not None
+    console = Console(file=io.StringIO(), width=100)
+    print_audit(evidence.audit, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "fired          Copy (invalidates)" in said
+    assert "-> Split by site." in said
+    assert "1 of 4 checks fired; what fired invalidates the numbers" in said
+    record = json.loads(audit_json(evidence.audit))
+    assert record["invalidated"] is True
+    assert len(record["results"]) == 4
+
+
+def test_without_an_audit_nothing_is_said(evidence: Evidence) -> None:
+    bare = dataclasses.replace(evidence, audit=None)
+    assert 'id="audit"' not in render_html(bare, draw_all(bare))
+    assert "## Audit" not in render_markdown(bare)
+    assert json.loads(render_json(bare))["audit"] is None
