@@ -14,6 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import click
+
 from fusion.audit import CHECKS, AuditReport
 from fusion.config import RunConfig
 from fusion.study import Study
@@ -68,14 +70,14 @@ def main() -> None:
                 fired = result.status == "fired"
                 alarms[result.check.name] += fired and result.severity != "note"
                 notes[result.check.name] += fired and result.severity == "note"
-            print(f"seed {seed}: {[r.check.name for r in report.fired]}", flush=True)
-    print(f"\n{arguments.seeds} clean synthetic cohorts of {arguments.patients} patients")
-    print(f"{'check':<28}{'applied':>8}{'alarms':>8}{'notes':>8}")
+            click.echo(f"seed {seed}: {[r.check.name for r in report.fired]}")
+    click.echo(f"\n{arguments.seeds} clean synthetic cohorts of {arguments.patients} patients")
+    click.echo(f"{'check':<28}{'applied':>8}{'alarms':>8}{'notes':>8}")
     for check in CHECKS:
         name = check.name
-        print(f"{name:<28}{applied[name]:>8}{alarms[name]:>8}{notes[name]:>8}")
+        click.echo(f"{name:<28}{applied[name]:>8}{alarms[name]:>8}{notes[name]:>8}")
     total, looked = sum(alarms.values()), sum(applied.values())
-    print(f"false alarms: {total} of {looked} looks ({total / looked:.2%})")
+    click.echo(f"false alarms: {total} of {looked} looks ({total / looked:.2%})")
 
 
 if __name__ == "__main__":

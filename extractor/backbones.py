@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import timm
@@ -70,6 +70,30 @@ def load_backbone(config: BackboneConfig, seed: int, data_root: Path) -> Backbon
     )
 
 
+class Embedder(Protocol):
+    """What an extraction asks of whatever makes embeddings.
+
+    Attributes:
+        name: Unique among those that work together.
+        identity: What its embeddings are stored under.
+        view: Number of the view that it embeds; 0 is the picture as it is.
+        geometry: Squares that it is given.
+        pass_size: Most images a call of `embed` takes.
+    """
+
+    name: str
+    identity: EncoderIdentity
+    view: int
+    geometry: Geometry
+    pass_size: int
+
+    def prepare(self, square: np.ndarray, sha256: str) -> np.ndarray:
+        """Makes of a decoded square what `embed` takes, given the digest of its file."""
+
+    def embed(self, squares: list[np.ndarray]) -> np.ndarray:
+        """Embeds up to `pass_size` prepared squares: (n, dimension) of float32."""
+
+
 class Encoder:
     """A backbone made ready for inference on one device, with the identity of what it yields.
 
@@ -79,7 +103,10 @@ class Encoder:
         identity: What its embeddings are stored under.
         geometry: Squares that it takes.
         pass_size: Most images a call of `embed` takes.
+        view: 0, the picture as it is.
     """
+
+    view = 0
 
     def __init__(
         self,
@@ -114,6 +141,10 @@ class Encoder:
         self._dtype = plan.dtype
         self._mean = _channels(backbone.preprocessing.mean).to(plan.device)
         self._std = _channels(backbone.preprocessing.std).to(plan.device)
+
+    def prepare(self, square: np.ndarray, sha256: str) -> np.ndarray:
+        """Returns the square as it is."""
+        return square
 
     def embed(self, squares: list[np.ndarray]) -> np.ndarray:
         """Embeds up to `pass_size` squares (size, size, 3) of uint8.

@@ -87,6 +87,7 @@ class FinetuneConfig(Section):
         augment: How training pictures are varied.
         views: Augmented views of each training image in the store; 0 is none.
         test_views: Augmented views whose embeddings are averaged for scoring; 0 is none.
+        tensorboard: Write event files beside the checkpoints; it needs the extra.
     """
 
     backbones: tuple[BackboneConfig, ...] = pydantic.Field(
@@ -119,6 +120,7 @@ class FinetuneConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     views: int = pydantic.Field(0, ge=0, le=64)
     test_views: int = pydantic.Field(0, ge=0, le=64)
+    tensorboard: bool = False
 
     @pydantic.field_validator("backbones")
     @classmethod

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import importlib
+import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from extractor.device import resolve_device
+from extractor.device import ComputePlan, plan_compute, resolve_device
 from featurestore.errors import ConfigError
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -32,11 +34,13 @@ class Workers:
         rank: Number of this process, from 0.
         world_size: Number of processes.
         local_rank: Number of this process on its machine.
+        local_world_size: Number of processes on its machine.
     """
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
+    local_world_size: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -51,11 +55,36 @@ class Workers:
         """
         return resolve_device(name)
 
+    def plan(self, device_name: str, batch_size: int) -> ComputePlan:
+        """How this process's forward passes run; processes of a machine share its cores.
+
+        Args:
+            device_name: As for `device`.
+            batch_size: Images a forward pass where the device is not a CPU.
+
+        Raises:
+            ConfigError: The device is unknown or not there, or ranks outnumber CUDA devices.
+        """
+        plan = plan_compute(str(self.device(device_name)), batch_size)
+        return dataclasses.replace(plan, threads=max(1, plan.threads // self.local_world_size))
+
+    def owns(self, sha256: str) -> bool:
+        """Whether this process does the work on a content; of each content one process does.
+
+        Args:
+            sha256: Digest in hexadecimal digits; without one the content is the first process's.
+        """
+        return True
+
     def barrier(self) -> None:
         """Waits until all processes are here."""
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Adds up the gradients of all processes, in place on each."""
+
+    def gather_texts(self, texts: Sequence[str]) -> list[str]:
+        """Returns the texts of all processes in order of rank, on each."""
+        return list(texts)
 
     def gather(self, values: Tensor) -> Tensor:
         """Returns the rows (n, ...) of all processes in order of rank, on each; n may differ."""
@@ -64,6 +93,10 @@ class Workers:
     def total(self, value: float) -> float:
         """Returns the sum over processes, the same on each."""
         return float(self.gather(torch.tensor([value], dtype=torch.float64)).sum())
+
+    def longest(self, seconds: float) -> float:
+        """Returns the largest of all processes' times, the same on each."""
+        return float(self.gather(torch.tensor([seconds], dtype=torch.float64)).max())
 
     def from_first(self, value: int) -> int:
         """Returns the first process's value on each."""
@@ -94,9 +127,23 @@ class ProcessGroup(Workers):
             )
         return torch.device("cuda", self.local_rank)
 
+    def owns(self, sha256: str) -> bool:
+        """Whether this process does the work on a content; of each content one process does.
+
+        Args:
+            sha256: Digest in hexadecimal digits; without one the content is the first process's.
+        """
+        return int(sha256[:16] or "0", 16) % self.world_size == self.rank
+
     def barrier(self) -> None:
         """Waits until all processes are here."""
         self.from_first(0)
+
+    def gather_texts(self, texts: Sequence[str]) -> list[str]:
+        """Returns the texts of all processes in order of rank, on each."""
+        lines = "".join(json.dumps(text) + "\n" for text in texts)
+        data = self.gather(torch.tensor(list(lines.encode()), dtype=torch.uint8))
+        return [json.loads(line) for line in bytes(data.tolist()).decode().splitlines()]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Adds up the gradients of all processes, in place on each.
@@ -113,7 +160,8 @@ class ProcessGroup(Workers):
         if not gradients:
             return
         flat = torch.cat([g.reshape(-1) for g in gradients])
-        dist.all_reduce(flat)
+        with self._meeting():
+            dist.all_reduce(flat)
         for gradient, part in zip(
             gradients, flat.split([g.numel() for g in gradients]), strict=True
         ):
@@ -124,14 +172,26 @@ class ProcessGroup(Workers):
         own = values.to(self._meeting_device)
         count = torch.tensor([len(own)], device=own.device)
         counts = [torch.zeros_like(count) for _ in range(self.world_size)]
-        dist.all_gather(counts, count)
+        with self._meeting():
+            dist.all_gather(counts, count)
         longest = max(int(c) for c in counts)
         padded = own.new_zeros((longest, *own.shape[1:]))
         padded[: len(own)] = own
         parts = [torch.zeros_like(padded) for _ in range(self.world_size)]
-        dist.all_gather(parts, padded)
+        with self._meeting():
+            dist.all_gather(parts, padded)
         rows = [part[: int(c)] for part, c in zip(parts, counts, strict=True)]
         return torch.cat(rows).to(values.device)
+
+    @contextlib.contextmanager
+    def _meeting(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError:  # of gloo, NCCL or the store that they met by
+            raise ConfigError(
+                f"process {self.rank} of {self.world_size} lost the others: one of them ended, "
+                f"and what it reported is the cause"
+            ) from None
 
     @property
     def _meeting_device(self) -> torch.device:
@@ -144,8 +204,8 @@ def joined() -> Workers:
     """The processes that this one works with now: those it joined, or itself alone."""
     if not (dist.is_available() and dist.is_initialized()):
         return ALONE
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    return ProcessGroup(dist.get_rank(), dist.get_world_size(), local_rank)
+    local = (int(os.environ.get(f"LOCAL_{n}", d)) for n, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), *local)
 
 
 @contextlib.contextmanager
@@ -171,10 +231,14 @@ def workers_of_environment(
     if world_size == 1:
         yield ALONE
         return
-    workers = ProcessGroup(rank, world_size, local_rank)
+    local_world_size = int(environment.get("LOCAL_WORLD_SIZE", "1"))
+    workers = ProcessGroup(rank, world_size, local_rank, local_world_size)
     device = workers.device(device_name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    # Default arguments of this module keep the group that exists when it is first imported, which
+    # timm does. The group's threads would then outlive the block and abort the interpreter's end.
+    importlib.import_module("torch.distributed.nn.functional")
     try:
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",

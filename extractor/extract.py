@@ -3,12 +3,17 @@
 Three stages run side by side and hand over in a fixed order, so that the result does not depend on
 timing: threads read and decode, threads run forward passes, the caller's thread writes. What waits
 between them is bounded.
+
+Several processes share the contents by digest, and each writes shards of its own. As an embedding
+does not depend on its neighbours and the store is asked for contents, any number of processes goes
+on from what any other number left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import Embedder, Encoder, load_backbone
 from extractor.config import ExtractConfig
-from extractor.device import ComputePlan, plan_compute
+from extractor.device import ComputePlan
+from extractor.distributed import ALONE, Workers
 from extractor.reading import Content, Reading, contents_of, read_content, refusal
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
 from featurestore.errors import DataError
@@ -30,6 +36,7 @@ from featurestore.store import FeatureStore, QuarantineRow
 STAGE = "extract"
 NOT_FINITE = "embedding is not finite"
 OVERFLOW = "embedding overflows float16"
+_STAGES = ("decode", "forward", "write")
 _PASSES_AHEAD = 3  # decoded images that may wait, counted in forward passes
 
 
@@ -38,12 +45,12 @@ class ExtractionReport:
     """What an extraction did; every image row is in exactly one of the three counts.
 
     Attributes:
-        encoders: Identity by name of backbone.
+        encoders: Identity by name of encoder.
         embedded: Image rows whose content was embedded now, by at least one backbone.
         reused: Image rows all of whose embeddings were in the store.
         quarantined: Image rows that cannot be used, with the reason.
-        seconds: `elapsed`, and `decode`, `forward` and `write` summed over the threads that
-            worked on them side by side.
+        seconds: `elapsed`, and `decode`, `forward` and `write` summed over the threads and
+            processes that worked on them side by side.
     """
 
     encoders: dict[str, EncoderIdentity]
@@ -64,6 +71,7 @@ def extract(
     seed: int,
     data_root: Path,
     progress: Progress = SILENT,
+    workers: Workers = ALONE,
 ) -> ExtractionReport:
     """Embeds with the configured backbones what the store does not hold yet.
 
@@ -73,7 +81,8 @@ def extract(
         config: Backbones, device and limits.
         seed: Seed of random weights.
         data_root: Folder that relative paths start from.
-        progress: Told of every image.
+        progress: Told of every image that this process works on.
+        workers: Processes that share the work.
 
     Raises:
         ConfigError: A backbone or the device is unknown or not available.
@@ -81,20 +90,21 @@ def extract(
         DataError: The table is malformed, or not one image could be embedded.
         StoreError: The store cannot be read or written, for example because the disk is full.
     """
-    plan = plan_compute(config.device, config.batch_size)
+    plan = workers.plan(config.device, config.batch_size)
     with one_torch_thread():
         encoders = [Encoder(load_backbone(b, seed, data_root), plan) for b in config.backbones]
-    return embed_images(images, store, encoders, plan, config, data_root, progress)
+    return embed_images(images, store, encoders, plan, config, data_root, progress, workers)
 
 
 def embed_images(
     images: pd.DataFrame,
     store: FeatureStore,
-    encoders: Sequence[Encoder],
+    encoders: Sequence[Embedder],
     plan: ComputePlan,
     config: ExtractConfig,
     data_root: Path,
     progress: Progress = SILENT,
+    workers: Workers = ALONE,
 ) -> ExtractionReport:
     """Embeds with given encoders what the store does not hold yet.
 
@@ -103,36 +113,53 @@ def embed_images(
     in an earlier run are tried again: they are few, and the cause may have been the disk. An
     interruption (Ctrl-C) or an error leaves all rows written so far committed.
 
+    With several processes each is given the same arguments and returns the report of all.
+
     Raises:
         DataError: The table is malformed, or not one image could be embedded.
         StoreError: The store cannot be read or written.
     """
     started = time.perf_counter()
-    run = _Run(store, encoders, contents_of(images, data_root), config, progress)
+    own = [c for c in contents_of(images, data_root) if workers.owns(c.sha256)]
+    run = _Run(store, encoders, own, config, progress)
     try:
         run.execute(plan)
-        if run.embedded:
-            store.refresh_virtual()
     finally:
         run.seconds["elapsed"] = time.perf_counter() - started
         if run.refused:
             store.quarantine(run.refused.values())
-        progress.finish(run.summary())
-    report = run.report()
-    if run.refused and not report.embedded and not report.reused:
+        progress.finish(run.summary(workers))
+    report = _of_all(run.report(), workers)  # and all shards of all processes are committed
+    if report.embedded and workers.is_first:
+        store.refresh_virtual()
+    if report.quarantined and not report.embedded and not report.reused:
         first = report.quarantined[0]
         raise DataError(
-            f"none of the {len(run.refused)} images could be embedded; "
+            f"none of the {len(report.quarantined)} images could be embedded; "
             f"the first, {first.path}: {first.reason}"
         )
     return report
+
+
+def _of_all(own: ExtractionReport, workers: Workers) -> ExtractionReport:
+    """The report of all processes, on each."""
+    texts = workers.gather_texts([json.dumps(dataclasses.asdict(row)) for row in own.quarantined])
+    rows = [QuarantineRow(**json.loads(text)) for text in texts]
+    seconds = {stage: workers.total(own.seconds.get(stage, 0.0)) for stage in _STAGES}
+    return ExtractionReport(
+        encoders=own.encoders,
+        embedded=round(workers.total(own.embedded)),
+        reused=round(workers.total(own.reused)),
+        quarantined=tuple(sorted(rows, key=lambda row: row.image_id)),
+        seconds=seconds | {"elapsed": workers.longest(own.seconds["elapsed"])},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Pass:
     """A forward pass: up to `pass_size` readings for one encoder."""
 
-    encoder: Encoder
+    encoder: Embedder
     readings: tuple[Reading, ...]
 
 
@@ -149,7 +176,7 @@ class _Run:
     def __init__(
         self,
         store: FeatureStore,
-        encoders: Sequence[Encoder],
+        encoders: Sequence[Embedder],
         contents: Sequence[Content],
         config: ExtractConfig,
         progress: Progress,
@@ -165,7 +192,7 @@ class _Run:
         self._unfinished: Counter[str] = Counter()  # passes that a content waits for, by sha256
         self._done = 0
         known = [c.sha256 for c in contents if c.sha256]
-        self._missing = {e.name: set(store.missing(e.identity, known)) for e in encoders}
+        self._missing = {e.name: set(store.missing(e.identity, known, e.view)) for e in encoders}
         self._work = [c for c in contents if not c.sha256 or self._encoders_for(c)]
 
     def execute(self, plan: ComputePlan) -> None:
@@ -175,12 +202,12 @@ class _Run:
         if not self._work:
             return
         with contextlib.ExitStack() as stack:
+            identities = {e.identity for e in self._encoders if self._missing[e.name]}
             writers = {
-                e.name: stack.enter_context(
-                    self._store.writer(e.identity, dtype=self._config.storage_dtype)
+                identity: stack.enter_context(
+                    self._store.writer(identity, dtype=self._config.storage_dtype)
                 )
-                for e in self._encoders
-                if self._missing[e.name]
+                for identity in sorted(identities, key=lambda identity: identity.digest)
             }
             readers = stack.enter_context(worker_threads(self._config.workers))
             forwarders = stack.enter_context(forward_threads(plan.threads))
@@ -190,10 +217,11 @@ class _Run:
                 self.seconds["forward"] += done.seconds
                 good = self._refuse_unusable(done)
                 before = time.perf_counter()
-                writers[done.work.encoder.name].append(
+                writers[done.work.encoder.identity].append(
                     [done.work.readings[i].content.sha256 for i in good],
                     [_image_id(done.work.readings[i]) for i in good],
                     done.embeddings[good],
+                    done.work.encoder.view,
                 )
                 self.seconds["write"] += time.perf_counter() - before
                 self._count(done.work)
@@ -210,10 +238,12 @@ class _Run:
             seconds=dict(self.seconds),
         )
 
-    def summary(self) -> str:
+    def summary(self, workers: Workers) -> str:
         """One line for people: counts, speed and where the time went."""
         report = self.report()
         text = f"{report.embedded:,} images embedded, {report.reused:,} reused"
+        if workers.world_size > 1:
+            text = f"process {workers.rank} of {workers.world_size}: {text}"
         if report.quarantined:
             text += f", {len(report.quarantined):,} quarantined"
         return f"{text} ({self._speed()})" if report.embedded else text
@@ -243,7 +273,7 @@ class _Run:
             if waiting[encoder.name]:
                 yield _Pass(encoder, tuple(waiting[encoder.name]))
 
-    def _encoders_for(self, content: Content) -> list[Encoder]:
+    def _encoders_for(self, content: Content) -> list[Embedder]:
         return [e for e in self._encoders if content.sha256 in self._missing[e.name]]
 
     def _refuse(self, rows: Iterable[QuarantineRow]) -> None:
@@ -277,7 +307,7 @@ class _Run:
 
     def _speed(self) -> str:
         rate = self._done / max(time.perf_counter() - self._began, 1e-9)
-        stages = {s: self.seconds[s] for s in ("decode", "forward", "write")}
+        stages = {stage: self.seconds[stage] for stage in _STAGES}
         busy = sum(stages.values()) or 1.0
         shares = ", ".join(f"{stage} {spent / busy:.0%}" for stage, spent in stages.items())
         return f"{rate:.1f} images/s; {shares}"
@@ -285,8 +315,11 @@ class _Run:
 
 def _forward(work: _Pass) -> _Embedded:
     before = time.perf_counter()
-    squares = [r.squares[work.encoder.geometry] for r in work.readings]
-    embeddings = work.encoder.embed(squares)
+    encoder = work.encoder
+    squares = [
+        encoder.prepare(r.squares[encoder.geometry], r.content.sha256) for r in work.readings
+    ]
+    embeddings = encoder.embed(squares)
     return _Embedded(work, embeddings, time.perf_counter() - before)
 
 

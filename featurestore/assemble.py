@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from featurestore.cohort import PATIENT_COLUMNS, Cohort, require_unique
-from featurestore.cohort_config import CohortConfig, ColumnOutcome
+from featurestore.cohort_config import CohortConfig, ColumnOutcome, resolve_outcome
 from featurestore.cohort_images import copy_notes, inspected, without_copies
 from featurestore.dictionary import DataDictionary, known_later
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
 from featurestore.joining import join_patients
+from featurestore.matching import label_matched
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
 from featurestore.sources.base import ReadContext, SourceTables
@@ -43,9 +44,34 @@ def build_cohort(
         DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
             no patients with, or none without, the outcome.
     """
-    outcome = config.find_outcome()
     tables = [source.read(context) for source in config.sources]
-    patients, dictionary, conflicts = join_patients(tables, config.linkage)
+    matched = config.label_matched
+    if matched is None:
+        return _assembled(tables, config.find_outcome(), config, name, context, progress)
+    pictured = [t for t in tables if not t.images.empty]
+    lending = [t for t in tables if t.images.empty]
+    if not pictured or not lending:
+        raise DataError(
+            "linkage label_matched needs sources with images, and others without that lend rows"
+        )
+    images = _assembled(pictured, config.find_outcome(), config, name, context, progress)
+    outcome = resolve_outcome(matched.outcome)
+    plain = config.model_copy(update={"require_images": False})
+    donors = _assembled(lending, outcome, plain, f"{name} donors", context, progress)
+    return label_matched(images, donors, matched.replacement, context.seed)
+
+
+def _assembled(
+    tables: Sequence[SourceTables],
+    outcome: Outcome,
+    config: CohortConfig,
+    name: str,
+    context: ReadContext,
+    progress: Progress,
+) -> Cohort:
+    """Joins tables that describe the same people, and applies the outcome."""
+    linkage = "none" if config.linkage == "none" else "patient"
+    patients, dictionary, conflicts = join_patients(tables, linkage)
     images = pd.concat([t.images for t in tables], ignore_index=True)
     require_unique(images["image_id"], "image_id in the sources")
     images = inspected(images, config.max_megapixels, context, progress)
@@ -54,14 +80,17 @@ def build_cohort(
     patients["outcome"] = patients["patient_id"].map(labels).astype(float)
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
     patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
+    allowed = config.use_anyway
+    if config.label_matched is not None:  # names columns of the donors, or of the image patients
+        allowed = tuple(column for column in allowed if column in dictionary)
     cohort = Cohort(
         name=name,
         outcome=outcome,
         images=images.sort_values("image_id", ignore_index=True),
         patients=patients[[*PATIENT_COLUMNS, *dictionary.names]],
-        dictionary=dictionary.flagged(withheld(dictionary, outcome, config.use_anyway)),
+        dictionary=dictionary.flagged(withheld(dictionary, outcome, allowed)),
         exclusions=pd.concat([*(t.exclusions for t in tables), conflicts, copies]),
-        linkage=config.linkage,
+        linkage=linkage,
         synthetic=any(t.synthetic for t in tables),
         facts={key: value for t in tables for key, value in t.facts.items()},
         unmapped=tuple(name for t in tables for name in t.unmapped),

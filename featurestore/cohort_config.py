@@ -92,13 +92,53 @@ def _outcome_form(value: Any) -> str:
     return "named" if isinstance(value, str) else ColumnOutcome.union_tag
 
 
+OutcomeKey = Annotated[
+    Annotated[str, pydantic.Tag("named")]
+    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
+    pydantic.Discriminator(_outcome_form),
+]
+"""Name of a registered outcome, or a definition."""
+
+
+def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
+    """The outcome that a configuration names or defines.
+
+    Raises:
+        DataError: No outcome has this name.
+    """
+    return find_outcome(outcome) if isinstance(outcome, str) else outcome.outcome()
+
+
+def _known(outcome: str | ColumnOutcome) -> str | ColumnOutcome:
+    try:
+        resolve_outcome(outcome)
+    except DataError as error:
+        raise ValueError(str(error)) from None
+    return outcome
+
+
+class LabelMatchedConfig(Section):
+    """Linkage `label_matched`: rows that donors lend to image patients with the same label.
+
+    Attributes:
+        outcome: Outcome of the donors, whose label must equal that of the image patient.
+        replacement: Whether a donor may lend its row more than once, as published studies do.
+    """
+
+    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    replacement: bool = True
+
+
 class CohortConfig(Section):
     """Where the patients come from and what is predicted.
 
     Attributes:
         sources: What is read; tables are joined by patient id.
         outcome: Name of a registered outcome, or a definition with a column and its values.
-        linkage: `patient` joins the sources by patient id; `none` takes a single source.
+        linkage: `patient` joins the sources by patient id; `none` takes a single source;
+            `label_matched` lends image patients the clinical rows of other people with the same
+            label, which supports no claim about patients (docs/linkage.md).
+        label_matched: Settings of that linkage.
         use_anyway: Columns that models see although the outcome's deny-list names them or they
             become known after its as-of time; the audit says so.
         require_images: Leave patients without a usable image out.
@@ -106,35 +146,22 @@ class CohortConfig(Section):
     """
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
-    outcome: Annotated[
-        Annotated[str, pydantic.Tag("named")]
-        | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
-        pydantic.Discriminator(_outcome_form),
-    ]
-    linkage: Literal["patient", "none"] = "patient"
+    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    linkage: Literal["patient", "none", "label_matched"] = "patient"
+    label_matched: LabelMatchedConfig | None = None
     use_anyway: tuple[str, ...] = ()
     require_images: bool = False
     max_megapixels: float = pydantic.Field(default=200.0, gt=0, le=10_000)
 
-    @pydantic.field_validator("linkage", mode="before")
-    @classmethod
-    def _linkage_exists(cls, linkage: Any) -> Any:
-        if linkage == "label_matched":
-            raise ValueError("label_matched is not offered yet; today: patient, none")
-        return linkage
-
-    @pydantic.field_validator("outcome")
-    @classmethod
-    def _outcome_is_known(cls, outcome: str | ColumnOutcome) -> str | ColumnOutcome:
-        if isinstance(outcome, str):
-            try:
-                find_outcome(outcome)
-            except DataError as error:
-                raise ValueError(str(error)) from None
-        return outcome
+    @pydantic.model_validator(mode="after")
+    def _matched_on_demand(self) -> CohortConfig:
+        if (self.linkage == "label_matched") != (self.label_matched is not None):
+            raise ValueError(
+                "linkage label_matched and the section label_matched (with the donors' outcome) "
+                "go together"
+            )
+        return self
 
     def find_outcome(self) -> Outcome:
         """The outcome that this section names or defines."""
-        if isinstance(self.outcome, str):
-            return find_outcome(self.outcome)
-        return self.outcome.outcome()
+        return resolve_outcome(self.outcome)

@@ -25,22 +25,27 @@ _DIGEST_KEY = b"melafuse_cohort_digest"
 
 
 def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
-    """Finds the patients that must stay together because they share copies of an image.
+    """Finds the patients that must stay together because they share an image or a clinical row.
 
     Args:
-        patients: Patients table with `patient_id`.
+        patients: Patients table with `patient_id`, and `donor_id` where rows were lent.
         images: Images table with `patient_id` and `duplicate_cluster`.
 
     Returns:
         The group of each patient: the smallest patient id of its connected component in the graph
-        of patients and duplicate clusters.
+        of patients, duplicate clusters and donors.
     """
     ids = sorted(patients["patient_id"])
     position = {patient: k for k, patient in enumerate(ids)}
-    clusters, _ = pd.factorize(images["duplicate_cluster"])
-    rows = images["patient_id"].map(position).to_numpy()
-    n_nodes = len(ids) + (int(clusters.max()) + 1 if len(clusters) else 0)
-    graph = coo_array((np.ones(len(rows)), (rows, len(ids) + clusters)), shape=(n_nodes, n_nodes))
+    ties = [images[["patient_id", "duplicate_cluster"]].set_axis(["patient_id", "tie"], axis=1)]
+    if "donor_id" in patients.columns:
+        lent = patients[["patient_id", "donor_id"]].set_axis(["patient_id", "tie"], axis=1)
+        ties.append(lent.assign(tie="donor " + lent["tie"]))
+    edges = pd.concat(ties, ignore_index=True)
+    shared, _ = pd.factorize(edges["tie"])
+    rows = edges["patient_id"].map(position).to_numpy()
+    n_nodes = len(ids) + (int(shared.max()) + 1 if len(shared) else 0)
+    graph = coo_array((np.ones(len(rows)), (rows, len(ids) + shared)), shape=(n_nodes, n_nodes))
     _, component = connected_components(graph, directed=False)
     smallest: dict[int, str] = {}
     for k, patient in enumerate(ids):

@@ -96,8 +96,8 @@ def _check_shared(
                 f"source {k + 1} shares no patient id with the other sources (it has "
                 f"{name_some(sorted(patients[k]), 3)}; they have {name_some(sorted(others), 3)}). "
                 f"Rows are joined by patient id only, never by position. If no patient is in both, "
-                f"the one other linkage is label_matched, which supports no claim about patients "
-                f"and is not offered yet"
+                f"the one other linkage is label_matched, which supports no claim about "
+                f"patients"
             )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from fusion.audit.base import AuditReport
 from fusion.bootstrap import Estimate
 from fusion.curves import CalibrationBins
+from fusion.ladder import Ladder
 
 TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
 PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
@@ -190,6 +191,7 @@ class Evidence:
         encoder_history: One row an epoch of each fine-tuned encoder
             (`fold_encoders.FoldEncoders.history`); may be empty.
         audit: What every check of the audit said; None where no audit was made.
+        ladder: What a label-matched result is made of; None with other linkages.
     """
 
     run: RunFacts
@@ -206,3 +208,4 @@ class Evidence:
     fusion_gain: tuple[Gain, ...]
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
+    ladder: Ladder | None = None

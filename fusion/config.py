@@ -207,6 +207,38 @@ class AuditConfig(Section):
     accept: tuple[AcceptConfig, ...] = ()
 
 
+class ClaimConfig(Section):
+    """A published result that the linkage ladder is compared with.
+
+    Attributes:
+        source: Where it was published.
+        auc: Its AUROC.
+        aupr: Its area under the precision-recall curve.
+        accuracy: Its accuracy.
+    """
+
+    source: str
+    auc: float | None = pydantic.Field(None, ge=0, le=1)
+    aupr: float | None = pydantic.Field(None, ge=0, le=1)
+    accuracy: float | None = pydantic.Field(None, ge=0, le=1)
+
+
+class LadderConfig(Section):
+    """The linkage ladder, which every label-matched run climbs.
+
+    Attributes:
+        components: Principal components of each embedding.
+        folds: Folds on every rung.
+        repeats: Repeats with other shuffles.
+        jobs: Worker processes; results do not depend on it.
+    """
+
+    components: int = pydantic.Field(64, ge=1, le=1000)
+    folds: int = pydantic.Field(5, ge=2, le=50)
+    repeats: int = pydantic.Field(3, ge=1, le=100)
+    jobs: int = pydantic.Field(2, ge=1, le=1024)
+
+
 class ExportConfig(Section):
     """What `run` exports at its end.
 
@@ -239,6 +271,8 @@ class RunConfig(Section):
         finetune: How backbones are trained on the study's images; by default they are not.
         ablation: Arms and their models.
         audit: What the audit sets aside.
+        claim: A published result to compare a label-matched run with.
+        ladder: The linkage ladder of a label-matched run.
         export: Files written at the end.
         store: Folder of the feature store; by default `store` in the run's folder.
     """
@@ -251,5 +285,7 @@ class RunConfig(Section):
     finetune: FinetuneConfig | None = None
     ablation: AblationConfig = AblationConfig()
     audit: AuditConfig = AuditConfig()
+    claim: ClaimConfig | None = None
+    ladder: LadderConfig = LadderConfig()
     export: ExportConfig = ExportConfig()
     store: Path | None = None

@@ -35,6 +35,7 @@ from fusion.audit.base import AuditReport
 from fusion.bootstrap import corrected_half_width, holm, p_value
 from fusion.curves import calibration_curve
 from fusion.findings import Bootstrapped, find_problems
+from fusion.ladder import Ladder
 from fusion.table_one import table_one
 
 __all__ = [
@@ -65,6 +66,7 @@ def collect(
     floors: frozenset[str] = FLOORS,
     encoder_history: pd.DataFrame | None = None,
     audit: AuditReport | None = None,
+    ladder: Ladder | None = None,
 ) -> Evidence:
     """Collects the evidence of a run.
 
@@ -80,6 +82,7 @@ def collect(
         floors: Names of the models that are floors.
         encoder_history: Training curves of fine-tuned encoders.
         audit: What the audit said.
+        ladder: The linkage ladder.
 
     Raises:
         DataError: The predictions are not of this cohort, not of one run, of different patients
@@ -109,6 +112,7 @@ def collect(
         fusion_gain=gains,
         encoder_history=pd.DataFrame() if encoder_history is None else encoder_history,
         audit=audit,
+        ladder=ladder,
     )
 
 

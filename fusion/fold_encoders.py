@@ -18,7 +18,6 @@ import pandas as pd
 from extractor.backbones import Encoder, load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import FinetuneConfig
-from extractor.device import plan_compute
 from extractor.distributed import ALONE, Workers
 from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
@@ -203,7 +202,7 @@ def fine_tune(
         plan.backbone.model_copy(update={"weights": str(result.weights.absolute())})
         for plan, result in zip(plans, results, strict=True)
     ]
-    compute = plan_compute(extract.device, extract.batch_size)
+    compute = workers.plan(extract.device, extract.batch_size)
     with one_torch_thread():
         encoders = [
             Encoder(
@@ -215,7 +214,7 @@ def fine_tune(
             )
             for plan, backbone, result in zip(plans, tuned, results, strict=True)
         ]
-    embed_images(images, store, encoders, compute, extract, data_root, progress)
+    embed_images(images, store, encoders, compute, extract, data_root, progress, workers)
     identities: dict[FoldKey, dict[str, EncoderIdentity]] = {key: {} for key in keys}
     backbones: dict[FoldKey, dict[str, BackboneConfig]] = {key: {} for key in keys}
     for plan, backbone, encoder in zip(plans, tuned, encoders, strict=True):

@@ -37,7 +37,7 @@ from fusion.arms import (
     withheld_modalities,
 )
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
-from fusion.config import ExportConfig, RunConfig
+from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence, collect
 from fusion.facts import run_facts
@@ -54,6 +54,7 @@ from fusion.fold_encoders import (
 )
 from fusion.image_files import file_locator
 from fusion.joint_fits import fit_together
+from fusion.ladder import Claim, Ladder, climb
 from fusion.ledger import read_fits
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
@@ -169,6 +170,7 @@ class Study:
             self.config.seed,
             self._data_root,
             self._progress,
+            self.workers,
         )
         reasons = {row.image_id: row.reason for row in extraction.quarantined}
         cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
@@ -348,6 +350,7 @@ class Study:
             self.config.seed,
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
+            ladder=self.ladder(),
         )
 
     def audit(self, predictions: pd.DataFrame | None = None) -> AuditReport:
@@ -383,6 +386,26 @@ class Study:
             )
         subject = dataclasses.replace(subject, seed=self.config.seed)
         return run_audit(subject, accept, self._progress)
+
+    def ladder(self) -> Ladder | None:
+        """Climbs the linkage ladder; None unless rows were lent by label."""
+        cohort = self.cohort
+        if cohort.donors is None:
+            return None
+        donors = cohort.donors
+        alone = {p: p for p in donors.patients["patient_id"]}
+        table = self._reader.read(self._embedded.extraction.encoders, [])
+        return climb(
+            cohort,
+            table,
+            FeatureReader(donors, alone, self.store).read({}, []),
+            self.config.ladder,
+            self.config.ablation.metadata,
+            _claim(self.config.claim),
+            self.config.ablation.bootstrap_draws,
+            self.config.seed,
+            self._progress,
+        )
 
     def report(self, evidence: Evidence) -> ReportFiles:
         """Writes the report."""
@@ -448,6 +471,15 @@ class Study:
         write_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):
             _write_parquet(getattr(cohort, name), folder / f"{name}.parquet")
+        if cohort.pairing is not None:
+            write_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
+
+
+def _claim(config: ClaimConfig | None) -> Claim | None:
+    if config is None:
+        return None
+    stated = {"auroc": config.auc, "auprc": config.aupr, "accuracy": config.accuracy}
+    return Claim(config.source, {k: v for k, v in stated.items() if v is not None})
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,12 +12,14 @@ from featurestore.cohort import Cohort
 from featurestore.export import ColumnNote, ExportTable
 from fusion.features import FeatureTable
 from fusion.reduction import PrincipalComponents
+from fusion.watermark import short_watermark, watermark
 
 KEYS = {
     "patient_id": ColumnNote("Patient"),
     "image_id": ColumnNote("Image"),
     "outcome": ColumnNote("Outcome: 1 event, 0 no event"),
     "site": ColumnNote("Source site"),
+    "donor_id": ColumnNote("Person whose clinical row was lent"),
     "repeat": ColumnNote("Repeat of the cross-validation"),
     "fold": ColumnNote("Outer fold"),
     "role": ColumnNote("Role of the patient in the fold", note="train or test"),
@@ -59,6 +62,7 @@ def export_tables(
     """
     described = {column.name: column for column in cohort.dictionary}
     keys = ["patient_id", "outcome", "site"]
+    keys += ["donor_id"] if "donor_id" in cohort.patients.columns else []
     tables = [
         ExportTable(
             "patients",
@@ -75,7 +79,22 @@ def export_tables(
         tables += _raw_embeddings(folds, features_for)
     elif embeddings.startswith("pca:"):
         tables += _principal_components(folds, features_for, int(embeddings[4:]))
-    return tables
+    if cohort.pairing is not None:
+        tables.append(ExportTable("pairing", cohort.pairing, notes=KEYS))
+    return [_marked(table, cohort) for table in tables]
+
+
+def _marked(table: ExportTable, cohort: Cohort) -> ExportTable:
+    """The table with a column that says what its numbers cannot stand for, where that is so."""
+    short = short_watermark(cohort.linkage, cohort.synthetic)
+    if not short:
+        return table
+    long = watermark(cohort.linkage, cohort.synthetic)
+    return dataclasses.replace(
+        table,
+        frame=table.frame.assign(watermark=short),
+        notes={**table.notes, "watermark": ColumnNote("What this table is not", note=long)},
+    )
 
 
 def _images(cohort: Cohort) -> pd.DataFrame:

@@ -37,14 +37,15 @@ def commands(group: click.Group, prefix: str = "melafuse") -> list[str]:
     return found
 
 
-def test_the_configuration_page_is_what_the_code_says() -> None:
-    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "make_configuration.py")
+def test_the_reference_pages_are_what_the_code_says() -> None:
+    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "make_pages.py")
     assert spec is not None
     assert spec.loader is not None
     make = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make)
-    page = make.page()
-    assert make.PAGE.read_text(encoding="utf-8") == page, "run `make docs`"
+    for path, text in make.pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run `make docs`"
+    page = make.configuration()
     assert [line for line in page.splitlines() if line.endswith("|  |")] == []
     models = sections(RunConfig).union(*(sections(s) for s in SOURCES.values()))
     assert len(models) > 15

@@ -8,10 +8,8 @@ those transforms are called with them. A picture is then the same in any thread 
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import hashlib
 import math
-import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
 from extractor.config_finetune import AugmentConfig
+from extractor.finetune.serialized import serialized_augmenter
 from featurestore.errors import ConfigError
 
 Augmenter = Callable[[Tensor, int], Tensor]
@@ -31,7 +30,6 @@ _ERASED_AREA = (0.02, 0.2)
 _ERASED_ASPECT = math.log(3.3)  # as in torchvision.transforms.v2.RandomErasing
 _BLUR_SIGMA = (0.1, 1.5)  # pixels
 _BLUR_KERNEL = [7, 7]  # pixels; holds two deviations of the strongest blur
-_DATA_FORMATS = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 
 
 def augmenter(
@@ -52,7 +50,7 @@ def augmenter(
         ConfigError: The Albumentations pipeline cannot be loaded, or its package is missing.
     """
     if config.albumentations is not None:
-        return _albumentations(data_root / config.albumentations, size)
+        return serialized_augmenter(data_root / config.albumentations, size)
 
     def augment(picture: Tensor, seed: int) -> Tensor:
         height, width = picture.shape[-2:]
@@ -72,6 +70,24 @@ def source_size(config: AugmentConfig, size: int) -> int:
         return size
     area = math.sqrt(config.crop_scale[0] * config.crop_scale[1])
     return round(size / math.sqrt(area))
+
+
+def spec(config: AugmentConfig, data_root: Path) -> dict[str, Any]:
+    """Everything that decides what an augmenter does, as JSON holds it.
+
+    A pipeline is named by its content, not by its path.
+
+    Raises:
+        ConfigError: The Albumentations pipeline cannot be read.
+    """
+    settings: dict[str, Any] = config.model_dump(mode="json")
+    if config.albumentations is not None:
+        path = data_root / config.albumentations
+        try:
+            settings["albumentations"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ConfigError(f"Albumentations pipeline {path}: {error.strerror}") from None
+    return settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,48 +183,3 @@ def _resample(picture: Tensor, transform: np.ndarray, side: tuple[int, int]) -> 
         picture[None].float(), grid, padding_mode="reflection", align_corners=False
     )
     return pixels[0].round_().to(torch.uint8)
-
-
-def _albumentations(path: Path, size: int | None) -> Augmenter:
-    own = threading.local()  # a pipeline holds its random state: each thread has one of its own
-    own.pipeline = _load_pipeline(path)  # here, so that errors come before the training
-
-    def augment(picture: Tensor, seed: int) -> Tensor:
-        if not hasattr(own, "pipeline"):
-            own.pipeline = _load_pipeline(path)
-        own.pipeline.set_random_seed(seed % 2**32)
-        try:
-            image = own.pipeline(image=picture.permute(1, 2, 0).numpy())["image"]
-        except Exception as error:  # steps of the pipeline may raise anything
-            raise ConfigError(f"Albumentations pipeline {path}: {_one_line(error)}") from None
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
-            raise ConfigError(f"Albumentations pipeline {path}: does not return RGB of uint8")
-        varied = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        side = list(picture.shape[-2:]) if size is None else [size, size]
-        return varied if list(varied.shape[-2:]) == side else functional.resize(varied, side)
-
-    return augment
-
-
-def _load_pipeline(path: Path) -> Any:
-    # The package asks its index for a newer version when it is imported, unless told not to.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    try:
-        package = importlib.import_module("albumentations")
-    except ImportError:
-        raise ConfigError(
-            "finetune.augment.albumentations needs an optional package: "
-            "pip install 'melafuse[albumentations]'"
-        ) from None
-    if path.suffix not in _DATA_FORMATS:
-        raise ConfigError(f"Albumentations pipeline {path}: write it as .json or .yaml")
-    try:
-        return package.load(path, data_format=_DATA_FORMATS[path.suffix])
-    except Exception as error:  # a file of any content
-        raise ConfigError(
-            f"Albumentations pipeline {path} cannot be loaded: {_one_line(error)}"
-        ) from None
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import Workers
+from extractor.stages import one_torch_thread
 
 _CUDA_WORKERS = 4
 
@@ -128,11 +129,14 @@ class _Augmented(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, items: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         rows = [row for row, _ in items]
-        varied = [self._augment(as_tensor(self._pictures.squares[r]), int(s)) for r, s in items]
-        # A process without a part of the pass still takes its step with the others.
-        side = self._augment(as_tensor(self._pictures.squares[0]), 0).shape if not varied else ()
-        pixels = torch.stack(varied) if varied else torch.empty((0, *side), dtype=torch.uint8)
+        with one_torch_thread():  # as in a worker: means of large pictures depend on it
+            # A process without a part of the pass still takes its step with the others.
+            varied = [self._varied(row, seed) for row, seed in items or [(0, 0)]]
+        pixels = torch.stack(varied)[: len(items)]
         return pixels, torch.from_numpy(self._pictures.labels[rows].astype(np.float32))
+
+    def _varied(self, row: int, seed: int) -> Tensor:
+        return self._augment(as_tensor(self._pictures.squares[row]), int(seed))
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -140,8 +144,11 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def as_tensor(square: np.ndarray) -> Tensor:
-    """Picture (3, size, size) of uint8 from a square (size, size, 3), which is not copied."""
-    return torch.from_numpy(square).permute(2, 0, 1)
+    """Picture (3, size, size) of uint8 from a square (size, size, 3), which stays as it is.
+
+    It is copied: squares are shared and read-only, which no tensor is.
+    """
+    return torch.from_numpy(square.copy()).permute(2, 0, 1)
 
 
 def _even_parts(positions: np.ndarray, most: int) -> list[np.ndarray]:

@@ -36,7 +36,8 @@ class Classifier(nn.Module):
         """
         super().__init__()
         self.trunk = backbone.module
-        self.head = nn.Linear(backbone.dimension, 1)
+        # Not initialised by torch, which would draw from the caller's generator.
+        self.head = nn.utils.skip_init(nn.Linear, backbone.dimension, 1)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             self.head.weight.normal_(0.0, _HEAD_DEVIATION, generator=generator)

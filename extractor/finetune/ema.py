@@ -11,8 +11,8 @@ class WeightAverage:
     """Exponential moving average of parameters and buffers (timm's `ModelEmaV3`).
 
     Buffers are averaged too: the statistics of batch normalisation belong to the weights they were
-    taken with. The decay rises with the steps, `1 - (1 + step)^(-2/3)` up to its limit, so that
-    the average of a short training is not held at the start weights.
+    taken with. The decay of the k-th update is `1 - k^(-2/3)` up to its limit: the first takes the
+    weights as they are, so the average of a short training is not held at the start weights.
 
     Attributes:
         module: The averaged model, in evaluation mode.

@@ -35,6 +35,7 @@ from extractor.finetune.optimiser import (
     released_groups,
 )
 from extractor.finetune.state import EpochRow, TrainingState
+from extractor.finetune.tensorboard import Recorder, record_nothing
 from featurestore.errors import ConfigError
 from featurestore.progress import Progress
 
@@ -66,6 +67,7 @@ def train(
     checkpoints: CheckpointFolder,
     progress: Progress,
     workers: Workers,
+    record: Recorder = record_nothing,
 ) -> Trained:
     """Trains a backbone with a head for one logit, from the newest good checkpoint on.
 
@@ -82,6 +84,7 @@ def train(
         checkpoints: Where the state is kept; the first process writes.
         progress: Told of every optimiser step; the first process's.
         workers: Processes that train together.
+        record: Told of all epochs, those of an interrupted training included; the first process's.
 
     Raises:
         ConfigError: The precision or the device is not available, the loss is not finite, or
@@ -94,6 +97,7 @@ def train(
         done = _resume(loop.state, checkpoints, progress, workers)
         progress.start(f"finetune {backbone.name}", config.epochs * len(training.labels))
         progress.advance(done * len(training.labels))
+        record(loop.state.history)
         while done < config.epochs and not loop.is_exhausted():
             done += 1
             row = loop.run_epoch(done, progress)
@@ -101,6 +105,7 @@ def train(
                 if loop.state.best is row:
                     checkpoints.save_best(done, loop.state.kept.trunk.state_dict())
                 checkpoints.save(loop.state.capture())
+                record(loop.state.history)
         best = loop.state.best
         assert best is not None
         progress.finish(
@@ -238,7 +243,8 @@ class _Loop:
                     logits.append(model(pixels).float())
         scores = self._workers.gather(torch.cat(logits)).double().cpu().numpy()
         y = self._validation.labels.astype(float)
-        loss = float((np.logaddexp(0.0, scores) - y * scores).mean())
+        with np.errstate(invalid="ignore"):  # divergence is an error of its own
+            loss = float((np.logaddexp(0.0, scores) - y * scores).mean())
         return loss, _auroc_of_patients(self._validation.patient_ids, y, scores)
 
     def _reduced_precision(self) -> contextlib.AbstractContextManager[Any]:

@@ -17,33 +17,35 @@ from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
-from extractor.finetune.augment import augmenter, source_size
+from extractor.finetune.augment import augmenter, source_size, spec
 from extractor.finetune.batches import Pictures
 from extractor.finetune.checkpoint import (
     VERSION,
     CheckpointFolder,
     CheckpointRefused,
-    file_sha256,
     require_digest,
     save_tensors,
 )
 from extractor.finetune.loop import train
 from extractor.finetune.samples import ImageCache, TrainingSamples
 from extractor.finetune.state import EpochRow
+from extractor.finetune.tensorboard import event_files, record_nothing
 from extractor.images import Geometry
 from featurestore.atomic import make_folder, write_text
-from featurestore.errors import ConfigError, DataError, LeakageError, name_some
+from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
 
 WEIGHTS_FILE = "weights.safetensors"
 FINISHED_FILE = "finished.json"
 CHECKPOINT_FOLDER = "checkpoints"
+EVENT_FOLDER = "events"
 LOCK_FILE = "training.lock"
 
 # Settings that say where and how fast, or what is done afterwards, but not what is learned.
 _WITHOUT_INFLUENCE = {
     "backbones", "external", "device", "workers", "views", "test_views", "validation_fraction",
+    "tensorboard",
 }  # fmt: skip
 
 
@@ -119,7 +121,13 @@ def finetune(
     digest = _digest(training, validation, start.weights.sha256, backbone, config, seed, data_root)
     patients = tuple(sorted({str(p) for s in (training, validation) for p in s.patient_ids}))
     checkpoints = CheckpointFolder(folder / CHECKPOINT_FOLDER, digest)
-    with _writing(folder), _sole_trainer(folder, progress, workers):
+    unwatched = contextlib.nullcontext(record_nothing)
+    watched = config.tensorboard and workers.is_first
+    with (
+        _writing(folder),
+        _sole_trainer(folder, progress, workers),
+        event_files(folder / EVENT_FOLDER) if watched else unwatched as record,
+    ):
         finished = _read_finished(folder, digest, progress) if workers.is_first else None
         if not workers.from_first(finished is not None):
             cache = cache or ImageCache(data_root, folder / "scratch")
@@ -136,6 +144,7 @@ def finetune(
                 checkpoints,
                 progress,
                 workers,
+                record,
             )
             if workers.is_first:
                 finished = _Finished(
@@ -145,7 +154,8 @@ def finetune(
                     history=trained.history,
                 )
                 write_text(folder / FINISHED_FILE, finished.model_dump_json(indent=1) + "\n")
-        if workers.is_first:
+        if workers.is_first and finished is not None:
+            record(finished.history)
             checkpoints.remove()
         workers.barrier()
         if finished is None:
@@ -183,12 +193,7 @@ def _digest(
 ) -> str:
     """Names everything that the weights depend on."""
     settings: dict[str, Any] = config.model_dump(mode="json", exclude=_WITHOUT_INFLUENCE)
-    if config.augment.albumentations is not None:
-        path = data_root / config.augment.albumentations
-        try:
-            settings["augment"]["albumentations"] = file_sha256(path)
-        except OSError as error:
-            raise ConfigError(f"Albumentations pipeline {path}: {error.strerror}") from None
+    settings["augment"] = spec(config.augment, data_root)
     samples = [
         [column.astype(str).tolist() for column in (s.image_ids, s.patient_ids, s.sha256s)]
         + [s.labels.tolist()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from fusion.evidence import ArmEvidence, Curve, Evidence
+from fusion.ladder import METRICS
+from fusion.report.tables import tidy_ladder
 
 # Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -63,6 +66,7 @@ def draw_all(evidence: Evidence) -> list[Figure]:
         _decision(evidence, arms, shown),
         _training(evidence),
         _fine_tuning(evidence),
+        _ladder(evidence),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -240,6 +244,33 @@ def _fine_tuning(evidence: Evidence) -> Figure | None:
         "test patient is in it, so these are not results."
     )
     return Figure("fine_tuning", "Fine-tuning", caption, _svg(draw), data)
+
+
+def _ladder(evidence: Evidence) -> Figure | None:
+    if evidence.ladder is None:
+        return None
+    data = tidy_ladder(evidence)
+    names = [rung.title for rung in evidence.ladder.rungs]
+
+    def draw(axes: Axes) -> None:
+        for k, (metric, colour) in enumerate(zip(METRICS, COLOURS, strict=False)):
+            rows = data[data["metric"] == metric]
+            y = np.arange(len(rows)) + 0.22 * (k - 1)
+            axes.hlines(y, rows["low"], rows["high"], color=colour, lw=2)
+            axes.plot(rows["value"], y, "o", color=colour, ms=5, label=metric)
+            claimed = rows["claimed"].iloc[0]
+            if claimed is not None and np.isfinite(claimed):
+                axes.axvline(claimed, color=colour, lw=1, ls=":")
+        axes.set_yticks(range(len(names)), [textwrap.fill(name, 30) for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel="value with 95 % interval", xlim=(0, 1.02))
+        axes.legend(loc="lower left")
+
+    caption = (
+        "What remains of a label-matched result when one thing after the other is taken away; "
+        "dotted, what was claimed."
+    )
+    return Figure("ladder", "Linkage ladder", caption, _svg(draw, 5.4), data)
 
 
 def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:

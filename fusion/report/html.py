@@ -14,9 +14,9 @@ from fusion.report import tables
 from fusion.report.figures import Figure
 from fusion.report.methods import (
     DISCLAIMER,
-    SYNTHETIC,
     audit_summary,
     header_rows,
+    mark,
     methods,
 )
 
@@ -44,7 +44,8 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         figures={f.name: f for f in figures},
         drawings={f.name: _inline(f) for f in figures},
         methods=methods(evidence),
-        synthetic=SYNTHETIC if evidence.run.synthetic else "",
+        mark=mark(evidence),
+        ladder=tables.ladder(evidence),
         disclaimer=DISCLAIMER,
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
         script=Markup((folder / "sort.js").read_text(encoding="utf-8")),

@@ -9,6 +9,7 @@ from typing import Any
 
 from fusion.audit.base import CheckResult
 from fusion.evidence import ArmEvidence, Evidence
+from fusion.watermark import watermark
 
 CURVES = {"roc", "pr", "calibration", "decision"}
 
@@ -16,9 +17,11 @@ CURVES = {"roc", "pr", "calibration", "decision"}
 def render_json(evidence: Evidence) -> str:
     """Returns indented JSON; numbers that are not defined are null."""
     record = {
+        "watermark": watermark(evidence.run.linkage, evidence.run.synthetic),
         "run": dataclasses.asdict(evidence.run),
         "findings": [dataclasses.asdict(f) for f in evidence.findings],
         "audit": _audit(evidence),
+        "ladder": None if evidence.ladder is None else dataclasses.asdict(evidence.ladder),
         "flow": [dataclasses.asdict(s) for s in evidence.flow],
         "reference": evidence.reference,
         "bootstrap_draws": evidence.bootstrap_draws,

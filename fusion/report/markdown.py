@@ -6,9 +6,9 @@ from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.methods import (
     DISCLAIMER,
-    SYNTHETIC,
     audit_summary,
     header_rows,
+    mark,
     methods,
 )
 from fusion.report.tables import TextTable
@@ -18,13 +18,15 @@ def render_markdown(evidence: Evidence) -> str:
     """Returns the whole report as Markdown."""
     run = evidence.run
     lines = [f"# {_plain(run.name)}: {_plain(run.outcome_name)}", ""]
-    if run.synthetic:
-        lines += [f"> **{SYNTHETIC}**", ""]
+    if mark(evidence):
+        lines += [f"> **{mark(evidence)}**", ""]
     lines += [f"- **{name}:** {_plain(value)}" for name, value in header_rows(evidence)]
     lines += ["", "## Warnings", ""]
     lines += [f"- **{f.level}:** {_plain(f.text)}" for f in evidence.findings] or ["None."]
     if evidence.audit is not None:
         lines += ["", "## Audit", "", audit_summary(evidence), "", *_table(tables.audit(evidence))]
+    if evidence.ladder is not None:
+        lines += ["", "## Linkage ladder", "", *_table(tables.ladder(evidence))]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Patients", tables.participants(evidence)),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from fusion.evidence import Evidence
 from fusion.report.numbers import number
 from fusion.report.tables import oracle
+from fusion.watermark import watermark
 
 DISCLAIMER = "For research use only. Not a medical device."
-SYNTHETIC = (
-    "SYNTHETIC DATA: patients, images and outcome were made by a program. "
-    "No number here says anything about real patients."
-)
+
+
+def mark(evidence: Evidence) -> str:
+    """What must stand above everything; empty for real, linked patients."""
+    return watermark(evidence.run.linkage, evidence.run.synthetic)
 
 
 def audit_summary(evidence: Evidence) -> str:

@@ -8,7 +8,9 @@ import pandas as pd
 
 from fusion.audit.base import SEVERITIES
 from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.ladder import METRICS, THRESHOLD
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.watermark import short_watermark
 
 KINDS = {"arm": "", "reference": "reference model", "floor": "floor"}
 # Metric, heading, digits and whether its interval is printed in the wide table.
@@ -185,6 +187,65 @@ def audit(evidence: Evidence) -> TextTable:
     )
 
 
+def ladder(evidence: Evidence) -> TextTable:
+    """What a label-matched result is made of, the claim first."""
+    columns = ("rung", "takes away", "n", "events", "donors", "AUROC", "AUPRC", "accuracy")
+    if evidence.ladder is None:
+        return TextTable("", columns, ())
+    rows = [
+        (
+            rung.title,
+            rung.takes_away,
+            str(rung.n),
+            str(rung.events),
+            str(rung.donors or NOTHING),
+            *(with_interval(rung.metrics[name]) for name in METRICS),
+        )
+        for rung in evidence.ladder.rungs
+    ]
+    claim = evidence.ladder.claim
+    cited = "" if claim is None else f" Claimed: {claim.source}."
+    if claim is not None:
+        stated = [claim.values.get(name) for name in METRICS]
+        told = [NOTHING if v is None else f"{v:.4g}" for v in stated]
+        rows.insert(0, ("claimed", "", NOTHING, NOTHING, NOTHING, *told))
+    return TextTable(
+        "One fixed model on every rung; intervals from a bootstrap over what folds keep together. "
+        f"Accuracy at probability {THRESHOLD}.{cited}",
+        columns,
+        tuple(rows),
+        text_columns=2,
+    )
+
+
+def tidy_ladder(evidence: Evidence) -> pd.DataFrame:
+    """One row a rung and metric, unrounded, for `ladder.csv`."""
+    found = evidence.ladder
+    rows: list[dict[str, str | float | None]] = []
+    if found is None:
+        return pd.DataFrame(rows)
+    mark = short_watermark(evidence.run.linkage, evidence.run.synthetic)
+    claimed = {} if found.claim is None else found.claim.values
+    for rung in found.rungs:
+        rows += [
+            {
+                "rung": rung.name,
+                "title": rung.title,
+                "metric": name,
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "claimed": claimed.get(name),
+                "n": rung.n,
+                "events": rung.events,
+                "donors": rung.donors,
+                "watermark": mark,
+            }
+            for name, estimate in rung.metrics.items()
+        ]
+    return pd.DataFrame(rows)
+
+
 def tidy_audit(evidence: Evidence) -> pd.DataFrame:
     """One row a hit, and one for each check without any, for `audit.csv`."""
     rows: list[dict[str, str | float | None]] = []
@@ -233,6 +294,7 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
                     "p_holm": arm.p_holm if name == "delta_auroc" else None,
                     "synthetic": evidence.run.synthetic,
                     "linkage": evidence.run.linkage,
+                    "watermark": short_watermark(evidence.run.linkage, evidence.run.synthetic),
                 }
             )
     return pd.DataFrame(rows)

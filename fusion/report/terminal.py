@@ -7,8 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fusion.evidence import ArmEvidence, Evidence
+from fusion.ladder import METRICS, Ladder
 from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import oracle
+from fusion.watermark import watermark
 
 WIDTH = 100
 NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities
@@ -24,19 +26,35 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
         f"({run.prevalence:.1%}), linkage {run.linkage}",
         markup=False,
     )
-    if run.synthetic:
-        console.print(
-            "SYNTHETIC DATA: nothing here says anything about real patients.", style="bold"
-        )
+    mark = watermark(run.linkage, run.synthetic)
+    if mark:
+        console.print(mark, style="bold", markup=False, highlight=False)
     for finding in evidence.findings:
         if finding.level != "note":
             console.print(f"{finding.level}: {finding.text}", markup=False, highlight=False)
+    if evidence.ladder is not None:
+        console.print(_ladder_table(evidence.ladder), highlight=False)
     console.print(_table(evidence), highlight=False)
     best = oracle(evidence)
     if best is not None:
         console.print(
             f"oracle AUROC {best}: no predictor can be expected to do better", markup=False
         )
+
+
+def _ladder_table(shown: Ladder) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("linkage ladder", no_wrap=True)
+    for heading in ("n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "accuracy [95 % CI]"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if shown.claim is not None:
+        stated = [shown.claim.values.get(name) for name in METRICS]
+        told = ["" if value is None else f"{value:.4g}" for value in stated]
+        table.add_row("claimed", "", "", *told)
+    for rung in shown.rungs:
+        cells = [with_interval(rung.metrics[name]) for name in METRICS]
+        table.add_row(rung.name, str(rung.n), str(rung.events), *cells)
+    return table
 
 
 def _table(evidence: Evidence) -> Table:

@@ -14,7 +14,7 @@ from fusion.report.figures import draw_all
 from fusion.report.html import render_html
 from fusion.report.json import render_json
 from fusion.report.markdown import render_markdown
-from fusion.report.tables import tidy_audit, tidy_metrics
+from fusion.report.tables import tidy_audit, tidy_ladder, tidy_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,10 @@ class ReportFiles:
 
 
 def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
-    """Writes `report.html`, `report.md`, `metrics.csv`, `audit.csv`, `run.json` and `figures/`.
+    """Writes `report.html`, `report.md`, `metrics.csv`, `run.json` and `figures/`.
 
-    Every figure is also a file of its own, with its data beside it.
+    With an audit also `audit.csv`, with a linkage ladder `ladder.csv`. Every figure is also a
+    file of its own, with its data beside it.
 
     Raises:
         DataError: A file cannot be written.
@@ -51,6 +52,8 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
         write_text(files.metrics, _csv(tidy_metrics(evidence)))
         if evidence.audit is not None:
             write_text(folder / "audit.csv", _csv(tidy_audit(evidence)))
+        if evidence.ladder is not None:
+            write_text(folder / "ladder.csv", _csv(tidy_ladder(evidence)))
         write_text(files.run, render_json(evidence))
         write_text(files.markdown, render_markdown(evidence))
         write_text(files.html, render_html(evidence, figures))

@@ -19,6 +19,7 @@ from fusion.evidence import (
     Gain,
     RunFacts,
 )
+from fusion.ladder import METRICS, Claim, Ladder, Rung
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
 GRID = np.linspace(0, 1, 21)
@@ -169,7 +170,18 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         else tuple(Gain(f"fusion_head[{s}]", full, estimate(0.12), 0.001) for s in SINGLES),
         encoder_history=encoder_epochs() if history else pd.DataFrame(),
         audit=example_audit(),
+        ladder=example_ladder(),
     )
+
+
+def example_ladder() -> Ladder:
+    """Two rungs and a claim that states no accuracy."""
+    area = Estimate(0.98, 0.97, 0.99)
+    rungs = tuple(
+        Rung(name, f"{name} of rows", takes, 200, 60, 40, dict.fromkeys(METRICS, area))
+        for name, takes in (("first", ""), ("second", "the label"))
+    )
+    return Ladder(rungs, Claim("A paper", {"auroc": 0.9905, "auprc": 0.97}))
 
 
 def example_audit() -> AuditReport:

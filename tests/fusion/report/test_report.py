@@ -90,7 +90,7 @@ def test_the_page_is_sound_and_self_contained(html: str) -> None:
 
 def test_every_figure_is_described(html: str) -> None:
     graphics = Page(html).graphics
-    assert len(graphics) == 9
+    assert len(graphics) == 10
     for attributes in graphics:
         assert attributes["role"] == "img"
         assert len(str(attributes["aria-label"])) > 20
@@ -111,7 +111,7 @@ def test_two_renderings_are_the_same_bytes(tmp_path: Path, evidence: Evidence) -
     for name in ("a", "b"):
         write_report(evidence, tmp_path / name)
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
-    assert len(files) >= 4 + 2 * 9
+    assert len(files) >= 4 + 2 * 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -227,3 +227,35 @@ def test_without_an_audit_nothing_is_said(evidence: Evidence) -> None:
     assert 'id="audit"' not in render_html(bare, draw_all(bare))
     assert "## Audit" not in render_markdown(bare)
     assert json.loads(render_json(bare))["audit"] is None
+
+
+def test_the_ladder_is_in_every_form(evidence: Evidence, html: str, tmp_path: Path) -> None:
+    matched = dataclasses.replace(
+        evidence, run=dataclasses.replace(evidence.run, linkage="label_matched")
+    )
+    files = write_report(matched, tmp_path)
+    console = Console(file=io.StringIO(), width=100)
+    print_evidence(matched, console)
+    terminal = console.file.getvalue()  # type: ignore[attr-defined]
+    page = files.html.read_text()
+    for text in (page, files.markdown.read_text(), terminal):
+        assert "LABEL-MATCHED" in text
+        assert "0.9905" in text
+    assert page.index('id="ladder"') < page.index('id="ablation"')
+    assert "Claimed: A paper." in page
+    assert "takes away" in page
+    rungs = pd.read_csv(files.html.parent / "ladder.csv")
+    assert rungs["rung"].unique().tolist() == ["first", "second"]
+    assert set(rungs["watermark"]) == {"LABEL-MATCHED SYNTHETIC"}
+    assert set(pd.read_csv(files.metrics)["watermark"]) == {"LABEL-MATCHED SYNTHETIC"}
+    record = json.loads(files.run.read_text())
+    assert record["watermark"].startswith("LABEL-MATCHED")
+    assert record["ladder"]["rungs"][0]["metrics"]["auroc"]["value"] == 0.98
+    assert "ladder" in {f.name for f in draw_all(matched)}
+
+
+def test_without_lent_rows_there_is_no_ladder(evidence: Evidence) -> None:
+    bare = dataclasses.replace(evidence, ladder=None)
+    assert 'id="ladder"' not in render_html(bare, draw_all(bare))
+    assert "## Linkage ladder" not in render_markdown(bare)
+    assert "LABEL-MATCHED" not in render_markdown(bare)

@@ -1,0 +1,204 @@
+"""Writes the reference pages from the code: `make docs`.
+
+configuration.md has every key with the line of its class's docstring, checks.md every check of the
+audit, outcomes.md every outcome. A test compares the pages with what this prints, so that pages
+and code cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from featurestore.outcomes import OUTCOMES, ExpressionRule, Outcome  # noqa: E402
+from featurestore.outcomes.base import ValueRule  # noqa: E402
+from featurestore.sources import SOURCES  # noqa: E402
+from fusion.audit import CHECKS  # noqa: E402
+from fusion.config import RunConfig  # noqa: E402
+
+MADE = "This page is made from the code by `make docs`.\n"
+HEADER = """\
+# Configuration
+
+One YAML file a run. Unknown keys are errors, and errors name the key, the value and what is
+allowed. `--set KEY=VALUE` overrides any key (`--set extract.backbones.0.weights=imagenet`).
+Relative paths start at the configuration's folder, or at `--data-root`. Every run writes the
+configuration with all defaults filled in to `config.yaml` in its folder.
+"""
+CHECKS_HEADER = """\
+# Checks of the audit
+
+`melafuse audit CONFIG` runs them and ends with exit code 3 if one of severity *invalidates* fires;
+every report has their results. See [audit.md](audit.md) for how to read and accept findings.
+
+"""
+OUTCOMES_HEADER = """\
+# Outcomes
+
+`cohort.outcome` names one of these, or defines another one. An outcome states what is predicted, of
+whom, and as of when; columns that reveal it or become known later are withheld from models
+(`melafuse cohort describe` lists them), unless `cohort.use_anyway` insists; the audit reports that.
+
+"""
+LANGUAGE = """
+## Outcomes of your own
+
+```yaml
+cohort:
+  outcome:
+    name: thick_and_positive
+    expression: "n_stage >= 'N1' and breslow > 2"
+    among: "specimen_type == 'primary'"
+    as_of_time: diagnosis
+    deny: [stage]
+    definition: Positive nodes and a primary thicker than 2 mm.
+```
+
+A column with its values (`column`, `positive`, `negative`) does for simple cases. An expression has
+comparisons (chained ones too), `in [...]`, `and`, `or`, `not`, arithmetic, parentheses, `known(x)`,
+numbers and quoted words. Words are compared without case; `<` and `>` on words follow the levels of
+an ordinal column. A missing value makes a comparison unknown, and unknown follows Kleene's logic
+(unknown and false is false); patients of whom it is unknown are left out, and counted. Nothing of
+an expression is executed as Python.
+"""
+
+Model = type[pydantic.BaseModel]
+
+
+def pages() -> dict[Path, str]:
+    """Each page and its text."""
+    docs = ROOT / "docs"
+    return {
+        docs / "configuration.md": configuration(),
+        docs / "checks.md": checks(),
+        docs / "outcomes.md": outcomes(),
+    }
+
+
+def checks() -> str:
+    """The checks of the audit."""
+    sections = [
+        f"\n## {check.title}\n\n`{check.name}`: {check.severity}"
+        f"{'' if check.acceptable else ', cannot be accepted'}\n\n"
+        f"- looks at: {check.looks_at}\n- what to do: {check.advice}\n"
+        for check in CHECKS
+    ]
+    return CHECKS_HEADER + MADE + "".join(sections)
+
+
+def outcomes() -> str:
+    """The registered outcomes and the language of those that a configuration defines."""
+    return OUTCOMES_HEADER + MADE + "".join(map(_outcome, OUTCOMES.values())) + LANGUAGE
+
+
+def _outcome(outcome: Outcome) -> str:
+    rule = outcome.rule
+    if isinstance(rule, ValueRule):
+        event = f"`{rule.column}` is {' or '.join(rule.positive)}"
+        other = " or ".join(rule.negative) or "any other known value"
+        told = f"{event}; no event: {other}"
+    else:
+        assert isinstance(rule, ExpressionRule)
+        told = f"`{rule.text}`"
+    lines = [
+        f"\n## `{outcome.name}`\n",
+        f"{outcome.definition}\n",
+        f"- unit: {outcome.unit}",
+        f"- predicted as of: {outcome.as_of}",
+        f"- event: {told}",
+        *([f"- among: `{outcome.among}`"] if outcome.among else []),
+        f"- reveals it: {', '.join(f'`{c}`' for c in (*rule.columns, *outcome.deny))}",
+        *(f"- caveat: {caveat}" for caveat in outcome.caveats),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def configuration() -> str:
+    """Every key of the configuration."""
+    seen: dict[Model, str] = {}
+    for path, model in _walk("", RunConfig):
+        seen.setdefault(model, path)
+    for kind, source in SOURCES.items():
+        for path, model in _walk(f"cohort.sources, kind {kind}", source):
+            seen[model] = path if model is source else seen.get(model, path)
+    return HEADER + "\n" + MADE + "".join(_section(path, model) for model, path in seen.items())
+
+
+def _walk(path: str, model: Model) -> Iterator[tuple[str, Model]]:
+    """A section, then those inside it, depth first."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        below = f"{path}.{name}" if path else name
+        for inner in _models(field.annotation):
+            if inner not in SOURCES.values():
+                yield from _walk(below, inner)
+
+
+def _models(annotation: Any) -> list[Model]:
+    if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [m for argument in typing.get_args(annotation) for m in _models(argument)]
+
+
+def _section(path: str, model: Model) -> str:
+    first, meanings = _docstring(model)
+    lines = [f"\n## `{path or '(top level)'}`\n", first, "", "| key | default | meaning |"]
+    lines.append("|---|---|---|")
+    for name, field in model.model_fields.items():
+        if name == "kind" and len(typing.get_args(field.annotation)) == 1:
+            continue
+        meaning = meanings.get(name, "").replace("|", "\\|")
+        lines.append(f"| `{name}` | {_default(field)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _docstring(model: Model) -> tuple[str, dict[str, str]]:
+    """First sentence of a class, and what its docstring says of each attribute."""
+    meanings: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        text = inspect.cleandoc(owner.__doc__ or "")
+        _, _, listed = text.partition("Attributes:\n")
+        name = ""
+        for line in listed.splitlines():
+            begun = re.match(r" {4}(\w+): (.*)", line)
+            if begun:
+                name = begun.group(1)
+                meanings[name] = begun.group(2)
+            elif name and line.startswith(" " * 8):
+                meanings[name] += " " + line.strip()
+            else:
+                name = ""
+    return inspect.getdoc(model).split("\n")[0], meanings  # type: ignore[union-attr]
+
+
+def _default(field: pydantic.fields.FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
+    if isinstance(value, pydantic.BaseModel):
+        return "section"
+    if isinstance(value, tuple):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return "none" if value is None or value == "" else f"`{_plain(value)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, pydantic.BaseModel):
+        record = value.model_dump(mode="json", exclude_defaults=True)
+        return "{" + ", ".join(f"{k}: {v}" for k, v in record.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

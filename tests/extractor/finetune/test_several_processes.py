@@ -1,0 +1,63 @@
+"""Two processes of `torchrun` take the steps of one, within rounding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch.multiprocessing as mp
+from finetune_example import (
+    TINY,
+    finetune_as_rank,
+    gradients_of,
+    steps_watched,
+    tiny_config,
+    train_as_rank,
+    train_tiny,
+    write_samples,
+)
+from processes_example import free_port
+
+from extractor.distributed import ALONE
+from extractor.finetune import finetune
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [22, 17])
+def test_gradients_are_those_of_one_process(tmp_path: Path, n: int) -> None:
+    """With 17 images in passes of 3, a rank's slices differ in size, and so do the ranks'."""
+    batch_size = 8 if n == 22 else 3
+    config = tiny_config(epochs=2, batch_size=batch_size, accumulate=2, ema_decay=0.9)
+    steps: list[list[np.ndarray]] = []
+    with steps_watched(lambda optimiser: steps.append(gradients_of(optimiser))):
+        alone = train_tiny(config, tmp_path / "alone", ALONE, n)
+    mp.spawn(train_as_rank, args=(2, free_port(), config, str(tmp_path), n), nprocs=2)
+    first, second = (np.load(tmp_path / f"rank{rank}.npz") for rank in range(2))
+    assert len(first.files) == 1 + sum(len(step) for step in steps)
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name])
+    for j, gradient in enumerate(steps[0]):  # before rounding has gone through an optimiser
+        limit = 1e-4 * (np.abs(gradient).max() + 1e-6)
+        np.testing.assert_allclose(first[f"0-{j}"], gradient, rtol=0, atol=limit)
+    expected = np.array([row.score for row in alone.history])
+    np.testing.assert_allclose(first["scores"], expected, rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_both_processes_know_the_result_and_another_number_of_them_resumes(tmp_path: Path) -> None:
+    config = tiny_config(epochs=3, patience=9)
+    parts = write_samples(tmp_path, 22, "training", 1), write_samples(tmp_path, 12, "validation", 2)
+    # Two processes are interrupted in the third epoch; one goes on.
+    arguments = (2, free_port(), parts, config, str(tmp_path), 50)
+    with pytest.raises(mp.ProcessRaisedException, match="process 1 of 2 lost the others"):
+        mp.spawn(finetune_as_rank, args=arguments, nprocs=2)
+    found = {p.stem for p in (tmp_path / "ft" / "checkpoints").glob("epoch-*.json")}
+    assert found == {"epoch-0001", "epoch-0002"}
+    resumed = finetune(*parts, TINY, config, 0, tmp_path, tmp_path / "ft")
+    alone = finetune(*parts, TINY, config, 0, tmp_path, tmp_path / "alone")
+    for a, b in zip(resumed.history, alone.history, strict=True):
+        assert a.score == pytest.approx(b.score, rel=1e-2)
+    mp.spawn(finetune_as_rank, args=(2, free_port(), parts, config, str(tmp_path), 0), nprocs=2)
+    told = [(tmp_path / f"rank{rank}.txt").read_text() for rank in range(2)]
+    assert told[0] == told[1] == repr(resumed)
