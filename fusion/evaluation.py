@@ -45,7 +45,7 @@ CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
-_FORMAT = 2  # of parts; changes when the meaning of a part changes
+_FORMAT = 3  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,8 @@ def split_fold(
         raise DataError(
             f"{len(absent)} patients of the folds have no features: {name_some(absent)}"
         )
-    training, test = (table.of_patients(ids) for ids in sides)
+    training = table.of_patients(sides[0]).learned_rows()
+    test = table.of_patients(sides[1]).scored_rows()
     shared = sorted(set(training.groups) & set(test.groups))
     if shared:
         raise LeakageError(
@@ -303,6 +304,7 @@ def fit_task(
         "threshold_rule": "Youden's index on inner predictions",
         "study": None if task.study is None else task.study.name,
         "choices": model.choices_,
+        "training_digest": ledger.training_digest,
         "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
     return Part(predictions, record, model.history_)

@@ -18,6 +18,40 @@ from fusion.image_files import FileLocator, ImageFiles
 
 
 @dataclasses.dataclass(frozen=True)
+class Views:
+    """Augmented views among the rows of a table.
+
+    Attributes:
+        number: View of each row; 0 is the picture as it is. Shape (n,).
+        learned: Views up to this one are learned from.
+        scored: Views up to this one are scored; a patient's score is their mean.
+    """
+
+    number: np.ndarray
+    learned: int
+    scored: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewPlan:
+    """Which views are read.
+
+    Attributes:
+        identities: What the views of an encoder are stored under, by its name. Other encoders
+            have the embedding of the picture itself in the rows of a view.
+        learned: Views of pictures to learn from.
+        scored: Views of pictures to be scored.
+    """
+
+    identities: Mapping[str, EncoderIdentity]
+    learned: int = 0
+    scored: int = 0
+
+
+NO_VIEWS = ViewPlan({})
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureTable:
     """Features of some patients; a patient with several images has several rows.
 
@@ -32,6 +66,7 @@ class FeatureTable:
         dictionary: What the columns are.
         files: Image files of the rows and the networks that embedded them, for models that train
             on pictures; None where there are none.
+        views: Which rows are augmented views; None where none are.
     """
 
     row_ids: np.ndarray
@@ -42,6 +77,7 @@ class FeatureTable:
     columns: pd.DataFrame
     dictionary: DataDictionary
     files: ImageFiles | None = None
+    views: Views | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -57,7 +93,20 @@ class FeatureTable:
             columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
             dictionary=self.dictionary,
             files=None if self.files is None else self.files.take(rows),
+            views=self.views and dataclasses.replace(self.views, number=self.views.number[rows]),
         )
+
+    def learned_rows(self) -> FeatureTable:
+        """Rows to learn from: pictures, and their views as far as they are learned from."""
+        return self if self.views is None else self.take(self.views.number <= self.views.learned)
+
+    def scored_rows(self) -> FeatureTable:
+        """Rows to be scored: pictures, and their views as far as they are scored."""
+        return self if self.views is None else self.take(self.views.number <= self.views.scored)
+
+    def pictures(self) -> FeatureTable:
+        """Rows that are no views."""
+        return self if self.views is None else self.take(self.views.number == 0)
 
     def of_patients(self, patient_ids: Iterable[str]) -> FeatureTable:
         """Returns all rows of the given patients, in this table's order."""
@@ -104,6 +153,7 @@ class FeatureReader:
         scored_patients: Iterable[str],
         fold: str = "",
         backbones: Mapping[str, BackboneConfig] | None = None,
+        views: ViewPlan = NO_VIEWS,
     ) -> FeatureTable:
         """Returns all patients' features, sorted by patient id, then image id.
 
@@ -112,6 +162,7 @@ class FeatureReader:
             scored_patients: Patients that a model fitted on these features will be scored on.
             fold: `repeat/fold` that the features are for.
             backbones: Network behind each name, for models that train on.
+            views: Views to read beside the pictures.
 
         Raises:
             LeakageError: An encoder was trained on a scored patient, or for another fold.
@@ -119,17 +170,20 @@ class FeatureReader:
             DataError: A patient has no group.
         """
         scored = list(scored_patients)
-        for identity in encoders.values():
+        for identity in (*encoders.values(), *views.identities.values()):
             check_unseen(identity, scored)
             check_fold(identity, fold)
-        key = tuple(f"{name}={identity.digest}" for name, identity in encoders.items())
+        named = [*encoders.items(), *views.identities.items()]
+        key = tuple(f"{name}={identity.digest}" for name, identity in named)
         if self._last is None or self._last[0] != key:
-            self._last = key, self._join(encoders, backbones or {})
+            table, digests = self._join(encoders, backbones or {})
+            self._last = key, self._with_views(table, digests, views)
         return self._last[1]
 
     def _join(
         self, encoders: Mapping[str, EncoderIdentity], backbones: Mapping[str, BackboneConfig]
-    ) -> FeatureTable:
+    ) -> tuple[FeatureTable, np.ndarray]:
+        """Pictures and patients without any; and the digest of each row, empty without picture."""
         cohort = self._cohort
         patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
         rows = patients[["patient_id"]].merge(
@@ -148,7 +202,7 @@ class FeatureReader:
             embeddings[name] = matrix
         usable = DataDictionary(cohort.dictionary.features())
         by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
-        return FeatureTable(
+        table = FeatureTable(
             row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
             patient_ids=rows["patient_id"].to_numpy(dtype=object),
             groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
@@ -157,4 +211,30 @@ class FeatureReader:
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,
             files=None if self._locate is None else self._locate(rows, backbones),
+        )
+        return table, rows["sha256"].where(has_image, "").to_numpy(dtype=object)
+
+    def _with_views(
+        self, table: FeatureTable, digests: np.ndarray, views: ViewPlan
+    ) -> FeatureTable:
+        count = max(views.learned, views.scored)
+        if not views.identities or not count:
+            return table
+        pictured = np.flatnonzero(digests != "")
+        everything = table.take(np.concatenate([np.arange(len(table)), *[pictured] * count]))
+        number = np.repeat(np.arange(count + 1), [len(table), *[len(pictured)] * count])
+        names = [
+            f"{row}#{k}" if k else row for row, k in zip(everything.row_ids, number, strict=True)
+        ]
+        embeddings = dict(everything.embeddings)
+        for name, identity in views.identities.items():
+            matrix = embeddings[name].copy()
+            for k in range(1, count + 1):
+                matrix[number == k] = self._store.read(identity, list(digests[pictured]), view=k)
+            embeddings[name] = matrix
+        return dataclasses.replace(
+            everything,
+            row_ids=np.array(names, dtype=object),
+            embeddings=embeddings,
+            views=Views(number, views.learned, views.scored),
         )

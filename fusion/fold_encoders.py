@@ -9,19 +9,21 @@ every fold.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import Embedder, Encoder, load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
 from extractor.stages import one_torch_thread
+from extractor.views import views_of
 from featurestore.cohort import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.folds import inner_split, patient_groups
@@ -45,16 +47,18 @@ class FoldEncoders:
     Attributes:
         identities: For each repeat and fold the identity by name (`resnet18_ft`).
         backbones: For each repeat and fold the backbone with its fine-tuned weights.
+        views: For each repeat and fold what the views of an encoder are stored under, by its name.
         history: One row an epoch: `encoder, repeat, fold` (missing for an external encoder), then
             the fields of `extractor.finetune.EpochRow` and whether its weights were `kept`.
     """
 
     identities: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
     backbones: Mapping[FoldKey, Mapping[str, BackboneConfig]]
+    views: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
     history: pd.DataFrame
 
 
-NO_FOLD_ENCODERS = FoldEncoders({}, {}, pd.DataFrame(columns=list(HISTORY_KEYS)))
+NO_FOLD_ENCODERS = FoldEncoders({}, {}, {}, pd.DataFrame(columns=list(HISTORY_KEYS)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,14 +218,20 @@ def fine_tune(
             )
             for plan, backbone, result in zip(plans, tuned, results, strict=True)
         ]
-    embed_images(images, store, encoders, compute, extract, data_root, progress, workers)
+    count = max(config.views, config.test_views)
+    views = [views_of(encoder, config.augment, count, data_root) for encoder in encoders]
+    embedders: list[Embedder] = [*encoders, *itertools.chain.from_iterable(views)]
+    embed_images(images, store, embedders, compute, extract, data_root, progress, workers)
     identities: dict[FoldKey, dict[str, EncoderIdentity]] = {key: {} for key in keys}
     backbones: dict[FoldKey, dict[str, BackboneConfig]] = {key: {} for key in keys}
-    for plan, backbone, encoder in zip(plans, tuned, encoders, strict=True):
+    varied: dict[FoldKey, dict[str, EncoderIdentity]] = {key: {} for key in keys}
+    for plan, backbone, encoder, own in zip(plans, tuned, encoders, views, strict=True):
         for key in keys if plan.key is None else [plan.key]:
             identities[key][plan.name] = encoder.identity
             backbones[key][plan.name] = backbone
-    return FoldEncoders(identities, backbones, _history(plans, results))
+            if own:
+                varied[key][plan.name] = own[0].identity
+    return FoldEncoders(identities, backbones, varied, _history(plans, results))
 
 
 def image_labels(cohort: Cohort) -> pd.Series:

@@ -77,6 +77,7 @@ class JointModel:
             DataError: There are too few patients of either outcome, or an image cannot be read.
         """
         require_both_classes(table)
+        table = table.pictures()  # it varies pictures itself
         config, joint = self.config, self.config.joint
         table = table.take(canonical_order(table))
         held_out = inner_split(
@@ -173,4 +174,5 @@ def _files(table: FeatureTable) -> ImageFiles:
 
 
 def _standardizer(table: FeatureTable, name: str) -> Standardizer:
+    witness("scaling", "fitted on", table.patient_ids)
     return Standardizer().fit(table.embeddings[name], table.row_weights())

@@ -24,7 +24,10 @@ Role = Literal["fitted on", "selected on"]
 """A step is fitted on the patients whose values it learns from, and selected on those whose
 outcomes choose between fits: settings, epochs, rounds, thresholds."""
 
-Witnessed = Mapping[tuple[str, Role], frozenset[str]]
+
+def patients_digest(patient_ids: Iterable[str]) -> str:
+    """SHA-256 of distinct patients, whatever their order."""
+    return hashlib.sha256(json.dumps(sorted(set(patient_ids))).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,21 +76,29 @@ class FitRecord:
         arm: Name of the arm.
         repeat: Repeat of the outer folds.
         fold: Outer fold.
+        training_digest: `patients_digest` of the training patients that the steps were held
+            against; it tells whether the ledger is of the folds at hand.
         steps: One record a step and role, in the order in which they were first seen.
     """
 
     arm: str
     repeat: int
     fold: int
+    training_digest: str
     steps: tuple[StepRecord, ...]
 
 
 class Ledger:
-    """Collects the patients of every step of one task."""
+    """Collects the patients of every step of one task.
+
+    Attributes:
+        training_digest: `patients_digest` of who may be seen.
+    """
 
     def __init__(self, training_patients: Iterable[str]) -> None:
         """Stores who may be seen."""
         self._training = frozenset(map(str, training_patients))
+        self.training_digest = patients_digest(self._training)
         self._seen: dict[tuple[str, Role], set[str]] = {}
 
     def note(self, step: str, role: Role, patient_ids: Iterable[str] | np.ndarray) -> None:
@@ -97,7 +108,9 @@ class Ledger:
     def steps(self) -> tuple[StepRecord, ...]:
         """Returns what was seen so far."""
         return tuple(
-            StepRecord(step, role, len(ids), _digest(ids), tuple(sorted(ids - self._training)))
+            StepRecord(
+                step, role, len(ids), patients_digest(ids), tuple(sorted(ids - self._training))
+            )
             for (step, role), ids in self._seen.items()
         )
 
@@ -148,6 +161,7 @@ def read_fits(choices: Path) -> tuple[FitRecord, ...]:
                 str(fit["arm"]),
                 int(fit["repeat"]),
                 int(fit["fold"]),
+                str(fit["training_digest"]),
                 tuple(StepRecord.from_record(step) for step in fit["steps"]),
             )
             for fit in fits
@@ -156,7 +170,3 @@ def read_fits(choices: Path) -> tuple[FitRecord, ...]:
         raise DataError(
             f"{choices}: no ledger of fits can be read ({error!r}); run the ablation again"
         ) from None
-
-
-def _digest(ids: set[str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()

@@ -41,7 +41,7 @@ from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence, collect
 from fusion.facts import run_facts
-from fusion.features import FeatureReader, FeatureTable
+from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
@@ -230,7 +230,15 @@ class Study:
         frozen = {backbone.name: backbone for backbone in self.config.extract.backbones}
         tuned = self.fold_encoders.backbones.get((repeat, fold), {})
         encoders = self.encoders(repeat, fold)
-        return self._reader.read(encoders, scored, f"{repeat}/{fold}", {**frozen, **tuned})
+        views = self._views(repeat, fold)
+        return self._reader.read(encoders, scored, f"{repeat}/{fold}", {**frozen, **tuned}, views)
+
+    def _views(self, repeat: int, fold: int) -> ViewPlan:
+        identities = self.fold_encoders.views.get((repeat, fold), {})
+        config = self.config.finetune
+        if config is None or not identities:
+            return NO_VIEWS
+        return ViewPlan(identities, config.views, config.test_views)
 
     @cached_property
     def fold_encoders(self) -> FoldEncoders:
@@ -424,7 +432,11 @@ class Study:
         if predictions is None:
             predictions = self._read_predictions()
         tables = export_tables(
-            self.cohort, self.folds, self.features, predictions, chosen.embeddings
+            self.cohort,
+            self.folds,
+            lambda repeat, fold: self.features(repeat, fold).pictures(),
+            predictions,
+            chosen.embeddings,
         )
         exporters = [EXPORTERS[name] for name in chosen.formats]
         self._progress.start("export", 1)
@@ -455,11 +467,15 @@ class Study:
         """Names everything but the models that a prediction depends on."""
         frozen = self._embedded.extraction.encoders
         tuned = [(f"{r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.identities.items())]
+        tuned += [(f"views {r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.views.items())]
         names = [
             f"{where}{name}={identities[name].digest}"
             for where, identities in [("", frozen), *tuned]
             for name in sorted(identities)
         ]
+        finetune = self.config.finetune
+        if finetune is not None and (finetune.views or finetune.test_views):
+            names.append(f"views {finetune.views} {finetune.test_views}")
         return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:

@@ -7,7 +7,6 @@ see the same folders as this machine (a shared file system), and what they finis
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 import time
@@ -56,9 +55,13 @@ def run_all(
         yield from (function(*call) for call in calls)
         return
     workers = joblib.Parallel(
-        n_jobs=min(jobs, len(calls)), backend="loky", return_as="generator_unordered"
+        n_jobs=min(jobs, len(calls)),
+        backend="loky",
+        return_as="generator_unordered",
+        initializer=_die_with,
+        initargs=(os.getpid(),),
     )
-    results = workers(joblib.delayed(_in_worker)(function, *call) for call in calls)
+    results = workers(joblib.delayed(function)(*call) for call in calls)
     try:
         yield from results
     except BaseException:
@@ -88,18 +91,15 @@ def _on_cluster(
         yield from workers(joblib.delayed(function)(*call) for call in calls)
 
 
-def _in_worker(function: Callable[..., Result], *arguments: Any) -> Result:
-    _die_with_parent()
-    return function(*arguments)
-
-
-@functools.cache
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Ends this worker soon after the process that started it is gone, whatever killed it.
 
-    Otherwise workers of a killed run stay for minutes, with its memory and its open output.
+    Otherwise workers of a killed run stay for minutes, with its memory and its open output. The
+    watch begins when a worker starts: one that had no call yet must end as well.
+
+    Args:
+        parent: Process id of the one that started this worker; it may be gone already.
     """
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -20,6 +20,7 @@ from extractor.finetune import ImageCache, TrainingSamples, finetune
 from extractor.stages import one_torch_thread
 from featurestore.errors import DataError, LeakageError
 from fusion import metrics
+from fusion.features import ViewPlan
 from fusion.fold_encoders import external, fold_keys, per_fold
 from fusion.model import by_patient
 from fusion.study import Study
@@ -184,6 +185,49 @@ def test_the_ablation_has_frozen_and_fine_tuned_arms(tuned: Tuned) -> None:
     assert {"logistic_regression[frozen]", "logistic_regression[tuned]"} <= arms
     scored = predictions[predictions["arm"] == "logistic_regression[tuned]"]
     assert set(scored["patient_id"]) == set(tuned.study.cohort.patients["patient_id"])
+
+
+def test_views_are_learned_from_and_averaged(tuned: Tuned) -> None:
+    """The same encoders with two views to learn from and one to score."""
+    root = tuned.study.paths.root
+    study = Study.open(
+        root.parent / "config.yaml",
+        root,
+        overrides=["finetune.views=2", "finetune.test_views=1"],
+    )
+    plain, table = tuned.study.features(0, 0), study.features(0, 0)
+    assert study.encoders(0, 0) == tuned.study.encoders(0, 0)  # nothing was trained anew
+    assert table.views is not None
+    assert (table.views.learned, table.views.scored) == (2, 1)
+    n = len(plain)
+    assert np.bincount(table.views.number).tolist() == [n, n, n]
+    assert len(table.learned_rows()) == 3 * n
+    assert len(table.scored_rows()) == 2 * n
+    pictures = table.pictures()
+    assert pictures.row_ids.tolist() == plain.row_ids.tolist()
+    name = "test_efficientnet_ft"
+    np.testing.assert_array_equal(pictures.embeddings[name], plain.embeddings[name])
+    first = table.take(table.views.number == 1)
+    assert not np.allclose(first.embeddings[name], plain.embeddings[name])
+    frozen = "test_efficientnet"
+    np.testing.assert_array_equal(first.embeddings[frozen], plain.embeddings[frozen])
+    # Every patient counts once, however many views there are.
+    weights = pd.Series(table.learned_rows().row_weights()).groupby(table.patient_ids).sum()
+    np.testing.assert_allclose(weights, 1.0)
+    predictions = study.ablate()
+    patients = predictions[predictions["arm"] == "logistic_regression[tuned]"]["patient_id"]
+    assert patients.is_unique
+    assert set(patients) == set(study.cohort.patients["patient_id"])
+
+
+def test_views_of_another_fold_are_refused(tuned: Tuned) -> None:
+    study = tuned.study
+    here, other = fold_keys(study.folds)
+    views = ViewPlan({"test_efficientnet_ft": study.encoders(*other)["test_efficientnet_ft"]}, 1, 0)
+    with pytest.raises(LeakageError):
+        study._reader.read(
+            study.encoders(*here), sorted(side(study, here, "test")), "0/0", views=views
+        )
 
 
 def test_external_patients_must_be_others(tuned: Tuned) -> None:

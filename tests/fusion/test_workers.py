@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,3 +69,26 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fusion.workers.CONNECT_SECONDS", 1)
     with pytest.raises(ConfigError, match=r"ablation\.scheduler: cannot reach 'tcp://127"):
         list(run_all(total, calls(), 1, "tcp://127.0.0.1:9"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.05, 0.2, 0.4])
+def test_no_worker_outlives_a_killed_run(delay: float) -> None:
+    """Also one that had just been started and had no call yet."""
+    code = (
+        "import time; from fusion.workers import run_all; print('ready', flush=True)\n"
+        "list(run_all(time.sleep, [(0.01,)] * 2 + [(600.0,)] * 2, 2))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(delay)
+    process.kill()
+    # The pipe ends when the last process that holds it does.
+    assert process.communicate(timeout=60) == (b"", None)

@@ -110,18 +110,33 @@ def gradients_of(optimiser: torch.optim.Optimizer) -> list[np.ndarray]:
 
 
 def train_as_rank(
-    rank: int, world_size: int, port: int, config: FinetuneConfig, folder: str, n: int
+    rank: int, world_size: int, port: int, trainings: dict[int, FinetuneConfig], folder: str
 ) -> None:
-    """Trains as one of several processes and keeps the gradients of every step."""
+    """Trains as one of several processes and keeps the gradients of every step.
+
+    Args:
+        rank: Number of this process.
+        world_size: Number of processes.
+        port: Where they meet.
+        trainings: Configuration by number of training pictures.
+        folder: Where the arrays go.
+    """
+    with rank_of(rank, world_size, port) as workers:
+        for n, config in trainings.items():
+            place = Path(folder) / f"{n}"
+            trained, steps = train_watched(config, place / "checkpoints", workers, n)
+            arrays = {f"{i}-{j}": g for i, step in enumerate(steps) for j, g in enumerate(step)}
+            scores = np.array([row.score for row in trained.history])
+            np.savez(place / f"rank{rank}.npz", scores=scores, **arrays)
+
+
+def train_watched(
+    config: FinetuneConfig, folder: Path, workers: Workers, n: int
+) -> tuple[Trained, list[list[np.ndarray]]]:
+    """Trains and returns the gradients of every step too."""
     steps: list[list[np.ndarray]] = []
-    with (
-        rank_of(rank, world_size, port) as workers,
-        steps_watched(lambda optimiser: steps.append(gradients_of(optimiser))),
-    ):
-        trained = train_tiny(config, Path(folder) / "checkpoints", workers, n)
-    arrays = {f"{i}-{j}": g for i, step in enumerate(steps) for j, g in enumerate(step)}
-    scores = np.array([row.score for row in trained.history])
-    np.savez(Path(folder) / f"rank{rank}.npz", scores=scores, **arrays)
+    with steps_watched(lambda optimiser: steps.append(gradients_of(optimiser))):
+        return train_tiny(config, folder, workers, n), steps
 
 
 class Interrupting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,9 @@ import torch.multiprocessing as mp
 from finetune_example import (
     TINY,
     finetune_as_rank,
-    gradients_of,
-    steps_watched,
     tiny_config,
     train_as_rank,
-    train_tiny,
+    train_watched,
     write_samples,
 )
 from processes_example import free_port
@@ -24,24 +23,25 @@ from extractor.finetune import finetune
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [22, 17])
-def test_gradients_are_those_of_one_process(tmp_path: Path, n: int) -> None:
+def test_gradients_are_those_of_one_process(tmp_path: Path) -> None:
     """With 17 images in passes of 3, a rank's slices differ in size, and so do the ranks'."""
-    batch_size = 8 if n == 22 else 3
-    config = tiny_config(epochs=2, batch_size=batch_size, accumulate=2, ema_decay=0.9)
-    steps: list[list[np.ndarray]] = []
-    with steps_watched(lambda optimiser: steps.append(gradients_of(optimiser))):
-        alone = train_tiny(config, tmp_path / "alone", ALONE, n)
-    mp.spawn(train_as_rank, args=(2, free_port(), config, str(tmp_path), n), nprocs=2)
-    first, second = (np.load(tmp_path / f"rank{rank}.npz") for rank in range(2))
-    assert len(first.files) == 1 + sum(len(step) for step in steps)
-    for name in first.files:
-        np.testing.assert_array_equal(first[name], second[name])
-    for j, gradient in enumerate(steps[0]):  # before rounding has gone through an optimiser
-        limit = 1e-4 * (np.abs(gradient).max() + 1e-6)
-        np.testing.assert_allclose(first[f"0-{j}"], gradient, rtol=0, atol=limit)
-    expected = np.array([row.score for row in alone.history])
-    np.testing.assert_allclose(first["scores"], expected, rtol=1e-2)
+    trainings = {
+        n: tiny_config(epochs=2, batch_size=batch_size, accumulate=2, ema_decay=0.9)
+        for n, batch_size in ((22, 8), (17, 3))
+    }
+    mp.spawn(train_as_rank, args=(2, free_port(), trainings, str(tmp_path)), nprocs=2)
+    for n, config in trainings.items():
+        alone, steps = train_watched(config, tmp_path / "alone", ALONE, n)
+        first, second = (np.load(tmp_path / f"{n}" / f"rank{rank}.npz") for rank in range(2))
+        assert len(first.files) == 1 + sum(len(step) for step in steps)
+        for name in first.files:
+            np.testing.assert_array_equal(first[name], second[name])
+        for j, gradient in enumerate(steps[0]):  # before rounding has gone through an optimiser
+            limit = 1e-4 * (np.abs(gradient).max() + 1e-6)
+            np.testing.assert_allclose(first[f"0-{j}"], gradient, rtol=0, atol=limit)
+        expected = np.array([row.score for row in alone.history])
+        np.testing.assert_allclose(first["scores"], expected, rtol=1e-2)
+        shutil.rmtree(tmp_path / "alone")
 
 
 @pytest.mark.slow

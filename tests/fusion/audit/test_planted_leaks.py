@@ -47,7 +47,7 @@ def sound_fit(subject: AuditSubject, repeat: int, fold: int) -> FitRecord:
     ledger = Ledger(training)
     ledger.note("scaling", "fitted on", training)
     ledger.note("threshold", "selected on", training)
-    return FitRecord(ARM, repeat, fold, ledger.steps())
+    return FitRecord(ARM, repeat, fold, ledger.training_digest, ledger.steps())
 
 
 def predicted(
@@ -150,7 +150,7 @@ def fitted_on_everyone(role: str, step: str) -> Plant:
     def plant(subject: AuditSubject) -> AuditSubject:
         ledger = Ledger(part(subject, 0, 0, "train"))
         ledger.note(step, role, subject.cohort.patients["patient_id"])  # type: ignore[arg-type]
-        leaky = FitRecord(ARM, 0, 0, ledger.steps())
+        leaky = FitRecord(ARM, 0, 0, ledger.training_digest, ledger.steps())
         return dataclasses.replace(subject, fits=(leaky, *subject.fits[1:]))
 
     return plant
