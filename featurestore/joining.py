@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +13,9 @@ from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
 from featurestore.merging import first_known
-from featurestore.sources.base import SourceTables
+
+if TYPE_CHECKING:  # the sources' package imports this module
+    from featurestore.sources.base import SourceTables
 
 _STAGE = "join"
 

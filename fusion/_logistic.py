@@ -7,9 +7,11 @@ from scipy.special import expit
 
 from fusion._weighted import ratio
 
-STEPS = 50
+STEPS = 200
 TOLERANCE = 1e-10
 LONGEST_STEP = 2.0  # a draw far from its optimum must not overshoot into saturation
+STEEPEST = 50.0
+"""Slope from which on classes are as good as separated: its size says nothing any more."""
 
 
 def fit_slope(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -22,7 +24,8 @@ def fit_slope(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Returns:
         Shape (draws,); NaN where the likelihood has no finite maximum: one class only, or classes
-        that one value of x separates (Albert & Anderson 1984).
+        that one value of x separates (Albert & Anderson 1984), or as good as separates: a slope
+        beyond `STEEPEST`.
     """
     z = (x - x.mean()) / x.std()
     features = np.stack([np.ones_like(z), z])
@@ -32,7 +35,9 @@ def fit_slope(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     defined = ~_separated(y, x, weights)
     slopes = np.full(draws, np.nan)
     slopes[defined] = _newton(y, features, start[:, defined], weights[defined], np.zeros(len(y)))[1]
-    return slopes / x.std()
+    slopes /= x.std()
+    slopes[np.abs(slopes) > STEEPEST] = np.nan
+    return slopes
 
 
 def fit_intercept(y: np.ndarray, offset: np.ndarray, weights: np.ndarray) -> np.ndarray:

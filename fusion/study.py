@@ -37,6 +37,7 @@ from fusion.arms import (
     withheld_modalities,
 )
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
+from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence, collect
@@ -365,13 +366,14 @@ class Study:
         """Runs every check that can look at what there is.
 
         Before the first ablation these are the checks of cohort and folds; nothing is embedded or
-        fitted for the audit.
+        fitted for them.
 
         Args:
             predictions: The predictions table; by default the one of the last `ablate`.
 
         Raises:
             ConfigError: `audit.accept` names no check, or one that cannot be accepted.
+            DataError: The predictions are of other folds than this configuration makes.
         """
         accept = [Acceptance(**a.model_dump()) for a in self.config.audit.accept]
         if predictions is None and self.paths.predictions.exists():
@@ -383,13 +385,15 @@ class Study:
             folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
+            fits = read_fits(self.paths.work / "choices.json")
+            require_same_folds(predictions, fits, self.folds, self.paths.predictions)
             subject = AuditSubject(
                 self.cohort,
                 self.groups,
                 self.folds,
                 self.config.ablation,
                 {key: self.encoders(*key) for key in fold_keys(self.folds)},
-                read_fits(self.paths.work / "choices.json"),
+                fits,
                 predictions,
             )
         subject = dataclasses.replace(subject, seed=self.config.seed)

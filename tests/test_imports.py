@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,38 @@ def test_no_room_imports_one_above_it(room: str) -> None:
     above = set(ROOMS[ROOMS.index(room) + 1 :])
     for file in files:
         assert not imported(file) & (above | FORBIDDEN.get(room, set())), file
+
+
+ALONE = """
+import importlib, pkgutil, sys
+import torch, timm, lightgbm, optuna, distributed  # kept: only our own modules are dropped below
+rooms = [importlib.import_module(name) for name in ("featurestore", "extractor", "fusion")]
+walk = pkgutil.walk_packages
+names = [m.name for room in rooms for m in walk(room.__path__, room.__name__ + ".")]
+own = ("featurestore", "extractor", "fusion")
+bad = []
+for name in names:
+    for known in [n for n in sys.modules if n.split(".")[0] in own]:
+        del sys.modules[known]
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        bad.append(f"{name}: {error}")
+print(len(names), bad)
+"""
+
+
+@pytest.mark.slow
+def test_every_module_can_be_imported_first() -> None:
+    """A circle of imports shows only where the wrong one of its modules comes first."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ALONE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    count, found = done.stdout.split(maxsplit=1)
+    assert int(count) > 100
+    assert found.strip() == "[]"

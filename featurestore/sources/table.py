@@ -106,6 +106,9 @@ class TableSource(Section):
         layout: `rows`, or `genes_by_samples` for an expression matrix.
         id: Column of patient ids (`rows`); ids are text.
         patient_id_length: Keep this many leading characters of an id (12 for TCGA barcodes).
+        prefer: Of several rows of one patient the one with this value in this column counts, for
+            example `{Sample: primary}`; by default several rows are an error (`rows` without
+            images).
         comment_lines: Lines before the header to skip.
         site: Column of the recruiting site.
         columns: Patient columns by their new name (`rows`).
@@ -123,6 +126,7 @@ class TableSource(Section):
     layout: Literal["rows", "genes_by_samples"] = "rows"
     id: str | None = None
     patient_id_length: int | None = pydantic.Field(default=None, ge=1)
+    prefer: dict[str, Text] = pydantic.Field(default_factory=dict, max_length=1)
     comment_lines: int = pydantic.Field(default=0, ge=0, le=1000)
     site: str | None = None
     columns: dict[str, ColumnMapping] = pydantic.Field(default_factory=dict)
@@ -166,7 +170,7 @@ def _read_rows(
     assert source.id is not None  # checked by the section
     pictures = source.images
     named = [source.id, source.site, *(c.source for c in source.columns.values())]
-    named += source.labels.values()
+    named += [*source.labels.values(), *source.prefer]
     if pictures is not None:
         named += [pictures.image_id, pictures.path, pictures.lesion_id]
     require_header(table, [name for name in named if name is not None], path)
@@ -177,6 +181,8 @@ def _read_rows(
     if source.site is not None:
         rows["site"] = known_text(table[source.site]).values
     if pictures is None:
+        rows, others = _preferred(source.prefer, rows, table, path)
+        exclusions = pd.concat([exclusions, others], ignore_index=True)
         require_unique(rows["patient_id"], f"patient id in {path}")
         images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
         return SourceTables(images, rows, dictionary, exclusions)
@@ -197,6 +203,25 @@ def _read_rows(
     )
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
     return SourceTables(images.reset_index(drop=True), patients, dictionary, exclusions)
+
+
+def _preferred(
+    prefer: dict[str, str], rows: pd.DataFrame, table: pd.DataFrame, path: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of several rows of a patient the one with the preferred value, if exactly one has it."""
+    taken = pd.Series(True, index=rows.index)
+    reports = []
+    for column, value in prefer.items():
+        wanted = table[column].str.strip().str.casefold() == value.strip().casefold()
+        ids = rows["patient_id"]
+        several = ids.duplicated(keep=False)
+        decided = ids.isin(set(ids[several & wanted]))
+        taken = ~(decided & ~wanted)
+        reports = [
+            ("specimen", patient, _STAGE, f"{path.name}: the row with {column} {value} counts")
+            for patient in ids[~taken]
+        ]
+    return rows[taken].reset_index(drop=True), exclusions_table(reports)
 
 
 def _read_columns(

@@ -14,7 +14,9 @@ from fusion.ledger import FitRecord, Role, StepRecord
 
 
 def _has_ledger(subject: AuditSubject) -> str:
-    return "" if subject.fits else "nothing was fitted yet: run the ablation first"
+    if subject.fits or subject.predictions is not None:
+        return ""
+    return "nothing was fitted yet: run the ablation first"
 
 
 def _has_encoders(subject: AuditSubject) -> str:
@@ -45,12 +47,38 @@ def _hits(subject: AuditSubject, role: Role, doing: str) -> Iterator[Hit]:
         )
 
 
+def _unrecorded(subject: AuditSubject, role: Role, doing: str) -> Iterator[Hit]:
+    """Arms with predictions of folds for which no step of this role is on record."""
+    if subject.predictions is None:
+        return
+    told = {
+        (fit.arm, fit.repeat, fit.fold)
+        for fit in subject.fits
+        if any(step.role == role for step in fit.steps)
+    }
+    made = subject.predictions[["arm", "repeat", "fold"]].drop_duplicates()
+    untold: dict[str, int] = {}
+    for arm, repeat, fold in sorted(made.itertuples(index=False, name=None)):
+        if (arm, repeat, fold) not in told:
+            untold[arm] = untold.get(arm, 0) + 1
+    for arm, folds in untold.items():
+        yield Hit(
+            f"Nothing records whom {arm} was {doing} in {folds} folds, so nothing shows that no "
+            f"test patient was among them.",
+            (arm,),
+            float(folds),
+            severity="warning",
+        )
+
+
 def _transform_saw_test(subject: AuditSubject) -> Iterator[Hit]:
     yield from _hits(subject, "fitted on", "fitted on")
+    yield from _unrecorded(subject, "fitted on", "fitted on")
 
 
 def _selection_on_test(subject: AuditSubject) -> Iterator[Hit]:
     yield from _hits(subject, "selected on", "chosen by the outcomes of")
+    yield from _unrecorded(subject, "selected on", "chosen by")
 
 
 def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
@@ -82,7 +110,8 @@ CHECKS: tuple[Check, ...] = (
         title="Fitted step that saw test patients",
         looks_at=(
             "The patients that every imputation, scaling, reduction, model and calibration was "
-            "fitted on, against the training patients of its outer fold."
+            "fitted on, against the training patients of its outer fold; a warning where none are "
+            "on record."
         ),
         severity="invalidates",
         advice="Fit the step inside the outer training part.",
@@ -95,7 +124,7 @@ CHECKS: tuple[Check, ...] = (
         title="Selection on test patients",
         looks_at=(
             "The patients whose outcomes chose settings, epochs, rounds and thresholds, against "
-            "the training patients of the outer fold."
+            "the training patients of the outer fold; a warning where none are on record."
         ),
         severity="invalidates",
         advice="Choose on inner folds of the outer training part.",

@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 
 from rich.console import Console
+from rich.table import Table
 
-from fusion.audit.base import AuditReport
+from fusion.audit.base import AuditReport, CheckResult
 from fusion.report.json import audit_record
 from fusion.report.terminal import WIDTH
 
 
 def print_audit(report: AuditReport, console: Console) -> None:
-    """Prints a line a check; below those that fired what was found and what to do."""
+    """Prints a table of all checks, then what was found and what to do, the gravest first."""
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    for result in report.results:
-        grave = f" ({result.severity})" if result.hits else ""
-        status = result.status.replace("_", " ")
-        console.print(f"{status:<15}{result.check.title}{grave}", markup=False, highlight=False)
+    console.print(_table(report), highlight=False)
+    accepted = [result for result in report.results if result.status == "accepted"]
+    for result in (*report.fired, *accepted):
+        console.print(f"\n{result.check.name}: {result.check.title}", markup=False, highlight=False)
         for hit in (*result.hits, *result.accepted):
-            console.print(f"    {hit.text}", markup=False, highlight=False)
+            about = f" [{', '.join(hit.subjects)}]" if hit.subjects else ""
+            console.print(f"    {hit.text}{about}", markup=False, highlight=False)
         if result.hits:
             console.print(f"    -> {result.check.advice}", markup=False, highlight=False)
         if result.note:
             console.print(f"    {result.note}", markup=False, highlight=False)
     fired = len(report.fired)
     verdict = "what fired invalidates the numbers" if report.invalidated else "nothing invalidates"
-    console.print(f"{fired} of {len(report.results)} checks fired; {verdict}", markup=False)
+    console.print(f"\n{fired} of {len(report.results)} checks fired; {verdict}", markup=False)
 
 
 def audit_json(report: AuditReport) -> str:
@@ -36,3 +38,21 @@ def audit_json(report: AuditReport) -> str:
         "results": [audit_record(result) for result in report.results],
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(report: AuditReport) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for heading in ("check", "severity", "status"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("hits", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for result in report.results:
+        table.add_row(*_cells(result))
+    return table
+
+
+def _cells(result: CheckResult) -> tuple[str, ...]:
+    status = result.status.replace("_", " ")
+    found = len(result.hits) + len(result.accepted)
+    why = result.note if result.status == "not_applicable" else ""
+    return result.check.name, result.severity, status, str(found) if found else "", why

@@ -171,10 +171,12 @@ def audit(evidence: Evidence) -> TextTable:
     ranked = sorted(results, key=lambda r: (order.index(r.status), SEVERITIES.index(r.severity)))
     rows = tuple(
         (
-            result.check.title,
+            f"{result.check.title} ({result.check.name})",
             result.status.replace("_", " "),
             result.severity if result.hits or result.accepted else "",
-            " ".join(hit.text for hit in (*result.hits, *result.accepted)) or result.note,
+            " ".join(
+                [*(hit.text for hit in (*result.hits, *result.accepted)), result.note]
+            ).strip(),
             result.check.advice if result.hits else "",
         )
         for result in ranked

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from fusion.evidence import ArmEvidence, Evidence
 from fusion.ladder import METRICS, Ladder
+from fusion.report.methods import audit_summary
 from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import oracle
 from fusion.watermark import watermark
@@ -29,6 +30,9 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
     mark = watermark(run.linkage, run.synthetic)
     if mark:
         console.print(mark, style="bold", markup=False, highlight=False)
+    summary = audit_summary(evidence)
+    if summary:
+        console.print(f"audit: {summary}", markup=False, highlight=False)
     for finding in evidence.findings:
         if finding.level != "note":
             console.print(f"{finding.level}: {finding.text}", markup=False, highlight=False)

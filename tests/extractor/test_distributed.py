@@ -85,6 +85,21 @@ def test_ranks_beyond_the_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -
         ProcessGroup(2, 4, 2).device("cuda")
 
 
+def test_a_lost_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*arguments: object) -> None:
+        raise RuntimeError("Connection closed by peer\nwith a trace")
+
+    monkeypatch.setattr("torch.distributed.all_gather", lost)
+    monkeypatch.setattr("torch.distributed.all_reduce", lost)
+    monkeypatch.setattr("torch.distributed.get_backend", lambda: "gloo")
+    rank = ProcessGroup(1, 2, 1)
+    parameter = nn.Parameter(torch.ones(1))
+    for exchange_with_it in (rank.barrier, lambda: rank.sum_gradients([parameter])):
+        with pytest.raises(ConfigError, match="process 1 of 2 lost the others") as caught:
+            exchange_with_it()
+        assert "\n" not in str(caught.value)
+
+
 LATE_IMPORT = """
 from pathlib import Path
 from extractor.distributed import workers_of_environment

@@ -46,6 +46,9 @@ CONFIG = AblationConfig(
     metadata=MetadataConfig(embedding_components=3, expression_components=2),
     jobs=1,
 )
+HOLD_OUT = ("fusion_head", "joint")
+"""Models that leave training patients out of the fit, to end it."""
+
 IDS = st.sets(st.text(max_size=4), min_size=1, max_size=8)
 
 
@@ -177,9 +180,8 @@ def test_every_model_records_its_fit_on_training_patients(
         assert [s.step for s in fit.steps if s.outside_training] == []
         roles = {s.role for s in fit.steps}
         assert roles == {"fitted on", "selected on"}
-        # Everyone who may be seen was: inner folds and members together leave nobody out.
-        most = max(s.patients for s in fit.steps if s.role == "fitted on")
-        assert most == len(training) or name == "joint"  # a joint network keeps some for epochs
+        fitted = max(s.patients for s in fit.steps if s.role == "fitted on")
+        assert fitted >= 0.7 * len(training) if name in HOLD_OUT else fitted == len(training)
         assert "threshold" in {s.step for s in fit.steps if s.role == "selected on"}
 
 

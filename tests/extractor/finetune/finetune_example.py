@@ -140,7 +140,7 @@ def train_watched(
 
 
 class Interrupting:
-    """Raises when so many training images were seen; never if 0."""
+    """Raises when so many training images were seen."""
 
     def __init__(self, images: int) -> None:
         self._images = images
@@ -152,7 +152,7 @@ class Interrupting:
 
     def advance(self, n: int = 1, detail: str = "") -> None:
         self._seen += n if self._training else 0
-        if self._images and self._seen >= self._images:
+        if self._seen >= self._images:
             raise KeyboardInterrupt
 
     def finish(self, summary: str = "") -> None:
@@ -166,10 +166,9 @@ def finetune_as_rank(
     parts: tuple[TrainingSamples, TrainingSamples],
     config: FinetuneConfig,
     folder: str,
-    images: int,
 ) -> None:
     """Fine-tunes as one of several processes and writes down what it was told."""
     root = Path(folder)
     with rank_of(rank, world_size, port) as workers:
-        result = finetune(*parts, TINY, config, 0, root, root / "ft", Interrupting(images), workers)
+        result = finetune(*parts, TINY, config, 0, root, root / "ft", workers=workers)
     (root / f"rank{rank}.txt").write_text(repr(result))

@@ -190,3 +190,22 @@ def test_a_matrix_of_words_or_below_zero_is_refused(tmp_path: Path) -> None:
     words = "gene\tcytoband\n" + "".join(f"G{k}\t{k}q21\n" for k in range(9))
     with pytest.raises(DataError, match="sample 'cytoband' is read as numbers, but 9 of 9"):
         read(tmp_path, MATRIX_MAPPING | {"feature_column": "gene", "drop": []}, matrix__txt=words)
+
+
+def test_of_several_rows_the_preferred_one_counts(tmp_path: Path) -> None:
+    mapping = {
+        "kind": "table",
+        "path": "t.csv",
+        "id": "id",
+        "prefer": {"sample": "primary"},
+        "columns": {"age": {"source": "age"}},
+    }
+    rows = "id,sample,age\nP1,Metastasis,1\nP1,Primary ,2\nP2,Metastasis,3\n"
+    tables = read(tmp_path, mapping, t__csv=rows)
+    assert tables.patients["patient_id"].tolist() == ["P1", "P2"]
+    assert tables.patients["age"].tolist() == [2.0, 3.0]
+    assert tables.exclusions["reason"].tolist() == ["t.csv: the row with sample primary counts"]
+    with pytest.raises(DataError, match=r"duplicate patient id in .*: P2"):
+        read(tmp_path, mapping, t__csv=rows + "P2,Metastasis,4\n")
+    with pytest.raises(DataError, match="sample"):
+        read(tmp_path, mapping, t__csv=rows.replace("sample", "specimen"))

@@ -214,8 +214,10 @@ def test_the_audit_by_itself(evidence: Evidence) -> None:
     console = Console(file=io.StringIO(), width=100)
     print_audit(evidence.audit, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "fired          Copy (invalidates)" in said
-    assert "-> Split by site." in said
+    lines = [line.split() for line in said.splitlines()]
+    assert ["check", "severity", "status", "hits"] in lines
+    assert ["copy", "invalidates", "fired", "1"] in lines
+    assert "copy: Copy\n    Status is the outcome. [status]\n    -> Split by site." in said
     assert "1 of 4 checks fired; what fired invalidates the numbers" in said
     record = json.loads(audit_json(evidence.audit))
     assert record["invalidated"] is True

@@ -1,0 +1,100 @@
+"""`melafuse audit`: what it prints, and the exit code that gates a pipeline."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = """
+name: gate
+cohort:
+  outcome: {name: event, column: event, as_of_time: diagnosis}
+  linkage: none
+  sources:
+    - kind: table
+      path: patients.csv
+      id: id
+      columns:
+        age: {source: age, kind: numeric, group: demographic, measured: diagnosis}
+        dose: {source: dose, kind: numeric, group: treatment, measured: MEASURED}
+      labels: {event: event}
+folds: {n_folds: 2}
+ablation: {models: [logistic_regression], arms: [], bootstrap_draws: 200, jobs: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    patients = pd.DataFrame(
+        {
+            "id": [f"p{n}" for n in 1_000_000 + rng.choice(9_000_000, 80, replace=False)],
+            "age": (60 + 10 * rng.normal(size=80)).round(2),
+            "dose": rng.normal(size=80).round(3),
+            "event": rng.permutation(np.arange(80) % 2),
+        }
+    )
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "clean.yaml").write_text(CONFIG.replace("MEASURED", "diagnosis"))
+    late = CONFIG.replace("MEASURED", "follow_up").replace(
+        "linkage", "use_anyway: [dose]\n  linkage"
+    )
+    (tmp_path / "late.yaml").write_text(late)
+    return tmp_path
+
+
+def melafuse(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "cli.py", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_clean_study_passes_before_and_after_the_run(folder: Path) -> None:
+    before = melafuse("audit", "clean.yaml", "--quiet", cwd=folder)
+    assert before.returncode == 0, before.stderr
+    assert "nothing invalidates" in before.stdout
+    rows = [line.split() for line in before.stdout.splitlines()]
+    assert ["deny_listed", "invalidates", "clear"] in rows
+    assert any(r[:3] == ["too_good", "warning", "not"] and "predictions" in r for r in rows)
+    assert melafuse("ablate", "clean.yaml", "--quiet", cwd=folder).returncode == 0
+    after = melafuse("audit", "clean.yaml", "--format", "json", "--quiet", cwd=folder)
+    assert after.returncode == 0
+    status = {r["check"]: r["status"] for r in json.loads(after.stdout)["results"]}
+    assert status["selection_on_test"] == status["too_good"] == "clear"
+
+
+@pytest.mark.slow
+def test_what_invalidates_fails_the_gate(folder: Path) -> None:
+    told = melafuse("audit", "late.yaml", "--quiet", cwd=folder)
+    assert told.returncode == 3
+    assert "measured_after: Column known too late" in told.stdout
+    assert "what fired invalidates the numbers" in told.stdout
+    assert told.stderr == ""
+    record = melafuse("audit", "late.yaml", "--format", "json", "--quiet", cwd=folder)
+    assert record.returncode == 3
+    assert json.loads(record.stdout)["invalidated"] is True
+    accept = 'audit.accept=[{"check": "measured_after", "subject": "dose", "reason": "known"}]'
+    accepted = melafuse("audit", "late.yaml", "--quiet", "--set", accept, cwd=folder)
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert "dose accepted: known" in accepted.stdout
+
+
+def test_an_acceptance_of_nothing_is_one_line(folder: Path) -> None:
+    accept = 'audit.accept=[{"check": "measured_afer", "subject": "dose", "reason": "known"}]'
+    done = melafuse("audit", "clean.yaml", "--quiet", "--set", accept, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no check is called 'measured_afer'" in done.stderr
