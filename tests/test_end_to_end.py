@@ -162,7 +162,7 @@ def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) ->
     raw = pd.read_parquet(out / "export" / "embeddings_resnet18.parquet")
     study = Study.open(CONFIG, out=finished)
     assert raw.shape == (len(study.cohort.images), 2 + 512 + 1)
-    assert set(raw.pop("watermark")) == {"SYNTHETIC DATA"}
+    assert set(raw.pop("watermark")) == {"SYNTHETIC"}
     images = study.cohort.images.set_index("image_id")
     store = FeatureStore(finished / "store")
     resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
