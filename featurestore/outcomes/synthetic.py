@@ -8,8 +8,9 @@ SYNTHETIC_METASTASIS = Outcome(
     name="synthetic_metastasis",
     definition="Metastasis, drawn from the planted logistic model of the synthetic cohort.",
     unit="patient",
-    as_of="diagnosis of the primary",
+    as_of="removal of the primary",
     rule=ValueRule("metastasis"),
+    as_of_time="specimen",
     caveats=(
         "SYNTHETIC DATA: patients, images and outcome were made by a program. "
         "No number in this report says anything about melanoma.",

@@ -56,54 +56,62 @@ _IMAGES = IsicSource(
     licence=LICENCE,
     attribution=ATTRIBUTION,
 )
+# When each column becomes known decides which outcomes may be predicted from it.
+_DIAGNOSIS = {
+    "age": ColumnMapping(
+        source="Diagnosis Age", group="demographic", label="Age at diagnosis", unit="years"
+    ),
+    "sex": ColumnMapping(
+        source="Sex", kind="nominal", group="demographic", levels=("Female", "Male")
+    ),
+    "body_site": ColumnMapping(
+        source="Tumor Site", kind="nominal", group="demographic", label="Site of the primary"
+    ),
+    "breslow": ColumnMapping(
+        source="breslow depth", group="histopathology", label="Breslow thickness", unit="mm"
+    ),
+    "ulceration": ColumnMapping(
+        source="Primary melanoma tumor ulceration",
+        kind="binary",
+        group="histopathology",
+        label="Ulceration",
+    ),
+    "mitoses": ColumnMapping(
+        source="Primary melanoma mitotic rate",
+        group="histopathology",
+        label="Mitotic rate",
+        unit="1/mm²",
+    ),
+    "stage": ColumnMapping(
+        source="Neoplasm Disease Stage American Joint Committee on Cancer Code",
+        kind="ordinal",
+        group="staging",
+        label="AJCC stage",
+        levels=STAGES,
+    ),
+}
+_SPECIMEN = {
+    "braf": ColumnMapping(
+        source="BRAF Mutation", kind="binary", group="mutation", label="BRAF mutated"
+    ),
+    "nras": ColumnMapping(
+        source="NRAS Mutation", kind="binary", group="mutation", label="NRAS mutated"
+    ),
+    "tmb": ColumnMapping(
+        source="TMB (nonsynonymous)",
+        group="mutation",
+        label="Tumour mutational burden",
+        unit="mutations/Mb",
+    ),
+}
 _CLINICAL = TableSource(
     path=Path(CLINICAL_FILE),
     id="Patient ID",
     site="Tissue Source Site",
     columns={
-        "age": ColumnMapping(
-            source="Diagnosis Age", group="demographic", label="Age at diagnosis", unit="years"
-        ),
-        "sex": ColumnMapping(
-            source="Sex", kind="nominal", group="demographic", levels=("Female", "Male")
-        ),
-        "body_site": ColumnMapping(
-            source="Tumor Site", kind="nominal", group="demographic", label="Site of the primary"
-        ),
-        "breslow": ColumnMapping(
-            source="breslow depth", group="histopathology", label="Breslow thickness", unit="mm"
-        ),
-        "ulceration": ColumnMapping(
-            source="Primary melanoma tumor ulceration",
-            kind="binary",
-            group="histopathology",
-            label="Ulceration",
-        ),
-        "mitoses": ColumnMapping(
-            source="Primary melanoma mitotic rate",
-            group="histopathology",
-            label="Mitotic rate",
-            unit="1/mm²",
-        ),
-        "stage": ColumnMapping(
-            source="Neoplasm Disease Stage American Joint Committee on Cancer Code",
-            kind="ordinal",
-            group="staging",
-            label="AJCC stage",
-            levels=STAGES,
-        ),
-        "braf": ColumnMapping(
-            source="BRAF Mutation", kind="binary", group="mutation", label="BRAF mutated"
-        ),
-        "nras": ColumnMapping(
-            source="NRAS Mutation", kind="binary", group="mutation", label="NRAS mutated"
-        ),
-        "tmb": ColumnMapping(
-            source="TMB (nonsynonymous)",
-            group="mutation",
-            label="Tumour mutational burden",
-            unit="mutations/Mb",
-        ),
+        name: mapping.model_copy(update={"measured": measured})
+        for measured, mappings in (("diagnosis", _DIAGNOSIS), ("specimen", _SPECIMEN))
+        for name, mapping in mappings.items()
     },
     labels={"metastasis": "Metastasis"},
 )
