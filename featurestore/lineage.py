@@ -70,6 +70,14 @@ class EncoderIdentity:
         """The first 12 digits of the digest, for people."""
         return self.digest[:12]
 
+    @property
+    def origin(self) -> str:
+        """Where the weights came from, for people: their source, or who they were tuned on."""
+        if not self.training_patients:
+            return f"weights {self.weights}"
+        where = f" of fold {self.fold}" if self.fold else ""
+        return f"fine-tuned on {len(self.training_patients)} patients{where}"
+
     def to_json(self) -> str:
         """Returns the identity as indented JSON with its digest, for `encoder.json`."""
         record = dataclasses.asdict(self) | {"digest": self.digest}

@@ -61,3 +61,9 @@ def test_a_seen_patient_is_never_scored() -> None:
     check_unseen(FROZEN, ["P1"])
     with pytest.raises(LeakageError, match="trained on 1 of the patients to be scored: P2"):
         check_unseen(tuned, ["P3", "P2"])
+
+
+def test_people_are_told_where_the_weights_come_from() -> None:
+    assert FROZEN.origin == "weights random(seed=0)"
+    tuned = dataclasses.replace(FROZEN, training_patients=("P1", "P2"), fold="0/3")
+    assert tuned.origin == "fine-tuned on 2 patients of fold 0/3"
