@@ -16,6 +16,7 @@ from fusion.head_model import FusionHeadModel
 from fusion.joint import JointModel
 from fusion.lightgbm_model import LightGbmModel
 from fusion.model import Model
+from fusion.stacked import StackedModel
 from fusion.tuning import StudyLocation
 
 Factory = Callable[[Arm, AblationConfig, StudyLocation | None], Model]
@@ -43,11 +44,24 @@ MODELS: dict[str, ModelKind] = {
     "fusion_head": ModelKind(
         lambda a, c, s: FusionHeadModel(a, c.head, c.metadata), sections=("metadata", "head")
     ),
+    "fusion_head_gated": ModelKind(
+        lambda a, c, s: FusionHeadModel(a, c.head, c.metadata, "gated"),
+        sections=("metadata", "head"),
+    ),
+    "fusion_head_low_rank": ModelKind(
+        lambda a, c, s: FusionHeadModel(a, c.head, c.metadata, "low_rank"),
+        sections=("metadata", "head"),
+    ),
     "joint": ModelKind(lambda a, c, s: JointModel(a, c), sections=("metadata", "head", "joint")),
     "lightgbm": ModelKind(lambda a, c, s: LightGbmModel(a, c, s), tuned=True),
     "logistic_regression": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic())),
     "random_forest": ModelKind(lambda a, c, s: GridModel(a, c, Forest())),
     "svm": ModelKind(lambda a, c, s: GridModel(a, c, RadialSvm())),
+    "stacked": ModelKind(
+        lambda a, c, s: StackedModel(a, c, s),
+        sections=("metadata", "tuning", "head"),
+        tuned=True,
+    ),
     "rank_average": ModelKind(lambda a, c, s: RankAverage(a, c)),
     "clinical_reference": ModelKind(lambda a, c, s: ClinicalReference(a, c)),
     "prevalence": ModelKind(lambda a, c, s: Prevalence(a, c)),
