@@ -31,6 +31,7 @@ class ModelKind:
         sections: Sections of the configuration that its result depends on.
         tuned: Whether it keeps an Optuna study.
         sampled: Whether weighted sampling of heads moves the level of its predictions.
+        explained: Whether its inputs are columns and embeddings that can be exchanged.
         permuted: Whether it is fitted on and scored against exchanged outcomes
             (`fusion.permutation`).
     """
@@ -39,6 +40,7 @@ class ModelKind:
     sections: tuple[str, ...] = ("metadata", "tuning")
     tuned: bool = False
     sampled: bool = False
+    explained: bool = True
     permuted: bool = False
 
 
@@ -59,7 +61,10 @@ MODELS: dict[str, ModelKind] = {
         sampled=True,
     ),
     "joint": ModelKind(
-        lambda a, c, s: JointModel(a, c), sections=("metadata", "head", "joint"), sampled=True
+        lambda a, c, s: JointModel(a, c),
+        sections=("metadata", "head", "joint"),
+        sampled=True,
+        explained=False,
     ),
     "lightgbm": ModelKind(lambda a, c, s: LightGbmModel(a, c, s), tuned=True),
     "logistic_regression": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic())),
@@ -72,8 +77,10 @@ MODELS: dict[str, ModelKind] = {
     ),
     "rank_average": ModelKind(lambda a, c, s: RankAverage(a, c)),
     "clinical_reference": ModelKind(lambda a, c, s: ClinicalReference(a, c)),
-    "prevalence": ModelKind(lambda a, c, s: Prevalence(a, c)),
-    "permuted_labels": ModelKind(lambda a, c, s: GridModel(a, c, RidgeLogistic()), permuted=True),
+    "prevalence": ModelKind(lambda a, c, s: Prevalence(a, c), explained=False),
+    "permuted_labels": ModelKind(
+        lambda a, c, s: GridModel(a, c, RidgeLogistic()), explained=False, permuted=True
+    ),
 }
 """Models by name. A new model is one class that follows `fusion.model.Model` and one line here."""
 

@@ -28,6 +28,8 @@ from fusion.calibration import calibrate, calibration_record
 from fusion.comparators import chosen_calibration, find_model, make_model, relevant_settings
 from fusion.comparators_floors import with_floors
 from fusion.config import AblationConfig
+from fusion.designs import training_part
+from fusion.explanation import explain
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger, recording
 from fusion.model import by_patient, logit
@@ -269,6 +271,7 @@ def fit_task(
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
+    training = training_part(training, task.arm.design, task.seed)
     model = make_model(task.arm, config, task.study).fit(training, task.seed)
     calibration = calibrate(model.inner_, chosen_calibration(task.arm.model, config))
     threshold = inner_threshold(calibration.inner, config.threshold)
@@ -289,6 +292,7 @@ def fit_task(
             "arm": task.arm.name,
             "model": task.arm.model,
             "modalities": task.arm.modality_text,
+            "design": task.arm.design,
             "repeat": task.repeat,
             "fold": task.fold,
             "patient_id": patients,
@@ -298,16 +302,18 @@ def fit_task(
             "threshold": threshold,
         }
     )
+    asked = config.explain and find_model(task.arm.model).explained and not task.arm.design
     record = {
         **_names(task),
         "seed": task.seed,
-        "training_patients": len(task.training_patients),
+        "training_patients": len(np.unique(training.patient_ids.astype(str))),
         "test_patients": len(task.test_patients),
         "threshold": threshold,
         "threshold_rule": f"{rule_text(config.threshold)} on inner predictions",
         "calibration": {"method": calibration.method} | calibration_record(calibration.fitted),
         "study": None if task.study is None else task.study.name,
         "choices": model.choices_,
+        "explanation": explain(model, task.arm, test, task.seed) if asked else None,
         "training_digest": ledger.training_digest,
         "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
@@ -384,6 +390,7 @@ def _names(task: Task) -> dict[str, Any]:
         "arm": task.arm.name,
         "model": task.arm.model,
         "modalities": task.arm.modality_text,
+        "design": task.arm.design,
         "repeat": task.repeat,
         "fold": task.fold,
     }

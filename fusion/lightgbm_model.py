@@ -11,6 +11,7 @@ import optuna
 
 from fusion.arms import Arm
 from fusion.config import AblationConfig, SpaceConfig
+from fusion.explanation import Contributions
 from fusion.features import FeatureTable
 from fusion.inner import (
     EncodedRows,
@@ -170,6 +171,19 @@ class LightGbmModel:
         x = self.encoder_.transform(table.take(order))
         probability[order] = _predict(self.booster_, x, self.booster_.current_iteration())
         return probability
+
+    def contributions(self, table: FeatureTable) -> Contributions:
+        """Exact Shapley values of the trees (Lundberg et al. 2020), as LightGBM computes them.
+
+        Args:
+            table: Rows to explain; n of them.
+        """
+        x = self.encoder_.transform(table)
+        values = np.asarray(self.booster_.predict(x, pred_contrib=True, num_threads=1))
+        features = self.encoder_.features_
+        return Contributions(
+            tuple(f.name for f in features), tuple(f.group for f in features), values[:, :-1]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
