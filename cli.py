@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featurestore.store import FeatureStore
     from fusion.config import RunConfig
     from fusion.evidence import Evidence
+    from fusion.report_inputs import FinishedRun
     from fusion.study import Study
 
 EXIT_CODES = """\b
@@ -159,12 +160,12 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
     """
     from fusion.paths import RunPaths
     from fusion.report import write_report
-    from fusion.report_inputs import finished_evidence
+    from fusion.report_inputs import finished_run
 
-    found = [finished_evidence(RunPaths(folder)) for folder in runs]
+    found = [finished_run(RunPaths(folder)) for folder in runs]
     if len(runs) == 1:
-        page = write_report(found[0], out or RunPaths(runs[0]).report).html
-        _show(found[0], page, as_json)
+        page = write_report(found[0].evidence, out or RunPaths(runs[0]).report).html
+        _show(found[0].evidence, page, as_json)
     else:
         page = _compare(found, runs, out or Path("comparison"), as_json)
     if in_browser:
@@ -478,11 +479,11 @@ def _show(evidence: Evidence, page: Path, as_json: bool) -> None:
     click.echo(f"report: {page}")
 
 
-def _compare(found: list[Evidence], runs: tuple[Path, ...], out: Path, as_json: bool) -> Path:
-    from fusion.report.comparison import compare
-    from fusion.report.comparison_page import comparison_json, write_comparison
+def _compare(found: list[FinishedRun], runs: tuple[Path, ...], out: Path, as_json: bool) -> Path:
     from rich.console import Console
 
+    from fusion.report.comparison import compare
+    from fusion.report.comparison_page import comparison_json, write_comparison
     from fusion.report.terminal import print_comparison
 
     comparison = compare(found, [folder.resolve().name for folder in runs])

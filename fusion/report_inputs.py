@@ -129,8 +129,24 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
         raise DataError(f"cannot write {paths.report_inputs}: {error.strerror}") from None
 
 
-def finished_evidence(paths: RunPaths) -> Evidence:
-    """The evidence of a finished run, from its folder alone.
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run as its folder tells it.
+
+    Attributes:
+        evidence: Its numbers.
+        patients_digest: SHA-256 of who was predicted, with their outcomes; of runs that share it
+            the patients are the same.
+        folds_digest: The same of who was predicted in which repeat and fold.
+    """
+
+    evidence: Evidence
+    patients_digest: str
+    folds_digest: str
+
+
+def finished_run(paths: RunPaths) -> FinishedRun:
+    """Makes a finished run's evidence again, from its folder alone.
 
     Raises:
         DataError: The folder holds no finished run, or its tables changed since.
@@ -148,7 +164,12 @@ def finished_evidence(paths: RunPaths) -> Evidence:
         ladder=saved.ladder,
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
-    return inputs.evidence(predictions_table([_read_table(paths.predictions)]))
+    predictions = predictions_table([_read_table(paths.predictions)])
+    return FinishedRun(
+        inputs.evidence(predictions),
+        _rows_digest(predictions, ["patient_id", "y"]),
+        _rows_digest(predictions, ["patient_id", "y", "repeat", "fold"]),
+    )
 
 
 def _read_saved(paths: RunPaths) -> _Saved:
@@ -228,6 +249,11 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError):
         raise DataError(f"cannot read the table {path}") from None
+
+
+def _rows_digest(table: pd.DataFrame, columns: list[str]) -> str:
+    rows = table[columns].drop_duplicates().sort_values(columns)
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
 
 
 def _all_tables(paths: RunPaths) -> list[Path]:

@@ -342,7 +342,7 @@ class Study:
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report from the predictions of the last `ablate`.
 
-        What else it takes is saved, so that `fusion.report_inputs.finished_evidence` can do it
+        What else it takes is saved, so that `fusion.report_inputs.finished_run` can do it
         again from the run's folder.
         """
         history = self.paths.work / "history.parquet"

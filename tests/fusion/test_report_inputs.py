@@ -20,7 +20,7 @@ from fusion.evidence import RunFacts
 from fusion.ladder import METRICS, Claim, Ladder, Rung
 from fusion.paths import RunPaths
 from fusion.report import write_report
-from fusion.report_inputs import COHORT_TABLES, ReportInputs, finished_evidence, save_inputs
+from fusion.report_inputs import COHORT_TABLES, ReportInputs, finished_run, save_inputs
 
 NAN = float("nan")
 CONFIG = """
@@ -135,7 +135,7 @@ def folder(inputs: ReportInputs, folds: pd.DataFrame, tmp_path: Path) -> RunPath
 
 
 def test_the_folder_alone_gives_the_same_bytes(folder: RunPaths, tmp_path: Path) -> None:
-    write_report(finished_evidence(folder), tmp_path / "again")
+    write_report(finished_run(folder).evidence, tmp_path / "again")
     written = sorted(p.relative_to(folder.report) for p in folder.report.rglob("*.*"))
     assert len(written) > 15
     for file in written:
@@ -162,24 +162,24 @@ def test_a_changed_table_is_refused_by_name(folder: RunPaths, name: str) -> None
     path = folder.root / name
     pd.read_parquet(path).iloc[:-1].to_parquet(path, index=False)
     with pytest.raises(DataError, match=rf"{path.name} changed since the report was made; `melaf"):
-        finished_evidence(folder)
+        finished_run(folder)
 
 
 def test_a_missing_table_is_refused_by_name(folder: RunPaths) -> None:
     shutil.move(folder.work / "history.parquet", folder.root)
     with pytest.raises(DataError, match=r"cannot read .*history\.parquet: No such file"):
-        finished_evidence(folder)
+        finished_run(folder)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no folder of a finished run"):
-        finished_evidence(RunPaths(tmp_path))
+        finished_run(RunPaths(tmp_path))
 
 
 def test_a_run_without_its_configuration_is_refused(folder: RunPaths) -> None:
     folder.config.unlink()
     with pytest.raises(ConfigError, match=r"cannot read the config .*config\.yaml"):
-        finished_evidence(folder)
+        finished_run(folder)
 
 
 def _without_reference(record: dict[str, object]) -> None:
@@ -214,7 +214,7 @@ def test_a_changed_record_is_one_line(
     change(record)
     folder.report_inputs.write_text(json.dumps(record))
     with pytest.raises(DataError, match=said) as error:
-        finished_evidence(folder)
+        finished_run(folder)
     assert "\n" not in str(error.value)
 
 
@@ -222,4 +222,4 @@ def test_a_changed_record_is_one_line(
 def test_what_is_no_record_is_one_line(folder: RunPaths, text: str) -> None:
     folder.report_inputs.write_text(text)
     with pytest.raises(DataError, match=r"report\.json is"):
-        finished_evidence(folder)
+        finished_run(folder)
