@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featurestore.store import FeatureStore
     from fusion.config import RunConfig
     from fusion.evidence import Evidence
+    from fusion.report_inputs import FinishedRun
     from fusion.study import Study
 
 EXIT_CODES = """\b
@@ -61,25 +62,30 @@ def study_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the numbers as JSON on standard output, only."
+)
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
 
 @cli.command()
 @config_argument
 @study_options
-def run(config: Path, **options: Any) -> None:
+@json_option
+def run(config: Path, as_json: bool, **options: Any) -> None:
     """Do everything: cohort, extract, ablate, report, export.
 
     Every stage goes on from what is already valid and says what it reused.
     """
-    _run(config, **options)
+    _run(config, as_json, **options)
 
 
 @cli.command()
 @study_options
-def demo(**options: Any) -> None:
+@json_option
+def demo(as_json: bool, **options: Any) -> None:
     """Run the demonstration on a synthetic cohort (configs/demo.yaml)."""
-    _run(_shipped_config("demo.yaml"), **options)
+    _run(_shipped_config("demo.yaml"), as_json, **options)
 
 
 @cli.command()
@@ -124,12 +130,46 @@ def joint(config: Path, **options: Any) -> None:
 @cli.command()
 @config_argument
 @study_options
-def ablate(config: Path, **options: Any) -> None:
+@json_option
+def ablate(config: Path, as_json: bool, **options: Any) -> None:
     """Fit every arm on every fold; print the ablation table and write the report."""
     study = _open(config, **options)
     evidence = study.evidence(study.ablate())
-    study.report(evidence)
-    _show(study, evidence)
+    _show(evidence, study.report(evidence).html, as_json)
+
+
+@cli.command()
+@click.argument(
+    "runs",
+    metavar="RUN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the report.  [default: RUN/report; of several runs: comparison]",
+)
+@click.option("--open", "in_browser", is_flag=True, help="Open the page in the browser.")
+@json_option
+def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: bool) -> None:
+    """Write the report of a finished run again, or compare several runs side by side.
+
+    RUN is the folder of a run. Neither its source data nor its feature store are needed.
+    """
+    from fusion.paths import RunPaths
+    from fusion.report import write_report
+    from fusion.report_inputs import finished_run
+
+    found = [finished_run(RunPaths(folder)) for folder in runs]
+    if len(runs) == 1:
+        page = write_report(found[0].evidence, out or RunPaths(runs[0]).report).html
+        _show(found[0].evidence, page, as_json)
+    else:
+        page = _compare(found, runs, out or Path("comparison"), as_json)
+    if in_browser:
+        _open_page(page)
 
 
 @cli.command()
@@ -420,18 +460,47 @@ def _store(folder: Path) -> FeatureStore:
     return FeatureStore(folder)
 
 
-def _run(config: Path, **options: Any) -> None:
+def _run(config: Path, as_json: bool, **options: Any) -> None:
     study = _open(config, **options)
-    _show(study, study.run())
+    evidence = study.run()
+    _show(evidence, study.paths.report / "report.html", as_json)
 
 
-def _show(study: Study, evidence: Evidence) -> None:
+def _show(evidence: Evidence, page: Path, as_json: bool) -> None:
     from rich.console import Console
 
+    from fusion.report.json import render_json
     from fusion.report.terminal import print_evidence
 
+    if as_json:
+        click.echo(render_json(evidence), nl=False)
+        return
     print_evidence(evidence, Console(soft_wrap=False))
-    click.echo(f"report: {study.paths.report / 'report.html'}")
+    click.echo(f"report: {page}")
+
+
+def _compare(found: list[FinishedRun], runs: tuple[Path, ...], out: Path, as_json: bool) -> Path:
+    from rich.console import Console
+
+    from fusion.report.comparison import compare
+    from fusion.report.comparison_page import comparison_json, write_comparison
+    from fusion.report.terminal import print_comparison
+
+    comparison = compare(found, [folder.resolve().name for folder in runs])
+    page = write_comparison(comparison, out)
+    if as_json:
+        click.echo(comparison_json(comparison), nl=False)
+    else:
+        print_comparison(comparison, Console(soft_wrap=False))
+        click.echo(f"comparison: {page}")
+    return page
+
+
+def _open_page(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        click.echo(f"melafuse: no browser opens here; the page is {page}", err=True)
 
 
 def _shipped_config(name: str) -> Path:

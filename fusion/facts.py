@@ -11,6 +11,7 @@ from featurestore.lineage import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
 from fusion.evidence import RunFacts
+from fusion.fold_encoders import FoldKey
 from fusion.provenance import versions
 
 
@@ -18,6 +19,7 @@ def run_facts(
     config: RunConfig,
     cohort: Cohort,
     encoders: Mapping[str, EncoderIdentity],
+    fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]],
     folds_digest: str,
     command: str,
     choices: Path,
@@ -28,6 +30,7 @@ def run_facts(
         config: The configuration.
         cohort: The cohort as it is studied.
         encoders: Identity by backbone.
+        fold_encoders: Of each repeat and fold the identity of every fine-tuned encoder by name.
         folds_digest: Names the frozen folds.
         command: The command that repeats the run.
         choices: `choices.json` of the ablation; may be absent.
@@ -48,9 +51,9 @@ def run_facts(
         seed=config.seed,
         cohort_digest=cohort.digest(),
         folds_digest=folds_digest,
-        encoders=tuple(
-            f"{name}: {identity.dimension}-d, weights {identity.weights}, {identity.short}"
-            for name, identity in encoders.items()
+        encoders=(
+            *(f"{n}: {e.dimension}-d, weights {e.weights}, {e.short}" for n, e in encoders.items()),
+            *_fine_tuned(fold_encoders),
         ),
         versions=versions(),
         caveats=cohort.outcome.caveats,
@@ -59,6 +62,17 @@ def run_facts(
         licences=_licences(cohort),
         arms_left_out=(*_modalities_left_out(config, cohort), *_arms_left_out(choices)),
     )
+
+
+def _fine_tuned(fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]]) -> Iterator[str]:
+    """One line a fine-tuned encoder; one that serves all folds has one digest."""
+    for name in dict.fromkeys(name for own in fold_encoders.values() for name in own):
+        own = {key: fold_encoders[key][name] for key in sorted(fold_encoders)}
+        first = next(iter(own.values()))
+        one = len({identity.digest for identity in own.values()}) == 1
+        where = "on other patients" if one else "on the training patients of each fold"
+        digests = [first.short] if one else [f"{r}/{f} {e.short}" for (r, f), e in own.items()]
+        yield f"{name}: {first.dimension}-d, fine-tuned {where}, {', '.join(digests)}"
 
 
 def _licences(cohort: Cohort) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class RunPaths:
         return self.root / "work"
 
     @property
+    def report_inputs(self) -> Path:
+        """What the report is made from, beside the tables of the run."""
+        return self.work / "report.json"
+
+    @property
     def predictions(self) -> Path:
         """The out-of-fold predictions table."""
         return self.root / "predictions.parquet"

@@ -41,7 +41,7 @@ from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.designs import with_designs
 from fusion.evaluation import evaluate, plan_tasks, with_floors
-from fusion.evidence import Evidence, collect
+from fusion.evidence import Evidence
 from fusion.facts import run_facts
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.fold_encoders import (
@@ -62,6 +62,7 @@ from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line
 from fusion.report import ReportFiles, write_report
+from fusion.report_inputs import ReportInputs, save_inputs
 from fusion.tables import export_tables
 
 
@@ -342,30 +343,35 @@ class Study:
         )
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
-        """Computes every number of the report from the predictions."""
+        """Computes every number of the report from the predictions of the last `ablate`.
+
+        What else it takes is saved, so that `fusion.report_inputs.finished_run` can do it
+        again from the run's folder.
+        """
         history = self.paths.work / "history.parquet"
-        return collect(
-            predictions,
-            run_facts(
+        inputs = ReportInputs(
+            run=run_facts(
                 self.config,
                 self.cohort,
                 self._embedded.extraction.encoders,
+                self.fold_encoders.identities,
                 self._folds_key,
                 self.command,
                 self.paths.work / "choices.json",
             ),
-            self.cohort,
-            self.groups,
-            reference_arm(self.config.ablation, self._planned_arms),
-            pd.read_parquet(history) if history.exists() else pd.DataFrame(),
-            self.config.ablation.bootstrap_draws,
-            self.config.seed,
+            cohort=self.cohort,
+            reference=reference_arm(self.config.ablation, self._planned_arms),
+            draws=self.config.ablation.bootstrap_draws,
+            seed=self.config.seed,
+            history=pd.read_parquet(history) if history.exists() else pd.DataFrame(),
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
             fits=read_records(self.paths.work / "choices.json"),
             config=self.config.ablation,
         )
+        save_inputs(inputs, self.paths)
+        return inputs.evidence(predictions)
 
     def audit(self, predictions: pd.DataFrame | None = None) -> AuditReport:
         """Runs every check that can look at what there is.

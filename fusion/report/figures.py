@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import textwrap
-from collections.abc import Callable
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
 from fusion.evidence import ArmEvidence, Curve, Evidence
 from fusion.ladder import METRICS
+from fusion.report.drawing import COLOURS, GREY, Figure, svg, tall
 from fusion.report.tables import tidy_ladder
-
-# Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#767676"
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "melafuse",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """One figure.
-
-    Attributes:
-        name: File name without ending.
-        title: Heading.
-        caption: What it shows, and how to read it.
-        svg: The drawing.
-        data: The numbers that are drawn, in long form.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    data: pd.DataFrame
 
 
 def draw_all(evidence: Evidence) -> list[Figure]:
@@ -93,7 +56,7 @@ def _gains(evidence: Evidence) -> Figure | None:
         "What fusion adds to each single modality",
         "ΔAUROC of the model on all modalities against the same model on one, with 95 % interval. "
         "Right of zero: fusion adds.",
-        _svg(lambda axes: _intervals(axes, data, "comparison", "ΔAUROC"), height=_tall(len(data))),
+        svg(lambda axes: _intervals(axes, data, "comparison", "ΔAUROC"), height=tall(len(data))),
         data,
     )
 
@@ -109,7 +72,7 @@ def _forest(evidence: Evidence) -> Figure | None:
         "delta_auroc",
         "Difference in AUROC to the reference arm",
         f"Each arm minus {evidence.reference}, paired, with 95 % interval.",
-        _svg(lambda axes: _intervals(axes, data, "arm", "ΔAUROC"), height=_tall(len(data))),
+        svg(lambda axes: _intervals(axes, data, "arm", "ΔAUROC"), height=tall(len(data))),
         data,
     )
 
@@ -128,7 +91,7 @@ def _strip(evidence: Evidence) -> Figure:
         axes.set_xlabel("AUROC of one outer fold")
 
     caption = "One dot an outer fold. Dotted: no discrimination."
-    return Figure("folds", "Spread over folds", caption, _svg(draw, _tall(len(names))), data)
+    return Figure("folds", "Spread over folds", caption, svg(draw, tall(len(names))), data)
 
 
 def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
@@ -138,7 +101,7 @@ def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
 
     caption = f"Out-of-fold ROC curves; 95 % band of the reference arm. {shown}"
-    return Figure("roc", "ROC", caption, _svg(draw), _curve_data(arms, "roc"))
+    return Figure("roc", "ROC", caption, svg(draw), _curve_data(arms, "roc"))
 
 
 def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
@@ -149,7 +112,7 @@ def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -
 
     caption = f"Out-of-fold precision–recall curves. Dotted: prevalence. {shown}"
     return Figure(
-        "precision_recall", "Precision–recall", caption, _svg(draw), _curve_data(arms, "pr")
+        "precision_recall", "Precision–recall", caption, svg(draw), _curve_data(arms, "pr")
     )
 
 
@@ -170,7 +133,7 @@ def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Fig
         f"Calibration of {chosen.arm} in bins of equal size, with 95 % Wilson intervals. Bars: "
         "share of patients in the bin. Dotted: perfect."
     )
-    return Figure("calibration", "Calibration", caption, _svg(draw), data)
+    return Figure("calibration", "Calibration", caption, svg(draw), data)
 
 
 def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
@@ -190,7 +153,7 @@ def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure
         )
 
     caption = f"Decision curves (Vickers & Elkin 2006): higher is better. {shown}"
-    return Figure("decision", "Decision curve", caption, _svg(draw), _curve_data(arms, "decision"))
+    return Figure("decision", "Decision curve", caption, svg(draw), _curve_data(arms, "decision"))
 
 
 def _training(evidence: Evidence) -> Figure | None:
@@ -219,7 +182,7 @@ def _training(evidence: Evidence) -> Figure | None:
         f"Training of {arm}: light, each fold and ensemble member; bold, their mean over those "
         "that still train. Validation is inner: no outer test patient is in it."
     )
-    return Figure("training", "Training curves", caption, _svg(draw), data)
+    return Figure("training", "Training curves", caption, svg(draw), data)
 
 
 def _fine_tuning(evidence: Evidence) -> Figure | None:
@@ -243,7 +206,7 @@ def _fine_tuning(evidence: Evidence) -> Figure | None:
         "train; dots, the epochs that were kept. Validation is inner: it selects, and no outer "
         "test patient is in it, so these are not results."
     )
-    return Figure("fine_tuning", "Fine-tuning", caption, _svg(draw), data)
+    return Figure("fine_tuning", "Fine-tuning", caption, svg(draw), data)
 
 
 def _ladder(evidence: Evidence) -> Figure | None:
@@ -270,7 +233,7 @@ def _ladder(evidence: Evidence) -> Figure | None:
         "What remains of a label-matched result when one thing after the other is taken away; "
         "dotted, what was claimed."
     )
-    return Figure("ladder", "Linkage ladder", caption, _svg(draw, 5.4), data)
+    return Figure("ladder", "Linkage ladder", caption, svg(draw, 5.4), data)
 
 
 def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
@@ -300,16 +263,3 @@ def _curve_data(arms: list[ArmEvidence], field: str) -> pd.DataFrame:
             columns |= {"low": curve.low, "high": curve.high}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
-
-
-def _tall(rows: int) -> float:
-    return 1.1 + 0.3 * rows
-
-
-def _svg(draw: Callable[[Axes], None], height: float = 5.4) -> str:
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, height), layout="constrained")
-        draw(canvas.add_subplot())
-        buffer = io.StringIO()
-        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import Any
 
 from fusion.audit.base import CheckResult
 from fusion.evidence import ArmEvidence, Evidence
+from fusion.plain import finite
 from fusion.watermark import watermark
 
 CURVES = {"roc", "pr", "calibration", "decision"}
@@ -30,7 +30,7 @@ def render_json(evidence: Evidence) -> str:
         "arms": [_arm(a) for a in evidence.arms],
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
     }
-    return json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _audit(evidence: Evidence) -> list[dict[str, Any]] | None:
@@ -64,14 +64,4 @@ def _plain(value: Any) -> Any:
         return dataclasses.asdict(value)
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    return value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
     return value

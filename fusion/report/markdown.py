@@ -17,16 +17,23 @@ from fusion.report.tables import TextTable
 def render_markdown(evidence: Evidence) -> str:
     """Returns the whole report as Markdown."""
     run = evidence.run
-    lines = [f"# {_plain(run.name)}: {_plain(run.outcome_name)}", ""]
+    lines = [f"# {plain_text(run.name)}: {plain_text(run.outcome_name)}", ""]
     if mark(evidence):
         lines += [f"> **{mark(evidence)}**", ""]
-    lines += [f"- **{name}:** {_plain(value)}" for name, value in header_rows(evidence)]
+    lines += [f"- **{name}:** {plain_text(value)}" for name, value in header_rows(evidence)]
     lines += ["", "## Warnings", ""]
-    lines += [f"- **{f.level}:** {_plain(f.text)}" for f in evidence.findings] or ["None."]
+    lines += [f"- **{f.level}:** {plain_text(f.text)}" for f in evidence.findings] or ["None."]
     if evidence.audit is not None:
-        lines += ["", "## Audit", "", audit_summary(evidence), "", *_table(tables.audit(evidence))]
+        lines += [
+            "",
+            "## Audit",
+            "",
+            audit_summary(evidence),
+            "",
+            *table_lines(tables.audit(evidence)),
+        ]
     if evidence.ladder is not None:
-        lines += ["", "## Linkage ladder", "", *_table(tables.ladder(evidence))]
+        lines += ["", "## Linkage ladder", "", *table_lines(tables.ladder(evidence))]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Patients", tables.participants(evidence)),
@@ -36,27 +43,32 @@ def render_markdown(evidence: Evidence) -> str:
         ("DeLong", tables.secondary(evidence)),
         *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
     ):
-        lines += ["", f"## {heading}", "", *_table(table)]
+        lines += ["", f"## {heading}", "", *table_lines(table)]
     best = tables.oracle(evidence)
     if best is not None:
         lines += ["", f"Oracle AUROC (planted model): {best}."]
-    lines += ["", "## Methods", "", *(f"- {_plain(line)}" for line in methods(evidence))]
-    lines += ["", "## Licences", "", *(f"- {_plain(line)}" for line in run.licences)]
+    lines += ["", "## Methods", "", *(f"- {plain_text(line)}" for line in methods(evidence))]
+    lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]
     return "\n".join([*lines, "", DISCLAIMER, ""])
 
 
-def _table(table: TextTable) -> list[str]:
+def table_lines(table: TextTable) -> list[str]:
+    """A caption and the lines of a table."""
     if not table.rows:
         return ["None."]
     aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
     rows = [table.columns, tuple(aligned), *table.rows]
-    return [_plain(table.caption), "", *("| " + " | ".join(map(_cell, row)) + " |" for row in rows)]
+    return [
+        plain_text(table.caption),
+        "",
+        *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
+    ]
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|")
+    return plain_text(text).replace("|", "\\|")
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """One line without markup of its own."""
     return " ".join(text.split()).replace("<", "&lt;")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from fusion.evidence import ArmEvidence, Evidence
 from fusion.ladder import METRICS, Ladder
+from fusion.report.comparison import Comparison, comparison_mark
 from fusion.report.methods import audit_summary
 from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import oracle
@@ -44,6 +45,28 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
         console.print(
             f"oracle AUROC {best}: no predictor can be expected to do better", markup=False
         )
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints how to read the comparison, and one line an arm and run."""
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print()
+    mark = comparison_mark(comparison)
+    if mark:
+        console.print(mark, style="bold", markup=False, highlight=False)
+    for text in comparison.caveats:
+        console.print(text, markup=False, highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("arm", overflow="fold", ratio=1)
+    table.add_column("run", overflow="fold", ratio=1)
+    for heading in ("n", "events", "AUROC [95 % CI]", "AUPRC", "Brier"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in comparison.arms:
+        m = row.arm.metrics
+        cells = [row.arm.arm, row.run.label, str(row.arm.n), str(row.arm.events)]
+        cells += [with_interval(m["auroc"]), number(m["auprc"].value), number(m["brier"].value)]
+        table.add_row(*[Text(cell) for cell in cells])
+    console.print(table, highlight=False)
 
 
 def _ladder_table(shown: Ladder) -> Table:

@@ -1,0 +1,247 @@
+"""Several runs side by side: what they have in common, and every arm of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.report.drawing import COLOURS, GREY, Figure, svg
+from fusion.report.numbers import number, with_interval
+from fusion.report.tables import TextTable
+from fusion.report_inputs import FinishedRun
+from fusion.watermark import short_watermark, watermark
+
+METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier"}
+UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedRun:
+    """One run of a comparison.
+
+    Attributes:
+        label: Its name, unlike that of any other run here.
+        evidence: Its numbers.
+        patients_digest: Names who was predicted, with their outcomes.
+        folds_digest: Names who was predicted in which fold.
+    """
+
+    label: str
+    evidence: Evidence
+    patients_digest: str
+    folds_digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedArm:
+    """One arm of one run."""
+
+    run: ComparedRun
+    arm: ArmEvidence
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: The runs as they were given.
+        arms: Every arm of every run, the same arm of different runs together.
+        caveats: How to read differences between runs, the gravest first.
+    """
+
+    runs: tuple[ComparedRun, ...]
+    arms: tuple[ComparedArm, ...]
+    caveats: tuple[str, ...]
+
+
+def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
+    """Puts runs side by side.
+
+    Args:
+        found: The runs.
+        folders: Name of each run's folder, which tells runs of one name apart.
+    """
+    labels = _labels([run.evidence.run.name for run in found], folders)
+    runs = tuple(
+        ComparedRun(label, run.evidence, run.patients_digest, run.folds_digest)
+        for label, run in zip(labels, found, strict=True)
+    )
+    names = dict.fromkeys(arm.arm for run in runs for arm in run.evidence.arms)
+    arms = tuple(
+        ComparedArm(run, arm)
+        for name in names
+        for run in runs
+        for arm in run.evidence.arms
+        if arm.arm == name
+    )
+    return Comparison(runs, arms, _caveats(runs))
+
+
+def comparison_mark(comparison: Comparison) -> str:
+    """What must stand above everything; empty if all runs are of real, linked patients."""
+    marks = [watermark(r.evidence.run.linkage, r.evidence.run.synthetic) for r in comparison.runs]
+    return " ".join(dict.fromkeys(mark for mark in marks if mark))
+
+
+def runs_table(comparison: Comparison) -> TextTable:
+    """What each run is."""
+    rows = tuple(
+        (
+            run.label,
+            f"{facts.outcome_name}: {facts.outcome_definition}",
+            facts.linkage,
+            short_watermark(facts.linkage, facts.synthetic),
+            str(facts.n_patients),
+            str(facts.n_events),
+            run.patients_digest[:8],
+            run.folds_digest[:8],
+            str(facts.seed),
+        )
+        for run in comparison.runs
+        for facts in [run.evidence.run]
+    )
+    columns = ("run", "outcome", "linkage", "mark", "n", "events", "patients", "folds", "seed")
+    return TextTable(
+        "What was compared; runs with the same digest have the same patients, or folds.",
+        columns,
+        rows,
+        text_columns=4,
+    )
+
+
+def arms_table(comparison: Comparison) -> TextTable:
+    """One line an arm and run."""
+    rows = tuple(
+        (
+            row.arm.arm,
+            row.run.label,
+            facts.outcome_name,
+            f"{facts.linkage} {_short(row)}".strip(),
+            str(row.arm.n),
+            str(row.arm.events),
+            with_interval(row.arm.metrics["auroc"]),
+            with_interval(row.arm.metrics["auprc"]),
+            number(row.arm.metrics["brier"].value),
+        )
+        for row in comparison.arms
+        for facts in [row.run.evidence.run]
+    )
+    return TextTable(
+        "Every arm of every run; intervals are those of the run's own bootstrap over patients.",
+        (
+            "arm",
+            "run",
+            "outcome",
+            "linkage",
+            "n",
+            "events",
+            "AUROC [95 % CI]",
+            "AUPRC [95 % CI]",
+            "Brier",
+        ),
+        rows,
+        text_columns=4,
+    )
+
+
+def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
+    """One row an arm and run, unrounded, for `comparison.csv`."""
+    rows = []
+    for row in comparison.arms:
+        facts = row.run.evidence.run
+        record: dict[str, str | int | float | bool] = {
+            "arm": row.arm.arm,
+            "run": row.run.label,
+            "model": row.arm.model,
+            "modalities": "+".join(row.arm.modalities),
+            "kind": row.arm.kind,
+            "outcome": facts.outcome_name,
+            "linkage": facts.linkage,
+            "synthetic": facts.synthetic,
+            "watermark": _short(row),
+            "patients_digest": row.run.patients_digest,
+            "folds_digest": row.run.folds_digest,
+            "n": row.arm.n,
+            "events": row.arm.events,
+        }
+        for name in METRICS:
+            found = row.arm.metrics.get(name, UNDEFINED)
+            record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        rows.append(record)
+    return pd.DataFrame(rows)
+
+
+def draw_forest(comparison: Comparison) -> Figure:
+    """AUROC of every arm, one colour a run; floors are left to the table."""
+    shown = [row for row in comparison.arms if row.arm.kind != "floor"]
+    names = list(dict.fromkeys(row.arm.arm for row in shown))
+    labels = [run.label for run in comparison.runs]
+    table = tidy_comparison(dataclasses.replace(comparison, arms=tuple(shown)))
+    data = table[["arm", "run", "auroc", "auroc_low", "auroc_high", "n", "events"]]
+    step = min(0.8 / len(labels), 0.3)
+
+    def draw(axes: Axes) -> None:
+        for k, label in enumerate(labels):
+            rows = data[data["run"] == label]
+            y = rows["arm"].map(names.index).to_numpy() + step * (k - (len(labels) - 1) / 2)
+            colour = COLOURS[k % len(COLOURS)]
+            axes.hlines(y, rows["auroc_low"], rows["auroc_high"], color=colour, lw=2)
+            marker = "os^Dv"[k // len(COLOURS) % 5]
+            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=label)
+        axes.axvline(0.5, color=GREY, lw=1, ls=":")
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel("AUROC with 95 % interval")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height), ncols=2)
+
+    height = 1.6 + 0.12 * len(labels) + len(names) * max(0.3, 0.16 * len(labels))
+    return Figure(
+        "forest",
+        "AUROC of every arm and run",
+        "Out-of-fold AUROC with 95 % interval, one colour a run. Dotted: no discrimination.",
+        svg(draw, height),
+        data,
+    )
+
+
+def _short(row: ComparedArm) -> str:
+    return short_watermark(row.run.evidence.run.linkage, row.run.evidence.run.synthetic)
+
+
+def _labels(names: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """Names of runs; with the folder where a name stands twice, and a number where both do."""
+    labels = [
+        name if names.count(name) == 1 else f"{name} ({folder})"
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    numbers = [labels[:k].count(label) + 1 for k, label in enumerate(labels)]
+    return [
+        label if labels.count(label) == 1 else f"{label} #{number}"
+        for label, number in zip(labels, numbers, strict=True)
+    ]
+
+
+def _caveats(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
+    """One sentence for each thing that the runs do not share, and what follows."""
+    questions: list[tuple[str, Callable[[ComparedRun], object]]] = [
+        ("outcomes", lambda r: (r.evidence.run.outcome_name, r.evidence.run.outcome_definition)),
+        ("linkage of images and clinical rows", lambda r: r.evidence.run.linkage),
+        ("patients", lambda r: r.patients_digest),
+        ("folds", lambda r: r.folds_digest),
+    ]
+    differ = [what for what, of in questions if len({of(run) for run in runs}) > 1]
+    if differ:
+        return (
+            f"These runs have different {', '.join(differ)}: differences between them are not "
+            "paired, and a gap between two runs may come from what was studied as well as from "
+            "how.",
+        )
+    return (
+        "These runs study the same patients, outcome and folds. The intervals are of each arm "
+        "alone: whether two arms differ is answered by a paired difference, inside one run.",
+    )

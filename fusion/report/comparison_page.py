@@ -1,0 +1,77 @@
+"""Writes a comparison of runs: a page, Markdown, CSV, JSON and its figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from featurestore.atomic import write_text
+from featurestore.errors import DataError
+from fusion.plain import finite
+from fusion.report.comparison import (
+    Comparison,
+    arms_table,
+    comparison_mark,
+    draw_forest,
+    runs_table,
+    tidy_comparison,
+)
+from fusion.report.markdown import plain_text, table_lines
+from fusion.report.methods import DISCLAIMER
+from fusion.report.page import render
+
+TITLE = "Runs side by side"
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Writes `comparison.html`, `.md`, `.csv`, `.json` and `forest.svg`; returns the page.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    forest = draw_forest(comparison)
+    page = render(
+        "comparison.jinja",
+        [forest],
+        title=TITLE,
+        mark=comparison_mark(comparison),
+        caveats=comparison.caveats,
+        runs=runs_table(comparison),
+        arms=arms_table(comparison),
+        disclaimer=DISCLAIMER,
+    )
+    table = tidy_comparison(comparison).to_csv(index=False, lineterminator="\n")
+    texts = {
+        "forest.svg": forest.svg,
+        "comparison.csv": table,
+        "comparison.json": comparison_json(comparison),
+        "comparison.md": comparison_markdown(comparison),
+        "comparison.html": page,
+    }
+    try:
+        for name, text in texts.items():
+            write_text(folder / name, text)
+    except OSError as error:
+        raise DataError(f"cannot write the comparison into {folder}: {error.strerror}") from None
+    return folder / "comparison.html"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The comparison as Markdown."""
+    lines = [f"# {TITLE}", ""]
+    if comparison_mark(comparison):
+        lines += [f"> **{comparison_mark(comparison)}**", ""]
+    lines += [f"- {plain_text(text)}" for text in comparison.caveats]
+    lines += ["", "## Runs", "", *table_lines(runs_table(comparison))]
+    lines += ["", "## Arms", "", *table_lines(arms_table(comparison))]
+    return "\n".join([*lines, "", DISCLAIMER, ""])
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """The comparison as indented JSON; numbers that are not defined are null."""
+    record = {
+        "watermark": comparison_mark(comparison),
+        "caveats": list(comparison.caveats),
+        "arms": tidy_comparison(comparison).to_dict("records"),
+    }
+    return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,61 @@
+"""How figures are drawn: one style, and SVG text that is the same every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+# Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#767676"
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "melafuse",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: File name without ending.
+        title: Heading.
+        caption: What it shows, and how to read it.
+        svg: The drawing.
+        data: The numbers that are drawn, in long form.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    data: pd.DataFrame
+
+
+def tall(rows: int) -> float:
+    """Height in inches of a figure with a line of text a row."""
+    return 1.1 + 0.3 * rows
+
+
+def svg(draw: Callable[[Axes], None], height: float = 5.4) -> str:
+    """Draws on one set of axes; the same drawing gives the same bytes."""
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(7.2, height), layout="constrained")
+        draw(canvas.add_subplot())
+        buffer = io.StringIO()
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

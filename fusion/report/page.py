@@ -1,0 +1,52 @@
+"""Pages from templates: everything they need is inside, and every text is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from fusion.report.drawing import Figure
+
+
+def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
+    """Renders one of the templates beside this file.
+
+    Args:
+        template: Its file name.
+        figures: Figures that the template may place by name.
+        values: What else it shows.
+    """
+    folder = files("fusion.report")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fusion.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template).render(
+        figures={f.name: f for f in figures},
+        drawings={f.name: _inline(f) for f in figures},
+        style=Markup((folder / "style.css").read_text(encoding="utf-8")),
+        script=Markup((folder / "sort.js").read_text(encoding="utf-8")),
+        **values,
+    )
+
+
+def _inline(figure: Figure) -> Markup:
+    """The drawing without XML prologue, with ids unique in the page and a spoken label."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    label = Markup.escape(f"{figure.title}. {figure.caption}")
+    svg = re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',
+        rf'<svg role="img" aria-label="{label}" \1 xmlns="http://www.w3.org/2000/svg" '
+        r'xmlns:xlink="http://www.w3.org/1999/xlink">',
+        svg,
+        count=1,
+    )
+    return Markup(svg)
