@@ -203,6 +203,8 @@ class Evidence:
         importances: What models on all modalities lean on.
         inputs: Their largest inputs, where the model has contributions.
         tuning: What tuning did.
+        threshold_rule: How thresholds of decisions were chosen, in words.
+        calibration: How scores became probabilities, in words.
     """
 
     run: RunFacts
@@ -227,3 +229,5 @@ class Evidence:
     importances: tuple[BlockImportance, ...] = ()
     inputs: tuple[InputSize, ...] = ()
     tuning: tuple[TuningEvidence, ...] = ()
+    threshold_rule: str = "Youden's index"
+    calibration: str = "as the models give them"

@@ -6,7 +6,7 @@ A new way is one function that fits it and one line in `CALIBRATIONS`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,3 +213,17 @@ def calibration_record(calibration: Calibration) -> dict[str, Any]:
     if isinstance(calibration, IsotonicScaling):
         return {"steps": len(set(calibration.probabilities))}
     return dataclasses.asdict(calibration)
+
+
+def calibration_text(fits: Iterable[Mapping[str, Any]]) -> str:
+    """How scores became probabilities, in words.
+
+    Args:
+        fits: Records of `choices.json`.
+    """
+    used = {str(fit["calibration"]["method"]) for fit in fits if "calibration" in fit}
+    if used <= {"none"}:
+        return "as the models give them"
+    words = " and ".join(sorted(used - {"none"}))
+    some = " (where sampling moved them)" if "none" in used else ""
+    return f"calibrated by {words}{some} on inner predictions of the same fold"

@@ -35,6 +35,7 @@ from fusion._scoring import (
 )
 from fusion.audit.base import AuditReport
 from fusion.bootstrap import corrected_half_width, holm, p_value
+from fusion.calibration import calibration_text
 from fusion.config import AblationConfig
 from fusion.curves import calibration_curve
 from fusion.design_evidence import group_losses, learning_curve
@@ -44,6 +45,7 @@ from fusion.ladder import Ladder
 from fusion.matched import matched
 from fusion.subgroups import subgroups
 from fusion.table_one import table_one
+from fusion.thresholds import rule_text
 from fusion.tuning_evidence import tuning_evidence
 
 __all__ = [
@@ -135,6 +137,8 @@ def collect(
         importances=block_importances(fits),
         inputs=top_inputs(fits),
         tuning=tuning_evidence(fits, config.tuning.space),
+        threshold_rule=rule_text(config.threshold),
+        calibration=calibration_text(fits),
     )
 
 

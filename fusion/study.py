@@ -357,7 +357,7 @@ class Study:
                 self.fold_encoders.identities,
                 self._folds_key,
                 self.command,
-                self.paths.work / "choices.json",
+                self.paths.choices,
             ),
             cohort=self.cohort,
             reference=reference_arm(self.config.ablation, self._planned_arms),
@@ -367,7 +367,7 @@ class Study:
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
-            fits=read_records(self.paths.work / "choices.json"),
+            fits=read_records(self.paths.choices),
             config=self.config.ablation,
         )
         save_inputs(inputs, self.paths)
@@ -396,7 +396,7 @@ class Study:
             folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
-            fits = read_fits(self.paths.work / "choices.json")
+            fits = read_fits(self.paths.choices)
             require_same_folds(predictions, fits, self.folds, self.paths.predictions)
             subject = AuditSubject(
                 self.cohort,

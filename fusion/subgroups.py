@@ -108,12 +108,14 @@ def _parts(
         levels = _bands(values, name) if numeric else _levels(values)
         if len(set(levels)) < 2:
             continue
-        for level in dict.fromkeys(sorted(levels, key=_order)):
+        for level in sorted(set(levels), key=_order):
             yield label, level, (levels == level)
 
 
-def _order(level: str) -> tuple[bool, str]:
-    return level in ("other", "missing"), level
+def _order(level: str) -> tuple[int, str]:
+    """By name, bands by their place, what is no level last."""
+    last = {"other": 1, "missing": 2}.get(level, 0)
+    return last, level.replace("<", " ", 1) if level.startswith("<") else level
 
 
 def _levels(values: pd.Series) -> np.ndarray:

@@ -43,6 +43,7 @@ def tuning_evidence(
         fits: Records of `choices.json`.
         space: Bounds that the trials were drawn from.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies: dict[str, list[list[dict[str, Any]]]] = {}
     for fit in fits:
         if not fit.get("design") and "trials" in fit["choices"]:

@@ -126,7 +126,9 @@ def _tuning(evidence: Evidence) -> Figure | None:
     def draw(axes: Axes) -> None:
         for (arm, found), colour in zip(data.groupby("arm", sort=False), COLOURS, strict=False):
             for _, fold in found.groupby("fold"):
-                axes.step(fold["trial"], fold["best"], where="post", color=colour, lw=0.7, alpha=0.4)
+                axes.step(
+                    fold["trial"], fold["best"], where="post", color=colour, lw=0.7, alpha=0.4
+                )
             mean = found.groupby("trial")["best"].mean()
             axes.step(mean.index, mean, where="post", color=colour, lw=2, label=str(arm))
         axes.set(xlabel="trial", ylabel="best inner AUROC so far")

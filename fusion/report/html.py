@@ -15,6 +15,7 @@ from fusion.report.methods import (
     methods,
 )
 from fusion.report.page import render
+from fusion.report.sections import sections
 
 
 def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
@@ -39,5 +40,7 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         methods=methods(evidence),
         mark=mark(evidence),
         ladder=tables.ladder(evidence),
+        sections=sections(evidence),
+        threshold_rule=evidence.threshold_rule,
         disclaimer=DISCLAIMER,
     )
