@@ -118,6 +118,33 @@ class FlowStep:
 
 
 @dataclasses.dataclass(frozen=True)
+class AnalysisFacts:
+    """How data were chosen and used, in the words that reporting standards ask for.
+
+    Attributes:
+        sources: Kinds of the sources that were read.
+        sites: Sites that patients come from; 0 where no site is known.
+        eligibility: Who is studied.
+        predictors: Columns and embeddings that models may look at.
+        withheld: Columns that models never see: they reveal the outcome or become known later.
+        measured: When predictors become known.
+        split: Outer folds and repeats.
+        building: How models are fitted and tuned inside the training part.
+        imbalance: What was done about unequal classes.
+    """
+
+    sources: str = ""
+    sites: int = 0
+    eligibility: str = ""
+    predictors: str = ""
+    withheld: str = ""
+    measured: str = ""
+    split: str = ""
+    building: str = ""
+    imbalance: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFacts:
     """What was run, on what, with what.
 
@@ -144,6 +171,7 @@ class RunFacts:
         facts: Known numbers, for example the oracle AUROC.
         licences: One line a source.
         arms_left_out: One line an arm that could not be fitted on all folds, with the reason.
+        analysis: How data were chosen and used.
     """
 
     name: str
@@ -168,6 +196,7 @@ class RunFacts:
     facts: dict[str, float]
     licences: tuple[str, ...]
     arms_left_out: tuple[str, ...] = ()
+    analysis: AnalysisFacts = AnalysisFacts()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +221,7 @@ class Evidence:
             (`fold_encoders.FoldEncoders.history`); may be empty.
         audit: What every check of the audit said; None where no audit was made.
         ladder: What a label-matched result is made of; None with other linkages.
+        availability: Patients by the modalities that they have (`fusion.availability`).
     """
 
     run: RunFacts
@@ -209,3 +239,4 @@ class Evidence:
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
     ladder: Ladder | None = None
+    availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -13,6 +13,7 @@ from fusion._arm_predictions import FLOORS, AlignedPredictions, ArmPredictions, 
 from fusion._evidence_types import (
     PER_FOLD_COLUMNS,
     TABLE1_COLUMNS,
+    AnalysisFacts,
     ArmEvidence,
     CalibrationBins,
     Curve,
@@ -32,6 +33,7 @@ from fusion._scoring import (
     score_folds,
 )
 from fusion.audit.base import AuditReport
+from fusion.availability import availability
 from fusion.bootstrap import corrected_half_width, holm, p_value
 from fusion.curves import calibration_curve
 from fusion.findings import Bootstrapped, find_problems
@@ -41,6 +43,7 @@ from fusion.table_one import table_one
 __all__ = [
     "PER_FOLD_COLUMNS",
     "TABLE1_COLUMNS",
+    "AnalysisFacts",
     "ArmEvidence",
     "CalibrationBins",
     "Curve",
@@ -113,6 +116,7 @@ def collect(
         encoder_history=pd.DataFrame() if encoder_history is None else encoder_history,
         audit=audit,
         ladder=ladder,
+        availability=availability(cohort),
     )
 
 
