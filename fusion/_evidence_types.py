@@ -122,6 +122,33 @@ class FlowStep:
 
 
 @dataclasses.dataclass(frozen=True)
+class AnalysisFacts:
+    """How data were chosen and used, in the words that reporting standards ask for.
+
+    Attributes:
+        sources: Kinds of the sources that were read.
+        sites: Sites that patients come from; 0 where no site is known.
+        eligibility: Who is studied.
+        predictors: Columns and embeddings that models may look at.
+        withheld: Columns that models never see: they reveal the outcome or become known later.
+        measured: When predictors become known.
+        split: Outer folds and repeats.
+        building: How models are fitted and tuned inside the training part.
+        imbalance: What was done about unequal classes.
+    """
+
+    sources: str = ""
+    sites: int = 0
+    eligibility: str = ""
+    predictors: str = ""
+    withheld: str = ""
+    measured: str = ""
+    split: str = ""
+    building: str = ""
+    imbalance: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFacts:
     """What was run, on what, with what.
 
@@ -148,6 +175,7 @@ class RunFacts:
         facts: Known numbers, for example the oracle AUROC.
         licences: One line a source.
         arms_left_out: One line an arm that could not be fitted on all folds, with the reason.
+        analysis: How data were chosen and used.
     """
 
     name: str
@@ -172,6 +200,7 @@ class RunFacts:
     facts: dict[str, float]
     licences: tuple[str, ...]
     arms_left_out: tuple[str, ...] = ()
+    analysis: AnalysisFacts = AnalysisFacts()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +234,7 @@ class Evidence:
         tuning: What tuning did.
         threshold_rule: How thresholds of decisions were chosen, in words.
         calibration: How scores became probabilities, in words.
+        availability: Patients by the modalities that they have (`fusion.availability`).
     """
 
     run: RunFacts
@@ -231,3 +261,4 @@ class Evidence:
     tuning: tuple[TuningEvidence, ...] = ()
     threshold_rule: str = "Youden's index"
     calibration: str = "as the models give them"
+    availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -13,6 +13,7 @@ from featurestore.errors import DataError, name_some
 from fusion._arm_predictions import FLOORS, AlignedPredictions, ArmPredictions, align
 from fusion._evidence_types import (
     TABLE1_COLUMNS,
+    AnalysisFacts,
     ArmEvidence,
     CalibrationBins,
     Curve,
@@ -34,6 +35,7 @@ from fusion._scoring import (
     score_folds,
 )
 from fusion.audit.base import AuditReport
+from fusion.availability import availability
 from fusion.bootstrap import corrected_half_width, holm, p_value
 from fusion.calibration import calibration_text
 from fusion.config import AblationConfig
@@ -51,6 +53,7 @@ from fusion.tuning_evidence import tuning_evidence
 __all__ = [
     "PER_FOLD_COLUMNS",
     "TABLE1_COLUMNS",
+    "AnalysisFacts",
     "ArmEvidence",
     "CalibrationBins",
     "Curve",
@@ -139,6 +142,7 @@ def collect(
         tuning=tuning_evidence(fits, config.tuning.space),
         threshold_rule=rule_text(config.threshold),
         calibration=calibration_text(fits),
+        availability=availability(cohort),
     )
 
 

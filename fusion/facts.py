@@ -8,6 +8,7 @@ from pathlib import Path
 
 from featurestore.cohort import Cohort
 from featurestore.lineage import EncoderIdentity
+from fusion.analysis_facts import analysis_facts
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
 from fusion.evidence import RunFacts
@@ -60,6 +61,7 @@ def run_facts(
         notes=cohort.notes,
         facts=cohort.facts,
         licences=_licences(cohort),
+        analysis=analysis_facts(config, cohort),
         arms_left_out=(*_modalities_left_out(config, cohort), *_arms_left_out(choices)),
     )
 

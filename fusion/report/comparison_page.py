@@ -16,7 +16,7 @@ from fusion.report.comparison import (
     runs_table,
     tidy_comparison,
 )
-from fusion.report.markdown import plain_text, table_lines
+from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER
 from fusion.report.page import render
 

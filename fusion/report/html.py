@@ -14,8 +14,10 @@ from fusion.report.methods import (
     mark,
     methods,
 )
+from fusion.report.model_card import model_card
 from fusion.report.page import render
 from fusion.report.sections import sections
+from fusion.report.tripod import tripod, tripod_summary
 
 
 def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
@@ -26,10 +28,12 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         run=evidence.run,
         reference=evidence.reference,
         header=header_rows(evidence),
-        findings=evidence.findings,
+        warnings=[f for f in evidence.findings if f.level != "note"],
+        notes=[f for f in evidence.findings if f.level == "note"],
         audit=tables.audit(evidence),
         audit_summary=audit_summary(evidence),
         flow=tables.flow(evidence),
+        available=tables.available(evidence),
         participants=tables.participants(evidence),
         ablation=tables.ablation(evidence),
         gains=tables.gains(evidence),
@@ -42,5 +46,8 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         ladder=tables.ladder(evidence),
         sections=sections(evidence),
         threshold_rule=evidence.threshold_rule,
+        card=model_card(evidence),
+        tripod=tripod(evidence),
+        tripod_summary=tripod_summary(evidence),
         disclaimer=DISCLAIMER,
     )

@@ -23,6 +23,7 @@ def render_json(evidence: Evidence) -> str:
         "audit": _audit(evidence),
         "ladder": None if evidence.ladder is None else dataclasses.asdict(evidence.ladder),
         "flow": [dataclasses.asdict(s) for s in evidence.flow],
+        "availability": evidence.availability.to_dict("records"),
         "reference": evidence.reference,
         "bootstrap_draws": evidence.bootstrap_draws,
         "net_benefit_threshold": evidence.net_benefit_threshold,

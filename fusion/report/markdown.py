@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fusion.evidence import Evidence
 from fusion.report import tables
+from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import (
     DISCLAIMER,
     audit_summary,
@@ -11,8 +12,9 @@ from fusion.report.methods import (
     mark,
     methods,
 )
+from fusion.report.model_card import card_lines
 from fusion.report.sections import sections
-from fusion.report.tables import TextTable
+from fusion.report.tripod import tripod
 
 
 def render_markdown(evidence: Evidence) -> str:
@@ -37,7 +39,12 @@ def render_markdown(evidence: Evidence) -> str:
         lines += ["", "## Linkage ladder", "", *table_lines(tables.ladder(evidence))]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
+        ("Modalities", tables.available(evidence)),
         ("Patients", tables.participants(evidence)),
+    ):
+        lines += ["", f"## {heading}", "", *table_lines(table)]
+    lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]
+    for heading, table in (
         ("Ablation", tables.ablation(evidence)),
         ("What fusion adds", tables.gains(evidence)),
         ("Folds", tables.per_fold(evidence)),
@@ -53,27 +60,6 @@ def render_markdown(evidence: Evidence) -> str:
     if best is not None:
         lines += ["", f"Oracle AUROC (planted model): {best}."]
     lines += ["", "## Methods", "", *(f"- {plain_text(line)}" for line in methods(evidence))]
-    lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]
+    lines += ["", "## Model card", "", *card_lines(evidence, level=3)]
+    lines += ["## TRIPOD+AI", "", *table_lines(tripod(evidence))]
     return "\n".join([*lines, "", DISCLAIMER, ""])
-
-
-def table_lines(table: TextTable) -> list[str]:
-    """A caption and the lines of a table."""
-    if not table.rows:
-        return ["None."]
-    aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
-    rows = [table.columns, tuple(aligned), *table.rows]
-    return [
-        plain_text(table.caption),
-        "",
-        *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
-    ]
-
-
-def _cell(text: str) -> str:
-    return plain_text(text).replace("|", "\\|")
-
-
-def plain_text(text: str) -> str:
-    """One line without markup of its own."""
-    return " ".join(text.split()).replace("<", "&lt;")

@@ -130,6 +130,16 @@ def flow(evidence: Evidence) -> TextTable:
     return TextTable(caption, ("what", "stage", "reason", "n"), rows, text_columns=3)
 
 
+def available(evidence: Evidence) -> TextTable:
+    """Which modalities each patient has."""
+    rows = tuple(
+        (str(has), str(n), str(events))
+        for has, n, events in evidence.availability.itertuples(index=False, name=None)
+    )
+    caption = "Patients by what is known of them: images, and groups with at least one value."
+    return TextTable(caption, ("has", "n", "events"), rows)
+
+
 def secondary(evidence: Evidence) -> TextTable:
     """DeLong's intervals."""
     rows = tuple((a.arm, with_interval(a.delong)) for a in evidence.arms if a.kind != "floor")

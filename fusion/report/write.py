@@ -14,8 +14,11 @@ from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
 from fusion.report.html import render_html
 from fusion.report.json import render_json
+from fusion.report.latex import render_latex
 from fusion.report.markdown import render_markdown
+from fusion.report.model_card import model_card_markdown
 from fusion.report.tables import tidy_audit, tidy_ladder, tidy_metrics
+from fusion.report.tripod import tidy_tripod
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +33,11 @@ class ReportFiles:
 
 
 def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
-    """Writes `report.html`, `report.md`, `metrics.csv`, `run.json` and `figures/`.
+    """Writes the page, Markdown, tables for machines and papers, model card and `figures/`.
 
-    With an audit also `audit.csv`, with a linkage ladder `ladder.csv`. Every figure is also a
-    file of its own, with its data beside it.
+    These are `report.html`, `report.md`, `metrics.csv`, `run.json`, `ablation.tex`,
+    `model_card.md` and `tripod.csv`. With an audit also `audit.csv`, with a linkage ladder
+    `ladder.csv`. Every figure is also a file of its own, with its data beside it.
 
     Raises:
         DataError: A file cannot be written.
@@ -55,6 +59,9 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
             write_text(folder / "audit.csv", _csv(tidy_audit(evidence)))
         if evidence.ladder is not None:
             write_text(folder / "ladder.csv", _csv(tidy_ladder(evidence)))
+        write_text(folder / "tripod.csv", _csv(tidy_tripod(evidence)))
+        write_text(folder / "ablation.tex", render_latex(evidence))
+        write_text(folder / "model_card.md", model_card_markdown(evidence))
         write_text(files.run, render_json(evidence))
         write_text(files.markdown, render_markdown(evidence))
         write_text(files.html, render_html(evidence, figures))

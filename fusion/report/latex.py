@@ -1,0 +1,113 @@
+"""The ablation table for papers, in LaTeX with booktabs."""
+
+from __future__ import annotations
+
+from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.tables import KINDS
+from fusion.watermark import watermark
+
+COLUMNS = (
+    "Model",
+    "$n$",
+    "Events",
+    "AUROC [95\\,\\% CI]",
+    "AUPRC [95\\,\\% CI]",
+    "Brier",
+    "Slope",
+    "Intercept",
+    "$\\Delta$AUROC [95\\,\\% CI]",
+    "$p$ (Holm)",
+)
+PACKAGES = "% Needs \\usepackage{booktabs} and \\usepackage{graphicx}; utf8 input."
+SPECIAL = {
+    "\\": "\\textbackslash{}",
+    "{": "\\{",
+    "}": "\\}",
+    "$": "\\$",
+    "&": "\\&",
+    "#": "\\#",
+    "%": "\\%",
+    "_": "\\_\\allowbreak{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    '"': "\\textquotedbl{}",
+    "[": "{[}",
+    "]": "{]}",
+    "\N{MINUS SIGN}": "$-$",
+    "Δ": "$\\Delta$",
+    "≥": "$\\geq$",
+    "≤": "$\\leq$",
+    "×": "$\\times$",
+    "±": "$\\pm$",
+    "–": "--",
+    "—": "---",
+    "\N{NO-BREAK SPACE}": "~",
+}
+"""What LaTeX reads as a command, or no default font has."""
+
+UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it stands, on one line.
+
+    Characters beyond Latin-1 that have no command here become `?`: a missing glyph would be lost
+    without a word.
+    """
+    return "".join(
+        SPECIAL.get(c, c if " " <= c <= "~" or "\u00a1" <= c <= "\u00ff" else "?")
+        for c in " ".join(text.split())
+    )
+
+
+def render_latex(evidence: Evidence) -> str:
+    """Returns a `table` environment; references and floors stand below a rule."""
+    lines = [PACKAGES, "\\begin{table}", "\\centering", f"\\caption{{{_caption(evidence)}}}"]
+    lines += [f"\\label{{tab:{_label(evidence.run.name)}}}", "\\resizebox{\\linewidth}{!}{%"]
+    lines += [f"\\begin{{tabular}}{{l{'r' * (len(COLUMNS) - 1)}}}", "\\toprule"]
+    lines += [" & ".join(COLUMNS) + " \\\\", "\\midrule"]
+    kind = evidence.arms[0].kind
+    for arm in evidence.arms:
+        if arm.kind != kind:
+            lines.append("\\midrule")
+            kind = arm.kind
+        lines.append(" & ".join(map(escape, _cells(arm))) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", "\\end{table}", ""])
+
+
+def _cells(arm: ArmEvidence) -> tuple[str, ...]:
+    m = arm.metrics
+    kind = KINDS[arm.kind]
+    return (
+        f"{arm.arm} ({kind})" if kind else arm.arm,
+        str(arm.n),
+        str(arm.events),
+        with_interval(m.get("auroc", UNDEFINED)),
+        with_interval(m.get("auprc", UNDEFINED)),
+        number(m.get("brier", UNDEFINED).value),
+        number(m.get("calibration_slope", UNDEFINED).value, 2),
+        number(m.get("calibration_intercept", UNDEFINED).value, 2),
+        with_interval(arm.delta_auroc, sign=True) if arm.delta_auroc else "reference",
+        p_value(arm.p_holm) if arm.delta_auroc else NOTHING,
+    )
+
+
+def _caption(evidence: Evidence) -> str:
+    run = evidence.run
+    mark = watermark(run.linkage, run.synthetic)
+    text = (
+        f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {run.n_patients} "
+        f"patients, {run.n_events} with the outcome. Out-of-fold predictions; 95 % percentile "
+        f"intervals of {evidence.bootstrap_draws} bootstrap draws of patients, shared by all arms. "
+        f"ΔAUROC against {evidence.reference}; p adjusted by Holm."
+    )
+    return (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(text)
+
+
+def _label(name: str) -> str:
+    """Letters, digits and hyphens only: labels are no text."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name)

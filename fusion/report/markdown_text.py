@@ -1,0 +1,27 @@
+"""Tables and sentences as Markdown."""
+
+from __future__ import annotations
+
+from fusion.report.tables import TextTable
+
+
+def table_lines(table: TextTable) -> list[str]:
+    """A caption and the lines of a table."""
+    if not table.rows:
+        return ["None."]
+    aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
+    rows = [table.columns, tuple(aligned), *table.rows]
+    return [
+        plain_text(table.caption),
+        "",
+        *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
+    ]
+
+
+def _cell(text: str) -> str:
+    return plain_text(text).replace("|", "\\|")
+
+
+def plain_text(text: str) -> str:
+    """One line without markup of its own."""
+    return " ".join(text.split()).replace("<", "&lt;")

@@ -1,0 +1,202 @@
+"""The model card: what the models of a run are for, on what they rest, and where they end.
+
+The sections follow Mitchell et al., Model cards for model reporting, FAT* 2019.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fusion.evidence import ArmEvidence, Evidence
+from fusion.report.markdown_text import plain_text, table_lines
+from fusion.report.methods import DISCLAIMER, audit_summary, mark
+from fusion.report.numbers import number, with_interval
+from fusion.report.tables import TextTable, oracle
+from fusion.report.tripod_answers import chosen_arm
+
+
+@dataclasses.dataclass(frozen=True)
+class CardSection:
+    """One section of the card.
+
+    Attributes:
+        title: Heading.
+        lines: Sentences.
+        table: A table below them, or None.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    table: TextTable | None = None
+
+
+def model_card(evidence: Evidence) -> tuple[CardSection, ...]:
+    """The card, filled from the run; what only authors know is said to be theirs to add."""
+    return (
+        _model(evidence),
+        _use(),
+        _data(evidence),
+        _outcome(evidence),
+        _performance(evidence),
+        _calibration(evidence),
+        _limitations(evidence),
+        _ethics(evidence),
+        _versions(evidence),
+    )
+
+
+def model_card_markdown(evidence: Evidence) -> str:
+    """The card as a file of its own."""
+    run = evidence.run
+    lines = [f"# Model card: {plain_text(run.name)}, {plain_text(run.outcome_name)}", ""]
+    if mark(evidence):
+        lines += [f"> **{mark(evidence)}**", ""]
+    return "\n".join([*lines, *card_lines(evidence), DISCLAIMER, ""])
+
+
+def card_lines(evidence: Evidence, level: int = 2) -> list[str]:
+    """The sections as lines of Markdown, with headings of a level."""
+    lines = []
+    for section in model_card(evidence):
+        lines += [f"{'#' * level} {section.title}", ""]
+        lines += [f"- {plain_text(line)}" for line in section.lines]
+        lines += [] if section.table is None else ["", *table_lines(section.table)]
+        lines.append("")
+    return lines
+
+
+def _model(e: Evidence) -> CardSection:
+    arm = chosen_arm(e)
+    others = sum(a.kind == "arm" for a in e.arms) - 1
+    return CardSection(
+        "Model",
+        (
+            f"{arm.arm}: {arm.model} on {', '.join(arm.modalities) or 'no modality'}; compared "
+            f"with {others} other arms, reference models and floors.",
+            e.run.analysis.building or "How it is fitted stands under Methods.",
+            *(f"Encoder {line}" for line in e.run.encoders),
+            f"Output: a probability; {arm.threshold}.",
+        ),
+    )
+
+
+def _use() -> CardSection:
+    return CardSection(
+        "Intended use",
+        (
+            "Research: to ask what images, clinical and genomic data say about an outcome, and "
+            "what their fusion adds, on data like those below.",
+            "Out of scope: diagnosis, treatment, triage or any decision about a person; other "
+            "populations, devices, sites or definitions of the outcome than those below; images "
+            "that are not of the kind below.",
+        ),
+    )
+
+
+def _data(e: Evidence) -> CardSection:
+    run = e.run
+    sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
+    return CardSection(
+        "Data",
+        (
+            f"{run.n_patients:,} patients, {run.n_images:,} images, {sites}; linkage {run.linkage}"
+            f"{'; synthetic' if run.synthetic else ''}.",
+            *([f"Studied: {run.analysis.eligibility}."] if run.analysis.eligibility else []),
+            *([f"Predictors: {run.analysis.predictors}."] if run.analysis.predictors else []),
+            *([f"Withheld from models: {run.analysis.withheld}."] if run.analysis.withheld else []),
+            *run.licences,
+            "Who the patients are stands in Table 1, who was left out in the participant flow.",
+        ),
+    )
+
+
+def _outcome(e: Evidence) -> CardSection:
+    run = e.run
+    return CardSection(
+        "Outcome",
+        (
+            f"{run.outcome_name}: {run.outcome_definition}",
+            f"{run.n_events:,} of {run.n_patients:,} have it ({run.prevalence:.1%}); predictors as "
+            f"of {run.as_of}.",
+            *run.caveats,
+        ),
+    )
+
+
+def _performance(e: Evidence) -> CardSection:
+    shown = [a for a in e.arms if a.arm == e.reference or a.kind != "arm"]
+    best = oracle(e)
+    return CardSection(
+        "Performance",
+        (
+            "Out-of-fold, on patients that no fit had seen; no cohort of another time or place.",
+            *([f"No predictor can be expected to exceed an AUROC of {best}."] if best else []),
+        ),
+        TextTable(
+            f"The model beside reference models and floors; 95 % intervals from "
+            f"{e.bootstrap_draws:,} bootstrap draws of patients.",
+            ("model", "n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "Brier [95 % CI]"),
+            tuple(_row(arm) for arm in shown),
+        ),
+    )
+
+
+def _row(arm: ArmEvidence) -> tuple[str, ...]:
+    values = [with_interval(arm.metrics[name]) for name in ("auroc", "auprc", "brier")]
+    return (arm.arm, str(arm.n), str(arm.events), *values)
+
+
+def _calibration(e: Evidence) -> CardSection:
+    m = chosen_arm(e).metrics
+    return CardSection(
+        "Calibration",
+        (
+            f"Slope {with_interval(m['calibration_slope'], 2)} (ideal 1), intercept "
+            f"{with_interval(m['calibration_intercept'], 2)} (ideal 0).",
+            f"Net benefit at threshold {e.net_benefit_threshold:.2f}: "
+            f"{number(m['net_benefit'].value)}.",
+        ),
+    )
+
+
+def _limitations(e: Evidence) -> CardSection:
+    lines = [f"{f.level}: {f.text}" for f in e.findings if f.level != "note"]
+    summary = audit_summary(e)
+    return CardSection(
+        "Limitations",
+        (
+            *([f"Audit: {summary}"] if summary else ["No audit was made."]),
+            *(lines or ["No check of the audit fired."]),
+            "Internal validation only: performance elsewhere is not known.",
+        ),
+    )
+
+
+def _ethics(e: Evidence) -> CardSection:
+    people = (
+        "No person is in the data."
+        if e.run.synthetic and e.run.linkage != "label_matched"
+        else "Ethical approval and consent: for the authors to state."
+    )
+    return CardSection(
+        "Ethics",
+        (
+            people,
+            "Skin tones, ages and sites that are rare in the data are served worst, and the "
+            "intervals above do not show it. For the authors to state: who is missing.",
+            "Predictions can be read as advice although they are not; show them only with the "
+            "limits above.",
+        ),
+    )
+
+
+def _versions(e: Evidence) -> CardSection:
+    return CardSection(
+        "Versions",
+        (
+            ", ".join(f"{name} {version}" for name, version in e.run.versions.items()),
+            f"Cohort {e.run.cohort_digest[:16]}, folds {e.run.folds_digest[:16]}, seed "
+            f"{e.run.seed}.",
+            f"Command: {e.run.command}",
+        ),
+    )
