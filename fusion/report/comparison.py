@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evidence import ArmEvidence, Estimate, Evidence
-from fusion.report.drawing import COLOURS, GREY, Figure, svg
+from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
 from fusion.report_inputs import FinishedRun
@@ -192,9 +192,9 @@ def draw_forest(comparison: Comparison) -> Figure:
             colour = COLOURS[k % len(COLOURS)]
             axes.hlines(y, rows["auroc_low"], rows["auroc_high"], color=colour, lw=2)
             marker = "os^Dv"[k // len(COLOURS) % 5]
-            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=label)
+            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=fitting(label))
         axes.axvline(0.5, color=GREY, lw=1, ls=":")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [fitting(n) for n in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel("AUROC with 95 % interval")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height), ncols=2)
