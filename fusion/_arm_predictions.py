@@ -11,7 +11,7 @@ from featurestore.errors import DataError, name_some
 
 FLOORS = frozenset({"prevalence", "permuted_labels"})
 REFERENCES = frozenset({"clinical_reference"})
-KINDS = ("arm", "reference", "floor")
+KINDS = ("arm", "reference", "floor", "design")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +40,23 @@ class RepeatPredictions:
 
 @dataclasses.dataclass(frozen=True)
 class ArmPredictions:
-    """Predictions of one arm in all repeats."""
+    """Predictions of one arm in all repeats.
+
+    Attributes:
+        arm: Its name.
+        model: Name of its model.
+        modalities: What the model looks at.
+        kind: `arm`, `reference`, `floor`, or `design` for arms outside the ablation table.
+        repeats: Its predictions.
+        design: See `fusion.designs`.
+    """
 
     arm: str
     model: str
     modalities: tuple[str, ...]
     kind: str
     repeats: tuple[RepeatPredictions, ...]
+    design: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,8 @@ class AlignedPredictions:
     Attributes:
         patient_ids: Shape (patients,).
         y: Outcomes, 0.0 or 1.0. Shape (patients,).
-        arms: Arms first, then references, then floors; of the reference arm's model first.
+        arms: Arms first, then references, floors and other designs; of the reference arm's model
+            first.
     """
 
     patient_ids: np.ndarray
@@ -119,7 +130,9 @@ def _arm(
 ) -> ArmPredictions:
     model = str(rows["model"].iloc[0])
     text = str(rows["modalities"].iloc[0])
+    design = str(rows["design"].iloc[0])
     kind = "floor" if model in floors else "reference" if model in REFERENCES else "arm"
+    kind = "design" if design else kind
     parts = []
     for repeat in repeats:
         part = rows[rows["repeat"] == repeat].set_index("patient_id")
@@ -136,4 +149,4 @@ def _arm(
         columns = (part[c].to_numpy() for c in ("fold", "score", "probability", "threshold"))
         parts.append(RepeatPredictions(int(repeat), *columns))
     modalities = tuple(text.split("+")) if text else ()
-    return ArmPredictions(name, model, modalities, kind, tuple(parts))
+    return ArmPredictions(name, model, modalities, kind, tuple(parts), design)

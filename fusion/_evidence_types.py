@@ -7,33 +7,34 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pandas as pd
 
 from fusion.audit.base import AuditReport
 from fusion.bootstrap import Estimate
-from fusion.curves import CalibrationBins
+from fusion.curves import CalibrationBins, Curve
+from fusion.design_evidence import GroupLoss, LearningPoint
+from fusion.explained import BlockImportance, InputSize
 from fusion.ladder import Ladder
+from fusion.matched import Matched
+from fusion.subgroups import Subgroup
+from fusion.tuning_evidence import TuningEvidence
 
 TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
-PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
-    """A curve over a grid, with its pointwise 95 % bootstrap band where there is one.
+class Difference:
+    """A metric of an arm minus that of the reference arm, paired.
 
     Attributes:
-        x: Grid. Shape (points,).
-        y: Value, averaged over repeats. Shape (points,).
-        low: Lower edge of the band. Shape (points,) or None.
-        high: Upper edge of the band. Shape (points,) or None.
+        estimate: The difference with its interval.
+        p: Two-sided bootstrap p.
+        p_holm: The same, adjusted by Holm over all arms that were tested; None for floors.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
+    estimate: Estimate
+    p: float
+    p_holm: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,8 @@ class ArmEvidence:
         pr: Precision over recall.
         calibration: Calibration by bins, of the first repeat.
         decision: Net benefit over the threshold probability.
+        differences: AUPRC and Brier minus those of the reference arm, by metric name; empty for
+            the reference arm.
     """
 
     arm: str
@@ -75,6 +78,7 @@ class ArmEvidence:
     pr: Curve
     calibration: CalibrationBins
     decision: Curve
+    differences: dict[str, Difference] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +225,15 @@ class Evidence:
             (`fold_encoders.FoldEncoders.history`); may be empty.
         audit: What every check of the audit said; None where no audit was made.
         ladder: What a label-matched result is made of; None with other linkages.
+        group_losses: What models lose without one group; empty without this design.
+        learning_curve: How models do on fewer patients; empty without this design.
+        subgroups: The reference arm by subgroup.
+        matched: Arms among patients whom the clinical reference rates alike.
+        importances: What models on all modalities lean on.
+        inputs: Their largest inputs, where the model has contributions.
+        tuning: What tuning did.
+        threshold_rule: How thresholds of decisions were chosen, in words.
+        calibration: How scores became probabilities, in words.
         availability: Patients by the modalities that they have (`fusion.availability`).
     """
 
@@ -239,4 +252,13 @@ class Evidence:
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
     ladder: Ladder | None = None
+    group_losses: tuple[GroupLoss, ...] = ()
+    learning_curve: tuple[LearningPoint, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
+    matched: Matched | None = None
+    importances: tuple[BlockImportance, ...] = ()
+    inputs: tuple[InputSize, ...] = ()
+    tuning: tuple[TuningEvidence, ...] = ()
+    threshold_rule: str = "Youden's index"
+    calibration: str = "as the models give them"
     availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -15,11 +15,11 @@ import pandas as pd
 from featurestore.errors import DataError
 from fusion import metrics
 from fusion._arm_predictions import AlignedPredictions, ArmPredictions, RepeatPredictions
-from fusion._evidence_types import PER_FOLD_COLUMNS, Curve
 from fusion.bootstrap import LEVEL, Estimate, draw_weights, in_chunks, interval, percentile_interval
-from fusion.curves import decision_curve, pr_curve, roc_curve
+from fusion.curves import Curve, decision_curve, pr_curve, roc_curve
 from fusion.delong import delong
 
+PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
 RATES = np.linspace(0.0, 1.0, 101)
 THRESHOLDS = np.arange(1, 100) / 100
 

@@ -25,11 +25,19 @@ class Modality:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One line of the ablation table."""
+    """One model on some modalities.
+
+    Attributes:
+        name: Unique in a run.
+        model: Name of a registered model.
+        modalities: What it looks at.
+        design: Empty for a line of the ablation table, else see `fusion.designs`.
+    """
 
     name: str
     model: str
     modalities: tuple[Modality, ...]
+    design: str = ""
 
     @property
     def modality_text(self) -> str:

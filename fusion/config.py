@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -88,17 +88,57 @@ class JointConfig(Section):
     device: str = "auto"
 
 
+class SpaceConfig(Section):
+    """Lowest and highest value that LightGBM's search may try; equal ones fix a parameter.
+
+    Attributes:
+        num_leaves: Leaves of a tree.
+        learning_rate: Shrinkage.
+        min_child_samples: Rows in a leaf.
+        feature_fraction: Share of the columns that each tree sees.
+        bagging_fraction: Share of the rows that each tree sees.
+        lambda_l2: L2 penalty of leaf values.
+    """
+
+    num_leaves: tuple[int, int] = (4, 31)
+    learning_rate: tuple[float, float] = (0.03, 0.15)
+    min_child_samples: tuple[int, int] = (5, 60)
+    feature_fraction: tuple[float, float] = (0.2, 1.0)
+    bagging_fraction: tuple[float, float] = (0.5, 1.0)
+    lambda_l2: tuple[float, float] = (1e-2, 30.0)
+
+    @pydantic.model_validator(mode="after")
+    def _bounds_make_sense(self) -> SpaceConfig:
+        limits = {
+            "num_leaves": (2, 4096),
+            "learning_rate": (1e-4, 1),
+            "min_child_samples": (1, 100_000),
+            "feature_fraction": (1e-3, 1),
+            "bagging_fraction": (1e-3, 1),
+            "lambda_l2": (1e-9, 1e6),
+        }
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(
+                    f"{name}: [{low}, {high}] is no range, lowest first, within [{least}, {most}]"
+                )
+        return self
+
+
 class TuningConfig(Section):
     """Optuna inside the outer training fold.
 
     Attributes:
         trials: Trials a study (one study an arm, repeat and fold).
         inner_folds: Folds that score a trial.
+        space: Bounds of LightGBM's parameters, for those that shall differ from the default.
         storage: Any Optuna storage URL; by default a SQLite file in the run's folder.
     """
 
     trials: int = pydantic.Field(20, ge=1, le=10_000)
     inner_folds: int = pydantic.Field(3, ge=2, le=20)
+    space: SpaceConfig = SpaceConfig()
     storage: str | None = None
 
 
@@ -133,6 +173,54 @@ class ModalityConfig(Section):
         return self
 
 
+class ThresholdConfig(Section):
+    """How the threshold of decisions is chosen, on inner data of each outer fold.
+
+    Attributes:
+        rule: `youden` (largest sensitivity + specificity), `sensitivity` or `specificity` (the
+            best of the other that still reaches `value`), or `cost` (least cost when a missed
+            event costs `value` false alarms).
+        value: Of the rule; none for `youden`.
+    """
+
+    rule: Literal["youden", "sensitivity", "specificity", "cost"] = "youden"
+    value: float | None = pydantic.Field(None, gt=0, le=10_000)
+
+    @pydantic.model_validator(mode="after")
+    def _value_fits(self) -> ThresholdConfig:
+        if (self.rule == "youden") != (self.value is None):
+            raise ValueError("every rule but youden needs a value, and youden has none")
+        if self.rule in ("sensitivity", "specificity") and not (self.value or 0) <= 1:
+            raise ValueError(f"a {self.rule} lies between 0 and 1")
+        return self
+
+
+class LeaveOutConfig(Section):
+    """Arms on everything but one group of columns, or one backbone.
+
+    Attributes:
+        models: Models to do this with.
+        groups: Groups and backbones to leave out; all by default.
+    """
+
+    models: tuple[str, ...] = ("lightgbm",)
+    groups: tuple[str, ...] = ()
+
+
+class LearningCurveConfig(Section):
+    """Arms on all modalities, fitted on a share of the training patients.
+
+    Smaller shares are parts of larger ones; encoders are the same for all of them.
+
+    Attributes:
+        models: Models to do this with.
+        shares: Shares of the outer training patients, beside the whole.
+    """
+
+    models: tuple[str, ...] = ("lightgbm",)
+    shares: tuple[Annotated[float, pydantic.Field(gt=0, lt=1)], ...] = (0.25, 0.5, 0.75)
+
+
 class ArmConfig(Section):
     """One arm beside the grid of subsets and models.
 
@@ -154,6 +242,15 @@ class AblationConfig(Section):
         subsets: `singles_and_full`, `all`, or lists of modality names.
         models: Models fitted on each subset.
         arms: Further arms.
+        leave_out: Leave-one-group-out arms; none by default.
+        learning_curve: Arms on shares of the training patients; none by default.
+        calibration: How scores become probabilities, fitted on inner predictions of each outer
+            fold: `none`, `platt`, `temperature` or `isotonic`. `auto` is `platt` where weighted
+            sampling moved the level of the predictions, else `none`.
+        threshold: How decisions are made.
+        subgroups: Columns by which the reference arm is also looked at; by default sex, age, body
+            site and source site, as far as the cohort has them.
+        explain: Whether arms on all modalities are asked which inputs they use.
         reference: Arm that differences are taken against; by default the first model on all
             modalities.
         tuning: Optuna settings of tuned comparators.
@@ -173,6 +270,12 @@ class AblationConfig(Section):
         ArmConfig(model="logistic_regression"),
         ArmConfig(model="rank_average"),
     )
+    leave_out: LeaveOutConfig | None = None
+    learning_curve: LearningCurveConfig | None = None
+    calibration: Literal["auto", "none", "platt", "temperature", "isotonic"] = "auto"
+    threshold: ThresholdConfig = ThresholdConfig()
+    subgroups: tuple[str, ...] | None = None
+    explain: bool = True
     reference: str | None = None
     tuning: TuningConfig = TuningConfig()
     head: HeadConfig = HeadConfig()

@@ -13,6 +13,23 @@ Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 @dataclasses.dataclass(frozen=True)
+class Curve:
+    """A curve over a grid, with its pointwise 95 % bootstrap band where there is one.
+
+    Attributes:
+        x: Grid. Shape (points,).
+        y: Value, averaged over repeats. Shape (points,).
+        low: Lower edge of the band. Shape (points,) or None.
+        high: Upper edge of the band. Shape (points,) or None.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
 class CalibrationBins:
     """Predicted against observed risk in bins of about equal size; shape (bins,) each.
 

@@ -24,17 +24,20 @@ from featurestore.cohort import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
 from fusion.arms import Arm
-from fusion.comparators import find_model, make_model, relevant_settings
+from fusion.calibration import calibrate, calibration_record
+from fusion.comparators import chosen_calibration, find_model, make_model, relevant_settings
 from fusion.comparators_floors import with_floors
 from fusion.config import AblationConfig
+from fusion.designs import training_part
+from fusion.explanation import explain
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger, recording
-from fusion.model import by_patient, sigmoid
+from fusion.model import by_patient, logit
 from fusion.parts import Part, PartStore
 from fusion.permutation import draw_partners, with_partners_outcomes
 from fusion.predictions import predictions_table
 from fusion.provenance import versions
-from fusion.thresholds import inner_threshold
+from fusion.thresholds import inner_threshold, rule_text
 from fusion.training import single_thread
 from fusion.tuning import StudyLocation, sqlite_storage
 from fusion.workers import run_all
@@ -45,7 +48,7 @@ CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
-_FORMAT = 3  # of parts; changes when the meaning of a part changes
+_FORMAT = 4  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,10 +271,13 @@ def fit_task(
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
+    training = training_part(training, task.arm.design, task.seed)
     model = make_model(task.arm, config, task.study).fit(training, task.seed)
-    threshold = inner_threshold(model.inner_)
-    patients, y, score = by_patient(test.patient_ids, test.y, model.predict_proba(test))
-    probability = sigmoid(score)
+    calibration = calibrate(model.inner_, chosen_calibration(task.arm.model, config))
+    threshold = inner_threshold(calibration.inner, config.threshold)
+    patients, y, raw = by_patient(test.patient_ids, test.y, model.predict_proba(test))
+    probability = calibration.fitted(raw)
+    score = logit(probability)
     if len(score) > 1 and np.ptp(score) < CONSTANT:
         # A fit that gives everyone the same probability ranks nobody. Its level differs between
         # folds against the prevalence of their test part, which over pooled folds would look like
@@ -286,6 +292,7 @@ def fit_task(
             "arm": task.arm.name,
             "model": task.arm.model,
             "modalities": task.arm.modality_text,
+            "design": task.arm.design,
             "repeat": task.repeat,
             "fold": task.fold,
             "patient_id": patients,
@@ -295,15 +302,18 @@ def fit_task(
             "threshold": threshold,
         }
     )
+    asked = config.explain and find_model(task.arm.model).explained and not task.arm.design
     record = {
         **_names(task),
         "seed": task.seed,
-        "training_patients": len(task.training_patients),
+        "training_patients": len(np.unique(training.patient_ids.astype(str))),
         "test_patients": len(task.test_patients),
         "threshold": threshold,
-        "threshold_rule": "Youden's index on inner predictions",
+        "threshold_rule": f"{rule_text(config.threshold)} on inner predictions",
+        "calibration": {"method": calibration.method} | calibration_record(calibration.fitted),
         "study": None if task.study is None else task.study.name,
         "choices": model.choices_,
+        "explanation": explain(model, task.arm, test, task.seed) if asked else None,
         "training_digest": ledger.training_digest,
         "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
@@ -380,6 +390,7 @@ def _names(task: Task) -> dict[str, Any]:
         "arm": task.arm.name,
         "model": task.arm.model,
         "modalities": task.arm.modality_text,
+        "design": task.arm.design,
         "repeat": task.repeat,
         "fold": task.fold,
     }

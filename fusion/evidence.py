@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,12 @@ from featurestore.cohort import Cohort
 from featurestore.errors import DataError, name_some
 from fusion._arm_predictions import FLOORS, AlignedPredictions, ArmPredictions, align
 from fusion._evidence_types import (
-    PER_FOLD_COLUMNS,
     TABLE1_COLUMNS,
     AnalysisFacts,
     ArmEvidence,
     CalibrationBins,
     Curve,
+    Difference,
     Estimate,
     Evidence,
     Finding,
@@ -25,6 +26,7 @@ from fusion._evidence_types import (
     RunFacts,
 )
 from fusion._scoring import (
+    PER_FOLD_COLUMNS,
     RATES,
     THRESHOLDS,
     ArmScores,
@@ -35,10 +37,18 @@ from fusion._scoring import (
 from fusion.audit.base import AuditReport
 from fusion.availability import availability
 from fusion.bootstrap import corrected_half_width, holm, p_value
+from fusion.calibration import calibration_text
+from fusion.config import AblationConfig
 from fusion.curves import calibration_curve
+from fusion.design_evidence import group_losses, learning_curve
+from fusion.explained import block_importances, top_inputs
 from fusion.findings import Bootstrapped, find_problems
 from fusion.ladder import Ladder
+from fusion.matched import matched
+from fusion.subgroups import subgroups
 from fusion.table_one import table_one
+from fusion.thresholds import rule_text
+from fusion.tuning_evidence import tuning_evidence
 
 __all__ = [
     "PER_FOLD_COLUMNS",
@@ -47,6 +57,7 @@ __all__ = [
     "ArmEvidence",
     "CalibrationBins",
     "Curve",
+    "Difference",
     "Estimate",
     "Evidence",
     "Finding",
@@ -73,6 +84,8 @@ def collect(
     encoder_history: pd.DataFrame | None = None,
     audit: AuditReport | None = None,
     ladder: Ladder | None = None,
+    fits: Sequence[Mapping[str, Any]] = (),
+    config: AblationConfig | None = None,
 ) -> Evidence:
     """Collects the evidence of a run.
 
@@ -89,6 +102,8 @@ def collect(
         encoder_history: Training curves of fine-tuned encoders.
         audit: What the audit said.
         ladder: The linkage ladder.
+        fits: Records of `choices.json`: what each fit chose and how it explains itself.
+        config: Subgroups to look at, and the bounds of tuning.
 
     Raises:
         DataError: The predictions are not of this cohort, not of one run, of different patients
@@ -97,7 +112,9 @@ def collect(
     aligned = align(predictions, reference, floors)
     _check_cohort(aligned, cohort)
     threshold = _net_benefit_threshold(aligned.y)
-    scores = score_arms(aligned, _clusters(aligned, groups), threshold, draws, seed)
+    clusters = _clusters(aligned, groups)
+    scores = score_arms(aligned, clusters, threshold, draws, seed)
+    config = config or AblationConfig()
     arms = _arms(aligned, scores, reference)
     gains = _gains(aligned, scores)
     per_fold = score_folds(aligned)
@@ -119,6 +136,15 @@ def collect(
         encoder_history=pd.DataFrame() if encoder_history is None else encoder_history,
         audit=audit,
         ladder=ladder,
+        group_losses=group_losses(aligned, scores),
+        learning_curve=learning_curve(aligned, scores),
+        subgroups=subgroups(cohort, aligned, reference, clusters, draws, seed, config.subgroups),
+        matched=matched(cohort, aligned, draws, seed),
+        importances=block_importances(fits),
+        inputs=top_inputs(fits),
+        tuning=tuning_evidence(fits, config.tuning.space),
+        threshold_rule=rule_text(config.threshold),
+        calibration=calibration_text(fits),
         availability=availability(cohort),
     )
 
@@ -153,11 +179,12 @@ def _net_benefit_threshold(y: np.ndarray) -> float:
 def _arms(
     aligned: AlignedPredictions, scores: Mapping[str, ArmScores], reference: str
 ) -> tuple[ArmEvidence, ...]:
-    against = scores[reference].metrics["auroc"]
-    tested = [a for a in aligned.arms if a.arm != reference]
-    p = {a.arm: p_value(scores[a.arm].metrics["auroc"].difference_draws(against)) for a in tested}
-    family = [a.arm for a in tested if a.kind != "floor"]
-    adjusted = dict(zip(family, holm([p[name] for name in family]), strict=True))
+    shown = [a for a in aligned.arms if a.kind != "design"]
+    tested = {
+        metric: _differences(shown, scores, reference, metric)
+        for metric in ("auroc", "auprc", "brier")
+    }
+    auroc = tested.pop("auroc")
     return tuple(
         ArmEvidence(
             arm=arm.arm,
@@ -168,19 +195,38 @@ def _arms(
             events=int(aligned.y.sum()),
             metrics={name: scores[arm.arm].estimate(name) for name in scores[arm.arm].metrics},
             threshold=_threshold_text(arm),
-            delta_auroc=(
-                None if arm.arm == reference else scores[arm.arm].metrics["auroc"].minus(against)
-            ),
-            p=p.get(arm.arm),
-            p_holm=adjusted.get(arm.arm),
+            delta_auroc=auroc[arm.arm].estimate if arm.arm in auroc else None,
+            p=auroc[arm.arm].p if arm.arm in auroc else None,
+            p_holm=auroc[arm.arm].p_holm if arm.arm in auroc else None,
             delong=delong_estimate(aligned.y, arm),
             roc=_from_origin(scores[arm.arm].roc.curve(RATES)),
             pr=scores[arm.arm].pr.curve(RATES),
             calibration=calibration_curve(aligned.y, arm.repeats[0].probability),
             decision=scores[arm.arm].decision.curve(THRESHOLDS),
+            differences={m: found[arm.arm] for m, found in tested.items() if arm.arm in found},
         )
-        for arm in aligned.arms
+        for arm in shown
     )
+
+
+def _differences(
+    arms: Sequence[ArmPredictions],
+    scores: Mapping[str, ArmScores],
+    reference: str,
+    metric: str,
+) -> dict[str, Difference]:
+    """Each other arm minus the reference arm; Holm leaves floors out."""
+    against = scores[reference].metrics[metric]
+    tested = [a for a in arms if a.arm != reference]
+    p = {a.arm: p_value(scores[a.arm].metrics[metric].difference_draws(against)) for a in tested}
+    family = [a.arm for a in tested if a.kind != "floor"]
+    adjusted = dict(zip(family, holm([p[name] for name in family]), strict=True))
+    return {
+        a.arm: Difference(
+            scores[a.arm].metrics[metric].minus(against), p[a.arm], adjusted.get(a.arm)
+        )
+        for a in tested
+    }
 
 
 def _threshold_text(arm: ArmPredictions) -> str:

@@ -115,7 +115,73 @@ class FusionHead(nn.Module):
             self.output.bias.fill_(torch.logit(torch.tensor(prevalence), eps=1e-3))
 
 
-HEADS: dict[str, type[FusionHead]] = {"concat": FusionHead}
+class GatedHead(FusionHead):
+    """Weighs the modalities of every patient by a gate over all of them, then sums them.
+
+    Each latent dimension has a gate of its own whose weights sum to one over the modalities
+    (Arevalo et al. 2017, gated multimodal units, with a softmax for more than two modalities).
+
+    Attributes:
+        gate: All projections to one weight a modality and dimension.
+    """
+
+    def __init__(self, dims: Mapping[str, int], config: HeadConfig) -> None:
+        """Builds the layers; arguments as those of `FusionHead`."""
+        super().__init__(dims, config)
+        width = len(dims) * config.projection
+        self.gate = nn.Linear(width, width)
+
+    def fused_width(self, projection: int) -> int:
+        """Width of one projection."""
+        return projection
+
+    def fuse(self, tokens: Tensor) -> Tensor:
+        """Sums (n, modalities, projection) over modalities by their gates."""
+        gates = self.gate(tokens.flatten(start_dim=1)).view_as(tokens).softmax(dim=1)
+        return (gates * tokens).sum(dim=1)
+
+
+class LowRankHead(FusionHead):
+    """Multiplies the modalities: a tensor fusion whose weights have low rank.
+
+    The outer product of all projections, each with a 1 appended so that lower orders stay in, is
+    never formed; its weight tensor is a sum of `RANK` products (Liu et al. 2018, low-rank
+    multimodal fusion).
+
+    Attributes:
+        factors: One matrix a modality; shape (modalities, RANK, projection + 1, projection).
+        rank_weights: Weight of each rank; shape (RANK,).
+    """
+
+    RANK = 4
+
+    def __init__(self, dims: Mapping[str, int], config: HeadConfig) -> None:
+        """Builds the layers; arguments as those of `FusionHead`."""
+        super().__init__(dims, config)
+        width = config.projection
+        factors = torch.randn(len(dims), self.RANK, width + 1, width) / width**0.5
+        factors[:, :, -1] = 1.0  # a product of ones lets every modality count alone at the start
+        self.factors = nn.Parameter(factors)
+        self.rank_weights = nn.Parameter(torch.full((self.RANK,), 1 / self.RANK))
+
+    def fused_width(self, projection: int) -> int:
+        """Width of one projection."""
+        return projection
+
+    def fuse(self, tokens: Tensor) -> Tensor:
+        """Multiplies (n, modalities, projection) over modalities, rank by rank."""
+        ones = torch.ones_like(tokens[:, :, :1])
+        extended = torch.cat([tokens, ones], dim=2)
+        factored = torch.einsum("nmi,mrij->nmrj", extended, self.factors)
+        return torch.einsum("nrj,r->nj", factored.prod(dim=1), self.rank_weights)
+
+
+HEADS: dict[str, type[FusionHead]] = {
+    "concat": FusionHead,
+    "gated": GatedHead,
+    "low_rank": LowRankHead,
+}
+"""Ways to fuse, by name."""
 
 
 def hide_modalities(present: Tensor, rate: float) -> Tensor:

@@ -146,16 +146,27 @@ def witness(step: str, role: Role, patient_ids: Iterable[str] | np.ndarray) -> N
         ledger.note(step, role, patient_ids)
 
 
+def read_records(choices: Path) -> tuple[dict[str, Any], ...]:
+    """Reads what every task chose and did from `choices.json`; none where the file is absent.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    if not choices.exists():
+        return ()
+    try:
+        return tuple(dict(fit) for fit in json.loads(choices.read_text(encoding="utf-8"))["fits"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{choices}: cannot be read ({error!r}); run the ablation again") from None
+
+
 def read_fits(choices: Path) -> tuple[FitRecord, ...]:
     """Reads the ledgers of all tasks from `choices.json`; none where the file is absent.
 
     Raises:
         DataError: The file is damaged or was written without ledgers.
     """
-    if not choices.exists():
-        return ()
     try:
-        fits = json.loads(choices.read_text(encoding="utf-8"))["fits"]
         return tuple(
             FitRecord(
                 str(fit["arm"]),
@@ -164,9 +175,9 @@ def read_fits(choices: Path) -> tuple[FitRecord, ...]:
                 str(fit["training_digest"]),
                 tuple(StepRecord.from_record(step) for step in fit["steps"]),
             )
-            for fit in fits
+            for fit in read_records(choices)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{choices}: no ledger of fits can be read ({error!r}); run the ablation again"
         ) from None

@@ -10,7 +10,8 @@ import numpy as np
 import optuna
 
 from fusion.arms import Arm
-from fusion.config import AblationConfig
+from fusion.config import AblationConfig, SpaceConfig
+from fusion.explanation import Contributions
 from fusion.features import FeatureTable
 from fusion.inner import (
     EncodedRows,
@@ -23,7 +24,7 @@ from fusion.inner import (
 )
 from fusion.ledger import witness
 from fusion.model import InnerPredictions
-from fusion.tuning import FoldScore, Parameters, StudyLocation, tune
+from fusion.tuning import FoldScore, Parameters, Space, StudyLocation, tune
 
 MAX_ROUNDS = 400
 PATIENCE = 25
@@ -51,15 +52,29 @@ DEFAULTS: Parameters = {
 }
 
 
-def search_space(trial: optuna.Trial) -> Parameters:
-    """Draws parameters within bounds that suit some hundred to some thousand patients."""
+def search_space(config: SpaceConfig) -> Space:
+    """A function that draws parameters within the configured bounds."""
+
+    def draw(trial: optuna.Trial) -> Parameters:
+        return {
+            "num_leaves": trial.suggest_int("num_leaves", *config.num_leaves, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", *config.learning_rate, log=True),
+            "min_child_samples": trial.suggest_int(
+                "min_child_samples", *config.min_child_samples, log=True
+            ),
+            "feature_fraction": trial.suggest_float("feature_fraction", *config.feature_fraction),
+            "bagging_fraction": trial.suggest_float("bagging_fraction", *config.bagging_fraction),
+            "lambda_l2": trial.suggest_float("lambda_l2", *config.lambda_l2, log=True),
+        }
+
+    return draw
+
+
+def first_trial(config: SpaceConfig) -> Parameters:
+    """The defaults, moved into the configured bounds."""
     return {
-        "num_leaves": trial.suggest_int("num_leaves", 4, 31, log=True),
-        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
-        "min_child_samples": trial.suggest_int("min_child_samples", 5, 60, log=True),
-        "feature_fraction": trial.suggest_float("feature_fraction", 0.2, 1.0),
-        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
-        "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 30.0, log=True),
+        name: type(value)(np.clip(value, *getattr(config, name)))
+        for name, value in DEFAULTS.items()
     }
 
 
@@ -115,8 +130,8 @@ class LightGbmModel:
         result = tune(
             lambda parameters, fold: folds[fold].score(parameters, seed),
             len(folds),
-            search_space,
-            DEFAULTS,
+            search_space(tuning.space),
+            first_trial(tuning.space),
             tuning.trials,
             seed,
             self.location,
@@ -156,6 +171,19 @@ class LightGbmModel:
         x = self.encoder_.transform(table.take(order))
         probability[order] = _predict(self.booster_, x, self.booster_.current_iteration())
         return probability
+
+    def contributions(self, table: FeatureTable) -> Contributions:
+        """Exact Shapley values of the trees (Lundberg et al. 2020), as LightGBM computes them.
+
+        Args:
+            table: Rows to explain; n of them.
+        """
+        x = self.encoder_.transform(table)
+        values = np.asarray(self.booster_.predict(x, pred_contrib=True, num_threads=1))
+        features = self.encoder_.features_
+        return Contributions(
+            tuple(f.name for f in features), tuple(f.group for f in features), values[:, :-1]
+        )
 
 
 @dataclasses.dataclass(frozen=True)

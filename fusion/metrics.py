@@ -155,13 +155,23 @@ def net_benefit(
     return ratio(weights @ (gain * (probability >= threshold)), weights.sum(axis=1))
 
 
-def youden_threshold(y: np.ndarray, probability: np.ndarray) -> float:
-    """Probability from which on to decide positive so that sensitivity + specificity is largest.
+@dataclasses.dataclass(frozen=True)
+class Cuts:
+    """Every threshold that decides patients differently; arrays of shape (cuts,).
 
-    A threshold lies half-way between neighbouring probabilities. Of equally good ones that nearest
-    to one half is taken, then the lower, so that the choice does not depend on row order.
+    Attributes:
+        threshold: Probabilities from which on to decide positive, ascending.
+        sensitivity: Of deciding so.
+        specificity: Of deciding so.
+    """
 
-    Source: Youden 1950.
+    threshold: np.ndarray
+    sensitivity: np.ndarray
+    specificity: np.ndarray
+
+
+def cuts(y: np.ndarray, probability: np.ndarray) -> Cuts:
+    """Thresholds half-way between neighbouring probabilities, and half the lowest one.
 
     Raises:
         DataError: There is one class only.
@@ -173,12 +183,12 @@ def youden_threshold(y: np.ndarray, probability: np.ndarray) -> float:
     values = np.unique(probability)
     between = (values[1:] + values[:-1]) / 2
     # Of two neighbouring floats the mean may be the lower one, which would decide it positive.
-    cuts = np.concatenate([values[:1], np.where(between > values[:-1], between, values[1:])])
-    sensitivity = 1 - np.searchsorted(events, cuts) / len(events)
-    false_alarms = 1 - np.searchsorted(others, cuts) / len(others)
-    youden = sensitivity - false_alarms
-    best = cuts[youden >= youden.max() - 1e-12]
-    return float(best[np.argmin(np.abs(best - 0.5))])
+    found = np.concatenate([values[:1] / 2, np.where(between > values[:-1], between, values[1:])])
+    return Cuts(
+        found,
+        1 - np.searchsorted(events, found) / len(events),
+        np.searchsorted(others, found) / len(others),
+    )
 
 
 def _confusion(

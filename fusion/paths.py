@@ -48,6 +48,11 @@ class RunPaths:
         return self.work / "report.json"
 
     @property
+    def choices(self) -> Path:
+        """What every fit chose inside, and how it explains itself."""
+        return self.work / "choices.json"
+
+    @property
     def predictions(self) -> Path:
         """The out-of-fold predictions table."""
         return self.root / "predictions.parquet"

@@ -12,6 +12,7 @@ PREDICTION_TYPES = {
     "arm": "str",
     "model": "str",
     "modalities": "str",
+    "design": "str",
     "repeat": "int64",
     "fold": "int64",
     "patient_id": "str",
@@ -20,7 +21,8 @@ PREDICTION_TYPES = {
     "probability": "float64",
     "threshold": "float64",
 }
-"""Columns of the table. `modalities` is joined by `+`; `score` is a mean logit; `threshold` was
+"""Columns of the table. `modalities` is joined by `+`; `design` is empty for the arms of the
+ablation table (`fusion.designs`); `score` is a mean logit; `threshold` was
 chosen on inner data of the same fold. Every row is out-of-fold."""
 
 _KEY = ["run", "arm", "repeat", "fold", "patient_id"]

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pydantic
@@ -23,14 +24,15 @@ from featurestore.errors import DataError
 from featurestore.folds import patient_groups
 from fusion.audit.base import AuditReport
 from fusion.audit.saved import SavedResult, restore, save
-from fusion.config import RunConfig
+from fusion.config import AblationConfig, RunConfig
 from fusion.evidence import Evidence, RunFacts, collect
 from fusion.ladder import Ladder
+from fusion.ledger import read_records
 from fusion.paths import RunPaths
 from fusion.plain import plain
 from fusion.predictions import predictions_table
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 100_000_000
 
 COHORT_TABLES = ("images", "patients", "exclusions")
@@ -52,6 +54,8 @@ class ReportInputs:
         encoder_history: Training curves of fine-tuned encoders; may be empty.
         audit: What the audit said.
         ladder: The linkage ladder; None unless rows were lent by label.
+        fits: Records of `choices.json`.
+        config: The ablation: subgroups to look at, bounds of tuning.
     """
 
     run: RunFacts
@@ -63,6 +67,8 @@ class ReportInputs:
     encoder_history: pd.DataFrame
     audit: AuditReport
     ladder: Ladder | None
+    fits: tuple[dict[str, Any], ...]
+    config: AblationConfig
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report.
@@ -82,6 +88,8 @@ class ReportInputs:
             encoder_history=self.encoder_history,
             audit=self.audit,
             ladder=self.ladder,
+            fits=self.fits,
+            config=self.config,
         )
 
 
@@ -111,6 +119,7 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
         DataError: The file cannot be written, or one of the others cannot be read.
     """
     tables = [paths.predictions, *_cohort_files(paths)]
+    tables += [paths.choices] if paths.choices.exists() else []
     tables += [paths.work / file for name, file in HISTORIES.items() if len(getattr(inputs, name))]
     saved = _Saved(
         version=VERSION,
@@ -154,14 +163,17 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     """
     saved = _read_saved(paths)
     _require_unchanged(saved.files, paths)
+    config = load_config(RunConfig, paths.config)
     inputs = ReportInputs(
         run=saved.run,
-        cohort=_read_cohort(saved.run, paths),
+        cohort=_read_cohort(saved.run, config, paths),
         reference=saved.reference,
         draws=saved.draws,
         seed=saved.seed,
         audit=restore(saved.audit),
         ladder=saved.ladder,
+        fits=read_records(paths.choices),
+        config=config.ablation,
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
     predictions = predictions_table([_read_table(paths.predictions)])
@@ -212,8 +224,7 @@ def _require_unchanged(files: dict[str, str], paths: RunPaths) -> None:
         )
 
 
-def _read_cohort(run: RunFacts, paths: RunPaths) -> Cohort:
-    config = load_config(RunConfig, paths.config)
+def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
     outcome = dataclasses.replace(
         config.cohort.find_outcome(),
         name=run.outcome_name,
@@ -263,7 +274,7 @@ def _rows_digest(table: pd.DataFrame, columns: list[str]) -> str:
 
 def _all_tables(paths: RunPaths) -> list[Path]:
     histories = [paths.work / file for file in HISTORIES.values()]
-    return [paths.predictions, *_cohort_files(paths), *histories]
+    return [paths.predictions, paths.choices, *_cohort_files(paths), *histories]
 
 
 def _cohort_files(paths: RunPaths) -> list[Path]:

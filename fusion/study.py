@@ -39,6 +39,7 @@ from fusion.arms import (
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig, RunConfig
+from fusion.designs import with_designs
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence
 from fusion.facts import run_facts
@@ -56,7 +57,7 @@ from fusion.fold_encoders import (
 from fusion.image_files import file_locator
 from fusion.joint_fits import fit_together
 from fusion.ladder import Claim, Ladder, climb
-from fusion.ledger import read_fits
+from fusion.ledger import read_fits, read_records
 from fusion.paths import RunPaths
 from fusion.predictions import predictions_table
 from fusion.provenance import command_line
@@ -161,7 +162,7 @@ class Study:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
-        _ = self._planned_arms  # a wrong name in the ablation shows before hours of extraction
+        _ = self.arms  # a wrong name in the ablation shows before hours of extraction
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)
@@ -282,8 +283,10 @@ class Study:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """The arms of the ablation, floors last."""
-        return with_floors(self._planned_arms, self._modalities, self.cohort.dictionary)
+        """The arms of the ablation with its floors, then those of other designs."""
+        dictionary = self.source_cohort.dictionary
+        planned = with_floors(self._planned_arms, self._modalities, dictionary)
+        return with_designs(planned, self._modalities, dictionary, self.config.ablation)
 
     @cached_property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -354,7 +357,7 @@ class Study:
                 self.fold_encoders.identities,
                 self._folds_key,
                 self.command,
-                self.paths.work / "choices.json",
+                self.paths.choices,
             ),
             cohort=self.cohort,
             reference=reference_arm(self.config.ablation, self._planned_arms),
@@ -364,6 +367,8 @@ class Study:
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
+            fits=read_records(self.paths.choices),
+            config=self.config.ablation,
         )
         save_inputs(inputs, self.paths)
         return inputs.evidence(predictions)
@@ -391,7 +396,7 @@ class Study:
             folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
-            fits = read_fits(self.paths.work / "choices.json")
+            fits = read_fits(self.paths.choices)
             require_same_folds(predictions, fits, self.folds, self.paths.predictions)
             subject = AuditSubject(
                 self.cohort,

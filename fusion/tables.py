@@ -30,6 +30,7 @@ PREDICTIONS = KEYS | {
     "arm": ColumnNote("Arm: model and modalities"),
     "model": ColumnNote("Model"),
     "modalities": ColumnNote("Modalities, joined by +"),
+    "design": ColumnNote("Empty for the ablation table, else without a group or on a share"),
     "y": ColumnNote("Outcome: 1 event, 0 no event"),
     "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
     "probability": ColumnNote("Predicted probability", note="out-of-fold"),

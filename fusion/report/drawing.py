@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -69,3 +70,21 @@ def svg(draw: Callable[[Axes], None], height: float = 4.6) -> str:
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
+    """One row a value with its interval, and a line at zero.
+
+    Args:
+        axes: Where to draw.
+        data: Columns `value`, `low`, `high`, and the one of names.
+        name: Column of names.
+        label: Of the values.
+    """
+    rows = np.arange(len(data))
+    axes.hlines(rows, data["low"], data["high"], color=COLOURS[0], lw=2)
+    axes.plot(data["value"], rows, "s", color=COLOURS[0], ms=6)
+    axes.axvline(0, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(data)), [fitting(n) for n in data[name]])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)

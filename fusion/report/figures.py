@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from fusion.evidence import ArmEvidence, Curve, Evidence
 from fusion.ladder import METRICS
-from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg, tall
+from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder
 
@@ -63,7 +63,7 @@ def _gains(evidence: Evidence) -> Figure | None:
         "What fusion adds to each single modality",
         "ΔAUROC of the model on all modalities against the same model on one, with 95 % interval. "
         "Right of zero: fusion adds.",
-        svg(lambda axes: _intervals(axes, data, "comparison", "ΔAUROC"), height=tall(len(data))),
+        svg(lambda axes: intervals(axes, data, "comparison", "ΔAUROC"), height=tall(len(data))),
         data,
     )
 
@@ -79,7 +79,7 @@ def _forest(evidence: Evidence) -> Figure | None:
         "delta_auroc",
         "Difference in AUROC to the reference arm",
         f"Each arm minus {evidence.reference}, paired, with 95 % interval.",
-        svg(lambda axes: _intervals(axes, data, "arm", "ΔAUROC"), height=tall(len(data))),
+        svg(lambda axes: intervals(axes, data, "arm", "ΔAUROC"), height=tall(len(data))),
         data,
     )
 
@@ -241,16 +241,6 @@ def _ladder(evidence: Evidence) -> Figure | None:
         "dotted, what was claimed."
     )
     return Figure("ladder", "Linkage ladder", caption, svg(draw, 5.4), data)
-
-
-def _intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
-    rows = np.arange(len(data))
-    axes.hlines(rows, data["low"], data["high"], color=COLOURS[0], lw=2)
-    axes.plot(data["value"], rows, "s", color=COLOURS[0], ms=6)
-    axes.axvline(0, color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(data)), [fitting(n) for n in data[name]])
-    axes.invert_yaxis()
-    axes.set_xlabel(label)
 
 
 def _lines(axes: Axes, curves: list[tuple[str, Curve]], leading: str) -> None:

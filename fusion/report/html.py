@@ -16,6 +16,7 @@ from fusion.report.methods import (
 )
 from fusion.report.model_card import model_card
 from fusion.report.page import render
+from fusion.report.sections import sections
 from fusion.report.tripod import tripod, tripod_summary
 
 
@@ -43,6 +44,8 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         methods=methods(evidence),
         mark=mark(evidence),
         ladder=tables.ladder(evidence),
+        sections=sections(evidence),
+        threshold_rule=evidence.threshold_rule,
         card=model_card(evidence),
         tripod=tripod(evidence),
         tripod_summary=tripod_summary(evidence),

@@ -30,6 +30,15 @@ def render_json(evidence: Evidence) -> str:
         "tie_width": evidence.tie_width,
         "arms": [_arm(a) for a in evidence.arms],
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
+        "group_losses": [dataclasses.asdict(g) for g in evidence.group_losses],
+        "learning_curve": [dataclasses.asdict(p) for p in evidence.learning_curve],
+        "subgroups": [dataclasses.asdict(s) for s in evidence.subgroups],
+        "matched": None if evidence.matched is None else dataclasses.asdict(evidence.matched),
+        "importances": [dataclasses.asdict(b) for b in evidence.importances],
+        "inputs": [dataclasses.asdict(i) for i in evidence.inputs],
+        "tuning": [
+            dataclasses.asdict(t) | {"best_so_far": t.best_so_far.tolist()} for t in evidence.tuning
+        ],
     }
     return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -13,6 +13,7 @@ from fusion.report.methods import (
     methods,
 )
 from fusion.report.model_card import card_lines
+from fusion.report.sections import sections
 from fusion.report.tripod import tripod
 
 
@@ -51,6 +52,10 @@ def render_markdown(evidence: Evidence) -> str:
         *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
     ):
         lines += ["", f"## {heading}", "", *table_lines(table)]
+    for section in sections(evidence):
+        lines += ["", f"## {section.title}"]
+        for table in section.tables:
+            lines += ["", *table_lines(table)] if table.rows else []
     best = tables.oracle(evidence)
     if best is not None:
         lines += ["", f"Oracle AUROC (planted model): {best}."]

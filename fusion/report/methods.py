@@ -69,7 +69,8 @@ def methods(evidence: Evidence) -> list[str]:
         "of patients (patients that share an image are drawn together). All arms share the draws, "
         "so differences are paired. p values are two-sided and adjusted by Holm over all arms.",
         "Accuracy, precision, recall and F1 decide at a threshold chosen on inner data of the same "
-        "fold by Youden's index, never on outer test patients.",
+        f"fold by {evidence.threshold_rule}, never on outer test patients. Probabilities are "
+        f"{evidence.calibration}.",
         "Calibration: slope of a logistic regression of the outcome on the logit of the "
         "probability, and intercept with the slope fixed at 1 (Van Calster 2019). Ideal: 1 and 0.",
         "Floors: `permuted_labels` fits on shuffled outcomes and should reach 0.5; `prevalence` "

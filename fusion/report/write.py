@@ -11,6 +11,7 @@ from featurestore.atomic import write_text
 from featurestore.errors import DataError
 from fusion.evidence import Evidence
 from fusion.report.figures import draw_all
+from fusion.report.figures_sections import draw_sections
 from fusion.report.html import render_html
 from fusion.report.json import render_json
 from fusion.report.latex import render_latex
@@ -41,7 +42,7 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
     Raises:
         DataError: A file cannot be written.
     """
-    figures = draw_all(evidence)
+    figures = [*draw_all(evidence), *draw_sections(evidence)]
     files = ReportFiles(
         html=folder / "report.html",
         markdown=folder / "report.md",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from featurestore.errors import DataError
 from fusion import metrics
-from fusion.metrics import METRICS, metrics_at, youden_threshold
+from fusion.metrics import METRICS, metrics_at
 from fusion.model import logit
 
 Reference = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
@@ -247,32 +247,20 @@ def test_probabilities_and_decisions_keep_their_range() -> None:
 
 
 @given(rows=_rows())
-def test_youden_threshold_is_best_and_does_not_depend_on_row_order(
-    rows: list[tuple[bool, float, int]],
-) -> None:
+def test_cuts_decide_as_counting_does(rows: list[tuple[bool, float, int]]) -> None:
     y, p, _ = _columns(rows)
+    found = metrics.cuts(y, p)
+    assert len(found.threshold) == len(np.unique(p))
+    for cut, sensitivity, specificity in zip(
+        found.threshold, found.sensitivity, found.specificity, strict=True
+    ):
+        assert sensitivity == pytest.approx(np.mean(p[y == 1] >= cut))
+        assert specificity == pytest.approx(np.mean(p[y == 0] < cut))
 
-    def index(cut: float) -> float:
-        return float(np.mean(p[y == 1] >= cut) - np.mean(p[y == 0] >= cut))
 
-    found = youden_threshold(y, p)
-    assert index(found) == pytest.approx(max(index(cut) for cut in [*np.unique(p), 1.0]))
-    assert found == youden_threshold(y[::-1], p[::-1])
-
-
-def test_youden_threshold_of_equals_is_the_most_central() -> None:
-    y, p = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.6, 0.8])
-    # Cuts at 0.15, between 0.1 and 0.2, and at 0.7, between 0.6 and 0.8, are equally good.
-    assert youden_threshold(y, p) == pytest.approx(0.7)
+def test_cuts_need_both_classes() -> None:
     with pytest.raises(DataError, match="with and without"):
-        youden_threshold(np.ones(3), np.array([0.1, 0.2, 0.3]))
-
-
-def test_youden_threshold_separates_neighbouring_floats() -> None:
-    low = 0.3
-    high = np.nextafter(low, 1)
-    cut = youden_threshold(np.array([0, 1]), np.array([low, high]))
-    assert low < cut <= high
+        metrics.cuts(np.ones(3), np.array([0.1, 0.2, 0.3]))
 
 
 def test_registry_names_and_labels_are_unique() -> None:

@@ -16,6 +16,7 @@ from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError, DataError
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.bootstrap import Estimate
+from fusion.config import AblationConfig
 from fusion.evidence import RunFacts
 from fusion.ladder import METRICS, Claim, Ladder, Rung
 from fusion.paths import RunPaths
@@ -88,6 +89,7 @@ def predictions(cohort: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
                 arm=f"{model}[all]",
                 model=model,
                 modalities="net_a+clinical",
+                design="",
                 y=test["outcome"].astype(int),
                 score=score,
                 probability=1 / (1 + np.exp(-score)),
@@ -134,6 +136,8 @@ def inputs(studied: Cohort) -> ReportInputs:
         encoder_history=pd.DataFrame(),
         audit=audit(),
         ladder=ladder(),
+        fits=(),
+        config=AblationConfig(),
     )
 
 

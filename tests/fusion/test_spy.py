@@ -305,7 +305,7 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
             finally:
                 spy.fitting = False
 
-    def watched_threshold(inner: InnerPredictions) -> None:
+    def watched_threshold(inner: InnerPredictions, *rest: Any) -> None:
         spy.fitting = True
         spy.patients("threshold", inner.patient_ids)
         spy.fitting = False

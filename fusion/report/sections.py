@@ -1,0 +1,232 @@
+"""Sections of the report that follow the ablation: differences, designs, subgroups, explanation.
+
+A section is shown where it has something to show. A new one is a function and a line in `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from fusion.evidence import Evidence
+from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.tables import TextTable
+from fusion.subgroups import LEAST
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """One section.
+
+    Attributes:
+        anchor: Its id in the page.
+        title: Heading.
+        tables: Each with a caption of its own.
+        figures: Names of figures.
+    """
+
+    anchor: str
+    title: str
+    tables: tuple[TextTable, ...]
+    figures: tuple[str, ...] = ()
+
+
+def sections(evidence: Evidence) -> list[Section]:
+    """All sections that have a row to show."""
+    made = [section(evidence) for section in SECTIONS]
+    return [section for section in made if any(table.rows for table in section.tables)]
+
+
+def _differences(evidence: Evidence) -> Section:
+    rows = tuple(
+        (
+            arm.arm,
+            with_interval(arm.differences["auprc"].estimate, sign=True),
+            p_value(arm.differences["auprc"].p_holm),
+            with_interval(arm.differences["brier"].estimate, sign=True),
+            p_value(arm.differences["brier"].p_holm),
+        )
+        for arm in evidence.arms
+        if arm.differences
+    )
+    table = TextTable(
+        f"Differences to {evidence.reference}, paired, with Holm's adjustment over the arms of "
+        "each metric. A lower Brier score is better.",
+        ("arm", "ΔAUPRC [95 % CI]", "p Holm", "ΔBrier [95 % CI]", "p Holm"),
+        rows,
+    )
+    return Section("differences", "Differences in AUPRC and Brier", (table,))
+
+
+def _group_losses(evidence: Evidence) -> Section:
+    rows = tuple(
+        (
+            loss.model,
+            loss.group,
+            with_interval(loss.auroc),
+            with_interval(loss.loss, sign=True),
+            p_value(loss.p),
+            p_value(loss.p_holm),
+        )
+        for loss in evidence.group_losses
+    )
+    table = TextTable(
+        "Leave one group out: each model was tuned and fitted again without the group. The loss is "
+        "AUROC on everything minus AUROC without it, paired; groups that carry the same "
+        "information cover for one another.",
+        ("model", "without", "AUROC [95 % CI]", "loss [95 % CI]", "p", "p Holm"),
+        rows,
+        text_columns=2,
+    )
+    return Section("groups", "What each group is worth", (table,), ("group_loss",))
+
+
+def _learning_curve(evidence: Evidence) -> Section:
+    rows = tuple(
+        (p.model, f"{p.share:.0%}", with_interval(p.auroc), with_interval(p.brier))
+        for p in evidence.learning_curve
+    )
+    table = TextTable(
+        "Fitted on a share of each fold's training patients and tested on the same test patients; "
+        "encoders are the same for all shares. A curve that still rises asks for more patients.",
+        ("model", "training patients", "AUROC [95 % CI]", "Brier [95 % CI]"),
+        rows,
+        text_columns=1,
+    )
+    return Section("learning", "Learning curve", (table,), ("learning_curve",))
+
+
+def _matched(evidence: Evidence) -> Section:
+    found = evidence.matched
+    rows = (
+        ()
+        if found is None
+        else tuple(
+            (r.arm, with_interval(r.everyone), with_interval(r.auroc)) for r in found.results
+        )
+    )
+    caption = (
+        ""
+        if found is None
+        else f"AUROC among {found.pairs} pairs of a patient with and one without the outcome whom "
+        f"the clinical reference ({found.basis}) rates alike out of fold; {found.eligible} "
+        "patients with the outcome could have been paired. The reference should have about 0.5 "
+        "here; what an arm has above it, it adds to the reference."
+    )
+    table = TextTable(
+        caption, ("arm", "all with these columns [95 % CI]", "matched pairs [95 % CI]"), rows
+    )
+    return Section("matched", "Added value over the clinical reference", (table,))
+
+
+def _subgroups(evidence: Evidence) -> Section:
+    rows = tuple(
+        (
+            s.column,
+            s.level,
+            str(s.n),
+            str(s.events),
+            *(
+                with_interval(s.metrics[name]) if s.metrics else NOTHING
+                for name in ("auroc", "brier", "calibration_intercept")
+            ),
+        )
+        for s in evidence.subgroups
+    )
+    table = TextTable(
+        f"{evidence.reference} by subgroup; no number where fewer than {LEAST} patients have, or "
+        "do not have, the outcome. Above 0 the intercept says that risk is underestimated.",
+        (
+            "column",
+            "level",
+            "n",
+            "events",
+            "AUROC [95 % CI]",
+            "Brier [95 % CI]",
+            "intercept [95 % CI]",
+        ),
+        rows,
+        text_columns=2,
+    )
+    return Section("subgroups", "Subgroups", (table,))
+
+
+def _explanation(evidence: Evidence) -> Section:
+    widest = {a.arm for a in evidence.arms if len(a.modalities) == _most(evidence)}
+    blocks = tuple(
+        (
+            b.arm,
+            b.block,
+            number(b.lost),
+            f"{number(b.least)} to {number(b.most)}",
+            NOTHING if b.share is None else f"{b.share:.0%}",
+        )
+        for b in evidence.importances
+        if b.arm in widest
+    )
+    inputs = tuple(
+        (i.arm, i.name, i.block, number(i.size), str(i.folds))
+        for i in evidence.inputs
+        if i.arm in widest
+    )
+    return Section(
+        "explanation",
+        "What the models use",
+        (
+            TextTable(
+                "AUROC lost when the values of a group are exchanged between test patients "
+                "(permutation importance; mean and range over folds), and the group's share of "
+                "the absolute contributions where the model has them (Shapley values of trees). "
+                "It says what a model leans on, not what causes the outcome.",
+                ("arm", "group", "AUROC lost", "over folds", "share"),
+                blocks,
+                text_columns=2,
+            ),
+            TextTable(
+                "Inputs with the largest mean absolute contribution, in log odds; folds: in how "
+                "many it was among the largest.",
+                ("arm", "input", "group", "contribution", "folds"),
+                inputs,
+                text_columns=3,
+            ),
+        ),
+        ("importance",),
+    )
+
+
+def _tuning(evidence: Evidence) -> Section:
+    names = dict.fromkeys(name for t in evidence.tuning for name in t.importance)
+    rows = tuple(
+        (
+            t.arm,
+            str(t.best_so_far.shape[1]),
+            f"{t.pruned:.0%}",
+            number(float(t.best_so_far[:, 0].mean())),
+            number(float(t.best_so_far[:, -1].mean())),
+            *(f"{t.importance[n]:.0%}" if n in t.importance else NOTHING for n in names),
+        )
+        for t in evidence.tuning
+    )
+    table = TextTable(
+        "Optuna inside each outer training part: trials a fold, share that was pruned, inner AUROC "
+        "of the defaults and of the best trial (mean over folds; both select and are no results), "
+        "and the share of its variance that each parameter explains (fANOVA).",
+        ("arm", "trials", "pruned", "defaults", "best", *names),
+        rows,
+    )
+    return Section("tuning", "Tuning", (table,), ("tuning",))
+
+
+def _most(evidence: Evidence) -> int:
+    return max(len(a.modalities) for a in evidence.arms)
+
+
+SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+    _differences,
+    _group_losses,
+    _learning_curve,
+    _matched,
+    _subgroups,
+    _explanation,
+    _tuning,
+)
