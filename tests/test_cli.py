@@ -43,6 +43,7 @@ def test_help_needs_no_heavy_import() -> None:
         "extract",
         "ablate",
         "export",
+        "report",
         "store",
     ):
         assert f"\n  {command}" in done.stdout
@@ -78,6 +79,15 @@ def test_wrong_input_is_one_line(
     assert said in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert done.returncode == code
+
+
+def test_a_folder_without_a_finished_run_is_one_line(tmp_path: Path) -> None:
+    done = melafuse("report", tmp_path, "--json")
+    assert done.returncode == 4
+    assert done.stdout == ""
+    assert f"melafuse: {tmp_path} is no folder of a finished run: it has no" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert melafuse("report").returncode == 2
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

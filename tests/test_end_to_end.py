@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import shutil
 import signal
@@ -15,7 +16,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+import cli
 from featurestore.store import FeatureStore
 from fusion.study import Study
 
@@ -31,6 +34,11 @@ def run(name: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(name, out, *more), capture_output=True, text=True, timeout=250, check=False
     )
+
+
+def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "cli.py"), "report", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
 
 
 def digest(path: Path) -> str:
@@ -101,6 +109,51 @@ def test_a_second_run_embeds_and_fits_nothing(finished: Path) -> None:
     assert "ablate: 0 fits" in done.stderr
     after = digest(finished / "predictions.parquet"), digest(finished / "report" / "report.html")
     assert after == before
+
+
+@pytest.mark.slow
+def test_a_report_is_made_again_without_data_and_store(finished: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    unneeded = shutil.ignore_patterns("scratch", "store", "export", "parts", "tuning", "report")
+    shutil.copytree(finished, alone, ignore=unneeded)
+    done = report(alone, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (finished / "report" / "run.json").read_text(encoding="utf-8")
+    written = [path for path in (finished / "report").rglob("*") if path.is_file()]
+    assert len(written) > 20
+    for path in written:
+        again = alone / "report" / path.relative_to(finished / "report")
+        assert again.read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_two_runs_are_compared(finished: Path, tmp_path: Path) -> None:
+    done = report(finished, finished, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "These runs study the same patients, outcome and folds." in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 100
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert set(table["run"]) == {"tiny (first) #1", "tiny (first) #2"}
+    machine = json.loads(report(finished, finished, "--out", tmp_path, "--json").stdout)
+    assert len(machine["arms"]) == len(table)
+
+
+@pytest.mark.slow
+def test_the_page_is_opened_on_demand_only(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    runner = CliRunner()
+    assert runner.invoke(cli.cli, ["report", str(finished)]).exit_code == 0
+    assert opened == []
+    assert runner.invoke(cli.cli, ["report", str(finished), "--open"]).exit_code == 0
+    assert opened == [(finished / "report" / "report.html").resolve().as_uri()]
+
+
+@pytest.mark.slow
+def test_ablate_prints_json_and_nothing_else(finished: Path) -> None:
+    done = run("ablate", finished, "--json")
+    assert done.returncode == 0, done.stderr
+    assert {a["arm"] for a in json.loads(done.stdout)["arms"]} >= {"permuted_labels", "prevalence"}
 
 
 @pytest.mark.slow

@@ -236,10 +236,10 @@ def _caveats(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     ]
     differ = [what for what, of in questions if len({of(run) for run in runs}) > 1]
     if differ:
+        listed = " and ".join([", ".join(differ[:-1]), differ[-1]] if differ[1:] else differ)
         return (
-            f"These runs have different {', '.join(differ)}: differences between them are not "
-            "paired, and a gap between two runs may come from what was studied as well as from "
-            "how.",
+            f"These runs have different {listed}: differences between them are not paired, and a "
+            "gap between two runs may come from what was studied as well as from how.",
         )
     return (
         "These runs study the same patients, outcome and folds. The intervals are of each arm "
