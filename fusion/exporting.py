@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from featurestore.cohort import Cohort
@@ -34,15 +35,16 @@ def export_study(
         ConfigError: De-identification has no key, or the limit of variables is too low.
         StoreError: A file could not be written, or reads back differently.
     """
-    tables = export_tables(material, config.tables)
-    report, folder = None, paths.export
-    if config.deidentify:
-        key = Key.read(config.key)
-        tables, report = deidentify(tables, key, config.deidentify)
-        folder = paths.export_deidentified
     exporters = [EXPORTERS[form] for form in dict.fromkeys(config.formats)]
+    tables = export_tables(material, config.tables)
     about = _about(material, reference, name)
-    return folder, write_package(tables, exporters, folder, about, config.max_variables, report)
+    limit = config.max_variables
+    if not config.deidentify:
+        return paths.export, write_package(tables, exporters, paths.export, about, limit)
+    safe = deidentify(tables, Key.read(config.key), config.deidentify)
+    about = dataclasses.replace(about, notes=tuple(map(safe.sentence, about.notes)))
+    folder = paths.export_deidentified
+    return folder, write_package(safe.tables, exporters, folder, about, limit, safe.report)
 
 
 def _about(material: Material, reference: str, name: str) -> About:

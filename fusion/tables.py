@@ -11,7 +11,7 @@ import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.export import ColumnNote, ExportTable
-from featurestore.export.package import Area, exported_names
+from featurestore.export.package import Area
 from featurestore.gaps import CODES, REASONS, reason_codes
 from fusion import metrics
 from fusion.export_embeddings import (
@@ -123,7 +123,7 @@ def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
         if not np.isnan(area):
             suffix = _suffix(material.folds, int(repeat))
             what = f"{reference}{suffix.replace('_r', ', repeat ')}"
-            areas.append(Area("analysis", "outcome", f"score_{reference}{suffix}", float(area), what))
+            areas.append(Area("analysis", "outcome", f"lp_{reference}{suffix}", float(area), what))
     return tuple(areas)
 
 
@@ -203,8 +203,8 @@ def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, Col
         words = f"{arm}{suffix.replace('_r', ', repeat ')}"
         by_id = rows.set_index("patient_id")
         for name, column, label in (
-            (f"prob_{arm}{suffix}", "probability", f"Predicted probability, {words}"),
-            (f"score_{arm}{suffix}", "score", f"Mean logit, {words}"),
+            (f"p_{arm}{suffix}", "probability", f"Predicted probability, {words}"),
+            (f"lp_{arm}{suffix}", "score", f"Linear predictor (mean logit), {words}"),
         ):
             columns[name] = by_id[column]
             notes[name] = ColumnNote(label, note="out-of-fold")
@@ -251,7 +251,7 @@ def _missing_values(material: Material) -> list[ExportTable]:
     gaps = material.cohort.gaps
     if gaps.empty:
         return []
-    names = exported_names(material.analysis.frame)
+    names = material.analysis.exported_names()
     labels = {reason.name: reason.label for reason in REASONS}
     frame = gaps.assign(variable=gaps["column"].map(names), reason=gaps["reason"].map(labels))
     frame = frame[["patient_id", "variable", "reason"]]

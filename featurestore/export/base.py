@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.dictionary import Column
+from featurestore.export.names import export_names
 from featurestore.export.stored import StoredTable
 from featurestore.export.variables import Change, LabelledTable
 
@@ -65,6 +66,17 @@ class ExportTable:
     key: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     reasons: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def exported_names(self) -> dict[str, str]:
+        """Exported name of every column; it depends on what the columns are, not on their values.
+
+        Raises:
+            DataError: A name stands twice.
+        """
+        coded = {name for name, note in self.notes.items() if note.values or note.levels}
+        coded |= {*self.columns, *self.reasons}
+        coded |= {str(c) for c, t in self.frame.dtypes.items() if pd.api.types.is_bool_dtype(t)}
+        return export_names([str(c) for c in self.frame.columns], coded)
 
 
 class Exporter(Protocol):

@@ -59,13 +59,18 @@ class CsvExporter:
         return StoredTable(table.name, stored.label, tuple(columns), table.rows), changes
 
     def write(self, table: StoredTable, path: Path) -> None:
-        """Writes with minimal quoting and Unix line ends."""
+        """Writes with Unix line ends, and quotes where they are needed.
+
+        Minimal quoting leaves a carriage return bare, so a table that has one is quoted throughout.
+        """
         frame = pd.DataFrame({c.name: c.values for c in table.columns})
+        texts = [c.values for c in table.columns if c.kind == "text"]
+        bare = any(values.str.contains("\r", regex=False, na=False).any() for values in texts)
         frame.to_csv(
             path,
             index=False,
             lineterminator="\n",
-            quoting=csv.QUOTE_MINIMAL,
+            quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL,
             date_format="%Y-%m-%d",
         )
 

@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -87,9 +87,25 @@ class Key:
         return hmac.new(self.secret, f"{what}\0{text}".encode(), hashlib.sha256).digest()
 
 
+@dataclasses.dataclass(frozen=True)
+class Deidentified:
+    """Tables without what names a person.
+
+    Attributes:
+        tables: The tables.
+        report: One row a column on what was done to it (`REPORT_COLUMNS`), after one on the key;
+            texts that were left as they are have a row too.
+        sentence: Does to a sentence what was done to the reasons of exclusions.
+    """
+
+    tables: tuple[ExportTable, ...]
+    report: pd.DataFrame
+    sentence: Callable[[str], str]
+
+
 def deidentify(
     tables: Sequence[ExportTable], key: Key, steps: Collection[str]
-) -> tuple[list[ExportTable], pd.DataFrame]:
+) -> Deidentified:
     """Takes ids, high ages and dates out of tables.
 
     Args:
@@ -97,18 +113,15 @@ def deidentify(
         key: The secret.
         steps: Any of `STEPS`.
 
-    Returns:
-        The tables, and one row a column on what was done to it (`REPORT_COLUMNS`); texts that were
-        left as they are have a row too.
-
     Raises:
         DataError: Two ids got the same pseudonym.
     """
     known = _known_ids(tables, key)
     work = _Work(key, frozenset(steps), known)
-    return [work.table(table) for table in tables], pd.DataFrame(
-        work.report, columns=list(REPORT_COLUMNS)
-    )
+    made = tuple(work.table(table) for table in tables)
+    used = f"{', '.join(s for s in STEPS if s in steps)} with the key {key.fingerprint}"
+    report = pd.DataFrame([("", "", used, 0), *work.report], columns=list(REPORT_COLUMNS))
+    return Deidentified(made, report, work.sentence if "ids" in steps else str)
 
 
 def _known_ids(tables: Sequence[ExportTable], key: Key) -> dict[str, str]:
@@ -122,12 +135,22 @@ def _known_ids(tables: Sequence[ExportTable], key: Key) -> dict[str, str]:
     for table in tables:
         for column, note in table.notes.items():
             if note.role == "any_id" and column in table.frame:
-                for text in _texts(table.frame[column]):
-                    ids.setdefault(text, "patient")
+                for text, what in _entities(table.frame, column):
+                    ids.setdefault(text, what)
     made = {original: key.pseudonym(what, original) for original, what in ids.items()}
     if len(set(made.values())) < len(made):
         raise DataError("two ids have the same pseudonym; use another key")
     return made
+
+
+def _entities(frame: pd.DataFrame, column: str) -> list[tuple[str, str]]:
+    """Ids of a table of all sorts of things, each with what it is: an image, or a patient."""
+    pictured = frame["entity"] == "image" if "entity" in frame else pd.Series(False, frame.index)
+    return [
+        (text, what)
+        for rows, what in ((frame[pictured], "image"), (frame[~pictured], "patient"))
+        for text in _texts(rows[column])
+    ]
 
 
 def _texts(values: pd.Series) -> list[str]:
@@ -179,7 +202,7 @@ class _Work:
             hidden = values.map(lambda v: self._key.pseudonym("digest", str(v)), na_action="ignore")
             return hidden.astype("str"), "pseudonyms of a digest"
         if "ids" in self._steps and role == "text":
-            return values.map(self._bare, na_action="ignore").astype("str"), "ids and values hidden"
+            return values.map(self.sentence, na_action="ignore").astype("str"), "ids and values hidden"
         if "ages" in self._steps and _is_age(name, values, table):
             return self._ages(values, _unit(name, table))
         if "dates" in self._steps and _is_date(values):
@@ -191,7 +214,7 @@ class _Work:
     def _pseudonym(self, text: str) -> str:
         return self._known.get(str(text), "") if str(text) else ""
 
-    def _bare(self, text: str) -> str:
+    def sentence(self, text: str) -> str:
         """A sentence with pseudonyms for ids, and without quoted values, numbers and paths."""
         text = self._spaced.sub(lambda found: self._known[found.group()], text)
         text = _QUOTED.sub(lambda found: self._known.get(found.group()[1:-1], _HIDDEN), text)

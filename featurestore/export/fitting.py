@@ -109,21 +109,22 @@ class _Fitter:
         variable, limit = self._variable, self._limits.label
         if not limit:
             return ""
-        origin = f" [{variable.original}]" if variable.renamed else ""
-        words = variable.label + (f", {variable.unit}" if variable.unit else "")
-        whole = (words + origin).replace(_NUL, "").strip()
+        origin = f" [{_printable(variable.original)}]" if variable.renamed else ""
+        words = _printable(variable.label + (f", {variable.unit}" if variable.unit else ""))
+        whole = (words + origin).strip()
         room = limit - _size(origin, self._limits.bytes)
         label = whole
         if _size(whole, self._limits.bytes) > limit:
-            cut = _cut(words, room, self._limits.bytes) + origin if room > 0 else origin.strip()
-            label = _cut(cut, limit, self._limits.bytes).strip()
+            cut = _cut(words, max(room, 0), self._limits.bytes) + origin
+            label = _cut(cut.strip(), limit, self._limits.bytes).strip()
             self._tell("the label is cut; the codebook has all of it", 1)
         return label
 
     def _value_labels(self, coded: Mapping[int, str]) -> dict[int, str]:
         limits = self._limits
-        clean = {k: _cut(v, limits.value_label, limits.bytes) for k, v in coded.items()}
-        clean = {k: v.replace(_NUL, "").rstrip(" ") or "(empty)" for k, v in clean.items()}
+        plain = {k: _printable(v) for k, v in coded.items()}
+        clean = {k: _cut(v, limits.value_label, limits.bytes).strip() for k, v in plain.items()}
+        clean = {k: v or "(empty)" for k, v in clean.items()}
         changed = sum(clean[k] != coded[k] for k in coded)
         self._tell("value labels are cut; the codebook has all of them", changed)
         return clean
@@ -159,8 +160,7 @@ class _Fitter:
             made = made.str.replace(_NUL, "", regex=False)
             self._tell("the character NUL is left out", (made != known).sum())
         if limits.text is not None:
-            long = made.str.len() > limits.text // 4
-            long &= made.map(lambda t: len(t.encode()) > limits.text)
+            long = made.map(lambda t: _size(t, True) > (limits.text or 0)).astype(bool)
             self._tell(f"a text longer than {limits.text} bytes is cut", long.sum())
             made = made.where(~long, made.map(lambda t: _cut(t, limits.text or 0, True)))
         if not limits.trailing_blanks:
@@ -172,6 +172,11 @@ class _Fitter:
             self._tell("an empty text is missing", empty.sum())
             made = made.mask(empty)
         return made.reindex(values.index).astype("str")
+
+
+def _printable(text: str) -> str:
+    """Text of a label: without line ends and control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _size(text: str, in_bytes: bool) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 from featurestore.dictionary import Column
 from featurestore.errors import DataError, name_some
 from featurestore.export.base import ColumnNote, ExportTable
-from featurestore.export.names import export_name, export_names
+from featurestore.export.names import export_name
 from featurestore.export.variables import (
     EVERY_FORMAT,
     Change,
@@ -49,7 +49,7 @@ def labelled(table: ExportTable) -> tuple[LabelledTable, list[Change]]:
         )
     if table.key and frame.duplicated(list(table.key)).any():
         raise DataError(f"export table {table.name!r}: rows share a key ({', '.join(table.key)})")
-    names = export_names([str(c) for c in frame.columns])
+    names = table.exported_names()
     variables, changes = [], []
     for column in frame.columns:
         variable, cells = _variable(table, frame[column], str(column), names[str(column)])

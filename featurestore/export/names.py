@@ -1,7 +1,7 @@
 """Names that Stata, SPSS, SAS and R all accept, and that are the same in every run.
 
-The rule: `[a-z][a-z0-9_]*`, at most 32 characters, unique without case, no reserved word. A name
-that has to be shortened, or that clashes with another one, ends in six digits of the SHA-256 of
+The rule: `[a-z][a-z0-9_]*`, at most 32 characters (27 where value labels may be needed), unique
+without case, no reserved word. A name that has to be shortened, or that clashes with another one, ends in six digits of the SHA-256 of
 the original, so it depends neither on the order of columns nor on chance.
 """
 
@@ -11,11 +11,14 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from featurestore.errors import DataError, name_some
 
 MAX_NAME = 32
+MAX_CODED_NAME = 27
+"""ReadStat names a set of value labels in a dta file after its variable and up to five digits."""
+
 _DIGEST = 6
 
 _STATA = """byte double float if in int long strl using with"""
@@ -28,11 +31,15 @@ RESERVED = frozenset(" ".join((_STATA, _SPSS, _SAS, _R)).split())
 _STATA_STRING_TYPE = re.compile(r"str\d+")
 
 
-def export_names(originals: Iterable[str]) -> dict[str, str]:
+def export_names(originals: Iterable[str], coded: Collection[str] = ()) -> dict[str, str]:
     """Finds an exported name for each original name.
 
     A name that follows the rule already stays as it is. Of the others those that would become the
     same get a suffix each.
+
+    Args:
+        originals: The names.
+        coded: Those of them whose variables may have value labels.
 
     Raises:
         DataError: An original name stands twice.
@@ -41,10 +48,11 @@ def export_names(originals: Iterable[str]) -> dict[str, str]:
     twice = sorted(name for name, count in Counter(listed).items() if count > 1)
     if twice:
         raise DataError(f"two columns have the same name: {name_some(twice)}")
-    plain = {original: _plain(original) for original in listed}
+    limits = {name: MAX_CODED_NAME if name in coded else MAX_NAME for name in listed}
+    plain = {original: _plain(original, limits[original]) for original in listed}
     shared = Counter(plain.values())
     names = {
-        original: name if name == original or shared[name] == 1 else _suffixed(name, original)
+        original: name if name == original or shared[name] == 1 else _suffixed(name, original, limits[original])
         for original, name in plain.items()
     }
     clashing = sorted(name for name, count in Counter(names.values()).items() if count > 1)
@@ -58,7 +66,7 @@ def export_name(original: str) -> str:
     return export_names([original])[original]
 
 
-def _plain(original: str) -> str:
+def _plain(original: str, limit: int) -> str:
     ascii_only = unicodedata.normalize("NFKD", original).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "_", ascii_only.lower()).strip("_")
     if original and re.fullmatch(r"[a-z][a-z0-9_]*", original):
@@ -67,9 +75,9 @@ def _plain(original: str) -> str:
         name = f"v_{name}".rstrip("_")
     if name in RESERVED or _STATA_STRING_TYPE.fullmatch(name):
         name = f"{name}_v"
-    return _suffixed(name, original) if len(name) > MAX_NAME else name
+    return _suffixed(name, original, limit) if len(name) > limit else name
 
 
-def _suffixed(name: str, original: str) -> str:
+def _suffixed(name: str, original: str, limit: int) -> str:
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-    return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('_')}_{digest}"
+    return f"{name[: limit - _DIGEST - 1].rstrip('_')}_{digest}"

@@ -16,7 +16,7 @@ from featurestore.export.codebook import codebook, codebook_page
 from featurestore.export.csv import CsvExporter
 from featurestore.export.datapackage import datapackage
 from featurestore.export.labelling import labelled
-from featurestore.export.names import export_name, export_names
+from featurestore.export.names import export_name
 from featurestore.export.scripts import Check, Plan, import_scripts
 from featurestore.export.splitting import split
 from featurestore.export.variables import Change, LabelledTable, changes_table
@@ -160,7 +160,3 @@ def _write_csv(name: str, frame: pd.DataFrame, folder: Path) -> Path:
     write_table(made, CsvExporter(), path)
     return path
 
-
-def exported_names(frame: pd.DataFrame) -> dict[str, str]:
-    """Exported name of every column of a table, by its name in the study."""
-    return export_names([str(c) for c in frame.columns])

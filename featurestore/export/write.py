@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyreadstat
+
 from featurestore.atomic import replacing
 from featurestore.errors import StoreError
 from featurestore.export.base import Exporter
@@ -31,6 +33,8 @@ def write_table(table: LabelledTable, exporter: Exporter, path: Path) -> list[Ch
             require_same(stored, exporter.read(temporary, stored), str(path))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+    except pyreadstat.ReadstatError as error:
+        raise StoreError(f"cannot write {path}: {error}") from None
     return changes
 
 

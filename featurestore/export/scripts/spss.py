@@ -21,7 +21,6 @@ class SpssScript:
     def _lines(self, plan: Plan, suffix: str) -> Iterator[str]:
         yield from (f"* {_comment(line)}." for line in plan.header())
         yield "* Run it in the folder of the tables; every check prints OK or FAILED."
-        yield "SET UNICODE=ON." if suffix == ".csv" else ""
         for table in plan.tables:
             yield ""
             if suffix == ".sav":
@@ -55,7 +54,7 @@ def _labels(variable: Variable) -> Iterator[str]:
     name = variable.name
     if variable.kind == "text":
         # An apostrophe in front of a text protects it from spreadsheets.
-        yield f"IF (CHAR.SUBSTR({name},1,1)=\"'\") {name}=CHAR.SUBSTR({name},2)."
+        yield f"IF (SUBSTR({name},1,1)=\"'\") {name}=SUBSTR({name},2)."
     if variable.levels:
         yield f"NUMERIC new___ (F8.0)."
         for code, level in variable.coded.items():
@@ -73,7 +72,7 @@ def _checks(table: LabelledTable, checks: tuple[Check, ...]) -> Iterator[str]:
     """Counts rows and ranks scores: the area is a rank sum (Hanley and McNeil 1982)."""
     if not table.rows:
         return
-    for check in checks:
+    for check in checks[:1]:
         yield f"RANK VARIABLES={check.score} (A) /RANK INTO rank___ /TIES=MEAN /PRINT=NO."
         yield f"COMPUTE sum___=rank___*({check.outcome}=1)."
     yield "COMPUTE one___=1."
