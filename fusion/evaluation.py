@@ -23,7 +23,7 @@ from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
-from fusion.arms import Arm
+from fusion.arms import ABLATION, Arm
 from fusion.calibration import calibrate, calibration_record
 from fusion.comparators import chosen_calibration, find_model, make_model, relevant_settings
 from fusion.comparators_floors import with_floors
@@ -302,7 +302,8 @@ def fit_task(
             "threshold": threshold,
         }
     )
-    asked = config.explain and find_model(task.arm.model).explained and not task.arm.design
+    plain = task.arm.design == ABLATION
+    asked = config.explain and find_model(task.arm.model).explained and plain
     record = {
         **_names(task),
         "seed": task.seed,

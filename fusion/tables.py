@@ -43,7 +43,7 @@ PREDICTIONS = KEYS | {
     "arm": ColumnNote("Arm: model and modalities"),
     "model": ColumnNote("Model"),
     "modalities": ColumnNote("Modalities, joined by +"),
-    "design": ColumnNote("Empty for the ablation table, else without a group or on a share"),
+    "design": ColumnNote("ablation, or without a group, or on a share of the patients"),
     "y": ColumnNote("Outcome", values=EVENT),
     "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
     "probability": ColumnNote("Predicted probability", note="out-of-fold"),

@@ -99,7 +99,7 @@ def make_predictions(cohort: Cohort, repeats: int = 2, seed: int = 1) -> pd.Data
                 "arm": name,
                 "model": model,
                 "modalities": modalities,
-                "design": "",
+                "design": "ablation",
                 "repeat": repeat,
                 "fold": fold,
                 "patient_id": patients["patient_id"].to_numpy(),

@@ -146,7 +146,7 @@ def _trial(auroc: float, leaves: int, pruned: bool = False) -> dict[str, Any]:
 def test_the_parameter_that_matters_has_the_importance() -> None:
     trials = [_trial(0.6 + 0.01 * leaves, leaves) for leaves in range(4, 16)]
     trials.insert(3, _trial(0.99, 8, pruned=True))
-    fits = [{"arm": "lightgbm[all]", "choices": {"trials": trials}}]
+    fits = [{"arm": "lightgbm[all]", "design": "ablation", "choices": {"trials": trials}}]
     (found,) = tuning_evidence(fits, SpaceConfig())
     assert found.importance["num_leaves"] == pytest.approx(1.0, abs=0.01)
     assert found.pruned == pytest.approx(1 / 13)
@@ -156,5 +156,7 @@ def test_the_parameter_that_matters_has_the_importance() -> None:
 
 
 def test_few_trials_have_no_importance() -> None:
-    fits = [{"arm": "a", "choices": {"trials": [_trial(0.6, 5), _trial(0.7, 6)]}}]
+    fits = [
+        {"arm": "a", "design": "ablation", "choices": {"trials": [_trial(0.6, 5), _trial(0.7, 6)]}}
+    ]
     assert tuning_evidence(fits, SpaceConfig())[0].importance == {}

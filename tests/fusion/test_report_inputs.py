@@ -89,7 +89,7 @@ def predictions(cohort: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
                 arm=f"{model}[all]",
                 model=model,
                 modalities="net_a+clinical",
-                design="",
+                design="ablation",
                 y=test["outcome"].astype(int),
                 score=score,
                 probability=1 / (1 + np.exp(-score)),

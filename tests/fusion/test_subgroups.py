@@ -51,7 +51,7 @@ def aligned(large: Cohort) -> AlignedPredictions:
                 "arm": arm,
                 "model": arm.split("[")[0],
                 "modalities": "clinical" if arm == "clinical_reference" else "net_a+clinical",
-                "design": "",
+                "design": "ablation",
                 "repeat": 0,
                 "fold": np.arange(len(y)) % 5,
                 "patient_id": patients["patient_id"],
