@@ -48,7 +48,7 @@ CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
-_FORMAT = 4  # of parts; changes when the meaning of a part changes
+_FORMAT = 5  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +229,7 @@ def plan_tasks(
                 url = storage or sqlite_storage(work / "tuning", study_digest)
                 study = StudyLocation(url, name)
             permuted = find_model(arm.model).permuted
-            partners = draw_partners(folds, repeat, seed) if permuted else None
+            partners = draw_partners(folds, repeat, fold, seed) if permuted else None
             digest = _digest([*facts, settings, partners])
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
