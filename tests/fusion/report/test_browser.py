@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evidence_example import example
+from evidence_example import everything, example
 
 from fusion.evidence import Evidence, Finding
 from fusion.report import write_report
@@ -78,7 +78,7 @@ def browser() -> Iterator[Any]:
 
 def awkward() -> Evidence:
     """Evidence whose names are as long as they come, with findings of every level."""
-    base = example(name=LONG)
+    base = everything(name=LONG)
     findings = [Finding(level, f"{LONG} {level}") for level in ("invalidates", "warning", "note")]
     arms = [dataclasses.replace(a, arm=f"{LONG}[{a.arm}]") for a in base.arms]
     per_fold = base.per_fold.assign(arm=[f"{LONG}[{name}]" for name in base.per_fold["arm"]])
@@ -97,7 +97,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     runs = [FinishedRun(example(f"run {k}"), str(k), "") for k in range(3)]
     return {
-        "report": write_report(example(), folder / "report").html,
+        "report": write_report(everything(), folder / "report").html,
         "one arm": write_report(example(history=False, single=True), folder / "single").html,
         "awkward": write_report(awkward(), folder / "awkward").html,
         "comparison": write_comparison(compare(runs, ["x", "y", "z"]), folder / "comparison"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from evidence_example import example
+from evidence_example import everything, example
 
 from fusion.evidence import AnalysisFacts, Finding
 from fusion.report import write_report
@@ -52,3 +52,9 @@ def test_it_is_a_file_of_its_own_and_a_part_of_the_report(tmp_path: Path) -> Non
     assert (tmp_path / "model_card.md").read_text(encoding="utf-8").startswith("# Model card: demo")
     assert "### Intended use" in files.markdown.read_text(encoding="utf-8")
     assert ">Intended use</h3>" in files.html.read_text(encoding="utf-8")
+
+
+def test_subgroups_with_numbers_are_spanned_and_others_are_not() -> None:
+    text = model_card_markdown(everything())
+    assert "AUROC by subgroup from 0.650 (Sex: Male) to 0.750 (Sex: Female)" in text
+    assert "by subgroup" not in model_card_markdown(example())

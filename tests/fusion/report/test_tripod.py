@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pandas as pd
-from evidence_example import example
+from evidence_example import everything, example
 
 from fusion.evidence import AnalysisFacts, Evidence
 from fusion.report import write_report
@@ -54,6 +54,11 @@ def test_what_was_done_about_imbalance_is_asked_of_the_author_where_it_is_not_kn
     assert answers(example()).loc["13", "status"] == AUTHOR
     known = with_run(analysis=AnalysisFacts(imbalance="None: models see the classes as they are."))
     assert answers(known).loc["13", "status"] == FILLED
+
+
+def test_subgroups_are_named_where_fairness_is_asked_for() -> None:
+    assert "shown by" not in answers(example()).loc["14", "text"]
+    assert "calibration are shown by Sex." in answers(everything()).loc["14", "text"]
 
 
 def test_people_need_an_ethics_committee_and_made_up_ones_do_not() -> None:
