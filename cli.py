@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fusion.commands_bundle import predict, serve
+
 if TYPE_CHECKING:
     from featurestore.store import FeatureStore
     from fusion.config import RunConfig
@@ -36,8 +38,8 @@ def cli() -> None:
     """
 
 
-def study_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options shared by all commands that work on a configuration."""
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options about reading a configuration and its data."""
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors."),
         click.option(
@@ -52,14 +54,24 @@ def study_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(path_type=Path),
             help="Where relative data paths start.  [default: the configuration's folder]",
         ),
-        click.option(
-            "--out",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of the run.  [default: runs/NAME]",
-        ),
     ):
         command = option(command)
     return command
+
+
+def run_folder(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that names the folder of the run."""
+    return click.option(
+        name,
+        "out",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of the run.  [default: runs/NAME]",
+    )
+
+
+def study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options shared by all commands that work on a configuration."""
+    return run_folder("--out")(data_options(command))
 
 
 json_option = click.option(
@@ -218,6 +230,41 @@ def export(source: Path, **options: Any) -> None:
     study = _open(config, **study_only | folders)
     for line in export_summary(study.export(config=export_config(study.config.export, **options))):
         click.echo(line)
+
+
+@cli.command()
+@config_argument
+@data_options
+@run_folder("--run")
+@click.option(
+    "--out",
+    "bundle",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the bundle goes: a folder, or a file that ends with .zip. It must not exist.",
+)
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    metavar="ARM",
+    help="Arm of the study; the first gives the probability.  [default: the reference arm, and the "
+    "widest LightGBM beside it]",
+)
+@click.option(
+    "--replicates",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="Bootstrap replicates that intervals are made of.",
+)
+def fit(config: Path, bundle: Path, arms: tuple[str, ...], replicates: int, **options: Any) -> None:
+    """Fit the final system on all patients and write it as a bundle."""
+    from fusion.bundle.make import fit_bundle
+
+    study = _open(config, **options)
+    made = fit_bundle(study, bundle, arms, replicates)
+    click.echo(f"bundle {made.short}: {bundle}")
 
 
 @cli.command()
@@ -389,6 +436,10 @@ def store_gc(folder: Path, keep: tuple[str, ...], dry_run: bool) -> None:
         click.echo(str(path))
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{len(removed.paths)} entries, {removed.bytes / 1e6:.1f} MB {verb}")
+
+
+cli.add_command(predict)
+cli.add_command(serve)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from fusion.config import MetadataConfig
 from fusion.features import FeatureTable
 from fusion.ledger import witness
 from fusion.metadata import MetadataEncoder
-from fusion.reduction import Standardizer
+from fusion.reduction import STANDARD_LIMIT, Standardizer
 from fusion.training import HeadData
 
 
@@ -63,6 +63,15 @@ class EmbeddingInput:
         values = self._standardizer.transform(_embeddings(table, self._backbones))
         present = ~np.isnan(values).all(axis=1)
         return np.nan_to_num(values, nan=0.0).astype(np.float32), present
+
+    def gradients(self, table: FeatureTable, upstream: np.ndarray) -> dict[str, np.ndarray]:
+        """Carries a gradient (n, width) through the scaling, to each embedding (n, D)."""
+        values = self._standardizer.transform(_embeddings(table, self._backbones))
+        moving = np.abs(values) < STANDARD_LIMIT  # clipped values do not move
+        whole = np.where(moving, upstream / self._standardizer.scale_, 0.0)
+        widths = [table.embeddings[name].shape[1] for name in self._backbones]
+        parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+        return dict(zip(self._backbones, parts, strict=True))
 
     def to_state(self) -> tuple[dict[str, Any], Arrays]:
         """Returns the fitted state."""
@@ -163,6 +172,25 @@ class HeadInputs:
             y=torch.as_tensor(np.asarray(table.y, dtype=np.float32)),
             patient_ids=table.patient_ids,
         )
+
+    def embedding_gradients(
+        self, table: FeatureTable, upstream: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Carries gradients of the inputs back to the embeddings.
+
+        Args:
+            table: The rows; n of them.
+            upstream: Per modality the gradient of a number a row; shape (n, width).
+
+        Returns:
+            Per backbone a matrix (n, D); a backbone of several modalities has their sum.
+        """
+        found: dict[str, np.ndarray] = {}
+        for name, modality in self.modalities.items():
+            if isinstance(modality, EmbeddingInput):
+                for backbone, own in modality.gradients(table, upstream[name]).items():
+                    found[backbone] = found.get(backbone, 0.0) + own
+        return found
 
     @property
     def dropped(self) -> list[str]:

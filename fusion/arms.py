@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
+from typing import Any, Self
 
 from featurestore.dictionary import DataDictionary
 from featurestore.errors import ConfigError
@@ -24,6 +26,11 @@ class Modality:
     def columns(self, dictionary: DataDictionary) -> list[str]:
         """Names of the usable patient columns of this modality."""
         return [c.name for c in dictionary.features() if c.group in self.groups]
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuilds a modality from `dataclasses.asdict`, also after a trip through JSON."""
+        return cls(record["name"], tuple(record["embeddings"]), tuple(record["groups"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +53,12 @@ class Arm:
     def modality_text(self) -> str:
         """Names of the modalities, joined by `+`."""
         return "+".join(m.name for m in self.modalities)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuilds an arm from `dataclasses.asdict`, also after a trip through JSON."""
+        modalities = tuple(Modality.from_record(m) for m in record["modalities"])
+        return cls(record["name"], record["model"], modalities, record["design"])
 
 
 def find_modalities(

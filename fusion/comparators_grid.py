@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, Self
@@ -59,6 +60,8 @@ class GridModel:
 
     Attributes:
         encoder_: The encoder of the final fit.
+        scorer_: The final fit.
+        scaling_: From scores to probabilities.
     """
 
     inner_: InnerPredictions
@@ -102,8 +105,8 @@ class GridModel:
         score, probability = tried[best]
         self.encoder_ = data.encoder
         witness(self.estimator.name, "fitted on", data.whole.patient_ids)
-        self._scorer = self.estimator.fit(data.whole, parameters, seed)
-        self._scaling = (
+        self.scorer_ = self.estimator.fit(data.whole, parameters, seed)
+        self.scaling_ = (
             PlattScaling(1.0, 0.0)
             if self.estimator.scores_are_logits
             else _calibrated(score, data.whole)
@@ -131,7 +134,7 @@ class GridModel:
         order = canonical_order(table)
         probability = np.empty(len(table))
         x = self.encoder_.transform(table.take(order))
-        probability[order] = self._scaling(self._scorer(x))
+        probability[order] = self.scaling_(self.scorer_(x))
         return probability
 
     def _out_of_fold(
@@ -155,6 +158,23 @@ def _calibrated(score: np.ndarray, rows: EncodedRows) -> PlattScaling:
     return fit_platt(score, rows.y, rows.weights)
 
 
+@dataclasses.dataclass(frozen=True)
+class LinearScore:
+    """A linear function of encoded rows.
+
+    Attributes:
+        weights: Shape (p,).
+        intercept: Score of a row of zeros.
+    """
+
+    weights: np.ndarray
+    intercept: float
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Score of each row; shape (n,)."""
+        return np.asarray(x @ self.weights[:, None] + self.intercept).ravel()
+
+
 class RidgeLogistic:
     """Logistic regression with an L2 penalty; `C` is the inverse of its strength."""
 
@@ -171,7 +191,7 @@ class RidgeLogistic:
             # The optimum is unique; a last step short of the tolerance moves no ranking.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(rows.x, rows.y, sample_weight=rows.weights)
-        return model.decision_function
+        return LinearScore(model.coef_.ravel(), float(model.intercept_[0]))
 
 
 class Forest:

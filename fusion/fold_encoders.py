@@ -134,6 +134,25 @@ def per_fold(
     return plans
 
 
+def on_everyone(
+    cohort: Cohort, groups: Mapping[str, str], config: FinetuneConfig, seed: int
+) -> list[Training]:
+    """Plans one training a backbone on all patients, for a system that scores others.
+
+    Args:
+        cohort: Images and outcome.
+        groups: Group of each patient; a group is never split.
+        config: Backbones and the share that validates.
+        seed: Seed of the run.
+
+    Raises:
+        DataError: There are too few patients with images of either outcome.
+    """
+    people = set(cohort.patients["patient_id"])
+    training, validation = _parts(cohort, groups, people, config, seed, "all patients")
+    return [Training(b, None, training, validation, seed) for b in config.backbones]
+
+
 def external(study: Cohort, other: Cohort, config: FinetuneConfig, seed: int) -> list[Training]:
     """Plans one training a backbone on the patients of another cohort.
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 import torch
 
-from featurestore.atomic import replacing, write_text
-from featurestore.errors import DataError
 from featurestore.folds import inner_split
 from fusion._head_inputs import HeadInputs
 from fusion._metadata_blocks import Arrays, below
-from fusion.arms import Arm, Modality
+from fusion.arms import Arm
 from fusion.config import HeadConfig, MetadataConfig
 from fusion.features import FeatureTable
 from fusion.heads import HEADS, FusionHead
 from fusion.model import InnerPredictions, by_patient, sigmoid
 from fusion.training import predict_logits, seeded, single_thread, train_head
 
-RECORD, ARRAYS = "head_model.json", "head_model.safetensors"
-FORMAT = 1
+MAX_LAYERS, MAX_WIDTH = 16, 100_000
+"""Bounds of a head that is read back, so that a wrong file cannot ask for any amount of memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +40,15 @@ class Member:
     def logits(self, table: FeatureTable) -> np.ndarray:
         """Logit of each row; shape (n,)."""
         return predict_logits(self.head, self.inputs.transform(table))
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's logit with respect to its embeddings; (n, D) a backbone."""
+        data = self.inputs.transform(table)
+        inputs = {name: x.clone().requires_grad_() for name, x in data.inputs.items()}
+        self.head.eval()
+        self.head(inputs, data.present).sum().backward()
+        upstream = {name: x.grad.double().numpy() for name, x in inputs.items()}  # type: ignore[union-attr]
+        return self.inputs.embedding_gradients(table, upstream)
 
 
 class FusionHeadModel:
@@ -135,11 +138,31 @@ class FusionHeadModel:
         probability[order] = sigmoid(mean)
         return probability
 
-    def save(self, folder: Path) -> None:
-        """Writes the fitted model as `head_model.json` and `head_model.safetensors`.
+    def member_logits(self, table: FeatureTable) -> np.ndarray:
+        """Logit of each row by each member; shape (members, n)."""
+        with single_thread():
+            return np.stack([member.logits(table) for member in self._members])
 
-        Raises:
-            DataError: The folder cannot be written.
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's mean logit with respect to its embeddings.
+
+        Args:
+            table: Rows that have the embeddings; n of them.
+
+        Returns:
+            Per backbone a matrix (n, D).
+        """
+        found: dict[str, np.ndarray] = {}
+        with single_thread():
+            for member in self._members:
+                for name, own in member.embedding_gradients(table).items():
+                    found[name] = found.get(name, 0.0) + own / len(self._members)
+        return found
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns what predictions need, as a JSON record and arrays; of training patients nothing.
+
+        Inner predictions, choices and history are not in it.
         """
         arrays: Arrays = {}
         members = []
@@ -150,57 +173,30 @@ class FusionHeadModel:
             arrays |= {f"{i}.head.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
             members.append({"inputs": record, "dims": list(member.dims.items())})
         record = {
-            "format": FORMAT,
             "variant": self.variant,
             "arm": dataclasses.asdict(self.arm),
             "head": self.head.model_dump(mode="json"),
             "metadata": self.metadata.model_dump(mode="json"),
-            "choices": self.choices_,
-            "history": self.history_,
-            "inner": {
-                "patient_ids": self.inner_.patient_ids.tolist(),
-                "y": self.inner_.y.tolist(),
-                "probability": self.inner_.probability.tolist(),
-            },
             "members": members,
         }
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        try:
-            with replacing(folder / ARRAYS) as temporary:
-                temporary.write_bytes(safetensors.numpy.save(contiguous))
-            write_text(folder / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write to {folder}: {error.strerror or error}") from None
+        return record, arrays
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads a model written by `save`; nothing is unpickled.
+    def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuilds a model for prediction from `to_state` output, also after a trip through JSON.
 
         Raises:
-            DataError: A file is absent, damaged or of another format.
+            KeyError, TypeError, ValueError, RuntimeError: Record and arrays do not fit.
         """
-        try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            arrays = safetensors.numpy.load_file(folder / ARRAYS)
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
-            raise DataError(f"cannot read the fitted head in {folder}: {error}") from None
-        stated = record.get("format") if isinstance(record, dict) else None
-        if stated != FORMAT:
-            raise DataError(f"{folder / RECORD}: format {stated!r} is not {FORMAT}; fit it again")
-        try:
-            return cls._from_record(record, arrays)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            problem = " ".join(str(error).split())
-            raise DataError(f"{folder / RECORD} and {ARRAYS} do not fit: {problem}") from None
-
-    @classmethod
-    def _from_record(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
         made = cls(
-            arm=_arm(record["arm"]),
+            arm=Arm.from_record(record["arm"]),
             head=HeadConfig.model_validate(record["head"]),
             metadata=MetadataConfig.model_validate(record["metadata"]),
             variant=record["variant"],
         )
+        widths = [*made.head.hidden, *(width for m in record["members"] for _, width in m["dims"])]
+        if len(made.head.hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
+            raise ValueError(f"a head of layers {made.head.hidden} is none that was fitted")
         for i, member in enumerate(record["members"]):
             own = below(f"{i}.", arrays)
             dims = dict(member["dims"])
@@ -210,12 +206,6 @@ class FusionHeadModel:
             head.eval()
             inputs = HeadInputs.from_state(member["inputs"], below("inputs.", own))
             made._members.append(Member(inputs, head, dims))
-        made.choices_ = record["choices"]
-        made.history_ = record["history"]
-        inner = record["inner"]
-        made.inner_ = InnerPredictions(
-            np.array(inner["patient_ids"]), np.array(inner["y"]), np.array(inner["probability"])
-        )
         return made
 
     def _fit_member(
@@ -250,11 +240,3 @@ class FusionHeadModel:
 def _canonical_order(table: FeatureTable) -> np.ndarray:
     """Rows by patient, then row id."""
     return np.lexsort((table.row_ids.astype(str), table.patient_ids.astype(str)))
-
-
-def _arm(record: Mapping[str, Any]) -> Arm:
-    modalities = tuple(
-        Modality(m["name"], tuple(m["embeddings"]), tuple(m["groups"]))
-        for m in record["modalities"]
-    )
-    return Arm(record["name"], record["model"], modalities)

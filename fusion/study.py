@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
@@ -54,6 +55,7 @@ from fusion.fold_encoders import (
     fine_tune,
     fine_tuned_names,
     fold_keys,
+    on_everyone,
     per_fold,
 )
 from fusion.image_files import file_locator
@@ -79,6 +81,21 @@ class Embedded:
 
     cohort: Cohort
     extraction: ExtractionReport
+
+
+@dataclasses.dataclass(frozen=True)
+class FinalFeatures:
+    """What a final system is fitted on (`Study.final_features`).
+
+    Attributes:
+        table: Features of all patients; nobody in it may be scored.
+        identities: Identity of each encoder by name.
+        backbones: The network behind each name, with its weights.
+    """
+
+    table: FeatureTable
+    identities: Mapping[str, EncoderIdentity]
+    backbones: Mapping[str, BackboneConfig]
 
 
 class Study:
@@ -238,6 +255,57 @@ class Study:
         views = self._views(repeat, fold)
         return self._reader.read(encoders, scored, f"{repeat}/{fold}", {**frozen, **tuned}, views)
 
+    def final_features(self) -> FinalFeatures:
+        """Features of all patients, embedded by encoders that may have learned from all of them.
+
+        They are for fitting what new patients are scored with; nobody in the table can be scored.
+
+        Raises:
+            ConfigError: `finetune.test_views` is set: scores would be means over views.
+        """
+        config = self.config.finetune
+        tuned = self.fold_encoders if config is None or config.external else self._final_encoders
+        if config is not None and config.test_views:
+            raise ConfigError("finetune.test_views: a final system scores pictures as they are")
+        key = next(iter(tuned.identities), None)
+        identities = {**self._embedded.extraction.encoders}
+        backbones = {b.name: b for b in self.config.extract.backbones}
+        views = NO_VIEWS
+        if key is not None and config is not None:
+            identities |= tuned.identities[key]
+            backbones |= tuned.backbones[key]
+            views = ViewPlan(tuned.views[key], config.views) if tuned.views[key] else NO_VIEWS
+        table = self._reader.read(identities, [], "", backbones, views)
+        return FinalFeatures(table.learned_rows(), identities, backbones)
+
+    @cached_property
+    def _final_encoders(self) -> FoldEncoders:
+        config = self.config.finetune
+        if config is None or self.cohort.images.empty:
+            return NO_FOLD_ENCODERS
+        return fine_tune(
+            on_everyone(self.cohort, self.groups, config, self.config.seed),
+            self.cohort.images[["image_id", "path", "sha256"]],
+            fold_keys(self.folds)[:1],
+            config,
+            self.config.extract,
+            self.store,
+            self._data_root,
+            self.paths.work / "finetune-final",
+            self._progress,
+            self.workers,
+        )
+
+    @property
+    def data_root(self) -> Path:
+        """Where relative data paths start."""
+        return self._data_root
+
+    @property
+    def progress(self) -> Progress:
+        """Listener of the long stages."""
+        return self._progress
+
     def _views(self, repeat: int, fold: int) -> ViewPlan:
         identities = self.fold_encoders.views.get((repeat, fold), {})
         config = self.config.finetune
@@ -303,6 +371,11 @@ class Study:
         withheld = withheld_modalities(self.config.ablation, self.source_cohort.dictionary)
         return plan_arms(self.config.ablation, self._modalities, withheld)
 
+    @property
+    def reference(self) -> str:
+        """Name of the arm that differences are taken against."""
+        return reference_arm(self.config.ablation, self._planned_arms)
+
     def ablate(self) -> pd.DataFrame:
         """Fits every arm on every fold and writes the out-of-fold predictions table."""
         predictions = evaluate(
@@ -362,7 +435,7 @@ class Study:
                 self.paths.choices,
             ),
             cohort=self.cohort,
-            reference=reference_arm(self.config.ablation, self._planned_arms),
+            reference=self.reference,
             draws=self.config.ablation.bootstrap_draws,
             seed=self.config.seed,
             history=pd.read_parquet(history) if history.exists() else pd.DataFrame(),

@@ -117,10 +117,7 @@ class TabularEncoder:
     @classmethod
     def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuilds a fitted encoder from `to_state` output, also after a trip through JSON."""
-        modalities = tuple(
-            Modality(m["name"], tuple(m["embeddings"]), tuple(m["groups"]))
-            for m in record["modalities"]
-        )
+        modalities = tuple(Modality.from_record(m) for m in record["modalities"])
         made = cls(modalities, MetadataConfig.model_validate(record["config"]))
         for i, part in enumerate(record["parts"]):
             kind = _EmbeddingPart if "backbone" in part else _MetadataPart

@@ -1,0 +1,244 @@
+"""From a study to a bundle: its arms fitted on all patients, and what is known about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+
+from extractor.backbones import load_backbone
+from extractor.config import BackboneConfig
+from featurestore.errors import ConfigError
+from featurestore.lineage import EncoderIdentity
+from fusion.arms import Arm
+from fusion.bundle.archive import Bundle, require_free, write_bundle
+from fusion.bundle.codecs import CODECS, calibration_state, save_model
+from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
+from fusion.bundle.inputs import describe_inputs
+from fusion.bundle.novelty import SHARE, Novelty
+from fusion.bundle.record import (
+    BundleRecord,
+    CohortRecord,
+    EncoderRecord,
+    FindingRecord,
+    ImageInput,
+    MetricRecord,
+    ModelRecord,
+    NoveltyRecord,
+    OutcomeRecord,
+    Performance,
+)
+from fusion.config import AblationConfig
+from fusion.evidence import Evidence
+from fusion.features import FeatureTable
+from fusion.plain import plain
+from fusion.report.methods import DISCLAIMER
+from fusion.study import FinalFeatures, Study
+from fusion.thresholds import rule_text
+from fusion.watermark import watermark
+
+_WHAT = (
+    "Cross-validated in the study: every patient was predicted by fits that had not seen them. "
+    "The fit in this bundle learned from all patients and was measured on nobody."
+)
+
+
+def fit_bundle(
+    study: Study,
+    out: Path,
+    arms: Sequence[str] = (),
+    replicates: int = REPLICATES,
+) -> Bundle:
+    """Fits the final system on all patients of a study and writes it.
+
+    The study's cross-validation is finished first: its performance, findings and audit are what
+    the bundle says about itself.
+
+    Args:
+        study: The study.
+        out: The folder, or a file that ends with `.zip`; it must not exist.
+        arms: Names of arms; the first gives the probability, the others are scored beside it. By
+            default the study's reference arm, and the widest LightGBM.
+        replicates: Bootstrap replicates an arm.
+
+    Raises:
+        ConfigError: `out` exists, an arm is unknown, or its model cannot be bundled.
+        DataError: An arm cannot be fitted, or the bundle cannot be written.
+    """
+    require_free(out)
+    chosen = choose_arms(study.arms, study.reference, arms)
+    evidence = study.evidence(study.ablate())
+    final = study.final_features()
+    fitted = fit_arms(
+        final.table, chosen, study.config.ablation, study.config.seed, replicates, study.progress
+    )
+    record, contents = assemble(study, final, fitted, evidence)
+    return write_bundle(record, contents, out)
+
+
+def choose_arms(
+    planned: Sequence[Arm], reference: str, wanted: Sequence[str] = ()
+) -> tuple[Arm, ...]:
+    """Decides which arms go into a bundle.
+
+    Args:
+        planned: The arms of the study.
+        reference: Name of its reference arm.
+        wanted: Names that were asked for.
+
+    Raises:
+        ConfigError: A name is unknown or stands twice, or a model cannot be bundled.
+    """
+    by_name = {arm.name: arm for arm in planned if not arm.design}
+    fit = [arm for arm in by_name.values() if arm.model in CODECS]
+    known = ", ".join(arm.name for arm in fit) or "none"
+    if not wanted:
+        if by_name[reference].model not in CODECS:
+            raise ConfigError(
+                f"the reference arm {reference} cannot be bundled; choose one with --arm: {known}"
+            )
+        trees = [arm for arm in fit if arm.model == "lightgbm" and arm.name != reference]
+        trees.sort(key=lambda arm: -len(arm.modalities))
+        return (by_name[reference], *trees[:1])
+    for name in wanted:
+        if name not in by_name or by_name[name].model not in CODECS:
+            reason = "is no arm of the study" if name not in by_name else "cannot be bundled"
+            raise ConfigError(f"--arm {name!r} {reason}; these can be bundled: {known}")
+    if len(set(wanted)) < len(wanted):
+        raise ConfigError("--arm names an arm twice")
+    return tuple(by_name[name] for name in wanted)
+
+
+def assemble(
+    study: Study, final: FinalFeatures, fitted: Sequence[FittedArm], evidence: Evidence
+) -> tuple[BundleRecord, dict[str, bytes]]:
+    """Builds the record of a bundle and its files.
+
+    Args:
+        study: The study.
+        final: What the arms were fitted on.
+        fitted: The arms; the first gives the probability.
+        evidence: The study's evidence.
+    """
+    config, run = study.config, evidence.run
+    table = final.table
+    arms = tuple(f.arm for f in fitted)
+    contents: dict[str, bytes] = {}
+    used = {name for arm in arms for m in arm.modalities for name in m.embeddings}
+    names = [name for name in final.identities if name in used]
+    encoders = tuple(_encoder(study, final, name, contents) for name in names)
+    novelty = tuple(_novelty(table, name, config.seed, contents) for name in names)
+    models = tuple(
+        _model(k, one, evidence, config.ablation, contents) for k, one in enumerate(fitted)
+    )
+    images = tuple(m.name for m in arms[0].modalities if m.embeddings)
+    record = BundleRecord(
+        name=run.name,
+        disclaimer=DISCLAIMER,
+        watermark=watermark(run.linkage, run.synthetic),
+        outcome=OutcomeRecord(
+            name=run.outcome_name,
+            definition=run.outcome_definition,
+            unit=run.unit,
+            as_of=run.as_of,
+            caveats=run.caveats,
+        ),
+        findings=tuple(FindingRecord(level=f.level, text=f.text) for f in evidence.findings),
+        cohort=CohortRecord(
+            digest=run.cohort_digest,
+            linkage=run.linkage,
+            synthetic=run.synthetic,
+            patients=len(np.unique(table.patient_ids.astype(str))),
+            events=run.n_events,
+            images=run.n_images,
+            sources=run.licences,
+            table=tuple(
+                {c: str(row[c]) for c in ("variable", "level", "unit", "all", "missing")}
+                for row in evidence.table1.to_dict("records")
+            ),
+        ),
+        inputs=describe_inputs(table, arms),
+        image=ImageInput(modalities=images, max_megapixels=config.extract.max_megapixels),
+        encoders=encoders,
+        novelty=novelty,
+        models=models,
+        seed=config.seed,
+        versions=run.versions,
+        files={},
+    )
+    return record, contents
+
+
+def _encoder(
+    study: Study, final: FinalFeatures, name: str, contents: dict[str, bytes]
+) -> EncoderRecord:
+    identity: EncoderIdentity = final.identities[name]
+    config: BackboneConfig = final.backbones[name]
+    backbone = load_backbone(config, study.config.seed, study.data_root)
+    file = f"encoders/{name}.safetensors"
+    state = {k: v.detach().cpu().contiguous() for k, v in backbone.module.state_dict().items()}
+    contents[file] = safetensors.torch.save(state)
+    return EncoderRecord(
+        name=name,
+        architecture=config.name,
+        image_size=backbone.preprocessing.geometry.size,
+        dimension=identity.dimension,
+        origin=identity.origin,
+        weights_sha256=identity.weights_sha256,
+        preprocessing=identity.preprocessing,
+        pooling=identity.pooling,
+        dtype=identity.dtype,
+        storage_dtype=study.config.extract.storage_dtype,
+        training_digest=identity.training_digest if identity.training_patients else "",
+        file=file,
+    )
+
+
+def _novelty(
+    table: FeatureTable, name: str, seed: int, contents: dict[str, bytes]
+) -> NoveltyRecord:
+    fitted = Novelty.fit(table.pictures(), name, seed)
+    file = f"novelty/{name}.safetensors"
+    contents[file] = safetensors.numpy.save(
+        {k: np.ascontiguousarray(v) for k, v in fitted.to_arrays().items()}
+    )
+    images = int((~np.isnan(table.pictures().embeddings[name]).all(axis=1)).sum())
+    return NoveltyRecord(encoder=name, limit=fitted.limit, share=SHARE, images=images, file=file)
+
+
+def _model(
+    k: int,
+    fitted: FittedArm,
+    evidence: Evidence,
+    config: AblationConfig,
+    contents: dict[str, bytes],
+) -> ModelRecord:
+    arm, prefix = fitted.arm, f"models/{k}"
+    contents |= save_model(arm.model, fitted.model, prefix)
+    replicates = tuple(f"{prefix}/replicates/{i:03d}" for i in range(len(fitted.replicates)))
+    for name, replicate in zip(replicates, fitted.replicates, strict=True):
+        contents |= save_model(arm.model, replicate, name)
+    method = fitted.calibration.method
+    return ModelRecord(
+        arm=arm.name,
+        model=arm.model,
+        modalities=tuple(json.loads(json.dumps(plain(m))) for m in arm.modalities),
+        state=prefix,
+        calibration=calibration_state(method, fitted.calibration.fitted),
+        threshold=fitted.threshold,
+        threshold_rule=f"{rule_text(config.threshold)} on inner predictions",
+        replicates=replicates,
+        performance=_performance(evidence, arm.name),
+    )
+
+
+def _performance(evidence: Evidence, arm: str) -> Performance:
+    found = next(a for a in evidence.arms if a.arm == arm)
+    metrics: Mapping[str, MetricRecord] = {
+        name: MetricRecord.of(e.value, e.low, e.high) for name, e in found.metrics.items()
+    }
+    return Performance(what=_WHAT, n=found.n, events=found.events, metrics=dict(metrics))

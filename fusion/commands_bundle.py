@@ -1,0 +1,118 @@
+"""Commands that work on a bundle. Heavy imports happen inside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, mps, cuda or cuda:N."
+)
+
+
+@click.command()
+@bundle_argument
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="Image of the patient, or a folder of images; may be repeated.",
+)
+@click.option(
+    "--metadata",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON, CSV, TSV or Parquet: one patient or a table of them.",
+)
+@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for the scores; the same command goes on where it was interrupted.",
+)
+@click.option(
+    "--explain",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for Grad-CAM overlays and a chart of contributions of each patient.",
+)
+@device_option
+@click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors.")
+def predict(
+    bundle: Path,
+    images: tuple[Path, ...],
+    metadata: Path | None,
+    form: str,
+    out: Path | None,
+    explain: Path | None,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Score one patient, or a folder or table of thousands.
+
+    Needs an image, metadata, or both. For research use only; not a medical device.
+    """
+    from featurestore.errors import DataError
+    from featurestore.progress import SILENT
+    from featurestore.terminal import TerminalProgress
+    from fusion.predict import Predictor
+    from fusion.predict.reading import read_cases
+    from fusion.predict.stream import score_all, to_text, write_all
+
+    progress = SILENT if quiet else TerminalProgress()
+    click.get_current_context().call_on_close(progress.finish)
+    predictor = Predictor.load(bundle, device)
+    found = read_cases(predictor.bundle.record, images, metadata)
+    for note in found.notes:
+        click.echo(f"melafuse: {note}", err=True)
+    seen = None
+    if out is not None:
+        failed = write_all(predictor, found.cases, out, form, progress, seen)
+    else:
+        failed, head = 0, True
+        for records in score_all(predictor, found.cases, progress, seen):
+            failed += sum("error" in record for record in records)
+            if found.single and failed:
+                raise DataError(records[0]["error"])
+            click.echo(to_text(records, form, head), nl=False)
+            head = False
+    if failed:
+        raise DataError(
+            f"{failed} of {len(found.cases)} patients could not be scored; `error` says why"
+        )
+
+
+@click.command()
+@bundle_argument
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with the token that requests must carry; or set MELAFUSE_TOKEN. Required on any "
+    "address but this machine's own.",
+)
+@click.option("--max-upload-mb", default=30.0, show_default=True, type=click.FloatRange(0.01, 1000))
+@click.option(
+    "--max-megapixels", default=60.0, show_default=True, type=click.FloatRange(0.01, 1000)
+)
+@click.option(
+    "--queue",
+    default=32,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Requests that may wait; more are answered 503.",
+)
+@device_option
+def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits: object) -> None:
+    """Serve a bundle on this machine: a page, and an API beside it.
+
+    For research use only; not a medical device.
+    """
+    from fusion.serve.run import run_server
+
+    run_server(bundle, host, port, token_file, **limits)

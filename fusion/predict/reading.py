@@ -1,0 +1,204 @@
+"""Files to cases: one patient, a table of patients, or a folder of images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from featurestore.errors import DataError, name_some
+from featurestore.parsing import MISSING_TOKENS
+from featurestore.reading import read_table
+from featurestore.sources.image_files import IMAGE_SUFFIXES
+from fusion.bundle.record import BundleRecord
+from fusion.predict.cases import Case, Picture, check_case
+
+ID, IMAGE = "patient_id", "image"
+"""Columns of a table beside those of the bundle; both are optional."""
+
+MAX_JSON_BYTES = 200_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A patient who cannot be scored, and why."""
+
+    patient_id: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseList:
+    """What files hold.
+
+    Attributes:
+        cases: Patients in the order of the files; those that cannot be scored as refusals.
+        single: Whether the files describe one patient.
+        notes: What of the files is not used.
+    """
+
+    cases: tuple[Case | Refusal, ...]
+    single: bool
+    notes: tuple[str, ...] = ()
+
+
+def read_cases(
+    record: BundleRecord, images: Sequence[Path] = (), metadata: Path | None = None
+) -> CaseList:
+    """Reads what is to be scored.
+
+    Without metadata, images that are named are those of one patient; in a folder every image is a
+    patient, called as the file is. With metadata of one patient all images are hers. In a table,
+    rows with the same `patient_id` are one patient, who must have the same values in all of them;
+    a column `image` names the image of a row (several are parted by `;`), relative to the folder
+    that `--image` names, or to the table; else the image is the file called as the patient is.
+
+    Args:
+        record: What the bundle takes.
+        images: Image files and folders.
+        metadata: JSON (an object, or a list of them), CSV, TSV or Parquet.
+
+    Raises:
+        DataError: A file cannot be read, or nothing of it fits; one patient cannot be scored; or
+            images belong to no row.
+    """
+    if metadata is None:
+        return _images_only(record, images)
+    rows, notes = _rows(record, metadata)
+    if len(rows) == 1 and IMAGE not in rows[0]:
+        values = dict(rows[0])
+        patient = str(values.pop(ID, "") or "")
+        pictures = tuple(Picture(p.name, p) for p in _files(images))
+        return CaseList((check_case(record, values, pictures, patient),), True, notes)
+    return CaseList(tuple(_table(record, rows, images, metadata)), False, notes)
+
+
+def _images_only(record: BundleRecord, images: Sequence[Path]) -> CaseList:
+    if not images:
+        raise DataError("nothing to score: name an image, metadata, or both")
+    if any(path.is_dir() for path in images):
+        files = _files(images)
+        if not files:
+            raise DataError(f"there is no image in {', '.join(map(str, images))}")
+        cases = tuple(check_case(record, {}, (Picture(p.name, p),), p.stem) for p in files)
+        return CaseList(cases, False)
+    pictures = tuple(Picture(path.name, path) for path in images)
+    return CaseList((check_case(record, {}, pictures, images[0].stem),), True)
+
+
+def _files(images: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += sorted(p for p in inside if p.is_file())
+        else:
+            found.append(path)
+    return found
+
+
+def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Rows of a file, without columns that the bundle does not take."""
+    if path.suffix.lower() == ".json":
+        return _json_rows(path), ()
+    table = read_table(path)
+    if table.empty:
+        raise DataError(f"{path} has no row")
+    known = [c.name for c in record.inputs]
+    taken = [name for name in table.columns if name in known]
+    spare = [name for name in table.columns if name not in (*known, ID, IMAGE)]
+    if not taken and IMAGE not in table.columns:
+        raise DataError(
+            f"{path}: none of its columns ({name_some(spare)}) is one that the bundle takes: "
+            f"{name_some(known, 12)}"
+        )
+    lacking = [name for name in known if name not in table.columns]
+    notes = []
+    if spare:
+        notes.append(f"{path.name}: not used: {name_some(spare, 12)}")
+    if lacking:
+        notes.append(f"{path.name}: missing in every row: {name_some(lacking, 12)}")
+    kept = [name for name in (ID, IMAGE, *taken) if name in table.columns]
+    rows: list[dict[str, Any]] = table[kept].to_dict("records")  # type: ignore[assignment]
+    return rows, tuple(notes)
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise DataError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON: {' '.join(str(error).split())[:100]}") from None
+    rows = content if isinstance(content, list) else [content]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path}: an object with the values of a patient is wanted, or a list")
+    return rows
+
+
+def _table(
+    record: BundleRecord, rows: Sequence[Mapping[str, Any]], images: Sequence[Path], path: Path
+) -> Iterable[Case | Refusal]:
+    folders = [p for p in images if p.is_dir()] or [path.parent]
+    named = any(IMAGE in row for row in rows)
+    by_stem: dict[str, list[Path]] = {}
+    for file in () if named else _files(images):
+        by_stem.setdefault(file.stem, []).append(file)
+    patients: dict[str, list[Mapping[str, Any]]] = {}
+    for k, row in enumerate(rows):
+        patients.setdefault(str(row.get(ID) or f"row {k + 1}"), []).append(row)
+    stray = sorted(set(by_stem) - set(patients))
+    if stray:
+        raise DataError(
+            f"{len(stray)} images are called like no patient of {path.name}: "
+            f"{name_some(stray)}; name them in a column {IMAGE!r}, or leave them out"
+        )
+    for patient, own in patients.items():
+        try:
+            pictures = [Picture(p.name, p) for p in by_stem.get(patient, ())]
+            for row in own:
+                pictures += [_picture(name, folders) for name in _names(row.get(IMAGE))]
+            yield check_case(record, _agreed(own), tuple(pictures), patient)
+        except DataError as error:
+            yield Refusal(patient, str(error))
+
+
+def _names(cell: Any) -> list[str]:
+    if cell is None or str(cell).strip().lower() in MISSING_TOKENS:
+        return []
+    return [name.strip() for name in str(cell).split(";") if name.strip()]
+
+
+def _picture(name: str, folders: Sequence[Path]) -> Picture:
+    """A file inside one of the folders: what a table names is not trusted beyond them."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+        raise DataError(f"image {ascii(name)[:100]}: only names inside the folder are taken")
+    for folder in folders:
+        file = folder / pure
+        if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
+            return Picture(pure.name, file)
+    raise DataError(f"image {ascii(name)[:100]}: no such file in {name_some(folders)}")
+
+
+def _agreed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values of a patient, who has the same in all rows."""
+    values: dict[str, Any] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name in (ID, IMAGE):
+                continue
+            if name in values and not _same(values[name], value):
+                raise DataError(f"{name} has several values in the rows of one patient")
+            values[name] = value
+    return values
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b or (pd.api.types.is_scalar(a) and pd.isna(a) and pd.isna(b)))
