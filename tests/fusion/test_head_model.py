@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -159,45 +160,27 @@ def test_an_ensemble_averages_logits_of_members_with_their_own_splits(
     )
 
 
-def test_a_saved_model_predicts_the_same_bytes(
-    fitted: FusionHeadModel, table: FeatureTable, tmp_path: Path
+def test_a_rebuilt_model_predicts_the_same_bytes(
+    fitted: FusionHeadModel, table: FeatureTable
 ) -> None:
-    fitted.save(tmp_path / "head")
-    again = FusionHeadModel.load(tmp_path / "head")
+    record, arrays = fitted.to_state()
+    again = FusionHeadModel.from_state(json.loads(json.dumps(record)), arrays)
     assert again.predict_proba(table).tobytes() == fitted.predict_proba(table).tobytes()
     assert (again.arm, again.head, again.metadata) == (ARM, SMALL, METADATA)
-    assert again.choices_ == fitted.choices_
-    assert again.history_ == fitted.history_
-    assert again.inner_.probability.tobytes() == fitted.inner_.probability.tobytes()
-    assert again.inner_.patient_ids.tolist() == fitted.inner_.patient_ids.tolist()
-    again.save(tmp_path / "twice")
-    for name in ("head_model.json", "head_model.safetensors"):
-        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "head" / name).read_bytes()
+    patients = set(map(str, table.patient_ids))
+    assert not patients & set(re.findall(r'"([^"]*)"', json.dumps(record))), "no patient is in it"
+    assert json.dumps(again.to_state()[0]) == json.dumps(record)
 
 
-def test_damaged_and_foreign_files_are_refused_in_one_line(
-    fitted: FusionHeadModel, tmp_path: Path
-) -> None:
-    def spoil(name: str, content: bytes, message: str) -> None:
-        fitted.save(tmp_path)
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=message) as caught:
-            FusionHeadModel.load(tmp_path)
-        assert "\n" not in str(caught.value)
-
-    with pytest.raises(DataError, match="cannot read the fitted head"):
-        FusionHeadModel.load(tmp_path / "nowhere")
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write"):
-        fitted.save(tmp_path / "file")
-    fitted.save(tmp_path)
-    record = (tmp_path / "head_model.json").read_bytes()
-    tensors = (tmp_path / "head_model.safetensors").read_bytes()
-    spoil("head_model.json", record[:-40], "cannot read")
-    spoil("head_model.json", b"[]", "format None")
-    spoil("head_model.json", record.replace(b'"format": 1', b'"format": 9'), "format 9")
-    spoil("head_model.json", record.replace(b'"projection": 8', b'"projection": 9'), "do not fit")
-    spoil("head_model.safetensors", tensors[: len(tensors) // 2], "cannot read")
+def test_a_record_that_does_not_fit_its_arrays_is_refused(fitted: FusionHeadModel) -> None:
+    record, arrays = fitted.to_state()
+    wider = record | {"head": record["head"] | {"projection": 9}}
+    with pytest.raises(RuntimeError):
+        FusionHeadModel.from_state(wider, arrays)
+    with pytest.raises((KeyError, RuntimeError)):
+        FusionHeadModel.from_state(record, {})
+    with pytest.raises(ValueError, match="is none that was fitted"):
+        FusionHeadModel.from_state(record | {"head": record["head"] | {"hidden": [10**9]}}, arrays)
 
 
 def test_patients_without_any_modality_get_a_probability(
