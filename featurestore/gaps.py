@@ -108,7 +108,9 @@ def without_record(
 ) -> pd.DataFrame:
     """Gaps of the patients that no source of a column has a row of."""
     absent = sorted(set(patients) - set(with_record))
-    return pd.DataFrame({"patient_id": absent, "column": column, "reason": "no_record"}, dtype="str")
+    return pd.DataFrame(
+        {"patient_id": absent, "column": column, "reason": "no_record"}, dtype="str"
+    )
 
 
 def joined_gaps(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -42,9 +42,13 @@ def _recorded_root(paths: RunPaths) -> Path:
         with paths.data_root.open(encoding="utf-8") as file:
             recorded = Path(file.read(_MAX_PATH).strip())
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"the run {paths.root} does not say where its data were; {advice}") from None
+        raise ConfigError(
+            f"the run {paths.root} does not say where its data were; {advice}"
+        ) from None
     if not recorded.is_dir():
-        raise ConfigError(f"the data of {paths.root} were under {recorded}, which is gone; {advice}")
+        raise ConfigError(
+            f"the data of {paths.root} were under {recorded}, which is gone; {advice}"
+        )
     return recorded
 
 

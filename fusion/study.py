@@ -452,9 +452,7 @@ class Study:
         )
         reference = reference_arm(self.config.ablation, self._planned_arms)
         self._progress.start("export", 1)
-        folder, exported = export_study(
-            material, reference, chosen, self.paths, self.config.name
-        )
+        folder, exported = export_study(material, reference, chosen, self.paths, self.config.name)
         self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
         return exported
 

@@ -118,7 +118,8 @@ def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
     """AUROC of the reference arm in each repeat, as the report computes it, on table analysis."""
     rows = material.predictions[material.predictions["arm"] == reference]
     areas = []
-    for repeat, part in rows.groupby("repeat"):
+    for repeat in sorted(rows["repeat"].unique()):
+        part = rows[rows["repeat"] == repeat]
         area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
         if not np.isnan(area):
             suffix = _suffix(material.folds, int(repeat))
@@ -188,7 +189,8 @@ def _suffix(folds: pd.DataFrame, repeat: int) -> str:
 def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
     tested = material.folds[material.folds["role"] == "test"]
     columns, notes = {}, {}
-    for repeat, rows in tested.groupby("repeat"):
+    for repeat in sorted(tested["repeat"].unique()):
+        rows = tested[tested["repeat"] == repeat]
         suffix = _suffix(material.folds, int(repeat))
         columns[f"fold{suffix}"] = rows.set_index("patient_id")["fold"]
         label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
@@ -198,7 +200,9 @@ def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNot
 
 def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
     columns, notes = {}, {}
-    for (arm, repeat), rows in material.predictions.groupby(["arm", "repeat"]):
+    keys = material.predictions[["arm", "repeat"]].drop_duplicates()
+    for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
+        rows = material.predictions.query("arm == @arm and repeat == @repeat")
         suffix = _suffix(material.folds, int(repeat))
         words = f"{arm}{suffix.replace('_r', ', repeat ')}"
         by_id = rows.set_index("patient_id")

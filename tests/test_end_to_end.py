@@ -83,7 +83,7 @@ def test_the_virtual_file_has_the_shapes_of_the_backbones(finished: Path) -> Non
 
 @pytest.mark.slow
 def test_exports_have_a_codebook_for_every_column(finished: Path) -> None:
-    codebook = pd.read_csv(finished / "export" / "codebook.csv")
+    codebook = pd.read_csv(finished / "export" / "codebook.csv", keep_default_na=False)
     for path in (finished / "export").glob("*.parquet"):
         described = codebook.loc[codebook["table"] == path.stem, "name"]
         assert list(described) == list(pd.read_parquet(path).columns)
@@ -158,7 +158,7 @@ def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     names = {p.name for p in (out / "export").iterdir()}
     assert "embeddings_efficientnet_b0.parquet" in names
-    assert [n for n in names if n.endswith(".csv")] == ["codebook.csv"]
+    assert sorted(n for n in names if n.endswith(".csv")) == ["changes.csv", "codebook.csv"]
     raw = pd.read_parquet(out / "export" / "embeddings_resnet18.parquet")
     study = Study.open(CONFIG, out=finished)
     assert raw.shape == (len(study.cohort.images), 2 + 512 + 1)

@@ -74,7 +74,9 @@ def read_xport(path: Path) -> XportFile:
     body = data[cursor.place : cursor.place + rows * width]
     if len(body) != rows * width:
         raise StoreError(f"{path}: the transport file ends early; not written")
-    table = np.frombuffer(body, dtype=np.uint8).reshape(rows, width) if width else np.empty((rows, 0))
+    table = (
+        np.frombuffer(body, dtype=np.uint8).reshape(rows, width) if width else np.empty((rows, 0))
+    )
     columns = tuple(_column(field, labels.get(n, ""), table) for n, field in enumerate(fields, 1))
     return XportFile(member[8:40].rstrip().decode(), label.rstrip(b" \0").decode(), columns, rows)
 

@@ -92,7 +92,9 @@ class CsvExporter:
         )
         kinds = {c.name: c for c in like.columns}
         columns = tuple(
-            Stored(name, kinds[name].kind if name in kinds else "text", _series(values, kinds, name))
+            Stored(
+                name, kinds[name].kind if name in kinds else "text", _series(values, kinds, name)
+            )
             for name, values in zip(found.column_names, found.columns, strict=True)
         )
         return StoredTable(like.name, "", columns, found.num_rows)
@@ -105,9 +107,7 @@ def _arrow_type(column: Stored) -> pyarrow.DataType:
     return pyarrow.date32() if column.kind == "date" else pyarrow.string()
 
 
-def _series(
-    values: pyarrow.ChunkedArray, kinds: Mapping[str, Stored], name: str
-) -> pd.Series:
+def _series(values: pyarrow.ChunkedArray, kinds: Mapping[str, Stored], name: str) -> pd.Series:
     if name in kinds and kinds[name].kind == "date":
         return pd.Series(pd.to_datetime(values.to_pandas())).astype("datetime64[s]")
     return values.to_pandas()

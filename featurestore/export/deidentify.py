@@ -103,9 +103,7 @@ class Deidentified:
     sentence: Callable[[str], str]
 
 
-def deidentify(
-    tables: Sequence[ExportTable], key: Key, steps: Collection[str]
-) -> Deidentified:
+def deidentify(tables: Sequence[ExportTable], key: Key, steps: Collection[str]) -> Deidentified:
     """Takes ids, high ages and dates out of tables.
 
     Args:
@@ -176,7 +174,9 @@ class _Work:
             values = table.frame[name]
             made, done = self._column(values, name, note, table, patients)
             frame[name] = made
-            changed = values.notna() & (made.isna() | (made.astype(object) != values.astype(object)))
+            changed = values.notna() & (
+                made.isna() | (made.astype(object) != values.astype(object))
+            )
             self.report.append((table.name, name, done, int(changed.sum())))
             if note is not None and done.startswith("ages"):
                 notes[name] = dataclasses.replace(note, note=f"{note.note} {done}".strip())
@@ -202,7 +202,9 @@ class _Work:
             hidden = values.map(lambda v: self._key.pseudonym("digest", str(v)), na_action="ignore")
             return hidden.astype("str"), "pseudonyms of a digest"
         if "ids" in self._steps and role == "text":
-            return values.map(self.sentence, na_action="ignore").astype("str"), "ids and values hidden"
+            return values.map(self.sentence, na_action="ignore").astype(
+                "str"
+            ), "ids and values hidden"
         if "ages" in self._steps and _is_age(name, values, table):
             return self._ages(values, _unit(name, table))
         if "dates" in self._steps and _is_date(values):
@@ -239,7 +241,9 @@ class _Work:
     def _dates(self, values: pd.Series, patients: pd.Series | None) -> tuple[pd.Series, str]:
         days = pd.to_datetime(values, errors="coerce").astype("datetime64[s]")
         if patients is None:
-            return days.where(False), "dates left out: the row names no patient to shift them by"
+            return days.mask(
+                days.notna()
+            ), "dates left out: the row names no patient to shift them by"
         shifts = patients.map(lambda p: self._key.shift(str(p)), na_action="ignore")
         moved = days + pd.to_timedelta(shifts.astype(float), unit="D").astype("timedelta64[s]")
         return moved, "dates moved, each patient by a number of days of its own"

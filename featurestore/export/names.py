@@ -1,8 +1,9 @@
 """Names that Stata, SPSS, SAS and R all accept, and that are the same in every run.
 
 The rule: `[a-z][a-z0-9_]*`, at most 32 characters (27 where value labels may be needed), unique
-without case, no reserved word. A name that has to be shortened, or that clashes with another one, ends in six digits of the SHA-256 of
-the original, so it depends neither on the order of columns nor on chance.
+without case, no reserved word. A name that has to be shortened, or that clashes with another one,
+ends in six digits of the SHA-256 of the original, so it depends neither on the order of columns nor
+on chance.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def export_names(originals: Iterable[str], coded: Collection[str] = ()) -> dict[
     plain = {original: _plain(original, limits[original]) for original in listed}
     shared = Counter(plain.values())
     names = {
-        original: name if name == original or shared[name] == 1 else _suffixed(name, original, limits[original])
+        original: name
+        if name == original or shared[name] == 1
+        else _suffixed(name, original, limits[original])
         for original, name in plain.items()
     }
     clashing = sorted(name for name, count in Counter(names.values()).items() if count > 1)

@@ -159,4 +159,3 @@ def _write_csv(name: str, frame: pd.DataFrame, folder: Path) -> Path:
     made, _ = labelled(ExportTable(name, frame, notes=notes))
     write_table(made, CsvExporter(), path)
     return path
-

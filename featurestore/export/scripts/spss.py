@@ -12,7 +12,7 @@ class SpssScript:
     """Opens sav files; or imports CSV and applies types, labels and value labels."""
 
     filename = "import.sps"
-    reads = (".sav", ".csv")
+    reads: tuple[str, ...] = (".sav", ".csv")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""
@@ -54,9 +54,9 @@ def _labels(variable: Variable) -> Iterator[str]:
     name = variable.name
     if variable.kind == "text":
         # An apostrophe in front of a text protects it from spreadsheets.
-        yield f"IF (SUBSTR({name},1,1)=\"'\") {name}=SUBSTR({name},2)."
+        yield f'IF (SUBSTR({name},1,1)="\'") {name}=SUBSTR({name},2).'
     if variable.levels:
-        yield f"NUMERIC new___ (F8.0)."
+        yield "NUMERIC new___ (F8.0)."
         for code, level in variable.coded.items():
             yield f"IF ({name}={_quoted(level)}) new___={code}."
         yield "EXECUTE."
@@ -85,8 +85,7 @@ def _checks(table: LabelledTable, checks: tuple[Check, ...]) -> Iterator[str]:
     condition = f"rows___={table.rows}"
     if checks:
         yield (
-            "COMPUTE area___=(sum___-events___*(events___+1)/2)"
-            "/(events___*(rows___-events___))."
+            "COMPUTE area___=(sum___-events___*(events___+1)/2)/(events___*(rows___-events___))."
         )
         condition += f" AND ABS(area___-{checks[0].auroc!r})<{TOLERANCE}"
     yield f"IF ({condition}) check___='OK'."

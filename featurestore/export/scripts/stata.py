@@ -12,7 +12,7 @@ class StataScript:
     """Opens dta files; or imports CSV and applies types, labels and value labels."""
 
     filename = "import.do"
-    reads = (".dta", ".csv")
+    reads: tuple[str, ...] = (".dta", ".csv")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""
@@ -46,7 +46,7 @@ def _imported(table: LabelledTable) -> Iterator[str]:
     )
     yield "* An apostrophe in front of a text protects it from spreadsheets."
     yield "foreach v of varlist _all {"
-    yield '    quietly replace `v\' = substr(`v\', 2, .) if substr(`v\', 1, 1) == "\'"'
+    yield "    quietly replace `v' = substr(`v', 2, .) if substr(`v', 1, 1) == \"'\""
     yield "}"
     for variable in table.variables:
         yield from _typed(variable)
@@ -57,7 +57,7 @@ def _typed(variable: Variable) -> Iterator[str]:
     name = variable.name
     if variable.levels:
         yield from _label_set(variable)
-        yield f"quietly generate double __new = ."
+        yield "quietly generate double __new = ."
         for code, level in variable.coded.items():
             yield f"quietly replace __new = {code} if {name} == {_quoted(level)}"
         yield f"drop {name}"
@@ -86,4 +86,4 @@ def _label_set(variable: Variable) -> Iterator[str]:
 def _quoted(text: str) -> str:
     """Compound quotes, in which Stata expands only macros."""
     plain = one_line(text).replace("`", "\\`").replace("$", "\\$")
-    return f"`\"{plain}\"'"
+    return f'`"{plain}"\''

@@ -31,7 +31,9 @@ NAMES = st.one_of(
 )
 TEXTS = st.one_of(
     st.none(),
-    st.sampled_from(["", " ", "x ", "=1+1", "-2", "'=1", "SEPT9", "MARCH1", "1-Mar", "NA", "ä\n,\"'"]),
+    st.sampled_from(
+        ["", " ", "x ", "=1+1", "-2", "'=1", "SEPT9", "MARCH1", "1-Mar", "NA", "ä\n,\"'"]
+    ),
     st.text(st.characters(blacklist_categories=["Cs"]), max_size=12),
     st.just("é" * 1500),
     st.just("q" * 40_000),

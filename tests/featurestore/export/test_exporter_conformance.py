@@ -61,9 +61,7 @@ class TestExporter:
         for variable, column in zip(made.variables, stored.columns, strict=True):
             found = meant(cells(frame[variable.name], column, form), variable, column)
             wanted = original(variable)
-            different = sum(
-                f != w and str(f) != str(w) for f, w in zip(found, wanted, strict=True)
-            )
+            different = sum(f != w and str(f) != str(w) for f, w in zip(found, wanted, strict=True))
             told = sum(c.cells for c in changes if c.variable == variable.name)
             assert different <= told, (variable, found, wanted, changes)
         assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
