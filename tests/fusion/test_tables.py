@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import cohort_of
 
+from featurestore.cohort import Cohort
 from featurestore.export.labelling import labelled
 from featurestore.gaps import CODES
 from fusion import metrics
@@ -19,6 +21,8 @@ from fusion.features import FeatureTable
 from fusion.predictions import predictions_table
 from fusion.reduction import PrincipalComponents
 from fusion.tables import TABLES, Material, export_tables, known_areas
+
+Maker = Callable[..., Material]
 
 
 def predictions_of(table: FeatureTable, folds: pd.DataFrame) -> pd.DataFrame:
@@ -55,15 +59,25 @@ def fold_rows(table: FeatureTable, repeats: int = 1) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["repeat", "fold", "patient_id", "role"])
 
 
-def material(
-    table: FeatureTable, form: str = "pca:3", repeats: int = 1, **changes: object
+@pytest.fixture(scope="module")
+def material(make_cohort: Callable[[FeatureTable], Cohort]) -> Callable[..., Material]:
+    """Builds what tables are made of."""
+    return functools.partial(_material, make_cohort)
+
+
+def _material(
+    make_cohort: Callable[[FeatureTable], Cohort],
+    table: FeatureTable,
+    form: str = "pca:3",
+    repeats: int = 1,
+    **changes: object,
 ) -> Material:
     table = dataclasses.replace(
         table, embeddings={k: v for k, v in table.embeddings.items() if k == "net_a"}
     )
     folds = fold_rows(table, repeats)
     rows = ~np.isnan(table.embeddings["net_a"]).all(axis=1)
-    cohort = cohort_of(table)
+    cohort = make_cohort(table)
     named = set(table.row_ids[rows].astype(str))
     cohort = dataclasses.replace(
         cohort, images=cohort.images[cohort.images["image_id"].isin(named)], **changes
@@ -81,13 +95,15 @@ def test_the_configuration_knows_every_table() -> None:
     assert get_args(TableName) == tuple(TABLES)
 
 
-def test_every_table_can_be_labelled(table: FeatureTable) -> None:
+def test_every_table_can_be_labelled(material: Maker, table: FeatureTable) -> None:
     for made in export_tables(material(table), TABLES):
         found, _ = labelled(made)
         assert found.label
 
 
-def test_analysis_is_one_row_a_patient_with_all_that_is_asked(table: FeatureTable) -> None:
+def test_analysis_is_one_row_a_patient_with_all_that_is_asked(
+    material: Maker, table: FeatureTable
+) -> None:
     studied = material(table)
     (analysis,) = export_tables(studied, ["analysis"])
     frame = analysis.frame.set_index("patient_id")
@@ -101,7 +117,9 @@ def test_analysis_is_one_row_a_patient_with_all_that_is_asked(table: FeatureTabl
         np.testing.assert_array_equal(frame[f"lp_{arm}"], by_id["score"])
 
 
-def test_components_beside_predictions_never_saw_their_patient(table: FeatureTable) -> None:
+def test_components_beside_predictions_never_saw_their_patient(
+    material: Maker, table: FeatureTable
+) -> None:
     studied = material(table)
     (analysis,) = export_tables(studied, ["analysis"])
     frame = analysis.frame.set_index("patient_id")
@@ -121,11 +139,9 @@ def test_components_beside_predictions_never_saw_their_patient(table: FeatureTab
 
 
 def test_a_fit_on_all_patients_is_labelled_and_kept_from_the_predictions(
-    table: FeatureTable,
+    material: Maker, table: FeatureTable
 ) -> None:
-    analysis, described = export_tables(
-        material(table, "pca-cohort:2"), ["analysis", "embeddings"]
-    )
+    analysis, described = export_tables(material(table, "pca-cohort:2"), ["analysis", "embeddings"])
     assert not any("pc" in str(c) or "descriptive" in str(c) for c in analysis.frame.columns)
     assert described.name == "descriptive_net_a"
     values = [c for c in described.frame.columns if c.startswith("net_a")]
@@ -135,7 +151,7 @@ def test_a_fit_on_all_patients_is_labelled_and_kept_from_the_predictions(
         assert described.notes[column].note == DESCRIPTIVE
 
 
-def test_encoders_of_folds_are_not_mixed(table: FeatureTable) -> None:
+def test_encoders_of_folds_are_not_mixed(material: Maker, table: FeatureTable) -> None:
     studied = dataclasses.replace(material(table, "raw"), tuned=("net_a",))
     (raw,) = export_tables(studied, ["embeddings"])
     assert raw.key == ("image_id", "repeat", "fold")
@@ -144,7 +160,7 @@ def test_encoders_of_folds_are_not_mixed(table: FeatureTable) -> None:
     assert export_tables(described, ["embeddings"]) == []
 
 
-def test_raw_embeddings_are_one_row_an_image(table: FeatureTable) -> None:
+def test_raw_embeddings_are_one_row_an_image(material: Maker, table: FeatureTable) -> None:
     studied = material(table, "raw")
     (raw,) = export_tables(studied, ["embeddings"])
     rows = ~np.isnan(table.embeddings["net_a"]).all(axis=1)
@@ -153,7 +169,9 @@ def test_raw_embeddings_are_one_row_an_image(table: FeatureTable) -> None:
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
-def test_known_areas_are_those_of_the_report(table: FeatureTable, repeats: int) -> None:
+def test_known_areas_are_those_of_the_report(
+    material: Maker, table: FeatureTable, repeats: int
+) -> None:
     studied = material(table, repeats=repeats)
     (analysis,) = export_tables(studied, ["analysis"])
     areas = known_areas(studied, "model[all]")
@@ -163,13 +181,13 @@ def test_known_areas_are_those_of_the_report(table: FeatureTable, repeats: int) 
         assert metrics.auroc(y, analysis.frame[area.score].to_numpy())[0] == area.auroc
 
 
-def test_several_repeats_have_columns_each(table: FeatureTable) -> None:
+def test_several_repeats_have_columns_each(material: Maker, table: FeatureTable) -> None:
     (analysis,) = export_tables(material(table, repeats=2), ["analysis"])
     assert {"fold_r0", "fold_r1", "p_model[all]_r0", "lp_model[all]_r1"} <= set(analysis.frame)
     assert labelled(analysis)[0].rows == len(set(table.patient_ids))
 
 
-def test_reasons_reach_the_table(table: FeatureTable) -> None:
+def test_reasons_reach_the_table(material: Maker, table: FeatureTable) -> None:
     ids = sorted(set(table.patient_ids))
     missing = [i for i in ids if pd.isna(table.columns["sex"][table.patient_ids == i]).all()]
     gaps = pd.DataFrame(
@@ -184,14 +202,14 @@ def test_reasons_reach_the_table(table: FeatureTable) -> None:
     assert (analysis.reasons["GENE0"][genes] == CODES["no_record"]).all()
 
 
-def test_a_study_without_predictions_has_tables(table: FeatureTable) -> None:
+def test_a_study_without_predictions_has_tables(material: Maker, table: FeatureTable) -> None:
     studied = dataclasses.replace(material(table, "none"), predictions=predictions_table([]))
     for made in export_tables(studied, TABLES):
         labelled(made)
     assert known_areas(studied, "model[all]") == ()
 
 
-def test_watermark_stands_in_every_row(table: FeatureTable) -> None:
+def test_watermark_stands_in_every_row(material: Maker, table: FeatureTable) -> None:
     for made in export_tables(material(table, synthetic=True), TABLES):
         assert set(made.frame["watermark"]) <= {"SYNTHETIC"}
         assert "SYNTHETIC" in made.label
