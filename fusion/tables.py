@@ -11,6 +11,7 @@ import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.names import export_name
 from featurestore.export.package import Area
 from featurestore.gaps import CODES, REASONS, reason_codes
 from fusion import metrics
@@ -204,14 +205,16 @@ def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, Col
     for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
         rows = material.predictions.query("arm == @arm and repeat == @repeat")
         suffix = _suffix(material.folds, int(repeat))
-        words = f"{arm}{suffix.replace('_r', ', repeat ')}"
         by_id = rows.set_index("patient_id")
-        for name, column, label in (
-            (f"p_{arm}{suffix}", "probability", f"Predicted probability, {words}"),
-            (f"lp_{arm}{suffix}", "score", f"Linear predictor (mean logit), {words}"),
+        for name, column, words in (
+            (f"p_{arm}{suffix}", "probability", "Predicted probability"),
+            (f"lp_{arm}{suffix}", "score", "Linear predictor"),
         ):
             columns[name] = by_id[column]
-            notes[name] = ColumnNote(label, note="out-of-fold")
+            # A name that has to change stands in the label of every format, with the arm in it.
+            label = words if export_name(name) != name else f"{words}, {arm}"
+            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
+            notes[name] = ColumnNote(label, note=note)
     return pd.DataFrame(columns), notes
 
 

@@ -214,3 +214,17 @@ def test_watermark_stands_in_every_row(material: Maker, table: FeatureTable) -> 
         assert set(made.frame["watermark"]) <= {"SYNTHETIC"}
         assert "SYNTHETIC" in made.label
         assert "watermark" in made.repeated
+
+
+def test_who_lent_a_row_is_a_table_and_a_column(material: Maker, table: FeatureTable) -> None:
+    ids = sorted(set(table.patient_ids))
+    pairs = pd.DataFrame({"patient_id": ids, "donor_id": "D1", "outcome": 0.0})
+    studied = material(table, linkage="label_matched", pairing=pairs)
+    lent = studied.cohort.patients.assign(donor_id="D1")
+    studied = dataclasses.replace(
+        studied, cohort=dataclasses.replace(studied.cohort, patients=lent)
+    )
+    analysis, pairing = export_tables(studied, ["analysis", "pairing"])
+    assert set(analysis.frame["donor_id"]) == {"D1"}
+    assert pairing.notes["donor_id"].role == "patient"
+    assert set(pairing.frame["watermark"]) == {"LABEL-MATCHED"}
