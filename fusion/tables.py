@@ -11,6 +11,7 @@ import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.names import export_name
 from featurestore.export.package import Area
 from featurestore.gaps import CODES, REASONS, reason_codes
 from fusion import metrics
@@ -119,7 +120,8 @@ def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
     """AUROC of the reference arm in each repeat, as the report computes it, on table analysis."""
     rows = material.predictions[material.predictions["arm"] == reference]
     areas = []
-    for repeat, part in rows.groupby("repeat"):
+    for repeat in sorted(rows["repeat"].unique()):
+        part = rows[rows["repeat"] == repeat]
         area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
         if not np.isnan(area):
             suffix = _suffix(material.folds, int(repeat))
@@ -189,7 +191,8 @@ def _suffix(folds: pd.DataFrame, repeat: int) -> str:
 def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
     tested = material.folds[material.folds["role"] == "test"]
     columns, notes = {}, {}
-    for repeat, rows in tested.groupby("repeat"):
+    for repeat in sorted(tested["repeat"].unique()):
+        rows = tested[tested["repeat"] == repeat]
         suffix = _suffix(material.folds, int(repeat))
         columns[f"fold{suffix}"] = rows.set_index("patient_id")["fold"]
         label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
@@ -199,16 +202,20 @@ def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNot
 
 def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
     columns, notes = {}, {}
-    for (arm, repeat), rows in material.predictions.groupby(["arm", "repeat"]):
+    keys = material.predictions[["arm", "repeat"]].drop_duplicates()
+    for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
+        rows = material.predictions.query("arm == @arm and repeat == @repeat")
         suffix = _suffix(material.folds, int(repeat))
-        words = f"{arm}{suffix.replace('_r', ', repeat ')}"
         by_id = rows.set_index("patient_id")
-        for name, column, label in (
-            (f"p_{arm}{suffix}", "probability", f"Predicted probability, {words}"),
-            (f"lp_{arm}{suffix}", "score", f"Linear predictor (mean logit), {words}"),
+        for name, column, words in (
+            (f"p_{arm}{suffix}", "probability", "Predicted probability"),
+            (f"lp_{arm}{suffix}", "score", "Linear predictor"),
         ):
             columns[name] = by_id[column]
-            notes[name] = ColumnNote(label, note="out-of-fold")
+            # A name that has to change stands in the label of every format, with the arm in it.
+            label = words if export_name(name) != name else f"{words}, {arm}"
+            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
+            notes[name] = ColumnNote(label, note=note)
     return pd.DataFrame(columns), notes
 
 

@@ -62,7 +62,7 @@ def test_a_missing_config_is_one_line(command: str, tmp_path: Path) -> None:
     ("arguments", "said", "code"),
     [
         (["--set", "folds.n_fold=3"], "unknown key 'folds.n_fold'; did you mean 'n_folds'?", 2),
-        (["--set", "export.formats=[dta]"], "unknown format 'dta'; known: csv, parquet", 2),
+        (["--set", "export.formats=[xls]"], "unknown format 'xls'; known: csv, parquet", 2),
         (["--set", "cohort.outcome=metastases"], "unknown outcome 'metastases'", 2),
         (["--data-root", "nowhere"], "data root nowhere is not a folder", 2),
         (["--set", "ablation.models=[oracle]"], "oracle", 2),

@@ -241,7 +241,9 @@ class _Work:
     def _dates(self, values: pd.Series, patients: pd.Series | None) -> tuple[pd.Series, str]:
         days = pd.to_datetime(values, errors="coerce").astype("datetime64[s]")
         if patients is None:
-            return days.where(False), "dates left out: the row names no patient to shift them by"
+            return days.mask(
+                days.notna()
+            ), "dates left out: the row names no patient to shift them by"
         shifts = patients.map(lambda p: self._key.shift(str(p)), na_action="ignore")
         moved = days + pd.to_timedelta(shifts.astype(float), unit="D").astype("timedelta64[s]")
         return moved, "dates moved, each patient by a number of days of its own"

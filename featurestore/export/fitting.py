@@ -64,6 +64,9 @@ def fit(table: LabelledTable, limits: Limits) -> tuple[StoredTable, list[Change]
     label = _cut(table.label, limits.table_label, limits.bytes).strip()
     if limits.table_label:
         tell("", "the label of the table is cut", int(label != table.label))
+    if not limits.reasons:
+        told_why = sum(int((v.reasons > 0).sum()) for v in table.variables)
+        tell("", "why values are missing is not in the file, but in the codebook", told_why)
     columns = tuple(_Fitter(variable, limits, tell).column() for variable in table.variables)
     return StoredTable(table.name, label, columns, table.rows), told
 

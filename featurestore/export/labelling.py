@@ -149,8 +149,8 @@ def _typed(values: pd.Series) -> tuple[Kind, pd.Series, int]:
             return "date", days, 0
         return "text", _as_text(days.map(lambda t: t.isoformat(), na_action="ignore")), 0
     text = _as_text(values)
-    days = _dates(text)
-    return ("text", text, 0) if days is None else ("date", days, 0)
+    found = _dates(text)
+    return ("text", text, 0) if found is None else ("date", found, 0)
 
 
 def _whole_numbers(values: pd.Series) -> tuple[Kind, pd.Series, int]:

@@ -1,8 +1,9 @@
 """Names that Stata, SPSS, SAS and R all accept, and that are the same in every run.
 
 The rule: `[a-z][a-z0-9_]*`, at most 32 characters (27 where value labels may be needed), unique
-without case, no reserved word. A name that has to be shortened, or that clashes with another one, ends in six digits of the SHA-256 of
-the original, so it depends neither on the order of columns nor on chance.
+without case, no reserved word. A name that has to be shortened, or that clashes with another one,
+ends in six digits of the SHA-256 of the original, so it depends neither on the order of columns nor
+on chance.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyreadstat
 
@@ -12,14 +13,15 @@ from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
 
-# IBM doubles reach from 16^-65 to 16^63; beyond that the writer stores infinity or 0.
+# IBM doubles reach from 16^-65 to 16^63; beyond that the writer stores infinity or 0, and a wrong
+# exponent from 2^249 on.
 LIMITS = Limits(
     "xpt",
     table_label=40,
     label=256,
     text=32_767,
     bytes=True,
-    largest=7.2e75,
+    largest=float(np.nextafter(2.0**249, 0)),
     smallest=16.0**-65,
     trailing_blanks=False,
 )

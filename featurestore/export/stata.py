@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyreadstat
-from pandas.io.stata import StataMissingValue, StataReader
+from pandas.io.stata import StataMissingValue, StataReader  # type: ignore[attr-defined]
 
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
@@ -65,10 +66,10 @@ class StataExporter:
             convert_missing=True,
             preserve_dtypes=True,
         ) as reader:
-            frame = reader.read()
+            frame = reader.read()  # type: ignore[attr-defined]
             labels, sets = reader.variable_labels(), reader.value_labels()
-            formats = dict(zip(frame.columns, reader._fmtlist, strict=True))
-            used = dict(zip(frame.columns, reader._lbllist, strict=True))
+            formats = dict(zip(frame.columns, reader._fmtlist, strict=True))  # type: ignore[attr-defined]
+            used = dict(zip(frame.columns, reader._lbllist, strict=True))  # type: ignore[attr-defined]
             title = reader.data_label
         columns = tuple(
             _stored(name, frame[name], labels[name], sets.get(used[name], {}), formats[name])
@@ -96,13 +97,13 @@ def _physical(column: Stored) -> pd.Series:
     return mixed
 
 
-def _labels(column: Stored) -> dict[int | float | str, str]:
-    labels: dict[int | float | str, str] = dict(column.value_labels)
-    return labels | {letter(code): text for code, text in column.reason_labels.items()}
+def _labels(column: Stored) -> dict[Any, str]:
+    reasons = {letter(code): text for code, text in column.reason_labels.items()}
+    return {**column.value_labels, **reasons}
 
 
 def _stored(
-    name: str, values: pd.Series, label: str, labels: Mapping[int, str], form: str
+    name: str, values: pd.Series, label: str, labels: Mapping[float, str], form: str
 ) -> Stored:
     if form.endswith("s"):
         return Stored(name, "text", values.mask(values == "").astype("str"), label)
@@ -114,9 +115,11 @@ def _stored(
     named = {
         StataMissingValue(int(code)).string[1:]: t for code, t in labels.items() if code > _TOP
     }
-    kind, typed = "number", numbers
+    kind = "number"
+    typed: pd.Series = numbers
     if form.startswith("%td"):
-        kind, typed = "date", (_EPOCH + pd.to_timedelta(numbers, unit="D")).astype("datetime64[s]")
+        kind = "date"
+        typed = (_EPOCH + pd.to_timedelta(numbers, unit="D")).astype("datetime64[s]")
     return Stored(
         name,
         kind,  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ class RScript:
     """Reads with haven (dta, sav, xpt), arrow (Parquet) or R itself (CSV)."""
 
     filename = "import.R"
-    reads = (".dta", ".sav", ".parquet", ".csv", ".xpt")
+    reads: tuple[str, ...] = (".dta", ".sav", ".parquet", ".csv", ".xpt")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""

@@ -12,7 +12,7 @@ class SasScript:
     """Opens transport files with SAS's own macro %XPT2LOC; or reads CSV in a data step."""
 
     filename = "import.sas"
-    reads = (".xpt", ".csv")
+    reads: tuple[str, ...] = (".xpt", ".csv")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""
@@ -20,15 +20,14 @@ class SasScript:
 
     def _lines(self, plan: Plan, suffix: str) -> Iterator[str]:
         yield from (f"/* {one_line(line).replace('*/', '* /')} */" for line in plan.header())
-        yield "/* Run it in a session with UTF-8 encoding; an error in the log is a failed check. */"
+        yield "/* Needs a session with UTF-8 encoding; an error in the log is a failed check. */"
         yield "%let folder = .;"
         yield "options validvarname=v7;"
         for table in plan.tables:
             yield ""
             if suffix == ".xpt":
-                yield (
-                    f'%xpt2loc(libref=work, memlist={table.name}, filespec="&folder/{table.name}.xpt");'
-                )
+                yield f"%xpt2loc(libref=work, memlist={table.name},"
+                yield f'  filespec="&folder/{table.name}.xpt");'
             else:
                 yield from _read(table)
             yield from _formatted(table)

@@ -12,7 +12,7 @@ class SpssScript:
     """Opens sav files; or imports CSV and applies types, labels and value labels."""
 
     filename = "import.sps"
-    reads = (".sav", ".csv")
+    reads: tuple[str, ...] = (".sav", ".csv")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""

@@ -12,7 +12,7 @@ class StataScript:
     """Opens dta files; or imports CSV and applies types, labels and value labels."""
 
     filename = "import.do"
-    reads = (".dta", ".csv")
+    reads: tuple[str, ...] = (".dta", ".csv")
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script."""
