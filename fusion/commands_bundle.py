@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -108,7 +109,7 @@ def predict(
     help="Requests that may wait; more are answered 503.",
 )
 @device_option
-def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits: object) -> None:
+def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits: Any) -> None:
     """Serve a bundle on this machine: a page, and an API beside it.
 
     For research use only; not a medical device.

@@ -194,7 +194,7 @@ def _resumed(partial: Path, digest: str, form: str) -> list[bool]:
 
 
 def _head(digest: str, form: str) -> str:
-    """First lines of the partial file; the first, what it was begun with, is not in the finished."""
+    """First lines of the partial file; that of what it was begun with is not in the finished."""
     first = json.dumps({"begun_with": digest}) + "\n"
     return first + (_csv_line(ROW_COLUMNS) if form == "csv" else "")
 
