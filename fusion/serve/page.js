@@ -69,7 +69,6 @@ function number(text, field, what) {
 function values() {
   const found = {};
   for (const field of form.querySelectorAll("[name]")) {
-    field.removeAttribute("aria-invalid");
     if (!field.value.trim()) continue;
     const label = field.labels[0].textContent.trim();
     if (field.dataset.kind === "text") { found[field.name] = field.value; continue; }
@@ -80,7 +79,6 @@ function values() {
     found[field.name] = value;
   }
   for (const area of form.querySelectorAll(".pasted")) {
-    area.removeAttribute("aria-invalid");
     for (const line of area.value.split("\n")) {
       const parts = line.trim().split(/[\s,;:=]+/).filter(Boolean);
       if (!parts.length) continue;
@@ -91,11 +89,18 @@ function values() {
   return found;
 }
 
+function mend() {
+  error.hidden = true;
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const told of form.querySelectorAll(".told")) told.remove();
+}
+
 function fail(text, field) {
   error.textContent = text;
   error.hidden = false;
   if (field) {
     field.setAttribute("aria-invalid", "true");
+    field.after(make("p", { class: "told" }, text));
     const hiding = field.closest("details");
     if (hiding) hiding.open = true;
     field.focus();
@@ -106,14 +111,13 @@ function fail(text, field) {
 
 form.addEventListener("reset", () => {
   take([]);
-  error.hidden = true;
+  mend();
   result.hidden = true;
-  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
 });
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  error.hidden = true;
+  mend();
   let body;
   try {
     const given = values();
@@ -182,7 +186,7 @@ function changes(contributions) {
     svg.append(drawn("line", { x1: 0, x2: 0, y1: 0, y2: 12, stroke: "var(--soft)", "stroke-width": 0.6 }));
     svg.append(drawn("rect", { x: c.change > 0 ? 0 : -width, y: 2, width, height: 8, fill: c.change > 0 ? "var(--high)" : "var(--low)" }));
     const sign = c.change > 0 ? "+" : c.change < 0 ? "−" : "";
-    grid.append(make("span", { class: "name" }, c.name + ": " + c.value), svg, make("span", { class: "n" }, sign + Math.abs(c.change).toFixed(2)));
+    grid.append(make("div", { class: "change" }, make("span", { class: "name" }, c.name + ": " + c.value), svg, make("span", { class: "n" }, sign + Math.abs(c.change).toFixed(2))));
   }
   return grid;
 }
@@ -206,7 +210,7 @@ function show(r) {
   if (r.flags.length) parts.push(make("h3", {}, "Trust it less because"), list(r.flags.map((f) => f.text), "warning"));
   const facts = [["Made of", r.modalities.used.join(", ")], ["Without", r.modalities.absent.join(", ") || "—"]];
   const imputed = Object.entries(r.imputed);
-  facts.push(["Missing values", r.missing.length ? r.missing.length + (imputed.length ? ", of which " + imputed.length + " were filled in" : "") : "none"]);
+  facts.push(["Missing values", r.missing.length ? r.missing.length + (imputed.length ? "; " + imputed.length + " filled in" : "") : "none"]);
   if (r.ensemble) facts.push(["Heads of the ensemble", percent(r.ensemble[0]) + " to " + percent(r.ensemble[1])]);
   facts.push(["Arm", r.arm], ["Bundle", r.bundle.slice(0, 12)]);
   parts.push(make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
