@@ -11,8 +11,10 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -159,6 +161,18 @@ def write_explanation(
         write_text(folder / "explanation.json", text + "\n")
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror or error}") from None
+
+
+def explainer(predictor: Predictor, folder: Path) -> Callable[[Prepared, dict[str, Any]], None]:
+    """Returns what writes the explanation of each patient into a folder of its own."""
+    count = itertools.count(1)
+
+    def write(prepared: Prepared, record: dict[str, Any]) -> None:
+        # An id is no file name: what is safe of it is kept, and a number makes it unique.
+        safe = re.sub(r"[^A-Za-z0-9_-]+", "_", prepared.case.patient_id)[:40] or "patient"
+        write_explanation(predictor, prepared, record, folder / f"{next(count):05d}-{safe}")
+
+    return write
 
 
 def _contributions(

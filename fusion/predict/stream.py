@@ -114,8 +114,12 @@ def write_all(
     return failed
 
 
-def to_text(records: Sequence[Mapping[str, Any]], form: str, head: bool) -> str:
-    """Records as text for a terminal or a pipe."""
+def to_text(
+    records: Sequence[Mapping[str, Any]], form: str, head: bool, single: bool = False
+) -> str:
+    """Records as text for a terminal or a pipe; a single one as JSON is indented."""
+    if single and form == "json":
+        return json.dumps(records[0], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     start = _csv_line(ROW_COLUMNS) if head and form == "csv" else ""
     return start + "".join(_line(record, form) for record in records)
 

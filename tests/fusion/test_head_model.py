@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+import json
 
 import numpy as np
 import pandas as pd
@@ -159,45 +159,41 @@ def test_an_ensemble_averages_logits_of_members_with_their_own_splits(
     )
 
 
-def test_a_saved_model_predicts_the_same_bytes(
-    fitted: FusionHeadModel, table: FeatureTable, tmp_path: Path
+def test_a_model_rebuilt_from_its_state_predicts_the_same_bytes(
+    fitted: FusionHeadModel, table: FeatureTable
 ) -> None:
-    fitted.save(tmp_path / "head")
-    again = FusionHeadModel.load(tmp_path / "head")
+    record, arrays = fitted.to_state()
+    again = FusionHeadModel.from_state(json.loads(json.dumps(record)), arrays)
     assert again.predict_proba(table).tobytes() == fitted.predict_proba(table).tobytes()
     assert (again.arm, again.head, again.metadata) == (ARM, SMALL, METADATA)
-    assert again.choices_ == fitted.choices_
-    assert again.history_ == fitted.history_
-    assert again.inner_.probability.tobytes() == fitted.inner_.probability.tobytes()
-    assert again.inner_.patient_ids.tolist() == fitted.inner_.patient_ids.tolist()
-    again.save(tmp_path / "twice")
-    for name in ("head_model.json", "head_model.safetensors"):
-        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "head" / name).read_bytes()
+    twice, same = again.to_state()
+    assert json.dumps(twice) == json.dumps(record)
+    assert {k: v.tobytes() for k, v in same.items()} == {k: v.tobytes() for k, v in arrays.items()}
+    assert not any(str(p) in json.dumps(record) for p in table.patient_ids)
 
 
-def test_damaged_and_foreign_files_are_refused_in_one_line(
-    fitted: FusionHeadModel, tmp_path: Path
+def test_embedding_gradients_are_those_of_small_steps(
+    fitted: FusionHeadModel, table: FeatureTable
 ) -> None:
-    def spoil(name: str, content: bytes, message: str) -> None:
-        fitted.save(tmp_path)
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=message) as caught:
-            FusionHeadModel.load(tmp_path)
-        assert "\n" not in str(caught.value)
-
-    with pytest.raises(DataError, match="cannot read the fitted head"):
-        FusionHeadModel.load(tmp_path / "nowhere")
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write"):
-        fitted.save(tmp_path / "file")
-    fitted.save(tmp_path)
-    record = (tmp_path / "head_model.json").read_bytes()
-    tensors = (tmp_path / "head_model.safetensors").read_bytes()
-    spoil("head_model.json", record[:-40], "cannot read")
-    spoil("head_model.json", b"[]", "format None")
-    spoil("head_model.json", record.replace(b'"format": 1', b'"format": 9'), "format 9")
-    spoil("head_model.json", record.replace(b'"projection": 8', b'"projection": 9'), "do not fit")
-    spoil("head_model.safetensors", tensors[: len(tensors) // 2], "cannot read")
+    rows = table.take(np.arange(12))
+    gradients = fitted.embedding_gradients(rows)
+    rng = np.random.default_rng(0)
+    for name, gradient in gradients.items():
+        matrix = rows.embeddings[name].astype(np.float64)
+        step = 1e-3 * rng.normal(size=matrix.shape)
+        ends = [
+            fitted.member_logits(
+                dataclasses.replace(
+                    rows, embeddings={**rows.embeddings, name: (matrix + sign * step)}
+                )
+            ).mean(axis=0)
+            for sign in (1, -1)
+        ]
+        expected = (ends[0] - ends[1]) / 2
+        present = ~np.isnan(matrix).all(axis=1)
+        found = np.nansum(gradient * step, axis=1)
+        np.testing.assert_allclose(found[present], expected[present], rtol=0.05, atol=2e-6)
+        assert (gradient[~present] == 0).all()
 
 
 def test_patients_without_any_modality_get_a_probability(
