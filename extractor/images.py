@@ -115,12 +115,22 @@ def fit_square(picture: Image.Image, geometry: Geometry) -> np.ndarray:
     Returns:
         Array (size, size, 3) of uint8.
     """
-    width, height = picture.size
-    scale = geometry.size / max(width, height)
-    target = max(1, round(width * scale)), max(1, round(height * scale))
+    target = _fitted(picture.size, geometry)
     pixels = np.asarray(picture.resize(target, _RESAMPLING[geometry.resampling]))
     horizontal, vertical = (_margins(geometry.size - side) for side in target)
     return np.pad(pixels, (vertical, horizontal, (0, 0)), mode="symmetric")
+
+
+def picture_box(size: tuple[int, int], geometry: Geometry) -> tuple[int, int, int, int]:
+    """Where the picture lies in its square: left, top, right, bottom; the rest is mirrored.
+
+    Args:
+        size: Width and height of the picture that `fit_square` was given.
+        geometry: The square.
+    """
+    width, height = _fitted(size, geometry)
+    left, top = _margins(geometry.size - width)[0], _margins(geometry.size - height)[0]
+    return left, top, left + width, top + height
 
 
 def resampling_of(name: str) -> str:
@@ -133,6 +143,12 @@ def stack(squares: Sequence[np.ndarray], rows: int) -> np.ndarray:
     batch = np.zeros((rows, *squares[0].shape), dtype=np.uint8)
     batch[: len(squares)] = squares
     return batch
+
+
+def _fitted(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """Width and height of a picture that is scaled into the square."""
+    scale = geometry.size / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _margins(rest: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -60,6 +61,7 @@ def predict(
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
     from fusion.predict import Predictor
+    from fusion.predict.explain import explainer
     from fusion.predict.reading import read_cases
     from fusion.predict.stream import score_all, to_text, write_all
 
@@ -69,7 +71,7 @@ def predict(
     found = read_cases(predictor.bundle.record, images, metadata)
     for note in found.notes:
         click.echo(f"melafuse: {note}", err=True)
-    seen = None
+    seen = None if explain is None else explainer(predictor, explain)
     if out is not None:
         failed = write_all(predictor, found.cases, out, form, progress, seen)
     else:
@@ -78,7 +80,7 @@ def predict(
             failed += sum("error" in record for record in records)
             if found.single and failed:
                 raise DataError(records[0]["error"])
-            click.echo(to_text(records, form, head), nl=False)
+            click.echo(to_text(records, form, head, found.single), nl=False)
             head = False
     if failed:
         raise DataError(
@@ -108,7 +110,7 @@ def predict(
     help="Requests that may wait; more are answered 503.",
 )
 @device_option
-def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits: object) -> None:
+def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits: Any) -> None:
     """Serve a bundle on this machine: a page, and an API beside it.
 
     For research use only; not a medical device.

@@ -39,6 +39,7 @@ from fusion.arms import (
 )
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
+from fusion.comparators import find_model
 from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.designs import with_designs
 from fusion.evaluation import evaluate, plan_tasks, with_floors
@@ -181,7 +182,8 @@ class Study:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
-        _ = self.arms  # a wrong name in the ablation shows before hours of extraction
+        for arm in self.arms:  # a wrong name in the ablation shows before hours of extraction
+            find_model(arm.model)
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)

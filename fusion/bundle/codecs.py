@@ -18,6 +18,7 @@ import safetensors.numpy
 from featurestore.errors import ConfigError, DataError
 from fusion._metadata_blocks import Arrays
 from fusion.arms import Arm
+from fusion.bundle.trees_text import require_sound, without_tail
 from fusion.calibration import (
     CALIBRATIONS,
     Calibration,
@@ -73,15 +74,14 @@ def _head(state: State) -> Model:
 def _trees_state(model: LightGbmModel) -> State:
     record, arrays = model.encoder_.to_state()
     whole = {"arm": dataclasses.asdict(model.arm), "encoder": record}
-    return State(whole, arrays, model.booster_.model_to_string())
+    return State(whole, arrays, without_tail(model.booster_.model_to_string()))
 
 
 def _trees(state: State) -> Model:
     model = LightGbmModel(Arm.from_record(state.record["arm"]), AblationConfig())
     model.encoder_ = TabularEncoder.from_state(state.record["encoder"], state.arrays)
+    require_sound(state.text, len(model.encoder_.features_))
     model.booster_ = lightgbm.Booster(model_str=state.text, params={"verbosity": -1})
-    if model.booster_.num_feature() != len(model.encoder_.features_):
-        raise ValueError("the trees were fitted on other inputs")
     return model
 
 
@@ -209,9 +209,11 @@ def load_calibration(record: Mapping[str, Any]) -> Calibration:
         DataError: It is none.
     """
     try:
-        values = {k: tuple(v) if isinstance(v, list) else float(v)
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else float(v)
                   for k, v in record.items() if k != "method"}  # fmt: skip
         made: Calibration = _SCALINGS[record["method"]](**values)
+        if not all(values.get(name, 1.0) > 0 for name in ("slope", "temperature")):
+            raise ValueError("it would turn ranks around")
         if not np.isfinite(made(np.array([-1.0, 1.0]))).all():
             raise ValueError("it gives no probabilities")
     except (KeyError, TypeError, ValueError) as error:

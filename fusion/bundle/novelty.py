@@ -39,10 +39,11 @@ class _Distance:
     @classmethod
     def fit(cls, matrix: np.ndarray) -> Self:
         components = PrincipalComponents(min(COMPONENTS, max(1, len(matrix) // 4))).fit(matrix)
-        total = float(((matrix - components.mean_) ** 2).mean(axis=0).sum())
-        outside = matrix.shape[1] - len(components.variance_)
-        left = max(total - float(components.variance_.sum()), 1e-9 * total + 1e-12)
-        return cls(components, left / max(outside, 1))
+        centred = matrix - components.mean_
+        total = float((centred**2).sum(axis=1).mean())
+        left = total - float(((centred @ components.components_.T) ** 2).sum(axis=1).mean())
+        outside = max(matrix.shape[1] - len(components.variance_), 1)
+        return cls(components, max(left, 1e-6 * total, 1e-12) / outside)
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         centred = np.asarray(matrix, dtype=np.float64) - self.components.mean_

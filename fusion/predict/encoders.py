@@ -47,6 +47,7 @@ class Encoders:
     Attributes:
         loaded: By name among the embeddings of the models.
         geometries: Squares that pictures are laid out for.
+        max_pixels: Larger pictures are refused.
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
@@ -65,7 +66,7 @@ class Encoders:
         with one_torch_thread():
             self.loaded = {r.name: self._load(bundle, r) for r in bundle.record.encoders}
         self.geometries = tuple(dict.fromkeys(e.encoder.geometry for e in self.loaded.values()))
-        self._max_pixels = int(bundle.record.image.max_megapixels * 1e6)
+        self.max_pixels = int(bundle.record.image.max_megapixels * 1e6)
 
     @property
     def batch_size(self) -> int:
@@ -79,7 +80,7 @@ class Encoders:
         Raises:
             UnreadableImage: The bytes are no complete image, or a refused one.
         """
-        return decode(data, self.geometries, self._max_pixels)
+        return decode(data, self.geometries, self.max_pixels)
 
     def embed(self, pictures: Sequence[Squares]) -> dict[str, np.ndarray]:
         """Embeds pictures; an embedding does not depend on its company.

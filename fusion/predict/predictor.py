@@ -313,8 +313,8 @@ def _far(distances: Sequence[ImageDistance]) -> tuple[Flag, ...]:
         Flag(
             "out_of_distribution",
             f"{d.image}, {d.encoder}",
-            f"{d.image} lies farther from the training images than {d.nearer:.1%} of them do from "
-            f"one another, as {d.encoder} sees it: the model knows little of such images.",
+            f"{d.image} is unlike the training images: as {d.encoder} sees it, {d.nearer:.1%} of "
+            f"them lie nearer to their centre. The model knows little of such images.",
         )
         for d in distances
         if d.distance > d.limit

@@ -114,8 +114,12 @@ def write_all(
     return failed
 
 
-def to_text(records: Sequence[Mapping[str, Any]], form: str, head: bool) -> str:
-    """Records as text for a terminal or a pipe."""
+def to_text(
+    records: Sequence[Mapping[str, Any]], form: str, head: bool, single: bool = False
+) -> str:
+    """Records as text for a terminal or a pipe; a single one as JSON is indented."""
+    if single and form == "json":
+        return json.dumps(records[0], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     start = _csv_line(ROW_COLUMNS) if head and form == "csv" else ""
     return start + "".join(_line(record, form) for record in records)
 
@@ -194,7 +198,7 @@ def _resumed(partial: Path, digest: str, form: str) -> list[bool]:
 
 
 def _head(digest: str, form: str) -> str:
-    """First lines of the partial file; the first, what it was begun with, is not in the finished."""
+    """First lines of the partial file; that of what it was begun with is not in the finished."""
     first = json.dumps({"begun_with": digest}) + "\n"
     return first + (_csv_line(ROW_COLUMNS) if form == "csv" else "")
 

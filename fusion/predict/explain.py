@@ -1,0 +1,248 @@
+"""Why one patient has this score: Grad-CAM of every backbone, and what each input changes.
+
+A contribution is the change of the log odds when one input is taken away: a column as if it were
+missing, all expression columns of a group together, an image as one backbone sees it. That works
+for every model in the same way. Contributions do not add up to the score, because inputs stand in
+for one another; a value that is typical of training changes little.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from extractor.images import fit_square, picture_box
+from extractor.saliency import grad_cam, overlay
+from featurestore.atomic import replacing, write_text
+from featurestore.errors import ConfigError, DataError
+from featurestore.imagefile import open_image
+from fusion.bundle.record import InputColumn
+from fusion.features import FeatureTable
+from fusion.predict.predictor import LoadedArm, Predictor, Prepared, log_odds
+from fusion.training import single_thread
+
+METHOD = (
+    "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: change of the "
+    "log odds when the input is taken away."
+)
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A model whose score has a gradient with respect to embeddings."""
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's log odds; per backbone (n, D)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Contribution:
+    """What one input changes.
+
+    Attributes:
+        name: Column, group of columns, or encoder.
+        kind: `value`, `group` or `image`.
+        value: As it was given, for people.
+        change: Log odds with the input minus those without.
+    """
+
+    name: str
+    kind: str
+    value: str
+    change: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlay:
+    """One Grad-CAM.
+
+    Attributes:
+        image: Name of the image.
+        encoder: Name of the encoder.
+        png: The picture with its heat.
+    """
+
+    image: str
+    encoder: str
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Why a patient has a score.
+
+    Attributes:
+        overlays: One an image and encoder of the arm.
+        contributions: The largest change first.
+        notes: What could not be explained.
+    """
+
+    overlays: tuple[Overlay, ...]
+    contributions: tuple[Contribution, ...]
+    notes: tuple[str, ...]
+
+
+def explain(predictor: Predictor, prepared: Prepared) -> Explanation:
+    """Explains the score of the bundle's first arm for one patient."""
+    (table,) = predictor.tables([prepared])
+    arm = predictor.arms[0]
+    with single_thread():
+        changes = sorted(
+            _contributions(predictor, arm, prepared, table), key=lambda c: -abs(c.change)
+        )
+        overlays, notes = _overlays(predictor, arm, prepared, table)
+    return Explanation(overlays, tuple(changes), notes)
+
+
+def explain_record(predictor: Predictor, prepared: Prepared) -> dict[str, Any]:
+    """The same as plain JSON, pictures as base64."""
+    explanation = explain(predictor, prepared)
+    return {
+        "method": METHOD,
+        "overlays": [
+            {
+                "image": o.image,
+                "encoder": o.encoder,
+                "png_base64": base64.b64encode(o.png).decode(),
+            }
+            for o in explanation.overlays
+        ],
+        "contributions": [dataclasses.asdict(c) for c in explanation.contributions],
+        "notes": list(explanation.notes),
+    }
+
+
+def write_explanation(
+    predictor: Predictor, prepared: Prepared, record: dict[str, Any], folder: Path
+) -> None:
+    """Writes overlays and a chart of contributions as PNG, and everything as `explanation.json`.
+
+    Args:
+        predictor: The bundle at work.
+        prepared: The patient.
+        record: The prediction.
+        folder: Folder of this patient.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    from fusion.predict.chart import contributions_chart
+
+    explanation = explain(predictor, prepared)
+    files = {
+        f"gradcam-{k // max(1, len(predictor.encoders.loaded)) + 1}-{o.encoder}.png": o
+        for k, o in enumerate(explanation.overlays)
+    }
+    content = {
+        "prediction": record,
+        "method": METHOD,
+        "overlays": [
+            {"file": name, "image": o.image, "encoder": o.encoder} for name, o in files.items()
+        ],
+        "contributions": [dataclasses.asdict(c) for c in explanation.contributions],
+        "notes": list(explanation.notes),
+    }
+    chart = contributions_chart(explanation.contributions, record)
+    try:
+        for name, data in [(n, o.png) for n, o in files.items()] + [("contributions.png", chart)]:
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(data)
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(folder / "explanation.json", text + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write to {folder}: {error.strerror or error}") from None
+
+
+def explainer(predictor: Predictor, folder: Path) -> Callable[[Prepared, dict[str, Any]], None]:
+    """Returns what writes the explanation of each patient into a folder of its own."""
+    count = itertools.count(1)
+
+    def write(prepared: Prepared, record: dict[str, Any]) -> None:
+        # An id is no file name: what is safe of it is kept, and a number makes it unique.
+        safe = re.sub(r"[^A-Za-z0-9_-]+", "_", prepared.case.patient_id)[:40] or "patient"
+        write_explanation(predictor, prepared, record, folder / f"{next(count):05d}-{safe}")
+
+    return write
+
+
+def _contributions(
+    predictor: Predictor, arm: LoadedArm, prepared: Prepared, table: FeatureTable
+) -> Iterator[Contribution]:
+    whole = log_odds(arm.model, table)
+    case = prepared.case
+    for modality in arm.arm.modalities:
+        for encoder in modality.embeddings if case.pictures else ():
+            blank = np.full_like(table.embeddings[encoder], np.nan)
+            without = dataclasses.replace(table, embeddings={**table.embeddings, encoder: blank})
+            count = len(case.pictures)
+            shown = "1 image" if count == 1 else f"{count} images"
+            yield Contribution(encoder, "image", shown, whole - log_odds(arm.model, without))
+        own = modality.columns(table.dictionary)
+        columns = [c for c in predictor.bundle.record.inputs if c.name in own]
+        for name, kind, members in _units([c for c in columns if c.name in case.values]):
+            emptied = table.columns.copy()
+            for column in members:
+                emptied[column.name] = None if column.is_text else np.nan
+            without = dataclasses.replace(table, columns=emptied)
+            shown = f"{len(members)} values" if kind == "group" else _shown(case, members[0])
+            yield Contribution(name, kind, shown, whole - log_odds(arm.model, without))
+
+
+def _units(columns: list[InputColumn]) -> Iterator[tuple[str, str, list[InputColumn]]]:
+    """Single columns, and expression columns by group."""
+    groups: dict[str, list[InputColumn]] = {}
+    for column in columns:
+        if column.kind == "expression":
+            groups.setdefault(column.group, []).append(column)
+        else:
+            yield column.label or column.name, "value", [column]
+    for group, members in groups.items():
+        yield group, "group", members
+
+
+def _shown(case: Any, column: InputColumn) -> str:
+    value = case.values[column.name]
+    if column.kind == "binary":
+        return "yes" if value else "no"
+    return f"{value:g} {column.unit}".strip() if isinstance(value, float) else str(value)
+
+
+def _overlays(
+    predictor: Predictor, arm: LoadedArm, prepared: Prepared, table: FeatureTable
+) -> tuple[tuple[Overlay, ...], tuple[str, ...]]:
+    used = {name for modality in arm.arm.modalities for name in modality.embeddings}
+    if not prepared.squares or not used:
+        return (), ()
+    if not isinstance(arm.model, Differentiable):
+        return (), (f"{arm.record.model} has no gradient, so there is no Grad-CAM of its score.",)
+    gradients = arm.model.embedding_gradients(table)
+    found, notes = [], []
+    for k, picture in enumerate(prepared.case.pictures):
+        data = picture.read()
+        for name in predictor.encoders.loaded:
+            if name not in used:
+                continue
+            loaded = predictor.encoders.loaded[name]
+            geometry = loaded.encoder.geometry
+            pixels = predictor.encoders.max_pixels
+            image = open_image(io.BytesIO(data), pixels, geometry.decode_short_side)
+            square = fit_square(image, geometry)
+            try:
+                heat = grad_cam(loaded.backbone, square, gradients[name][k])
+            except ConfigError as error:
+                notes.append(str(error))
+                continue
+            buffer = io.BytesIO()
+            overlay(square, heat, picture_box(image.size, geometry)).save(buffer, "PNG")
+            found.append(Overlay(picture.name, name, buffer.getvalue()))
+    return tuple(found), tuple(dict.fromkeys(notes))

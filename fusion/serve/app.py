@@ -1,0 +1,236 @@
+"""The application: routes, and how a request becomes a score."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from featurestore.errors import DataError, MelafuseError
+from fusion.bundle.archive import Bundle
+from fusion.predict.explain import explain_record
+from fusion.predict.predictor import Predictor, Prepared
+from fusion.predict.result import prediction_record
+from fusion.serve.batching import Batcher, Overloaded
+from fusion.serve.guard import Guard
+from fusion.serve.limits import Limits
+from fusion.serve.measures import MEDIA_TYPE as METRICS_TYPE
+from fusion.serve.measures import Measures
+from fusion.serve.models import (
+    HealthOut,
+    PredictionOut,
+    SchemaOut,
+    request_body,
+    schema_out,
+)
+from fusion.serve.page import api_page, page, policy
+from fusion.serve.problems import MEDIA_TYPE, Problem, ProblemOut, problem_response
+from fusion.serve.uploads import Upload, drain, read_upload
+
+ROUTES = ("/", "/health", "/metrics", "/docs", "/openapi.json", "/v1/predict", "/v1/schema")
+DECODERS = 2
+"""Threads that decode; each holds one picture at its full size."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    prepared: Prepared
+    explain: bool
+
+
+class Service:
+    """A predictor that many requests share.
+
+    Attributes:
+        predictor: The bundle at work.
+        limits: Bounds of requests.
+        measures: What is counted.
+        in_flight: Predictions that wait for their answer.
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        """Starts the threads that decode and compute."""
+        self.predictor = predictor
+        self.limits = limits
+        self.in_flight = 0
+        self.measures = Measures(predictor.bundle.digest, lambda: self.in_flight)
+        size = max(4, predictor.encoders.batch_size)
+        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._batcher = Batcher[_Job, dict[str, Any]](self._score, size, limits.waiting)
+        self._seconds = 0.1  # a prediction, lately
+
+    def close(self) -> None:
+        """Finishes what waits and ends the threads."""
+        self._batcher.close()
+        self._decoders.shutdown()
+
+    async def predict(self, request: Request, explain: bool) -> dict[str, Any]:
+        """Answers one request.
+
+        Raises:
+            Problem: It cannot be answered.
+        """
+        if self.in_flight >= self.limits.waiting:
+            await drain(request, self.limits)
+            raise self._busy()
+        self.in_flight += 1
+        started = time.perf_counter()
+        try:
+            upload = await read_upload(request, self.limits)
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self._decoders, self._prepare, upload)
+            record = await asyncio.wrap_future(self._batcher.submit(_Job(prepared, explain)))
+        except Overloaded:
+            raise self._busy() from None
+        finally:
+            self.in_flight -= 1
+        passed = time.perf_counter() - started
+        self._seconds += 0.1 * (passed / (self.in_flight + 1) - self._seconds)
+        return record
+
+    def _prepare(self, upload: Upload) -> Prepared:
+        try:
+            return self.predictor.prepare(self.predictor.case(upload.values, upload.images))
+        except DataError as error:
+            raise Problem(422, str(error)) from None
+
+    def _score(self, jobs: Sequence[_Job]) -> list[dict[str, Any]]:
+        self.measures.batches.observe(len(jobs))
+        scored = self.predictor.score([job.prepared for job in jobs])
+        records = []
+        for job, prediction in zip(jobs, scored, strict=True):
+            record = prediction_record(prediction, self.predictor.bundle)
+            del record["patient_id"]  # the service is told of none
+            if job.explain:
+                record["explanation"] = explain_record(self.predictor, job.prepared)
+            records.append(record)
+        return records
+
+    def _busy(self) -> Problem:
+        wait = max(1, math.ceil(self._seconds * self.limits.waiting))
+        return Problem(
+            503,
+            f"{self.limits.waiting} predictions wait already; try again in {wait} s",
+            {"retry-after": str(wait)},
+        )
+
+
+def make_app(
+    predictor: Predictor,
+    limits: Limits | None = None,
+    token: str | None = None,
+    hosts: Collection[str] | None = None,
+) -> FastAPI:
+    """Builds the application.
+
+    Args:
+        predictor: The bundle at work.
+        limits: Bounds of requests.
+        token: What requests must carry; None asks for none.
+        hosts: Names that a `Host` header may have; None takes all.
+    """
+    service = Service(predictor, limits or Limits())
+    bundle = predictor.bundle
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title=f"melafuse: {bundle.record.name}",
+        version=bundle.short,
+        description=f"{bundle.record.disclaimer} {bundle.record.watermark}".strip(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    _add_routes(app, service, bundle)
+    app.add_middleware(Guard, token=token, hosts=hosts, routes=ROUTES, measures=service.measures)
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service, bundle: Bundle) -> None:
+    schema = schema_out(bundle, service.limits)
+    front, documents = page(schema), api_page(app)
+    refusals = _refusals(400, 401, 408, 413, 415, 421, 422, 500, 503)
+
+    @app.post(
+        "/v1/predict",
+        summary="Score one patient",
+        response_model=PredictionOut,
+        responses=refusals,
+        openapi_extra={"requestBody": request_body(bundle)},
+    )
+    async def predict(request: Request, explain: bool = False) -> JSONResponse:
+        """Needs an image, metadata, or both. `explain` adds overlays and contributions."""
+        return JSONResponse(await service.predict(request, explain))
+
+    @app.get("/v1/schema", summary="What the bundle takes", responses=_refusals(401, 421))
+    async def describe() -> SchemaOut:
+        """Inputs with units, levels and ranges; outcome, caveats and performance."""
+        return schema
+
+    @app.get("/health", summary="Whether the service answers", responses=_refusals(421))
+    async def health() -> HealthOut:
+        """Needs no token."""
+        return HealthOut(status="ok", bundle=bundle.digest)
+
+    @app.get("/metrics", summary="Counters for Prometheus", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(service.measures.text(), media_type=METRICS_TYPE)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(documents(), headers=policy(documents()))
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> HTMLResponse:
+        return HTMLResponse(front, headers=policy(front))
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        return problem_response(error)
+
+    @app.exception_handler(MelafuseError)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        return problem_response(Problem(422, str(error)))
+
+    @app.exception_handler(HTTPException)
+    async def unknown(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return problem_response(Problem(error.status_code, str(error.detail), error.headers))
+
+    _explain_wrong_query(app)
+
+
+def _explain_wrong_query(app: FastAPI) -> None:
+    from fastapi.exceptions import RequestValidationError
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem_response(Problem(422, f"{where}: {first['msg']}"))
+
+
+def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}}
+    return {code: {"description": "A problem", "content": content} for code in codes}

@@ -1,0 +1,235 @@
+
+"use strict";
+const form = document.getElementById("form");
+const picker = document.getElementById("image");
+const drop = document.getElementById("drop");
+const previews = document.getElementById("previews");
+const error = document.getElementById("error");
+const result = document.getElementById("result");
+const answer = document.getElementById("answer");
+const tokenField = document.getElementById("token-field");
+const go = document.getElementById("go");
+let pictures = [];
+
+function make(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name === "class") node.className = value; else node.setAttribute(name, value);
+  }
+  for (const child of children) node.append(child);
+  return node;
+}
+
+function drawn(tag, attributes, text) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function percent(p) { return p === null ? "—" : (100 * p).toFixed(1) + " %"; }
+
+function take(files) {
+  for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  pictures = Array.from(files);
+  previews.replaceChildren(...pictures.map((file) => {
+    const item = make("li", {});
+    const image = make("img", { alt: "Preview of " + file.name, src: URL.createObjectURL(file) });
+    image.addEventListener("error", () => image.remove());
+    item.append(image, file.name);
+    return item;
+  }));
+}
+
+if (picker) {
+  picker.addEventListener("change", () => take(picker.files));
+  for (const kind of ["dragover", "dragenter"]) {
+    drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+  }
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
+  });
+}
+
+class Wrong extends Error {
+  constructor(text, field) { super(text); this.field = field; }
+}
+
+function number(text, field, what) {
+  const plain = text.trim().replace(/^([+-]?\d+),(\d+)$/, "$1.$2");
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain)) {
+    throw new Wrong(what + ": " + text.slice(0, 40) + " is not a number.", field);
+  }
+  return Number(plain);
+}
+
+function values() {
+  const found = {};
+  for (const field of form.querySelectorAll("[name]")) {
+    if (!field.value.trim()) continue;
+    const label = field.labels[0].textContent.trim();
+    if (field.dataset.kind === "text") { found[field.name] = field.value; continue; }
+    const value = number(field.value, field, label);
+    if (field.dataset.low !== undefined && !(value >= Number(field.dataset.low) && value <= Number(field.dataset.high))) {
+      throw new Wrong(label + ": " + value + " cannot be meant; values from " + Number(field.dataset.low) + " to " + Number(field.dataset.high) + " are taken.", field);
+    }
+    found[field.name] = value;
+  }
+  for (const area of form.querySelectorAll(".pasted")) {
+    for (const line of area.value.split("\n")) {
+      const parts = line.trim().split(/[\s,;:=]+/).filter(Boolean);
+      if (!parts.length) continue;
+      if (parts.length !== 2) throw new Wrong("A pasted line is not a name and a value: " + line.slice(0, 60), area);
+      found[parts[0]] = number(parts[1], area, parts[0]);
+    }
+  }
+  return found;
+}
+
+function mend() {
+  error.hidden = true;
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const told of form.querySelectorAll(".told")) told.remove();
+}
+
+function fail(text, field) {
+  error.textContent = text;
+  error.hidden = false;
+  if (field) {
+    field.setAttribute("aria-invalid", "true");
+    field.after(make("p", { class: "told" }, text));
+    const hiding = field.closest("details");
+    if (hiding) hiding.open = true;
+    field.focus();
+  } else {
+    error.scrollIntoView({ block: "center" });
+  }
+}
+
+form.addEventListener("reset", () => {
+  take([]);
+  mend();
+  result.hidden = true;
+});
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  mend();
+  let body;
+  try {
+    const given = values();
+    if (!pictures.length && !Object.keys(given).length) throw new Wrong("Give an image or at least one value.");
+    body = new FormData();
+    for (const picture of pictures) body.append("image", picture, "image");
+    if (Object.keys(given).length) body.append("metadata", JSON.stringify(given));
+  } catch (wrong) {
+    if (!(wrong instanceof Wrong)) throw wrong;
+    fail(wrong.message, wrong.field);
+    return;
+  }
+  go.disabled = true;
+  go.textContent = "Scoring …";
+  result.hidden = true;
+  try {
+    const token = document.getElementById("token").value.trim();
+    const response = await fetch("v1/predict?explain=" + document.getElementById("explain").checked, {
+      method: "POST", body, headers: token ? { Authorization: "Bearer " + token } : {},
+    });
+    const content = await response.json();
+    if (response.ok) {
+      show(content);
+    } else if (response.status === 401) {
+      tokenField.hidden = false;
+      fail("This service needs its token.", document.getElementById("token"));
+    } else {
+      fail(content.detail || content.title || "The service answered " + response.status + ".");
+    }
+  } catch (lost) {
+    fail("The service does not answer. Is it still running?");
+  } finally {
+    go.disabled = false;
+    go.textContent = "Score";
+  }
+});
+
+function bar(score) {
+  const svg = drawn("svg", { class: "bar", viewBox: "0 0 400 62", role: "img" });
+  const x = (p) => 14 + 372 * p;
+  let label = "Probability " + percent(score.probability) + ", threshold " + percent(score.threshold);
+  svg.append(drawn("line", { x1: x(0), x2: x(1), y1: 30, y2: 30, stroke: "var(--line)", "stroke-width": 8, "stroke-linecap": "round" }));
+  if (score.interval) {
+    label += ", 95 % interval " + percent(score.interval.low) + " to " + percent(score.interval.high);
+    svg.append(drawn("line", { x1: x(score.interval.low), x2: x(score.interval.high), y1: 30, y2: 30, stroke: "var(--soft)", "stroke-width": 8 }));
+  }
+  svg.append(drawn("line", { x1: x(score.threshold), x2: x(score.threshold), y1: 16, y2: 44, stroke: "var(--ink)", "stroke-width": 2, "stroke-dasharray": "3 2" }));
+  const left = score.threshold > 0.5;
+  svg.append(drawn("text", { x: x(score.threshold) + (left ? -5 : 5), y: 13, "text-anchor": left ? "end" : "start" }, "threshold " + percent(score.threshold)));
+  svg.append(drawn("circle", { cx: x(score.probability), cy: 30, r: 8, fill: score.probability >= score.threshold ? "var(--high)" : "var(--low)", stroke: "var(--ground)", "stroke-width": 2 }));
+  for (const p of [0, 0.5, 1]) svg.append(drawn("text", { x: x(p), y: 58, "text-anchor": p === 0 ? "start" : p === 1 ? "end" : "middle" }, 100 * p + " %"));
+  svg.setAttribute("aria-label", label);
+  return svg;
+}
+
+function list(items, kind) {
+  return make("ul", { class: "findings" }, ...items.map((text) => make("li", { class: kind }, text)));
+}
+
+function changes(contributions) {
+  const grid = make("div", { class: "changes" });
+  const most = Math.max(...contributions.map((c) => Math.abs(c.change)), 1e-9);
+  for (const c of contributions.slice(0, 15)) {
+    const svg = drawn("svg", { viewBox: "-100 0 200 12", preserveAspectRatio: "none", "aria-hidden": "true" });
+    const width = 98 * Math.abs(c.change) / most;
+    svg.append(drawn("line", { x1: 0, x2: 0, y1: 0, y2: 12, stroke: "var(--soft)", "stroke-width": 0.6 }));
+    svg.append(drawn("rect", { x: c.change > 0 ? 0 : -width, y: 2, width, height: 8, fill: c.change > 0 ? "var(--high)" : "var(--low)" }));
+    const sign = c.change > 0 ? "+" : c.change < 0 ? "−" : "";
+    grid.append(make("div", { class: "change" }, make("span", { class: "name" }, c.name + ": " + c.value), svg, make("span", { class: "n" }, sign + Math.abs(c.change).toFixed(2))));
+  }
+  return grid;
+}
+
+function table(head, rows) {
+  const body = rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row[0]), ...row.slice(1).map((cell) => make("td", {}, cell))));
+  return make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head.map((h) => make("th", { scope: "col" }, h)))), make("tbody", {}, ...body)));
+}
+
+function between(interval) { return interval ? percent(interval.low) + " to " + percent(interval.high) : "—"; }
+
+function show(r) {
+  const high = r.probability >= r.threshold;
+  const parts = [
+    make("p", { class: "big" }, percent(r.probability)),
+    make("p", {}, make("span", { class: "risk " + (high ? "high" : "low") }, r.risk), " (" + percent(r.threshold) + ")" + (r.interval ? ", 95 % interval " + between(r.interval) : "")),
+    bar(r),
+    make("p", { class: "research" }, make("strong", {}, r.disclaimer)),
+  ];
+  if (r.watermark) parts.push(make("p", { class: "mark" }, r.watermark));
+  if (r.flags.length) parts.push(make("h3", {}, "Trust it less because"), list(r.flags.map((f) => f.text), "warning"));
+  const facts = [["Made of", r.modalities.used.join(", ")], ["Without", r.modalities.absent.join(", ") || "—"]];
+  const imputed = Object.entries(r.imputed);
+  facts.push(["Missing values", r.missing.length ? r.missing.length + (imputed.length ? "; " + imputed.length + " filled in" : "") : "none"]);
+  if (r.ensemble) facts.push(["Heads of the ensemble", percent(r.ensemble[0]) + " to " + percent(r.ensemble[1])]);
+  facts.push(["Arm", r.arm], ["Bundle", r.bundle.slice(0, 12)]);
+  parts.push(make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
+  if (imputed.length) {
+    parts.push(make("details", {}, make("summary", {}, "What was filled in"), table(["Column", "Counted as"], imputed.map(([name, value]) => [name, value === null ? "no level" : String(typeof value === "number" ? Number(value.toPrecision(4)) : value)]))));
+  }
+  if (r.explanation) {
+    const e = r.explanation;
+    if (e.overlays.length) {
+      parts.push(make("h3", {}, "Where the image raises the score"), make("div", { class: "overlays" }, ...e.overlays.map((o) => make("figure", {}, make("img", { src: "data:image/png;base64," + o.png_base64, alt: "Grad-CAM of " + o.encoder + " over " + o.image }), make("figcaption", {}, o.image + ", " + o.encoder)))));
+    }
+    for (const note of e.notes) parts.push(make("p", { class: "soft" }, note));
+    if (e.contributions.length) parts.push(make("h3", {}, "What changes if an input is taken away"), make("p", { class: "soft" }, "Change of the log odds; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
+  }
+  if (r.images.length) parts.push(make("details", {}, make("summary", {}, "How ordinary the image is"), table(["Image", "Encoder", "Distance", "Flagged beyond", "Training images nearer"], r.images.map((d) => [d.image, d.encoder, d.distance.toFixed(2), d.limit.toFixed(2), percent(d.nearer)]))));
+  if (r.others.length) parts.push(make("details", {}, make("summary", {}, "Other models of the bundle"), table(["Arm", "Probability", "95 % interval", "Risk"], r.others.map((o) => [o.arm, percent(o.probability), between(o.interval), o.risk]))));
+  if (r.caveats.length) parts.push(make("h3", {}, "Caveats"), list(r.caveats, "warning"));
+  answer.replaceChildren(...parts);
+  result.hidden = false;
+  result.scrollIntoView({ block: "start" });
+  result.focus({ preventScroll: true });
+}
