@@ -208,20 +208,28 @@ def audit(config: Path, form: str, **options: Any) -> None:
 
 
 @cli.command()
-@config_argument
+@click.argument("source", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
 @study_options
-@click.option("--format", "formats", multiple=True, help="csv or parquet; may be repeated.")
-@click.option("--embeddings", help="raw, none, or pca:K (fitted per fold).")
-def export(config: Path, formats: tuple[str, ...], embeddings: str | None, **options: Any) -> None:
-    """Write patients, images, folds, embeddings and predictions for other tools."""
-    from featurestore.config import validate
-    from fusion.config import ExportConfig
+@click.option(
+    "--format", "formats", multiple=True, help="csv, parquet, dta, sav or xpt; may be repeated."
+)
+@click.option("--tables", multiple=True, help="Only this table; may be repeated.")
+@click.option("--embeddings", help="raw, none, pca:K (per fold) or pca-cohort:K (to describe).")
+@click.option("--max-variables", type=int, help="Split wider tables.  [default: 2000]")
+@click.option("--deidentify", is_flag=True, help="Pseudonyms, ages above 89, shifted dates.")
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Key file for that.")
+def export(source: Path, **options: Any) -> None:
+    """Write tables for Stata, SPSS, SAS, R and others, with codebook and import scripts.
 
-    study = _open(config, **options)
-    changes = {"formats": formats or None, "embeddings": embeddings}
-    chosen = study.config.export.model_dump() | {k: v for k, v in changes.items() if v}
-    for path in study.export(config=validate(ExportConfig, chosen, "export")):
-        click.echo(str(path))
+    RUN is the folder of a run, which is opened with its own configuration.
+    """
+    from fusion.export_options import export_config, export_summary, opened_run
+
+    study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
+    config, folders = opened_run(source, study_only["out"], study_only["data_root"])
+    study = _open(config, **study_only | folders)
+    for line in export_summary(study.export(config=export_config(study.config.export, **options))):
+        click.echo(line)
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from featurestore.cohort_images import copy_notes, inspected, without_copies
 from featurestore.dictionary import DataDictionary, known_later
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
+from featurestore.gaps import joined_gaps, without_record
 from featurestore.joining import join_patients
 from featurestore.matching import label_matched
 from featurestore.outcomes import Outcome
@@ -95,6 +96,7 @@ def _assembled(
         facts={key: value for t in tables for key, value in t.facts.items()},
         unmapped=tuple(name for t in tables for name in t.unmapped),
         file_order=_file_order(tables),
+        gaps=_gaps(tables, patients),
     )
     cohort = _restricted(cohort, "outcome", config.require_images)
     return dataclasses.replace(cohort, notes=(*_notes(tables), *copy_notes(cohort.images)))
@@ -207,6 +209,26 @@ def _check_classes(patients: pd.DataFrame, outcome: Outcome, left_out: Mapping[s
         f"all {n} patients of the cohort have the same outcome "
         f"({outcome.name} = {int(events > 0)}); both classes are needed{suffix}"
     )
+
+
+def _gaps(tables: Sequence[SourceTables], patients: pd.DataFrame) -> pd.DataFrame:
+    """Why values are missing that are missing after the join.
+
+    Expression columns are left out: there are too many, and a patient has all of them or none.
+    """
+    recorded: dict[str, set[str]] = {}
+    for table in tables:
+        for column in table.dictionary:
+            if column.kind != "expression":
+                recorded.setdefault(column.name, set()).update(table.patients["patient_id"])
+    ids = patients["patient_id"]
+    absent = [without_record(name, known, ids) for name, known in recorded.items()]
+    found = joined_gaps([*(table.gaps for table in tables), *absent])
+    by_id = patients.set_index("patient_id")
+    missing = {name: set(by_id.index[by_id[name].isna()]) for name in recorded}
+    rows = zip(found["patient_id"], found["column"], strict=True)
+    still = [patient in missing.get(column, ()) for patient, column in rows]
+    return found[still].reset_index(drop=True)
 
 
 def _notes(tables: Sequence[SourceTables]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pandas as pd
 from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import EXCLUSION_COLUMNS
+from featurestore.gaps import no_gaps
 from featurestore.outcomes import Outcome
 
 IMAGE_COLUMNS = (
@@ -51,6 +52,8 @@ class Cohort:
             whether it predicts the outcome. Empty where the order is not known.
         donors: With linkage `label_matched` the cohort whose rows were lent to the images'
             patients; else None.
+        gaps: Why values of the patients table are missing, as far as a source says it
+            (`featurestore.gaps`); no result depends on it.
         pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
     """
 
@@ -68,6 +71,7 @@ class Cohort:
     file_order: Mapping[str, int] = dataclasses.field(default_factory=dict)
     donors: Cohort | None = None
     pairing: pd.DataFrame | None = None
+    gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")

@@ -9,6 +9,7 @@ import pandas as pd
 from featurestore.cohort import PATIENT_COLUMNS, Cohort
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
+from featurestore.gaps import GAP_COLUMNS
 from featurestore.pairing import pair
 
 _STAGE = "link"
@@ -59,6 +60,7 @@ def label_matched(images: Cohort, donors: Cohort, replacement: bool, seed: int) 
         unmapped=(*images.unmapped, *donors.unmapped),
         donors=donors,
         pairing=pairs,
+        gaps=_lent_gaps(donors, pairs),
     )
 
 
@@ -72,6 +74,12 @@ def with_rows_of_donors(
     own["donor_id"] = pairs["donor_id"].to_numpy()
     joined = pd.concat([own, columns], axis=1)
     return joined[[*PATIENT_COLUMNS, "donor_id", *donors.dictionary.names]]
+
+
+def _lent_gaps(donors: Cohort, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Gaps of the donors' rows under the ids of those who borrowed them."""
+    lent = donors.gaps.rename(columns={"patient_id": "donor_id"})
+    return pairs[["patient_id", "donor_id"]].merge(lent, on="donor_id")[list(GAP_COLUMNS)]
 
 
 def _note(images: Cohort, donors: Cohort, pairs: pd.DataFrame) -> str:

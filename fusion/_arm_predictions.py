@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
+from fusion.arms import ABLATION
 
 FLOORS = frozenset({"prevalence", "permuted_labels"})
 REFERENCES = frozenset({"clinical_reference"})
@@ -56,7 +57,7 @@ class ArmPredictions:
     modalities: tuple[str, ...]
     kind: str
     repeats: tuple[RepeatPredictions, ...]
-    design: str = ""
+    design: str = ABLATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _arm(
     text = str(rows["modalities"].iloc[0])
     design = str(rows["design"].iloc[0])
     kind = "floor" if model in floors else "reference" if model in REFERENCES else "arm"
-    kind = "design" if design else kind
+    kind = kind if design == ABLATION else "design"
     parts = []
     for repeat in repeats:
         part = rows[rows["repeat"] == repeat].set_index("patient_id")

@@ -85,9 +85,13 @@ def _building(config: RunConfig) -> str:
     sentences = [
         f"Tuned models choose among {ablation.tuning.trials} trials by Optuna, or along a fixed "
         f"grid, on {ablation.tuning.inner_folds} inner folds.",
-        f"Fusion heads are averages of {ablation.head.ensemble} that stop early on "
-        f"{ablation.head.validation_fraction:.0%} of the training patients.",
     ]
+    if "fusion_head" in {*ablation.models, *(arm.model for arm in ablation.arms)}:
+        several = f" are averages of {ablation.head.ensemble} that" * (ablation.head.ensemble > 1)
+        sentences.append(
+            f"Fusion heads{several} stop early on {ablation.head.validation_fraction:.0%} of the "
+            "training patients."
+        )
     if config.finetune is not None:
         whom = (
             "the training patients of each outer fold"

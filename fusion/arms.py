@@ -11,6 +11,9 @@ from featurestore.dictionary import DataDictionary
 from featurestore.errors import ConfigError
 from fusion.config import AblationConfig
 
+ABLATION = "ablation"
+"""The design of the arms in the ablation table."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Modality:
@@ -38,13 +41,13 @@ class Arm:
         name: Unique in a run.
         model: Name of a registered model.
         modalities: What it looks at.
-        design: Empty for a line of the ablation table, else see `fusion.designs`.
+        design: `ABLATION` for a line of the ablation table, else see `fusion.designs`.
     """
 
     name: str
     model: str
     modalities: tuple[Modality, ...]
-    design: str = ""
+    design: str = ABLATION
 
     @property
     def modality_text(self) -> str:

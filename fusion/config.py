@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 
@@ -12,6 +12,8 @@ from extractor.config_finetune import AugmentConfig, FinetuneConfig
 from featurestore.assemble import CohortConfig
 from featurestore.config import FoldsConfig, Section
 from featurestore.export import EXPORTERS
+from featurestore.export.deidentify import Step
+from featurestore.export.splitting import MAX_VARIABLES
 
 
 class HeadConfig(Section):
@@ -342,16 +344,40 @@ class LadderConfig(Section):
     jobs: int = pydantic.Field(2, ge=1, le=1024)
 
 
+TableName = Literal[
+    "analysis",
+    "images",
+    "embeddings",
+    "predictions",
+    "folds",
+    "exclusions",
+    "pairing",
+    "missing_values",
+]
+"""Tables of an export; `fusion.tables` makes them."""
+
+
 class ExportConfig(Section):
     """What `run` exports at its end.
 
     Attributes:
-        formats: Registered export formats.
-        embeddings: `pca:K` (fitted on each fold's training part), `raw` or `none`.
+        formats: csv, parquet, dta (Stata), sav (SPSS) and xpt (SAS).
+        tables: Which tables.
+        embeddings: `pca:K` (K principal components, fitted on each fold's training part), `raw`,
+            `none`, or `pca-cohort:K` (fitted on all patients: for description only).
+        max_variables: Tables with more variables are split into parts with a shared key.
+        deidentify: `ids` (keyed pseudonyms), `ages` (above 89), `dates` (moved per patient).
+        key: File with the key of `deidentify`, relative to where the command runs.
     """
 
     formats: tuple[str, ...] = ("csv", "parquet")
-    embeddings: str = pydantic.Field("pca:16", pattern=r"^(none|raw|pca:[1-9]\d{0,3})$")
+    tables: tuple[TableName, ...] = get_args(TableName)
+    embeddings: str = pydantic.Field(
+        "pca:16", pattern=r"^(none|raw|(pca|pca-cohort):[1-9]\d{0,3})$"
+    )
+    max_variables: int = pydantic.Field(MAX_VARIABLES, ge=3, le=32_767)
+    deidentify: tuple[Step, ...] = ()
+    key: Path | None = None
 
     @pydantic.field_validator("formats")
     @classmethod

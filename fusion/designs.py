@@ -17,9 +17,6 @@ from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.features import FeatureTable
 
-ABLATION = ""
-"""The design of the arms in the ablation table."""
-
 _WITHOUT, _SHARE = "without ", "share "
 
 

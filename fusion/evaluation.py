@@ -23,7 +23,7 @@ from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
-from fusion.arms import Arm
+from fusion.arms import ABLATION, Arm
 from fusion.calibration import calibrate, calibration_record
 from fusion.comparators import chosen_calibration, find_model, make_model, relevant_settings
 from fusion.comparators_floors import with_floors
@@ -48,7 +48,7 @@ CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
-_FORMAT = 4  # of parts; changes when the meaning of a part changes
+_FORMAT = 5  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +229,7 @@ def plan_tasks(
                 url = storage or sqlite_storage(work / "tuning", study_digest)
                 study = StudyLocation(url, name)
             permuted = find_model(arm.model).permuted
-            partners = draw_partners(folds, repeat, seed) if permuted else None
+            partners = draw_partners(folds, repeat, fold, seed) if permuted else None
             digest = _digest([*facts, settings, partners])
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
@@ -302,7 +302,8 @@ def fit_task(
             "threshold": threshold,
         }
     )
-    asked = config.explain and find_model(task.arm.model).explained and not task.arm.design
+    plain = task.arm.design == ABLATION
+    asked = config.explain and find_model(task.arm.model).explained and plain
     record = {
         **_names(task),
         "seed": task.seed,

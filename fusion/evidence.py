@@ -67,6 +67,9 @@ __all__ = [
     "collect",
 ]
 
+OF_A_PATIENT = r"^patient .+? left out: "
+"""Beginning of reasons that name a patient, which a report does not."""
+
 
 def collect(
     predictions: pd.DataFrame,
@@ -279,7 +282,10 @@ def _tie_width(aligned: AlignedPredictions, per_fold: pd.DataFrame, reference: s
 
 
 def _flow(cohort: Cohort) -> tuple[FlowStep, ...]:
-    steps = cohort.exclusions.groupby(["entity", "stage", "reason"], sort=True).size()
+    reasons = cohort.exclusions["reason"].astype("str")
+    nameless = reasons.str.replace(OF_A_PATIENT, "its patient left out: ", regex=True)
+    left_out = cohort.exclusions.assign(reason=nameless)
+    steps = left_out.groupby(["entity", "stage", "reason"], sort=True).size()
     return tuple(
         FlowStep(str(entity), str(stage), str(reason), int(n))
         for entity, stage, reason, n in steps.reset_index().itertuples(index=False, name=None)

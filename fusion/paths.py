@@ -66,3 +66,13 @@ class RunPaths:
     def export(self) -> Path:
         """Tables for other tools."""
         return self.root / "export"
+
+    @property
+    def export_deidentified(self) -> Path:
+        """Tables from which ids, high ages or dates were taken; never beside the others."""
+        return self.root / "export-deidentified"
+
+    @property
+    def data_root(self) -> Path:
+        """Where relative data paths started, so that the run can be opened again."""
+        return self.root / "data-root.txt"

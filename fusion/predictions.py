@@ -21,7 +21,7 @@ PREDICTION_TYPES = {
     "probability": "float64",
     "threshold": "float64",
 }
-"""Columns of the table. `modalities` is joined by `+`; `design` is empty for the arms of the
+"""Columns of the table. `modalities` is joined by `+`; `design` is `ablation` for the arms of the
 ablation table (`fusion.designs`); `score` is a mean logit; `threshold` was
 chosen on inner data of the same fold. Every row is out-of-fold."""
 

@@ -186,24 +186,30 @@ def finished_run(paths: RunPaths) -> FinishedRun:
 
 def _read_saved(paths: RunPaths) -> _Saved:
     path = paths.report_inputs
-    again = f"`melafuse ablate {paths.config} --out {paths.root}` makes it"
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes; it was not written here")
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("version") != VERSION:
-            raise DataError(f"{path} is of another version of melafuse; {again} anew")
+            raise DataError(f"{path} is of another version of melafuse; {_again(paths)}")
         return pydantic.TypeAdapter(_Saved).validate_python(record)
     except FileNotFoundError:
-        raise DataError(f"{paths.root} is no folder of a finished run: no {path.name}") from None
+        raise DataError(
+            f"{paths.root} is no folder of a finished run: it has no work/{path.name}; "
+            f"{_again(paths)}"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: {where}: {first['msg'].lower()}; {again} anew") from None
+        raise DataError(f"{path}: {where}: {first['msg'].lower()}; {_again(paths)}") from None
     except (ValueError, RecursionError):
-        raise DataError(f"{path} is not JSON; {again} anew") from None
+        raise DataError(f"{path} is not JSON; {_again(paths)}") from None
+
+
+def _again(paths: RunPaths) -> str:
+    return f"`melafuse ablate CONFIG --out {paths.root}` makes the report anew"
 
 
 def _require_unchanged(files: dict[str, str], paths: RunPaths) -> None:
@@ -214,8 +220,7 @@ def _require_unchanged(files: dict[str, str], paths: RunPaths) -> None:
     changed = [name for name, digest in files.items() if now[name] != digest]
     if changed:
         raise DataError(
-            f"{paths.root / changed[0]} changed since the report was made; "
-            f"`melafuse ablate {paths.config} --out {paths.root}` makes it anew"
+            f"{paths.root / changed[0]} changed since the report was made; {_again(paths)}"
         )
 
 

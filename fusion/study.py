@@ -23,7 +23,7 @@ from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort
 from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError
-from featurestore.export import EXPORTERS, write_tables
+from featurestore.export.package import Exported
 from featurestore.folds import freeze_folds, load_folds, make_folds, patient_groups
 from featurestore.lineage import EncoderIdentity
 from featurestore.progress import SILENT, Progress
@@ -39,10 +39,13 @@ from fusion.arms import (
 )
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
+from fusion.comparators import find_model
 from fusion.config import ClaimConfig, ExportConfig, RunConfig
 from fusion.designs import with_designs
 from fusion.evaluation import evaluate, plan_tasks, with_floors
 from fusion.evidence import Evidence
+from fusion.export_embeddings import EmbeddingForm
+from fusion.exporting import export_study
 from fusion.facts import run_facts
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.fold_encoders import (
@@ -65,7 +68,7 @@ from fusion.predictions import predictions_table
 from fusion.provenance import command_line
 from fusion.report import ReportFiles, write_report
 from fusion.report_inputs import ReportInputs, save_inputs
-from fusion.tables import export_tables
+from fusion.tables import Material
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +182,8 @@ class Study:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
-        _ = self.arms  # a wrong name in the ablation shows before hours of extraction
+        for arm in self.arms:  # a wrong name in the ablation shows before hours of extraction
+            find_model(arm.model)
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)
@@ -509,28 +513,34 @@ class Study:
 
     def export(
         self, predictions: pd.DataFrame | None = None, config: ExportConfig | None = None
-    ) -> list[Path]:
+    ) -> Exported:
         """Writes the tables for other tools.
 
         Args:
             predictions: The predictions table; by default the one of the last `ablate`.
-            config: Formats and form of the embeddings; by default the configuration's.
+            config: Formats, tables and form of the embeddings; by default the configuration's.
+
+        Raises:
+            ConfigError: De-identification has no key, or the limit of variables is too low.
+            DataError: The predictions are of other folds than this configuration makes.
+            StoreError: A file could not be written, or reads back differently.
         """
         chosen = config or self.config.export
         if predictions is None:
             predictions = self._read_predictions()
-        tables = export_tables(
+        material = Material(
             self.cohort,
             self.folds,
             lambda repeat, fold: self.features(repeat, fold).pictures(),
             predictions,
-            chosen.embeddings,
+            EmbeddingForm.parse(chosen.embeddings),
+            fine_tuned_names(self.config.finetune),
         )
-        exporters = [EXPORTERS[name] for name in chosen.formats]
+        reference = reference_arm(self.config.ablation, self._planned_arms)
         self._progress.start("export", 1)
-        written = write_tables(tables, exporters, self.paths.export)
-        self._progress.finish(f"export: {len(written)} files in {self.paths.export}")
-        return written
+        folder, exported = export_study(material, reference, chosen, self.paths, self.config.name)
+        self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
+        return exported
 
     def run(self) -> Evidence:
         """All stages in order: extract, ablate, report, export."""
@@ -571,6 +581,7 @@ class Study:
             return
         folder = self.paths.cohort
         write_text(self.paths.config, dump_config(self.config))
+        write_text(self.paths.data_root, f"{self._data_root}\n")
         records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
         write_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):

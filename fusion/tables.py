@@ -1,28 +1,42 @@
-"""What is exported: patients, images, folds, embeddings, predictions and exclusions."""
+"""What is exported: one function a table, one line to register it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.export import ColumnNote, ExportTable
-from fusion.features import FeatureTable
-from fusion.reduction import PrincipalComponents
+from featurestore.export.names import export_name
+from featurestore.export.package import Area
+from featurestore.gaps import CODES, REASONS, reason_codes
+from fusion import metrics
+from fusion.export_embeddings import (
+    ONE_FOLD,
+    Embedded,
+    EmbeddingForm,
+    FeaturesFor,
+    embedded,
+    per_patient,
+)
 from fusion.watermark import short_watermark, watermark
 
+EVENT = {0: "no event", 1: "event"}
+ROLES = ("train", "test")
+
 KEYS = {
-    "patient_id": ColumnNote("Patient"),
-    "image_id": ColumnNote("Image"),
-    "outcome": ColumnNote("Outcome: 1 event, 0 no event"),
+    "patient_id": ColumnNote("Patient", role="patient"),
+    "image_id": ColumnNote("Image", role="image"),
+    "outcome": ColumnNote("Outcome", values=EVENT),
     "site": ColumnNote("Source site"),
-    "donor_id": ColumnNote("Person whose clinical row was lent"),
+    "donor_id": ColumnNote("Person whose clinical row was lent", role="patient"),
     "repeat": ColumnNote("Repeat of the cross-validation"),
     "fold": ColumnNote("Outer fold"),
-    "role": ColumnNote("Role of the patient in the fold", note="train or test"),
+    "role": ColumnNote("Role of the patient in the fold", levels=ROLES),
 }
 
 PREDICTIONS = KEYS | {
@@ -30,59 +44,240 @@ PREDICTIONS = KEYS | {
     "arm": ColumnNote("Arm: model and modalities"),
     "model": ColumnNote("Model"),
     "modalities": ColumnNote("Modalities, joined by +"),
-    "design": ColumnNote("Empty for the ablation table, else without a group or on a share"),
-    "y": ColumnNote("Outcome: 1 event, 0 no event"),
+    "design": ColumnNote("ablation, or without a group, or on a share of the patients"),
+    "y": ColumnNote("Outcome", values=EVENT),
     "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
     "probability": ColumnNote("Predicted probability", note="out-of-fold"),
     "threshold": ColumnNote("Decision threshold", note="chosen on inner data of the same fold"),
 }
 
 EXCLUSIONS = {
-    "entity": ColumnNote("What was left out: image, patient or value"),
-    "id": ColumnNote("Its id"),
+    "entity": ColumnNote("What was left out: image, patient, specimen or value"),
+    "id": ColumnNote("Its id", role="any_id"),
     "stage": ColumnNote("Where it was left out"),
-    "reason": ColumnNote("Why"),
+    "reason": ColumnNote("Why", role="text"),
+}
+
+IMAGES = KEYS | {
+    "lesion_id": ColumnNote("Lesion", role="lesion"),
+    "sha256": ColumnNote("SHA-256 of the image file", role="digest"),
+    "width": ColumnNote("Width, upright", unit="pixels"),
+    "height": ColumnNote("Height, upright", unit="pixels"),
+    "duplicate_cluster": ColumnNote("Images with the same number are copies of one another"),
+    "licence": ColumnNote("Licence"),
+    "attribution": ColumnNote("Attribution"),
+}
+
+MISSING = KEYS | {
+    "variable": ColumnNote("Variable of table analysis whose value is missing"),
+    "reason": ColumnNote("Why", levels=tuple(reason.label for reason in REASONS)),
 }
 
 
-def export_tables(
-    cohort: Cohort,
-    folds: pd.DataFrame,
-    features_for: Callable[[int, int], FeatureTable],
-    predictions: pd.DataFrame,
-    embeddings: str,
-) -> list[ExportTable]:
-    """Collects all tables of a run.
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """What tables are made of.
 
-    Args:
+    Attributes:
         cohort: The cohort as it was studied.
         folds: Its frozen folds.
         features_for: Features of all patients as the encoders of a repeat and fold embed them.
         predictions: The predictions table; it may have no rows.
-        embeddings: `none`, `raw`, or `pca:K` for K components fitted on each fold's training part.
+        form: How embeddings are exported.
+        tuned: Names of the encoders of which every fold has another one.
     """
+
+    cohort: Cohort
+    folds: pd.DataFrame
+    features_for: FeaturesFor
+    predictions: pd.DataFrame
+    form: EmbeddingForm
+    tuned: Collection[str] = ()
+
+    @cached_property
+    def embedded(self) -> list[Embedded]:
+        """Embeddings in the asked form."""
+        return embedded(self.form, self.folds, self.features_for, self.tuned)
+
+    @cached_property
+    def analysis(self) -> ExportTable:
+        """The table of patients, which others refer to."""
+        return _analysis(self)
+
+
+def export_tables(material: Material, names: Collection[str]) -> list[ExportTable]:
+    """Makes the named tables; one for which the study has nothing is left out.
+
+    Args:
+        material: What they are made of.
+        names: Any of `TABLES`.
+    """
+    made = [table for name in TABLES if name in names for table in TABLES[name](material)]
+    return [_marked(table, material.cohort) for table in made]
+
+
+def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
+    """AUROC of the reference arm in each repeat, as the report computes it, on table analysis."""
+    rows = material.predictions[material.predictions["arm"] == reference]
+    areas = []
+    for repeat in sorted(rows["repeat"].unique()):
+        part = rows[rows["repeat"] == repeat]
+        area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
+        if not np.isnan(area):
+            suffix = _suffix(material.folds, int(repeat))
+            what = f"{reference}{suffix.replace('_r', ', repeat ')}"
+            areas.append(Area("analysis", "outcome", f"lp_{reference}{suffix}", float(area), what))
+    return tuple(areas)
+
+
+def _analysis(material: Material) -> ExportTable:
+    """One row a patient: outcome, folds, columns, components, out-of-fold predictions."""
+    cohort = material.cohort
     described = {column.name: column for column in cohort.dictionary}
     keys = ["patient_id", "outcome", "site"]
     keys += ["donor_id"] if "donor_id" in cohort.patients.columns else []
-    tables = [
-        ExportTable(
-            "patients",
-            cohort.patients[[*keys, *described]].sort_values("patient_id"),
-            columns=described,
-            notes=KEYS,
-        ),
-        ExportTable("images", _images(cohort), notes=_image_notes(cohort)),
-        ExportTable("folds", folds, notes=KEYS),
-        ExportTable("predictions", predictions, notes=PREDICTIONS),
-        ExportTable("exclusions", cohort.exclusions, notes=EXCLUSIONS),
-    ]
-    if embeddings == "raw":
-        tables += _raw_embeddings(folds, features_for)
-    elif embeddings.startswith("pca:"):
-        tables += _principal_components(folds, features_for, int(embeddings[4:]))
-    if cohort.pairing is not None:
-        tables.append(ExportTable("pairing", cohort.pairing, notes=KEYS))
-    return [_marked(table, cohort) for table in tables]
+    patients = cohort.patients.sort_values("patient_id").set_index("patient_id", drop=False)
+    images = cohort.images["patient_id"].value_counts().reindex(patients.index).fillna(0)
+    parts = [patients[keys].astype({"outcome": "int64"})]
+    notes = dict(KEYS)
+    extra = pd.DataFrame({"n_images": images.astype("int64")})
+    notes["n_images"] = ColumnNote("Number of images")
+    columns, column_notes = _fold_columns(material)
+    parts += [extra, columns.reindex(patients.index), patients[list(described)]]
+    notes |= column_notes
+    reasons = _reasons(cohort, patients)
+    if material.form.kind == "pca":
+        for found in material.embedded:
+            components = per_patient(found, material.folds).reindex(patients.index)
+            note = f"mean over the patient's images; {ONE_FOLD}"
+            notes |= {
+                name: dataclasses.replace(entry, note=note)
+                for name, entry in found.export_table(KEYS).notes.items()
+                if name in found.values
+            }
+            codes = np.where(images == 0, CODES["no_image"], 0)
+            reasons |= dict.fromkeys(found.values, codes)
+            parts.append(components)
+    columns, column_notes = _prediction_columns(material)
+    parts.append(columns.reindex(patients.index))
+    notes |= column_notes
+    return ExportTable(
+        "analysis",
+        pd.concat(parts, axis=1).reset_index(drop=True),
+        columns=described,
+        notes=notes,
+        label="One row a patient",
+        key=("patient_id",),
+        repeated=("outcome",),
+        reasons=reasons,
+    )
+
+
+def _reasons(cohort: Cohort, patients: pd.DataFrame) -> dict[str, np.ndarray]:
+    ids = patients["patient_id"].reset_index(drop=True)
+    reasons = reason_codes(cohort.gaps, ids)
+    genes = [c.name for c in cohort.dictionary if c.kind == "expression"]
+    if genes:
+        without = patients[genes].isna().all(axis=1).to_numpy()
+        reasons |= dict.fromkeys(genes, np.where(without, CODES["no_record"], 0))
+    return reasons
+
+
+def _suffix(folds: pd.DataFrame, repeat: int) -> str:
+    """Nothing where there is one repeat."""
+    return f"_r{repeat}" if folds["repeat"].nunique() > 1 else ""
+
+
+def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
+    tested = material.folds[material.folds["role"] == "test"]
+    columns, notes = {}, {}
+    for repeat in sorted(tested["repeat"].unique()):
+        rows = tested[tested["repeat"] == repeat]
+        suffix = _suffix(material.folds, int(repeat))
+        columns[f"fold{suffix}"] = rows.set_index("patient_id")["fold"]
+        label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
+        notes[f"fold{suffix}"] = ColumnNote(label)
+    return pd.DataFrame(columns), notes
+
+
+def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
+    columns, notes = {}, {}
+    keys = material.predictions[["arm", "repeat"]].drop_duplicates()
+    for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
+        rows = material.predictions.query("arm == @arm and repeat == @repeat")
+        suffix = _suffix(material.folds, int(repeat))
+        by_id = rows.set_index("patient_id")
+        for name, column, words in (
+            (f"p_{arm}{suffix}", "probability", "Predicted probability"),
+            (f"lp_{arm}{suffix}", "score", "Linear predictor"),
+        ):
+            columns[name] = by_id[column]
+            # A name that has to change stands in the label of every format, with the arm in it.
+            label = words if export_name(name) != name else f"{words}, {arm}"
+            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
+            notes[name] = ColumnNote(label, note=note)
+    return pd.DataFrame(columns), notes
+
+
+def _images(material: Material) -> list[ExportTable]:
+    frame = material.cohort.images.drop(columns="path").sort_values("image_id").infer_objects()
+    plain = {str(c): ColumnNote(f"{c}, as the source names it") for c in frame.columns}
+    notes = plain | {name: note for name, note in IMAGES.items() if name in plain}
+    return [ExportTable("images", frame, notes=notes, label="One row an image", key=("image_id",))]
+
+
+def _embeddings(material: Material) -> list[ExportTable]:
+    return [found.export_table(KEYS) for found in material.embedded]
+
+
+def _predictions(material: Material) -> list[ExportTable]:
+    label, key = "One row an arm, repeat and patient", ("arm", "repeat", "patient_id")
+    table = material.predictions
+    return [ExportTable("predictions", table, notes=PREDICTIONS, label=label, key=key)]
+
+
+def _folds(material: Material) -> list[ExportTable]:
+    label, key = "One row a repeat, fold and patient", ("repeat", "fold", "patient_id")
+    return [ExportTable("folds", material.folds, notes=KEYS, label=label, key=key)]
+
+
+def _exclusions(material: Material) -> list[ExportTable]:
+    label, frame = "One row a thing left out", material.cohort.exclusions
+    return [ExportTable("exclusions", frame, notes=EXCLUSIONS, label=label)]
+
+
+def _pairing(material: Material) -> list[ExportTable]:
+    frame = material.cohort.pairing
+    if frame is None:
+        return []
+    label = "One row a patient and donor"
+    return [ExportTable("pairing", frame, notes=KEYS, label=label, key=("patient_id",))]
+
+
+def _missing_values(material: Material) -> list[ExportTable]:
+    """The reasons as a table, for formats that cannot keep them beside the values."""
+    gaps = material.cohort.gaps
+    if gaps.empty:
+        return []
+    names = material.analysis.exported_names()
+    labels = {reason.name: reason.label for reason in REASONS}
+    frame = gaps.assign(variable=gaps["column"].map(names), reason=gaps["reason"].map(labels))
+    frame = frame[["patient_id", "variable", "reason"]]
+    label, key = "One row a missing value", ("patient_id", "variable")
+    return [ExportTable("missing_values", frame, notes=MISSING, label=label, key=key)]
+
+
+TABLES: dict[str, Callable[[Material], list[ExportTable]]] = {
+    "analysis": lambda material: [material.analysis],
+    "images": _images,
+    "embeddings": _embeddings,
+    "predictions": _predictions,
+    "folds": _folds,
+    "exclusions": _exclusions,
+    "pairing": _pairing,
+    "missing_values": _missing_values,
+}
+"""Tables by the names of `export.tables`."""
 
 
 def _marked(table: ExportTable, cohort: Cohort) -> ExportTable:
@@ -95,87 +290,6 @@ def _marked(table: ExportTable, cohort: Cohort) -> ExportTable:
         table,
         frame=table.frame.assign(watermark=short),
         notes={**table.notes, "watermark": ColumnNote("What this table is not", note=long)},
+        label=f"{short}: {table.label[:1].lower()}{table.label[1:]}",
+        repeated=(*table.repeated, "watermark"),
     )
-
-
-def _images(cohort: Cohort) -> pd.DataFrame:
-    return cohort.images.drop(columns="path").sort_values("image_id")
-
-
-def _image_notes(cohort: Cohort) -> dict[str, ColumnNote]:
-    notes = KEYS | {
-        "lesion_id": ColumnNote("Lesion"),
-        "sha256": ColumnNote("SHA-256 of the image file"),
-        "width": ColumnNote("Width, upright", unit="pixels"),
-        "height": ColumnNote("Height, upright", unit="pixels"),
-        "duplicate_cluster": ColumnNote("Images with the same number are copies of one another"),
-        "licence": ColumnNote("Licence"),
-        "attribution": ColumnNote("Attribution"),
-    }
-    return {
-        str(c): notes.get(str(c), ColumnNote(f"{c}, as the source names it"))
-        for c in cohort.images.columns
-    }
-
-
-def _raw_embeddings(
-    folds: pd.DataFrame, features_for: Callable[[int, int], FeatureTable]
-) -> list[ExportTable]:
-    repeat, fold = folds[["repeat", "fold"]].sort_values(["repeat", "fold"]).iloc[0]
-    table = features_for(int(repeat), int(fold))
-    return [
-        _matrix_table(f"embeddings_{name}", _ids(table), matrix, name, "e", f"of {name}")
-        for name, matrix in table.embeddings.items()
-    ]
-
-
-def _principal_components(
-    folds: pd.DataFrame, features_for: Callable[[int, int], FeatureTable], k: int
-) -> list[ExportTable]:
-    """One row an image and fold, with components fitted on the fold's own training images.
-
-    Coordinates of different folds differ and must not be mixed in one model.
-    """
-    parts: dict[str, list[pd.DataFrame]] = {}
-    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
-    for repeat, fold in keys.itertuples(index=False, name=None):
-        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
-        table = features_for(repeat, fold)
-        training = table.of_patients(rows.loc[rows["role"] == "train", "patient_id"])
-        roles = rows.set_index("patient_id")["role"]
-        for name, matrix in table.embeddings.items():
-            components = PrincipalComponents(k).fit(training.embeddings[name])
-            ids = _ids(table).assign(
-                repeat=repeat, fold=fold, role=roles.loc[table.patient_ids].to_numpy()
-            )
-            part = _matrix_table(name, ids, components.transform(matrix), name, "pc", "").frame
-            parts.setdefault(name, []).append(part)
-    note = "fitted on the training images of the same repeat and fold"
-    return [
-        _with_notes(f"components_{name}", pd.concat(frames, ignore_index=True), name, note)
-        for name, frames in parts.items()
-    ]
-
-
-def _ids(table: FeatureTable) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"patient_id": table.patient_ids.astype(str), "image_id": table.row_ids.astype(str)}
-    )
-
-
-def _matrix_table(
-    name: str, ids: pd.DataFrame, matrix: np.ndarray, prefix: str, letter: str, note: str
-) -> ExportTable:
-    digits = len(str(matrix.shape[1]))
-    columns = [f"{prefix}_{letter}{i + 1:0{digits}d}" for i in range(matrix.shape[1])]
-    has_image = ~np.isnan(matrix).all(axis=1)
-    frame = pd.concat([ids, pd.DataFrame(matrix.astype("float64"), columns=columns)], axis=1)
-    return _with_notes(name, frame[has_image].reset_index(drop=True), prefix, note)
-
-
-def _with_notes(name: str, frame: pd.DataFrame, backbone: str, note: str) -> ExportTable:
-    notes = {
-        str(c): KEYS.get(str(c), ColumnNote(f"{backbone}, {str(c).rsplit('_', 1)[-1]}", note=note))
-        for c in frame.columns
-    }
-    return ExportTable(name, frame, notes=notes)

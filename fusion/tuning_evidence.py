@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 
+from fusion.arms import ABLATION
 from fusion.config import SpaceConfig
 from fusion.lightgbm_model import search_space
 
@@ -46,7 +47,7 @@ def tuning_evidence(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies: dict[str, list[list[dict[str, Any]]]] = {}
     for fit in fits:
-        if not fit.get("design") and "trials" in fit["choices"]:
+        if fit["design"] == ABLATION and "trials" in fit["choices"]:
             studies.setdefault(str(fit["arm"]), []).append(fit["choices"]["trials"])
     return tuple(_evidence(arm, trials, space) for arm, trials in studies.items())
 

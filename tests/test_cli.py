@@ -43,6 +43,7 @@ def test_help_needs_no_heavy_import() -> None:
         "extract",
         "ablate",
         "export",
+        "report",
         "store",
     ):
         assert f"\n  {command}" in done.stdout
@@ -61,7 +62,7 @@ def test_a_missing_config_is_one_line(command: str, tmp_path: Path) -> None:
     ("arguments", "said", "code"),
     [
         (["--set", "folds.n_fold=3"], "unknown key 'folds.n_fold'; did you mean 'n_folds'?", 2),
-        (["--set", "export.formats=[dta]"], "unknown format 'dta'; known: csv, parquet", 2),
+        (["--set", "export.formats=[xls]"], "unknown format 'xls'; known: csv, parquet", 2),
         (["--set", "cohort.outcome=metastases"], "unknown outcome 'metastases'", 2),
         (["--data-root", "nowhere"], "data root nowhere is not a folder", 2),
         (["--set", "ablation.models=[oracle]"], "oracle", 2),
@@ -78,6 +79,15 @@ def test_wrong_input_is_one_line(
     assert said in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert done.returncode == code
+
+
+def test_a_folder_without_a_finished_run_is_one_line(tmp_path: Path) -> None:
+    done = melafuse("report", tmp_path, "--json")
+    assert done.returncode == 4
+    assert done.stdout == ""
+    assert f"melafuse: {tmp_path} is no folder of a finished run: it has no" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert melafuse("report").returncode == 2
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

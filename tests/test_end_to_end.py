@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,12 +17,23 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+import cli
 from featurestore.store import FeatureStore
 from fusion.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "tests" / "tiny.yaml"
+
+
+R_AREA = """
+suppressMessages(library(haven))
+data <- read_{0}("analysis.{0}")
+area <- pROC::auc(pROC::roc(as.numeric(data$outcome), as.numeric(data$lp_logistic_regression_all),
+                            levels = c(0, 1), direction = "<", quiet = TRUE))
+cat(sprintf("%.15f", as.numeric(area)))
+"""
 
 
 def command(name: str, out: Path, *more: str) -> list[str]:
@@ -31,6 +44,11 @@ def run(name: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(name, out, *more), capture_output=True, text=True, timeout=250, check=False
     )
+
+
+def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "cli.py"), "report", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
 
 
 def digest(path: Path) -> str:
@@ -83,7 +101,7 @@ def test_the_virtual_file_has_the_shapes_of_the_backbones(finished: Path) -> Non
 
 @pytest.mark.slow
 def test_exports_have_a_codebook_for_every_column(finished: Path) -> None:
-    codebook = pd.read_csv(finished / "export" / "codebook.csv")
+    codebook = pd.read_csv(finished / "export" / "codebook.csv", keep_default_na=False)
     for path in (finished / "export").glob("*.parquet"):
         described = codebook.loc[codebook["table"] == path.stem, "name"]
         assert list(described) == list(pd.read_parquet(path).columns)
@@ -101,6 +119,51 @@ def test_a_second_run_embeds_and_fits_nothing(finished: Path) -> None:
     assert "ablate: 0 fits" in done.stderr
     after = digest(finished / "predictions.parquet"), digest(finished / "report" / "report.html")
     assert after == before
+
+
+@pytest.mark.slow
+def test_a_report_is_made_again_without_data_and_store(finished: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    unneeded = shutil.ignore_patterns("scratch", "store", "export", "parts", "tuning", "report")
+    shutil.copytree(finished, alone, ignore=unneeded)
+    done = report(alone, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (finished / "report" / "run.json").read_text(encoding="utf-8")
+    written = [path for path in (finished / "report").rglob("*") if path.is_file()]
+    assert len(written) > 20
+    for path in written:
+        again = alone / "report" / path.relative_to(finished / "report")
+        assert again.read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_two_runs_are_compared(finished: Path, tmp_path: Path) -> None:
+    done = report(finished, finished, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "These runs study the same patients, outcome and folds." in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 100
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert set(table["run"]) == {"tiny (first) #1", "tiny (first) #2"}
+    machine = json.loads(report(finished, finished, "--out", tmp_path, "--json").stdout)
+    assert len(machine["arms"]) == len(table)
+
+
+@pytest.mark.slow
+def test_the_page_is_opened_on_demand_only(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    runner = CliRunner()
+    assert runner.invoke(cli.cli, ["report", str(finished)]).exit_code == 0
+    assert opened == []
+    assert runner.invoke(cli.cli, ["report", str(finished), "--open"]).exit_code == 0
+    assert opened == [(finished / "report" / "report.html").resolve().as_uri()]
+
+
+@pytest.mark.slow
+def test_ablate_prints_json_and_nothing_else(finished: Path) -> None:
+    done = run("ablate", finished, "--json")
+    assert done.returncode == 0, done.stderr
+    assert {a["arm"] for a in json.loads(done.stdout)["arms"]} >= {"permuted_labels", "prevalence"}
 
 
 @pytest.mark.slow
@@ -158,7 +221,7 @@ def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     names = {p.name for p in (out / "export").iterdir()}
     assert "embeddings_efficientnet_b0.parquet" in names
-    assert [n for n in names if n.endswith(".csv")] == ["codebook.csv"]
+    assert sorted(n for n in names if n.endswith(".csv")) == ["changes.csv", "codebook.csv"]
     raw = pd.read_parquet(out / "export" / "embeddings_resnet18.parquet")
     study = Study.open(CONFIG, out=finished)
     assert raw.shape == (len(study.cohort.images), 2 + 512 + 1)
@@ -168,6 +231,57 @@ def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) ->
     resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
     expected = store.read(resnet, images.loc[raw["image_id"], "sha256"].tolist())
     np.testing.assert_array_equal(raw.to_numpy()[:, 2:].astype(np.float32), expected)
+
+
+@pytest.mark.slow
+def test_the_folder_of_a_run_can_be_exported_for_every_program(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    arguments = [f"--format={form}" for form in ("csv", "dta", "sav", "xpt")]
+    arguments += ["--embeddings", "none", "--tables", "analysis", "--tables", "folds"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), "export", str(out), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(out / "export" / "analysis.sav") in done.stdout
+    if shutil.which("Rscript") is None:
+        pytest.skip("R is needed to open the files")
+    metrics = pd.read_csv(out / "report" / "metrics.csv")
+    reported = metrics[metrics["metric"] == "auroc"].set_index("arm")["value"]
+    for form in ("dta", "sav", "xpt"):
+        said = subprocess.run(
+            ["Rscript", "-e", R_AREA.format(form)],
+            cwd=out / "export",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 0, said.stderr
+        expected = reported["logistic_regression[all]"]
+        assert float(said.stdout) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_a_deidentified_export_names_nobody_and_lies_apart(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    done = run("export", out, "--deidentify", "--key", str(key), "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    cohort = pd.read_parquet(finished / "cohort" / "images.parquet")
+    left_out = pd.read_parquet(finished / "cohort" / "exclusions.parquet")
+    ids = {*cohort["patient_id"], *cohort["image_id"], *cohort["sha256"], *left_out["id"]}
+    for path in (out / "export-deidentified").iterdir():
+        words = set(re.findall(r"[\w.-]+", path.read_text(encoding="utf-8")))
+        assert not words & ids, path.name
+    assert (out / "export-deidentified" / "deidentification.csv").exists()
 
 
 @pytest.mark.slow

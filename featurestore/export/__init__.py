@@ -5,10 +5,19 @@ from __future__ import annotations
 from featurestore.export.base import ColumnNote, Exporter, ExportTable
 from featurestore.export.csv import CsvExporter
 from featurestore.export.parquet import ParquetExporter
-from featurestore.export.write import write_tables
+from featurestore.export.sas import SasExporter
+from featurestore.export.spss import SpssExporter
+from featurestore.export.stata import StataExporter
 
 EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (CsvExporter(), ParquetExporter())
+    exporter.name: exporter
+    for exporter in (
+        CsvExporter(),
+        ParquetExporter(),
+        StataExporter(),
+        SpssExporter(),
+        SasExporter(),
+    )
 }
 
-__all__ = ["EXPORTERS", "ColumnNote", "ExportTable", "Exporter", "write_tables"]
+__all__ = ["EXPORTERS", "ColumnNote", "ExportTable", "Exporter"]

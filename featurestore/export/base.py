@@ -5,121 +5,108 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+import numpy as np
 import pandas as pd
 
 from featurestore.dictionary import Column
-from featurestore.errors import DataError, name_some
+from featurestore.export.names import export_names
+from featurestore.export.stored import StoredTable
+from featurestore.export.variables import Change, LabelledTable
 
-CODEBOOK_COLUMNS = (
-    "table",
-    "name",
-    "label",
-    "type",
-    "unit",
-    "levels",
-    "group",
-    "source_column",
-    "n",
-    "missing",
-    "note",
-)
+Role = Literal["", "patient", "image", "lesion", "any_id", "digest", "age", "text"]
+"""What a column means for privacy; see `featurestore.export.deidentify`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ColumnNote:
-    """What the codebook says of a column that is in no data dictionary."""
+    """What the codebook says of a column that is in no data dictionary.
+
+    Attributes:
+        label: Words for people.
+        unit: Unit of a number.
+        note: Anything else that a reader must know.
+        values: Meaning of each code of a numeric column.
+        levels: Texts that a column can hold, in order, where it is coded.
+        group: Group of the codebook.
+        role: What the column means for privacy.
+    """
 
     label: str
     unit: str = ""
     note: str = ""
+    values: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    levels: tuple[str, ...] = ()
+    group: str = ""
+    role: Role = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportTable:
-    """One table to be exported.
+    """One table to be exported, with the names that the study uses.
 
     Attributes:
         name: File name without ending.
-        frame: The rows; column types are text, whole numbers, floats or booleans.
+        frame: The rows; column types are text, numbers, booleans or dates.
         columns: Dictionary entries of the columns that have one, by column name.
         notes: Notes on the other columns, by column name.
+        label: One sentence on what a row is.
+        key: Columns that name a row; no two rows share them.
+        repeated: Columns that every part has where the table is split, beside the key.
+        reasons: Per column the code of the reason why a value is missing (`featurestore.gaps`), 0
+            where there is none. Shape (n,).
     """
 
     name: str
     frame: pd.DataFrame
     columns: Mapping[str, Column] = dataclasses.field(default_factory=dict)
     notes: Mapping[str, ColumnNote] = dataclasses.field(default_factory=dict)
+    label: str = ""
+    key: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    reasons: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
-    def codebook(self) -> pd.DataFrame:
-        """One row a column, in `CODEBOOK_COLUMNS`.
+    def exported_names(self) -> dict[str, str]:
+        """Exported name of every column; it depends on what the columns are, not on their values.
 
         Raises:
-            DataError: A column is described nowhere.
+            DataError: A name stands twice.
         """
-        undescribed = [
-            c for c in self.frame.columns if c not in self.columns and c not in self.notes
-        ]
-        if undescribed:
-            raise DataError(
-                f"export table {self.name!r}: no codebook entry for {name_some(undescribed)}"
-            )
-        return pd.DataFrame(
-            [self._codebook_row(str(name)) for name in self.frame.columns],
-            columns=list(CODEBOOK_COLUMNS),
-        )
-
-    def _codebook_row(self, name: str) -> dict[str, object]:
-        values = self.frame[name]
-        common = {
-            "table": self.name,
-            "name": name,
-            "n": int(values.notna().sum()),
-            "missing": int(values.isna().sum()),
-        }
-        if name in self.columns:
-            column = self.columns[name]
-            return common | {
-                "label": column.label or name,
-                "type": column.kind,
-                "unit": column.unit,
-                "levels": " < ".join(column.levels)
-                if column.kind == "ordinal"
-                else " | ".join(column.levels),
-                "group": column.group,
-                "source_column": column.source_column,
-                "note": "reveals the outcome; not given to models" if column.leaks else "",
-            }
-        note = self.notes[name]
-        return common | {
-            "label": note.label,
-            "type": str(values.dtype),
-            "unit": note.unit,
-            "levels": "",
-            "group": "",
-            "source_column": "",
-            "note": note.note,
-        }
+        coded = {name for name, note in self.notes.items() if note.values or note.levels}
+        coded |= {*self.columns, *self.reasons}
+        coded |= {str(c) for c, t in self.frame.dtypes.items() if pd.api.types.is_bool_dtype(t)}
+        return export_names([str(c) for c in self.frame.columns], coded)
 
 
 class Exporter(Protocol):
     """A file format.
 
-    `write` and `read` must be inverse up to what `normalise` states; `write_tables` checks it.
+    `read` must return what `write` was given, label by label and cell by cell, and must not share
+    code with `write`; `write_tables` compares them before a file gets its name. What the format
+    cannot hold is decided in `fit` alone, and every such change is stated.
+
+    Attributes:
+        name: Name on the command line.
+        suffix: Ending of its files.
     """
 
     name: str
     suffix: str
 
-    def normalise(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Returns the table as the format can hold it (for example guarded text)."""
+    def fit(self, table: LabelledTable) -> tuple[StoredTable, list[Change]]:
+        """Returns the table as the format can hold it, and what that changes."""
         ...
 
-    def write(self, frame: pd.DataFrame, path: Path) -> None:
-        """Writes a normalised table."""
+    def write(self, table: StoredTable, path: Path) -> None:
+        """Writes a fitted table."""
         ...
 
-    def read(self, path: Path, like: pd.DataFrame) -> pd.DataFrame:
-        """Reads a file back with the column types of `like`."""
+    def read(self, path: Path, like: StoredTable) -> StoredTable:
+        """Reads a file, with other code than the one that wrote it.
+
+        Args:
+            path: The file.
+            like: What was written; gives types to a file that has none, and nothing else.
+        """
         ...

@@ -9,6 +9,7 @@ from typing import Protocol
 import pandas as pd
 
 from featurestore.dictionary import DataDictionary
+from featurestore.gaps import no_gaps
 from featurestore.progress import SILENT, Progress
 
 # What an images table must have when it leaves a source; the rest is found by inspection.
@@ -60,6 +61,7 @@ class SourceTables:
         facts: Known numbers about the source.
         synthetic: Whether melafuse made the data itself.
         unmapped: `file: column` of the columns that were not understood and are not used.
+        gaps: Why values are missing (`featurestore.gaps`).
     """
 
     images: pd.DataFrame
@@ -70,6 +72,7 @@ class SourceTables:
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
     synthetic: bool = False
     unmapped: tuple[str, ...] = ()
+    gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from featurestore.dictionary import Column, DataDictionary
 from featurestore.exclusions import exclusions_table
+from featurestore.gaps import find_gaps, no_gaps, unassigned
 from featurestore.parsing import known_text, rejected_values
 from featurestore.vocabulary import find_term, levels_of
 
@@ -24,12 +25,14 @@ class CanonicalColumns:
         exclusions: Values that could not be read, and values on which two columns of the file
             disagree.
         unmapped: Headers that were not used, in the order of the file.
+        gaps: Why values are missing (`featurestore.gaps`), under the ids that were given.
     """
 
     values: pd.DataFrame
     dictionary: DataDictionary
     exclusions: pd.DataFrame
     unmapped: tuple[str, ...]
+    gaps: pd.DataFrame
 
 
 def read_canonical(
@@ -60,7 +63,7 @@ def read_canonical(
     spelled = {str(name).casefold(): str(name) for name in table.columns}
     taken = {name.casefold() for name in used}
     values: dict[str, pd.Series] = {}
-    entries, excluded = [], [exclusions_table()]
+    entries, excluded, gaps = [], [exclusions_table()], [no_gaps()]
     for name, candidates in headers.items():
         found = [spelled[h.casefold()] for h in candidates if h.casefold() in spelled]
         if not found:
@@ -70,11 +73,13 @@ def read_canonical(
         merged, conflicts = _first_known(name, [r.values for r in read], found, ids, stage)
         values[name] = merged
         excluded += [*(r.exclusions for r in read), conflicts]
+        gaps += [r.gaps for r in read]
         entries.append(_entry(name, merged, found, {t for r in read for t in r.tokens}))
     frame = pd.DataFrame(values, index=table.index)
     unmapped = tuple(str(c) for c in table.columns if str(c).casefold() not in taken)
     exclusions = pd.concat(excluded, ignore_index=True)
-    return CanonicalColumns(frame, DataDictionary(entries), exclusions, unmapped)
+    joined = pd.concat(gaps, ignore_index=True)
+    return CanonicalColumns(frame, DataDictionary(entries), exclusions, unmapped, joined)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +87,7 @@ class _ReadColumn:
     values: pd.Series
     tokens: tuple[str, ...]
     exclusions: pd.DataFrame
+    gaps: pd.DataFrame
 
 
 def _read_one(
@@ -98,7 +104,11 @@ def _read_one(
             f" in {column.unit}" if column.unit else ""
         )
     report = rejected_values(parsed.rejected, ids, f"{path.name}: {texts.name}", stage, expected)
-    return _ReadColumn(parsed.values, text.tokens, report)
+    rejected = parsed.rejected.index
+    silent = parsed.values.index[text.values.notna() & parsed.values.isna()].difference(rejected)
+    found = find_gaps(name, texts, text.values, rejected, ids)
+    gaps = pd.concat([found, unassigned(name, silent, ids)])
+    return _ReadColumn(parsed.values, text.tokens, report, gaps)
 
 
 def _without_repeats(texts: pd.Series, missing: Iterable[str]) -> pd.Series:

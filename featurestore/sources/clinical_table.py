@@ -16,6 +16,7 @@ from featurestore.barcodes import SPECIMEN_TYPES, parse_barcode, read_barcodes
 from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
+from featurestore.gaps import joined_gaps
 from featurestore.joining import join_patients
 from featurestore.merging import first_known
 from featurestore.parsing import known_text
@@ -82,10 +83,11 @@ def read_clinical(
     else:
         rows, left_out = _one_specimen_by_column(rows, table, layout, prefer, path)
     table = table.loc[rows.index]
+    ids = rows["sample_id"].where(rows["sample_id"].notna(), rows["patient_id"])
     read = read_canonical(
         table,
         layout.headers,
-        rows["sample_id"].where(rows["sample_id"].notna(), rows["patient_id"]),
+        ids,
         path,
         _STAGE,
         layout.missing,
@@ -117,6 +119,7 @@ def read_clinical(
         dictionary=read.dictionary,
         exclusions=pd.concat([left_out, read.exclusions, conflicts], ignore_index=True),
         unmapped=unmapped,
+        gaps=read.gaps.replace({"patient_id": dict(zip(ids, rows["patient_id"], strict=True))}),
     )
 
 
@@ -138,6 +141,7 @@ def joined(tables: Sequence[SourceTables]) -> SourceTables:
         dictionary=dictionary,
         exclusions=pd.concat([*(t.exclusions for t in tables), conflicts], ignore_index=True),
         unmapped=tuple(name for table in tables for name in table.unmapped),
+        gaps=joined_gaps(table.gaps for table in tables),
     )
 
 

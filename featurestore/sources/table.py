@@ -18,6 +18,7 @@ from featurestore.config import Section, Text
 from featurestore.dictionary import Column, DataDictionary, Kind, Measured
 from featurestore.errors import DataError, name_some
 from featurestore.exclusions import exclusions_table
+from featurestore.gaps import find_gaps, joined_gaps
 from featurestore.merging import first_known
 from featurestore.parsing import (
     known_text,
@@ -175,7 +176,7 @@ def _read_rows(
         named += [pictures.image_id, pictures.path, pictures.lesion_id]
     require_header(table, [name for name in named if name is not None], path)
     rows = pd.DataFrame({"patient_id": _ids(table[source.id], path, source.patient_id_length)})
-    dictionary, exclusions = _read_columns(source, table, path, rows)
+    dictionary, exclusions, gaps = _read_columns(source, table, path, rows)
     for name, column in source.labels.items():
         rows[name] = known_text(table[column]).values
     if source.site is not None:
@@ -185,7 +186,7 @@ def _read_rows(
         exclusions = pd.concat([exclusions, others], ignore_index=True)
         require_unique(rows["patient_id"], f"patient id in {path}")
         images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
-        return SourceTables(images, rows, dictionary, exclusions)
+        return SourceTables(images, rows, dictionary, exclusions, gaps=gaps)
     rows["image_id"] = _ids(table[pictures.image_id], path, None)
     require_unique(rows["image_id"], f"image id in {path}")
     images, unmatched = _find_images(pictures, table, rows, path, context)
@@ -202,7 +203,8 @@ def _read_rows(
         "first image by id, those with a file before the others",
     )
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
-    return SourceTables(images.reset_index(drop=True), patients, dictionary, exclusions)
+    images = images.reset_index(drop=True)
+    return SourceTables(images, patients, dictionary, exclusions, gaps=gaps)
 
 
 def _preferred(
@@ -226,23 +228,27 @@ def _preferred(
 
 def _read_columns(
     source: TableSource, table: pd.DataFrame, path: Path, rows: pd.DataFrame
-) -> tuple[DataDictionary, pd.DataFrame]:
-    """Adds the typed columns to `rows`."""
-    entries = []
+) -> tuple[DataDictionary, pd.DataFrame, pd.DataFrame]:
+    """Adds the typed columns to `rows`; returns what they are, what was left out, and gaps."""
+    entries, gaps = [], []
     excluded = [exclusions_table()]
     for name, mapping in source.columns.items():
         where = f"{path}: column {mapping.source!r}"
         text = known_text(table[mapping.source], mapping.missing)
         levels = mapping.levels
+        rejected = rows.index[:0]
         if mapping.kind in ("numeric", "expression"):
             parsed = parse_numbers(text.values, where)
             rows[name] = parsed.values
             excluded.append(rejected_values(parsed.rejected, rows["patient_id"], name, _STAGE))
+            rejected = parsed.rejected.index
         elif mapping.kind == "binary":
             rows[name] = parse_binary(text.values, mapping.values, where)
         else:
             rows[name] = parse_levels(text.values, levels, mapping.values, where)
             levels = levels or tuple(sorted(rows[name].dropna().unique()))
+        raw = table[mapping.source]
+        gaps.append(find_gaps(name, raw, text.values, rejected, rows["patient_id"]))
         entries.append(
             Column(
                 name=name,
@@ -256,7 +262,8 @@ def _read_columns(
                 measured=mapping.measured,
             )
         )
-    return DataDictionary(entries), pd.concat(excluded, ignore_index=True)
+    exclusions = pd.concat(excluded, ignore_index=True)
+    return DataDictionary(entries), exclusions, joined_gaps(gaps)
 
 
 def _ids(texts: pd.Series, path: Path, length: int | None) -> pd.Series:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evidence import ArmEvidence, Estimate, Evidence
-from fusion.report.drawing import COLOURS, GREY, Figure, svg
+from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
 from fusion.report_inputs import FinishedRun
@@ -192,9 +192,9 @@ def draw_forest(comparison: Comparison) -> Figure:
             colour = COLOURS[k % len(COLOURS)]
             axes.hlines(y, rows["auroc_low"], rows["auroc_high"], color=colour, lw=2)
             marker = "os^Dv"[k // len(COLOURS) % 5]
-            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=label)
+            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=fitting(label))
         axes.axvline(0.5, color=GREY, lw=1, ls=":")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [fitting(n) for n in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel("AUROC with 95 % interval")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height), ncols=2)
@@ -236,10 +236,10 @@ def _caveats(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     ]
     differ = [what for what, of in questions if len({of(run) for run in runs}) > 1]
     if differ:
+        listed = " and ".join([", ".join(differ[:-1]), differ[-1]] if differ[1:] else differ)
         return (
-            f"These runs have different {', '.join(differ)}: differences between them are not "
-            "paired, and a gap between two runs may come from what was studied as well as from "
-            "how.",
+            f"These runs have different {listed}: differences between them are not paired, and a "
+            "gap between two runs may come from what was studied as well as from how.",
         )
     return (
         "These runs study the same patients, outcome and folds. The intervals are of each arm "

@@ -16,15 +16,19 @@ from matplotlib.figure import Figure as Canvas
 # Okabe & Ito's colours, which people with colour-vision deficiencies tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#767676"
+LONGEST = 40
+"""Letters of a name beside or below a drawing."""
+WIDTH = 5.8
+"""Inches; narrow, so that text can be read on a phone, where a figure is as wide as the page."""
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "melafuse",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 8.5,
 }
 
 
@@ -47,15 +51,21 @@ class Figure:
     data: pd.DataFrame
 
 
+def fitting(name: str) -> str:
+    """A name that leaves room for the drawing; of a long one its beginning and its end."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
+
+
 def tall(rows: int) -> float:
     """Height in inches of a figure with a line of text a row."""
-    return 1.1 + 0.3 * rows
+    return 1.0 + 0.27 * rows
 
 
-def svg(draw: Callable[[Axes], None], height: float = 5.4) -> str:
+def svg(draw: Callable[[Axes], None], height: float = 4.6) -> str:
     """Draws on one set of axes; the same drawing gives the same bytes."""
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, height), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         draw(canvas.add_subplot())
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -75,6 +85,6 @@ def intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
     axes.hlines(rows, data["low"], data["high"], color=COLOURS[0], lw=2)
     axes.plot(data["value"], rows, "s", color=COLOURS[0], ms=6)
     axes.axvline(0, color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(data)), data[name])
+    axes.set_yticks(range(len(data)), [fitting(n) for n in data[name]])
     axes.invert_yaxis()
     axes.set_xlabel(label)

@@ -11,14 +11,16 @@ from matplotlib.axes import Axes
 
 from fusion.evidence import ArmEvidence, Curve, Evidence
 from fusion.ladder import METRICS
-from fusion.report.drawing import COLOURS, GREY, Figure, intervals, svg, tall
+from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
+from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder
 
 
 def draw_all(evidence: Evidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
     arms = shown_arms(evidence)
-    shown = f"Shown: {', '.join(a.arm for a in arms)}."
+    leading = next(a for a in evidence.arms if a.arm == evidence.reference)
+    shown = f"Heavy: {leading.arm}; light: other arms of {leading.model}, and reference models."
     figures = [
         _gains(evidence),
         _forest(evidence),
@@ -35,10 +37,15 @@ def draw_all(evidence: Evidence) -> list[Figure]:
 
 
 def shown_arms(evidence: Evidence) -> list[ArmEvidence]:
-    """Arms that curves are drawn for: those of the reference arm's model, and reference models."""
-    model = next(a.model for a in evidence.arms if a.arm == evidence.reference)
-    chosen = [a for a in evidence.arms if a.model == model or a.kind == "reference"]
-    return chosen[: len(COLOURS)]
+    """The reference arm, then reference models and arms of its model while colours last."""
+    leading = next(a for a in evidence.arms if a.arm == evidence.reference)
+    others = [
+        a
+        for a in evidence.arms
+        if a is not leading and (a.model == leading.model or a.kind == "reference")
+    ]
+    references_first = sorted(others, key=lambda a: a.kind != "reference")[: len(COLOURS) - 1]
+    return [leading, *(a for a in others if a in references_first)]
 
 
 def _gains(evidence: Evidence) -> Figure | None:
@@ -86,7 +93,7 @@ def _strip(evidence: Evidence) -> Figure:
             values = data.loc[data["arm"] == name, "auroc"]
             axes.plot(values, np.full(len(values), k), "o", color=COLOURS[0], alpha=0.6, ms=5)
         axes.axvline(0.5, color=GREY, lw=1, ls=":")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [fitting(n) for n in names])
         axes.invert_yaxis()
         axes.set_xlabel("AUROC of one outer fold")
 
@@ -97,20 +104,20 @@ def _strip(evidence: Evidence) -> Figure:
 def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
-        _lines(axes, [(a.arm, a.roc) for a in arms], evidence.reference)
+        _lines(axes, [(_with_area(a), a.roc) for a in arms], _with_area(arms[0]))
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
 
-    caption = f"Out-of-fold ROC curves; 95 % band of the reference arm. {shown}"
+    caption = f"Out-of-fold ROC curves with AUROC; band: 95 %. {shown}"
     return Figure("roc", "ROC", caption, svg(draw), _curve_data(arms, "roc"))
 
 
 def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
     def draw(axes: Axes) -> None:
         axes.axhline(evidence.run.prevalence, color=GREY, lw=1, ls=":")
-        _lines(axes, [(a.arm, a.pr) for a in arms], evidence.reference)
+        _lines(axes, [(fitting(a.arm), a.pr) for a in arms], fitting(evidence.reference))
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
 
-    caption = f"Out-of-fold precision–recall curves. Dotted: prevalence. {shown}"
+    caption = f"Out-of-fold precision–recall curves; band: 95 %. Dotted: prevalence. {shown}"
     return Figure(
         "precision_recall", "Precision–recall", caption, svg(draw), _curve_data(arms, "pr")
     )
@@ -144,7 +151,7 @@ def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure
         everyone = prevalence - (1 - prevalence) * x / (1 - x)
         axes.plot(x, everyone, color=GREY, lw=1, ls="--", label="treat all")
         axes.axhline(0, color=GREY, lw=1, ls=":", label="treat none")
-        _lines(axes, [(a.arm, a.decision) for a in arms], "")
+        _lines(axes, [(fitting(a.arm), a.decision) for a in arms], fitting(evidence.reference))
         axes.set(
             xlabel="threshold probability",
             ylabel="net benefit",
@@ -152,7 +159,7 @@ def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure
             ylim=(-0.05, prevalence * 1.1),
         )
 
-    caption = f"Decision curves (Vickers & Elkin 2006): higher is better. {shown}"
+    caption = f"Decision curves (Vickers & Elkin 2006): higher is better; band: 95 %. {shown}"
     return Figure("decision", "Decision curve", caption, svg(draw), _curve_data(arms, "decision"))
 
 
@@ -236,12 +243,18 @@ def _ladder(evidence: Evidence) -> Figure | None:
     return Figure("ladder", "Linkage ladder", caption, svg(draw, 5.4), data)
 
 
-def _lines(axes: Axes, curves: list[tuple[str, Curve]], banded: str) -> None:
+def _lines(axes: Axes, curves: list[tuple[str, Curve]], leading: str) -> None:
+    """One line a curve; the leading one is heavier, with its band."""
     for (name, curve), colour in zip(curves, COLOURS, strict=False):
-        axes.plot(curve.x, curve.y, color=colour, lw=1.8, label=name)
-        if name == banded and curve.low is not None and curve.high is not None:
+        width, above = (2.4, 3) if name == leading else (1.2, 2)
+        axes.plot(curve.x, curve.y, color=colour, lw=width, zorder=above, label=name)
+        if name == leading and curve.low is not None and curve.high is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
+
+
+def _with_area(arm: ArmEvidence) -> str:
+    return f"{fitting(arm.arm)}: {number(arm.metrics['auroc'].value)}"
 
 
 def _curve_data(arms: list[ArmEvidence], field: str) -> pd.DataFrame:

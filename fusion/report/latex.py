@@ -34,7 +34,9 @@ SPECIAL = {
     "<": "\\textless{}",
     ">": "\\textgreater{}",
     "|": "\\textbar{}",
-    '"': "\\textquotedbl{}",
+    '"': "{''}",
+    "µ": "$\\mu$",
+    "°": "$^\\circ$",
     "[": "{[}",
     "]": "{]}",
     "\N{MINUS SIGN}": "$-$",
@@ -55,11 +57,11 @@ UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 def escape(text: str) -> str:
     """Text that LaTeX prints as it stands, on one line.
 
-    Characters beyond Latin-1 that have no command here become `?`: a missing glyph would be lost
-    without a word.
+    Characters beyond the letters of Latin-1 that have no command here become `?`: a missing glyph
+    would be lost without a word.
     """
     return "".join(
-        SPECIAL.get(c, c if " " <= c <= "~" or "\u00a1" <= c <= "\u00ff" else "?")
+        SPECIAL.get(c, c if " " <= c <= "~" or "\u00c0" <= c <= "\u00ff" else "?")
         for c in " ".join(text.split())
     )
 

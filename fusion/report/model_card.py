@@ -131,6 +131,7 @@ def _performance(e: Evidence) -> CardSection:
         (
             "Out-of-fold, on patients that no fit had seen; no cohort of another time or place.",
             *([f"No predictor can be expected to exceed an AUROC of {best}."] if best else []),
+            *_between_subgroups(e),
         ),
         TextTable(
             f"The model beside reference models and floors; 95 % intervals from "
@@ -138,6 +139,18 @@ def _performance(e: Evidence) -> CardSection:
             ("model", "n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "Brier [95 % CI]"),
             tuple(_row(arm) for arm in shown),
         ),
+    )
+
+
+def _between_subgroups(e: Evidence) -> tuple[str, ...]:
+    """The span over subgroups that are large enough for a number."""
+    areas = [(g.metrics["auroc"].value, g) for g in e.subgroups if "auroc" in g.metrics]
+    if len(areas) < 2:
+        return ()
+    low, high = min(areas, key=lambda a: a[0]), max(areas, key=lambda a: a[0])
+    return (
+        f"AUROC by subgroup from {number(low[0])} ({low[1].column}: {low[1].level}) to "
+        f"{number(high[0])} ({high[1].column}: {high[1].level}); intervals stand under Subgroups.",
     )
 
 
@@ -151,6 +164,7 @@ def _calibration(e: Evidence) -> CardSection:
     return CardSection(
         "Calibration",
         (
+            f"Probabilities are {e.calibration}.",
             f"Slope {with_interval(m['calibration_slope'], 2)} (ideal 1), intercept "
             f"{with_interval(m['calibration_intercept'], 2)} (ideal 0).",
             f"Net benefit at threshold {e.net_benefit_threshold:.2f}: "
@@ -182,8 +196,8 @@ def _ethics(e: Evidence) -> CardSection:
         "Ethics",
         (
             people,
-            "Skin tones, ages and sites that are rare in the data are served worst, and the "
-            "intervals above do not show it. For the authors to state: who is missing.",
+            "Skin tones, ages and sites that are rare in the data are served worst, and numbers of "
+            "all patients together do not show it. For the authors to state: who is missing.",
             "Predictions can be read as advice although they are not; show them only with the "
             "limits above.",
         ),

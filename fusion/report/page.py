@@ -27,13 +27,19 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["code"] = _code
     return environment.get_template(template).render(
         figures={f.name: f for f in figures},
         drawings={f.name: _inline(f) for f in figures},
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "sort.js").read_text(encoding="utf-8")),
+        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
         **values,
     )
+
+
+def _code(text: str) -> Markup:
+    """Escaped text in which words between backticks are code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
 
 
 def _inline(figure: Figure) -> Markup:

@@ -80,8 +80,7 @@ ITEMS: tuple[Item, ...] = (
     Item("12f", "Methods", "model updating", "E", answers.not_applicable(_NO_UPDATE)),
     Item("12g", "Methods", "how predictions were calculated", "E", answers.calculation),
     Item("13", "Methods", "class imbalance", "D;E", answers.imbalance),
-    Item("14", "Methods", "fairness", "D;E", answers.author(
-        "Say what was done for fairness, and why; no model is changed for it here.")),
+    Item("14", "Methods", "fairness", "D;E", answers.fairness),
     Item("15", "Methods", "model output and thresholds", "D", answers.output),
     Item("16", "Methods", "training against evaluation data", "D;E", answers.not_applicable(
         "Internal validation: both are parts of one cohort.")),

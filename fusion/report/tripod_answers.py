@@ -172,8 +172,9 @@ def model_building(e: Evidence) -> Answer:
     """Item 12c."""
     models = dict.fromkeys(a.model for a in e.arms if a.kind == "arm")
     return _partly(
-        f"models: {', '.join(models)}. {e.run.analysis.building} Internal validation by the outer "
-        "folds. Settings that were chosen stand in work/choices.json",
+        f"models: {', '.join(models)}. {e.run.analysis.building} Probabilities are "
+        f"{e.calibration}. Internal validation by the outer folds. Settings that were chosen stand "
+        "in work/choices.json",
         "why these models",
     )
 
@@ -183,7 +184,8 @@ def heterogeneity(e: Evidence) -> Answer:
     return Answer(
         FILLED,
         "Intervals draw whole groups of tied patients. Spread over folds stands in the table of "
-        "folds; differences between sites are looked for by the audit.",
+        "folds and in the subgroups, of source sites too where they are known; the audit asks "
+        "whether the site predicts the outcome.",
     )
 
 
@@ -211,7 +213,18 @@ def calculation(e: Evidence) -> Answer:
 def imbalance(e: Evidence) -> Answer:
     """Item 13."""
     stated = e.run.analysis.imbalance
-    return Answer(FILLED, stated) if stated else Answer(AUTHOR, "State whether and how.")
+    if not stated:
+        return Answer(AUTHOR, "State whether and how.")
+    return Answer(FILLED, f"{stated} Probabilities are {e.calibration}.")
+
+
+def fairness(e: Evidence) -> Answer:
+    """Item 14."""
+    known = "no model is changed for fairness"
+    if e.subgroups:
+        columns = ", ".join(dict.fromkeys(group.column for group in e.subgroups))
+        known += f"; discrimination, error and calibration are shown by {columns}"
+    return _partly(known, "what was done for fairness, and why")
 
 
 def output(e: Evidence) -> Answer:
@@ -287,7 +300,8 @@ def performance(e: Evidence) -> Answer:
         FILLED,
         f"{e.reference}: AUROC {with_interval(m['auroc'])}, AUPRC {with_interval(m['auprc'])}, "
         f"Brier {with_interval(m['brier'])}, calibration slope "
-        f"{with_interval(m['calibration_slope'], 2)}; all arms in the ablation table.",
+        f"{with_interval(m['calibration_slope'], 2)}; all arms in the ablation table"
+        f"{', subgroups in theirs' if e.subgroups else ''}.",
     )
 
 

@@ -148,13 +148,13 @@ def test_the_95_percent_interval_covers_the_true_auroc(
     patients: int, size: int, area: float
 ) -> None:
     rng = np.random.default_rng(7)
-    cohorts, covered = 300, 0
+    cohorts, covered = 1000, 0
     for k in range(cohorts):
         y, score, clusters = _cohort(rng, patients, size, area)
         draws = metrics.auroc(y, score, draw_weights(clusters, 500, seed=k))
         found = interval(metrics.auroc(y, score)[0], draws)
         covered += found.low <= area <= found.high
-    assert 0.91 <= covered / cohorts <= 0.98
+    assert 0.93 <= covered / cohorts <= 0.97
 
 
 def test_rows_drawn_one_by_one_would_miss_the_clusters() -> None:

@@ -15,7 +15,7 @@ from featurestore.errors import DataError
 from featurestore.exclusions import exclusions_table
 from featurestore.outcomes import OUTCOMES
 from fusion.bootstrap import draw_weights, percentile_interval
-from fusion.evidence import Evidence, RunFacts, collect
+from fusion.evidence import Evidence, RunFacts, _flow, collect
 from fusion.metrics import auroc, metrics_at
 from fusion.model import sigmoid
 from fusion.predictions import predictions_table
@@ -99,6 +99,7 @@ def make_predictions(cohort: Cohort, repeats: int = 2, seed: int = 1) -> pd.Data
                 "arm": name,
                 "model": model,
                 "modalities": modalities,
+                "design": "ablation",
                 "repeat": repeat,
                 "fold": fold,
                 "patient_id": patients["patient_id"].to_numpy(),
@@ -402,3 +403,11 @@ def test_predictions_that_cannot_be_compared_are_refused(
 def test_patients_without_a_group_are_named(cohort: Cohort, predictions: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="without a fold group: P001"):
         gather(cohort, predictions, {"P000": "P000"}, draws=20)
+
+
+def test_the_flow_counts_images_of_left_out_patients_without_naming_them() -> None:
+    made = make_cohort(60)
+    rows = [("image", f"X{k}", "outcome", f"patient P {k} left out: not known") for k in range(3)]
+    cohort = dataclasses.replace(made, exclusions=exclusions_table(rows))
+    (step,) = _flow(cohort)
+    assert (step.reason, step.n) == ("its patient left out: not known", 3)

@@ -16,6 +16,7 @@ from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError, DataError
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.bootstrap import Estimate
+from fusion.config import AblationConfig
 from fusion.evidence import RunFacts
 from fusion.ladder import METRICS, Claim, Ladder, Rung
 from fusion.paths import RunPaths
@@ -37,8 +38,8 @@ def facts(cohort: Cohort) -> RunFacts:
         outcome_definition=cohort.outcome.definition,
         unit="patient",
         as_of="diagnosis",
-        linkage="label_matched",
-        synthetic=True,
+        linkage=cohort.linkage,
+        synthetic=cohort.synthetic,
         n_patients=cohort.n_patients,
         n_events=cohort.n_events,
         n_images=len(cohort.images),
@@ -88,6 +89,7 @@ def predictions(cohort: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
                 arm=f"{model}[all]",
                 model=model,
                 modalities="net_a+clinical",
+                design="ablation",
                 y=test["outcome"].astype(int),
                 score=score,
                 probability=1 / (1 + np.exp(-score)),
@@ -97,14 +99,36 @@ def predictions(cohort: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def as_it_is(cohort: Cohort) -> Cohort:
+    return cohort
+
+
+def lent(cohort: Cohort) -> Cohort:
+    """Two patients share each row, so that the bootstrap draws them together."""
+    donors = [f"D{k // 2}" for k in range(cohort.n_patients)]
+    patients = cohort.patients.assign(donor_id=donors)
+    return dataclasses.replace(cohort, patients=patients, linkage="label_matched", synthetic=True)
+
+
+def without_images(cohort: Cohort) -> Cohort:
+    return dataclasses.replace(cohort, images=cohort.images.iloc[:0])
+
+
 @pytest.fixture
-def inputs(cohort: Cohort) -> ReportInputs:
+def studied(cohort: Cohort, request: pytest.FixtureRequest) -> Cohort:
+    """The cohort, changed by what a test was given."""
+    change: Callable[[Cohort], Cohort] = getattr(request, "param", lent)
+    return change(cohort)
+
+
+@pytest.fixture
+def inputs(studied: Cohort) -> ReportInputs:
     history = pd.DataFrame(
         {"arm": "head[all]", "repeat": 0, "fold": 0, "member": 0, "epoch": [0, 1]}
     ).assign(train_loss=[0.7, 0.6], validation_loss=[0.7, 0.65], validation_auroc=[0.5, 0.6])
     return ReportInputs(
-        run=facts(cohort),
-        cohort=dataclasses.replace(cohort, linkage="label_matched", synthetic=True),
+        run=facts(studied),
+        cohort=studied,
         reference="head[all]",
         draws=200,
         seed=0,
@@ -112,6 +136,8 @@ def inputs(cohort: Cohort) -> ReportInputs:
         encoder_history=pd.DataFrame(),
         audit=audit(),
         ladder=ladder(),
+        fits=(),
+        config=AblationConfig(),
     )
 
 
@@ -134,6 +160,7 @@ def folder(inputs: ReportInputs, folds: pd.DataFrame, tmp_path: Path) -> RunPath
     return paths
 
 
+@pytest.mark.parametrize("studied", [lent, as_it_is, without_images], indirect=True)
 def test_the_folder_alone_gives_the_same_bytes(folder: RunPaths, tmp_path: Path) -> None:
     write_report(finished_run(folder).evidence, tmp_path / "again")
     written = sorted(p.relative_to(folder.report) for p in folder.report.rglob("*.*"))

@@ -69,6 +69,7 @@ def predicted(
             "arm": arm,
             "model": model,
             "modalities": "clinical",
+            "design": "ablation",
             "repeat": tests["repeat"].to_numpy(),
             "fold": tests["fold"].to_numpy(),
             "patient_id": tests["patient_id"].to_numpy(),

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from fusion.audit import AuditReport, Check, CheckResult, Hit
+from fusion.design_evidence import GroupLoss, LearningPoint
 from fusion.evidence import (
     ArmEvidence,
     CalibrationBins,
     Curve,
+    Difference,
     Estimate,
     Evidence,
     Finding,
@@ -19,7 +21,11 @@ from fusion.evidence import (
     Gain,
     RunFacts,
 )
+from fusion.explained import BlockImportance, InputSize
 from fusion.ladder import METRICS, Claim, Ladder, Rung
+from fusion.matched import Matched, MatchedResult
+from fusion.subgroups import Subgroup
+from fusion.tuning_evidence import TuningEvidence
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
 GRID = np.linspace(0, 1, 21)
@@ -172,6 +178,42 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         audit=example_audit(),
         ladder=example_ladder(),
     )
+
+
+def everything(name: str = "demo") -> Evidence:
+    """The example with every section that follows the ablation."""
+    base = example(name)
+    full = base.reference
+    area, none = estimate(0.7), Estimate(NAN, NAN, NAN)
+    differences = {metric: Difference(estimate(0.05), 0.01, 0.04) for metric in ("auprc", "brier")}
+    return dataclasses.replace(
+        base,
+        arms=tuple(
+            a if a.arm == full else dataclasses.replace(a, differences=differences)
+            for a in base.arms
+        ),
+        group_losses=tuple(
+            GroupLoss("lightgbm", group, area, estimate(0.02), 0.03, 0.06) for group in SINGLES
+        ),
+        learning_curve=tuple(
+            LearningPoint("lightgbm", share, area, estimate(0.2)) for share in (0.25, 0.5, 1.0)
+        ),
+        subgroups=(
+            Subgroup("Sex", "Female", 300, 90, dict.fromkeys(SUBGROUP_METRICS, estimate(0.75))),
+            Subgroup("Sex", "Male", 290, 99, dict.fromkeys(SUBGROUP_METRICS, estimate(0.65))),
+            Subgroup("Sex", "missing", 10, 3, {}),
+        ),
+        matched=Matched("Breslow + age", 90, 120, (MatchedResult(full, area, none),)),
+        importances=tuple(
+            BlockImportance(full, group, 0.05, 0.01, 0.09, None if k else 0.4)
+            for k, group in enumerate(SINGLES)
+        ),
+        inputs=(InputSize(full, "breslow", "histopathology", 0.3, 5),),
+        tuning=(TuningEvidence("lightgbm[all]", np.array([[0.6, 0.7]] * 2), 0.5, {"rate": 0.8}),),
+    )
+
+
+SUBGROUP_METRICS = ("auroc", "brier", "calibration_intercept")
 
 
 def example_ladder() -> Ladder:

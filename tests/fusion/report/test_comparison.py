@@ -55,7 +55,7 @@ def test_every_arm_of_every_run_has_a_line(tmp_path: Path) -> None:
         (with_facts(run(), outcome_definition="Another."), "different outcomes: "),
         (
             with_facts(run(patients="c" * 64), linkage="label_matched"),
-            "different linkage of images and clinical rows, patients: ",
+            "different linkage of images and clinical rows and patients: ",
         ),
     ],
 )

@@ -22,3 +22,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// Paper cannot be unfolded: what is folded is printed open, and folded again.
+let folded = [];
+window.addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  folded.forEach((details) => { details.open = true; });
+});
+window.addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));

@@ -1,0 +1,23 @@
+"""Import scripts that apply labels and end with checks: one file a program, one line here."""
+
+from __future__ import annotations
+
+from featurestore.export.scripts.base import Check, Plan, Script
+from featurestore.export.scripts.r import RScript
+from featurestore.export.scripts.sas import SasScript
+from featurestore.export.scripts.spss import SpssScript
+from featurestore.export.scripts.stata import StataScript
+
+SCRIPTS: tuple[Script, ...] = (RScript(), StataScript(), SpssScript(), SasScript())
+
+__all__ = ["SCRIPTS", "Check", "Plan", "Script", "import_scripts"]
+
+
+def import_scripts(plan: Plan) -> dict[str, str]:
+    """Text by file name; a program that can read none of the formats gets no script."""
+    texts = {}
+    for script in SCRIPTS:
+        suffix = next((s for s in script.reads if s in plan.suffixes), None)
+        if suffix is not None:
+            texts[script.filename] = script.text(plan, suffix)
+    return texts

@@ -1,0 +1,80 @@
+"""What an import script is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Protocol
+
+from featurestore.export.variables import LabelledTable
+
+TOLERANCE = "1e-8"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """An area under the ROC curve that a program must find again in an exported table.
+
+    Attributes:
+        table: Name of the table.
+        outcome: Name of the variable with 0 and 1.
+        score: Name of the variable that ranks the rows.
+        auroc: What melafuse found.
+        what: Words for the area.
+    """
+
+    table: str
+    outcome: str
+    score: str
+    auroc: float
+    what: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a script imports.
+
+    Attributes:
+        title: Name of the study.
+        watermark: Sentences that mark the data; empty where there are none.
+        tables: The exported tables.
+        suffixes: Endings of the formats that were written.
+        checks: Areas to find again.
+    """
+
+    title: str
+    watermark: str
+    tables: tuple[LabelledTable, ...]
+    suffixes: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    def header(self) -> Iterator[str]:
+        """Lines of words for the head of a script."""
+        yield f"{self.title}: imports the tables beside this file and checks them."
+        if self.watermark:
+            yield self.watermark
+
+    def checks_of(self, table: LabelledTable) -> tuple[Check, ...]:
+        """Checks on one table."""
+        return tuple(check for check in self.checks if check.table == table.name)
+
+
+class Script(Protocol):
+    """A script for one program.
+
+    Attributes:
+        filename: Name of the file.
+        reads: Endings of files that it can import, the best first.
+    """
+
+    filename: str
+    reads: tuple[str, ...]
+
+    def text(self, plan: Plan, suffix: str) -> str:
+        """The script, importing files with one ending."""
+        ...
+
+
+def one_line(text: str) -> str:
+    """Text for a comment or a label: no line ends, no control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

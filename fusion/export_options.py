@@ -1,0 +1,91 @@
+"""What the `export` command makes of its options, and what it tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from featurestore.config import validate
+from featurestore.errors import ConfigError
+from featurestore.export.deidentify import STEPS
+from featurestore.export.package import Exported
+from fusion.config import ExportConfig
+from fusion.paths import RunPaths
+
+_SHOWN_CHANGES = 10
+_MAX_PATH = 10_000
+
+
+def opened_run(
+    source: Path, out: Path | None, data_root: Path | None
+) -> tuple[Path, dict[str, Path | None]]:
+    """The configuration, folder and data root behind CONFIG or the folder of a run.
+
+    Raises:
+        ConfigError: The folder is not that of a run, or the run does not say where its data were.
+    """
+    if not source.is_dir():
+        return source, {"out": out, "data_root": data_root}
+    paths = RunPaths(source)
+    if not paths.config.is_file():
+        raise ConfigError(f"{source} is no folder of a run: it has no {paths.config.name}")
+    if data_root is None:
+        data_root = _recorded_root(paths)
+    return paths.config, {"out": out or source, "data_root": data_root}
+
+
+def _recorded_root(paths: RunPaths) -> Path:
+    advice = "say where relative data paths start: --data-root DIR"
+    try:
+        with paths.data_root.open(encoding="utf-8") as file:
+            recorded = Path(file.read(_MAX_PATH).strip())
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"the run {paths.root} does not say where its data were; {advice}"
+        ) from None
+    if not recorded.is_dir():
+        raise ConfigError(
+            f"the data of {paths.root} were under {recorded}, which is gone; {advice}"
+        )
+    return recorded
+
+
+def export_config(
+    base: ExportConfig,
+    formats: Sequence[str],
+    tables: Sequence[str],
+    embeddings: str | None,
+    max_variables: int | None,
+    deidentify: bool,
+    key: Path | None,
+) -> ExportConfig:
+    """The configuration's section with what the command line changes.
+
+    Raises:
+        ConfigError: An option has a value that is not allowed.
+    """
+    changes: dict[str, Any] = {
+        "formats": tuple(formats),
+        "tables": tuple(tables),
+        "embeddings": embeddings,
+        "max_variables": max_variables,
+        "deidentify": STEPS if deidentify else (),
+        "key": key,
+    }
+    given = {name: value for name, value in changes.items() if value not in (None, ())}
+    return validate(ExportConfig, base.model_dump() | given, "export")
+
+
+def export_summary(exported: Exported) -> Iterator[str]:
+    """Lines for the terminal: the files, and how they differ from the study's tables."""
+    yield from (str(path) for path in exported.paths)
+    counts: Counter[tuple[str, str]] = Counter()
+    for change in exported.changes:
+        counts[change.format, change.change] += change.cells
+    listed = list(counts.items())
+    for (form, words), cells in listed[:_SHOWN_CHANGES]:
+        yield f"changed in {form}: {words} ({cells:,} cells)"
+    if len(listed) > _SHOWN_CHANGES:
+        yield f"… and {len(listed) - _SHOWN_CHANGES} more kinds of changes, see changes.csv"

@@ -1,0 +1,157 @@
+"""What names a person is gone, what joins and counts stays."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurestore.dictionary import Column
+from featurestore.errors import ConfigError
+from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.deidentify import STEPS, Deidentified, Key, deidentify
+
+KEY = Key(b"k" * 32)
+PATIENTS = ["Ann Smith", "TCGA-01", "007"]
+
+
+def tables() -> list[ExportTable]:
+    people = pd.DataFrame(
+        {
+            "patient_id": PATIENTS,
+            "age": [89.0, 89.5, 102.0],
+            "stage": ["I", "II", None],
+            "visit": ["2020-02-28", "2021-01-01", None],
+        }
+    )
+    images = pd.DataFrame(
+        {
+            "image_id": ["IMG1", "IMG2", "IMG3"],
+            "patient_id": [PATIENTS[0], PATIENTS[0], PATIENTS[1]],
+            "sha256": ["aa", "bb", "cc"],
+            "taken": pd.to_datetime(["2020-03-28", None, "2021-01-02"]),
+            "age_approx": ["90", "45", None],
+            "copy_of": ["IMG2", None, "free text"],
+        }
+    )
+    left_out = pd.DataFrame(
+        {
+            "entity": ["image", "patient"],
+            "id": ["IMG9", "P-9"],
+            "reason": ["patient Ann Smith left out: '33 years' (see /home/x/IMG1.jpg)", "no image"],
+        }
+    )
+    patient, image = ColumnNote("Patient", role="patient"), ColumnNote("Image", role="image")
+    return [
+        ExportTable(
+            "analysis",
+            people,
+            {
+                "age": Column("age", "numeric", "demographic", "Age", unit="years"),
+                "stage": Column("stage", "ordinal", "staging", levels=("I", "II")),
+            },
+            {"patient_id": patient, "visit": ColumnNote("Visit")},
+        ),
+        ExportTable(
+            "images",
+            images,
+            notes={
+                "image_id": image,
+                "patient_id": patient,
+                "sha256": ColumnNote("Digest", role="digest"),
+                **{c: ColumnNote(c) for c in ("taken", "age_approx", "copy_of")},
+            },
+        ),
+        ExportTable(
+            "exclusions",
+            left_out,
+            notes={
+                "entity": ColumnNote("What"),
+                "id": ColumnNote("Id", role="any_id"),
+                "reason": ColumnNote("Why", role="text"),
+            },
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def safe() -> Deidentified:
+    return deidentify(tables(), KEY, STEPS)
+
+
+def test_no_id_is_left_anywhere(safe: Deidentified) -> None:
+    text = " ".join(t.frame.to_csv() for t in safe.tables) + safe.report.to_csv()
+    for telling in [*PATIENTS, "Ann", "Smith", "IMG", "P-9", "33 years", "/home"]:
+        assert telling not in text, telling
+
+
+def test_tables_still_join(safe: Deidentified) -> None:
+    people, images, left_out = (t.frame for t in safe.tables)
+    assert images["patient_id"].tolist()[:2] == [people.loc[0, "patient_id"]] * 2
+    assert people["patient_id"].is_unique
+    assert images.loc[0, "copy_of"] == images.loc[1, "image_id"]
+    assert left_out["id"].str[0].tolist() == ["I", "P"]
+    assert people.loc[0, "patient_id"] in left_out.loc[0, "reason"]
+
+
+def test_high_ages_are_top_coded_in_numbers_and_texts(safe: Deidentified) -> None:
+    assert safe.tables[0].frame["age"].tolist() == [89.0, 90.0, 90.0]
+    assert safe.tables[1].frame["age_approx"].tolist()[:2] == ["90", "45"]
+    assert "stage" in safe.tables[0].frame
+    assert safe.tables[0].frame["stage"].tolist()[:2] == ["I", "II"]
+
+
+def test_dates_of_a_patient_move_together(safe: Deidentified) -> None:
+    people, images = safe.tables[0].frame, safe.tables[1].frame
+    for row, before in ((0, 29), (1, 1)):  # 2020 is a leap year
+        image = {0: 0, 1: 2}[row]
+        assert (images.loc[image, "taken"] - people.loc[row, "visit"]).days == before
+    assert pd.isna(images.loc[1, "taken"])
+    moved = (people["visit"].iloc[:2] - pd.to_datetime(["2020-02-28", "2021-01-01"])).dt.days
+    assert (moved != 0).all()
+    assert moved.nunique() == 2
+
+
+def test_the_report_says_what_was_done(safe: Deidentified) -> None:
+    done = safe.report.set_index(["table", "column"])
+    assert done.loc[("analysis", "patient_id"), "cells"] == 3
+    assert done.loc[("analysis", "age"), "cells"] == 2
+    assert "left as it is" in done.loc[("analysis", "stage"), "done"]
+    assert KEY.fingerprint in safe.report.loc[0, "done"]
+
+
+def test_steps_are_independent() -> None:
+    only_ages = deidentify(tables(), KEY, ["ages"]).tables
+    assert only_ages[0].frame["patient_id"].tolist() == PATIENTS
+    assert only_ages[0].frame["age"].max() == 90
+    assert only_ages[0].frame["visit"].iloc[0] == "2020-02-28"
+
+
+@given(st.text(max_size=30))
+def test_pseudonyms_and_shifts_depend_on_key_and_id_only(patient: str) -> None:
+    other = Key(b"o" * 32)
+    assert KEY.pseudonym("patient", patient) == Key(b"k" * 32).pseudonym("patient", patient)
+    assert KEY.pseudonym("patient", patient) != other.pseudonym("patient", patient)
+    assert KEY.pseudonym("patient", patient) != KEY.pseudonym("image", patient)
+    assert re.fullmatch("P[0-9a-f]{16}", KEY.pseudonym("patient", patient))
+    assert 1 <= abs(KEY.shift(patient)) <= 364
+
+
+def test_shifts_use_the_whole_range_and_never_zero() -> None:
+    shifts = {KEY.shift(str(i)) for i in range(20_000)}
+    assert shifts == {*range(-364, 0), *range(1, 365)}
+
+
+def test_a_missing_or_short_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--key FILE"):
+        Key.read(None)
+    with pytest.raises(ConfigError, match="No such file"):
+        Key.read(tmp_path / "none")
+    (tmp_path / "short").write_bytes(b"abc")
+    with pytest.raises(ConfigError, match="has 3 bytes"):
+        Key.read(tmp_path / "short")
+    assert "kkk" not in repr(KEY)
