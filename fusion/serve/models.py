@@ -217,7 +217,7 @@ def _value_schema(column: InputColumn) -> dict[str, Any]:
         seen = ", ".join(column.training_levels)
         return {**about, "type": ["string", "null"], "description": f"one of: {seen}"}
     if column.kind == "binary":
-        return {**about, "enum": [0, 1, None]}
+        return {**about, "enum": [0, 1, True, False, None]}
     low, high = column.allowed_range or (None, None)
     bounds = {"minimum": low, "maximum": high}
     kept = {k: v for k, v in bounds.items() if v is not None}

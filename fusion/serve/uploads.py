@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import io
 import json
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -21,6 +22,9 @@ from starlette.requests import ClientDisconnect, Request
 from featurestore.imagefile import FORMATS
 from fusion.serve.limits import Limits
 from fusion.serve.problems import Problem
+
+# The parser logs bytes of what it cannot read.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 _DRAINED = 4  # bodies that are too large are read on to this many limits, so that clients listen
 
@@ -75,7 +79,7 @@ async def drain(request: Request, limits: Limits) -> None:
                 left -= len(chunk)
                 if left < 0:
                     return
-    except (TimeoutError, ClientDisconnect):
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # the last: it was read to its end
         return
 
 
