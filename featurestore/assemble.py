@@ -228,7 +228,7 @@ def _gaps(tables: Sequence[SourceTables], patients: pd.DataFrame) -> pd.DataFram
     missing = {name: set(by_id.index[by_id[name].isna()]) for name in recorded}
     rows = zip(found["patient_id"], found["column"], strict=True)
     still = [patient in missing.get(column, ()) for patient, column in rows]
-    return found[still].reset_index(drop=True)
+    return found[pd.Series(still, index=found.index, dtype=bool)].reset_index(drop=True)
 
 
 def _notes(tables: Sequence[SourceTables]) -> tuple[str, ...]:
