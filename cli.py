@@ -268,6 +268,29 @@ def fit(config: Path, bundle: Path, arms: tuple[str, ...], replicates: int, **op
 
 
 @cli.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@config_argument
+@study_options
+def evaluate(bundle: Path, config: Path, **options: Any) -> None:
+    """Validate a bundle on the cohort of CONFIG, as it is: nothing is fitted.
+
+    Writes external.csv, refused.csv and the predictions into the folder of --out.
+    """
+    from rich.console import Console
+
+    from fusion.external import validate, write_validation
+    from fusion.predict import Predictor
+    from fusion.report.external import print_validation
+
+    study = _open(config, **options)
+    draws, seed = study.config.ablation.bootstrap_draws, study.config.seed
+    found = validate(Predictor.load(bundle), study.source_cohort, draws, seed, study.progress)
+    print_validation(found, Console(soft_wrap=False))
+    for path in write_validation(found, study.paths.root / "external"):
+        click.echo(str(path))
+
+
+@cli.command()
 @click.option(
     "--images",
     multiple=True,
