@@ -14,7 +14,7 @@ from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from featurestore.errors import ConfigError
 from featurestore.lineage import EncoderIdentity
-from fusion.arms import Arm
+from fusion.arms import ABLATION, Arm
 from fusion.bundle.archive import Bundle, require_free, write_bundle
 from fusion.bundle.codecs import CODECS, calibration_state, save_model
 from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
@@ -93,7 +93,7 @@ def choose_arms(
     Raises:
         ConfigError: A name is unknown or stands twice, or a model cannot be bundled.
     """
-    by_name = {arm.name: arm for arm in planned if not arm.design}
+    by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
     fit = [arm for arm in by_name.values() if arm.model in CODECS]
     known = ", ".join(arm.name for arm in fit) or "none"
     if not wanted:
