@@ -367,10 +367,14 @@ def _measured(column: Column, values: pd.Series, strict: bool) -> np.ndarray:
 
 
 def _numbers(column: Column, values: pd.Series) -> np.ndarray:
-    numeric = pd.api.types.is_numeric_dtype(values)
-    parsed = values if numeric else pd.to_numeric(values.astype(object), errors="coerce")
-    numbers = parsed.to_numpy(dtype=float, na_value=np.nan)
-    absent = values.isna().to_numpy(dtype=bool)
+    if values.dtype == np.float64:  # a prediction asks this of every column of every replicate
+        numbers = values.to_numpy()
+        absent = np.isnan(numbers)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(values)
+        parsed = values if numeric else pd.to_numeric(values.astype(object), errors="coerce")
+        numbers = parsed.to_numpy(dtype=float, na_value=np.nan)
+        absent = values.isna().to_numpy(dtype=bool)
     wrong = (~np.isfinite(numbers)) & ~absent
     if column.kind == "binary":
         wrong |= ~np.isin(numbers, (0.0, 1.0)) & ~absent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -138,10 +138,23 @@ class FusionHeadModel:
         probability[order] = sigmoid(mean)
         return probability
 
-    def member_logits(self, table: FeatureTable) -> np.ndarray:
-        """Logit of each row by each member; shape (members, n)."""
+    def member_logits(
+        self, table: FeatureTable, parts: Sequence[np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Logit of each row by each member; shape (members, n).
+
+        Args:
+            table: The rows.
+            parts: Integer rows that go through the network together, so that the last bits of a
+                logit do not depend on the rows of other parts; by default all rows do.
+        """
+        logits = np.empty((len(self._members), len(table)))
         with single_thread():
-            return np.stack([member.logits(table) for member in self._members])
+            for own, member in zip(logits, self._members, strict=True):
+                data = member.inputs.transform(table)
+                for rows in [np.arange(len(table))] if parts is None else parts:
+                    own[rows] = predict_logits(member.head, data.take(rows))
+        return logits
 
     def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
         """Gradient of each row's mean logit with respect to its embeddings.

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import dataclasses
 import itertools
+import threading
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -59,6 +60,16 @@ class HeadData:
             self.patient_ids,
         )
 
+    def take(self, rows: np.ndarray) -> HeadData:
+        """Returns the rows given by an integer index, in that order."""
+        index = torch.from_numpy(rows).to(self.y.device)
+        return HeadData(
+            {name: x[index] for name, x in self.inputs.items()},
+            {name: x[index] for name, x in self.present.items()},
+            self.y[index],
+            self.patient_ids[rows],
+        )
+
     def row_weights(self) -> Tensor:
         """Weights with mean 1 in which the rows of every patient sum to the same; float32 (n,)."""
         _, inverse, counts = np.unique(
@@ -90,13 +101,25 @@ def single_thread() -> Iterator[None]:
     Sums are split between threads, so their last bits depend on the number of threads; on one
     thread a fit is the same in every process. Small fits are also faster so.
     """
+    if _alone.inside:  # in this thread already: asking all libraries again costs milliseconds
+        yield
+        return
     threads = torch.get_num_threads()
+    _alone.inside = True
     try:
         torch.set_num_threads(1)
         with threadpool_limits(limits=1):
             yield
     finally:
+        _alone.inside = False
         torch.set_num_threads(threads)
+
+
+class _Alone(threading.local):
+    inside = False
+
+
+_alone = _Alone()
 
 
 @contextlib.contextmanager

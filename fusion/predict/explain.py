@@ -27,7 +27,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.imagefile import open_image
 from fusion.bundle.record import InputColumn
 from fusion.features import FeatureTable
-from fusion.predict.predictor import LoadedArm, Predictor, Prepared, log_odds
+from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
 from fusion.training import single_thread
 
 METHOD = (
@@ -94,13 +94,13 @@ class Explanation:
 
 def explain(predictor: Predictor, prepared: Prepared) -> Explanation:
     """Explains the score of the bundle's first arm for one patient."""
-    (table,) = predictor.tables([prepared])
+    batch = predictor.batch([prepared])
     arm = predictor.arms[0]
     with single_thread():
         changes = sorted(
-            _contributions(predictor, arm, prepared, table), key=lambda c: -abs(c.change)
+            _contributions(predictor, arm, prepared, batch), key=lambda c: -abs(c.change)
         )
-        overlays, notes = _overlays(predictor, arm, prepared, table)
+        overlays, notes = _overlays(predictor, arm, prepared, batch.table)
     return Explanation(overlays, tuple(changes), notes)
 
 
@@ -176,26 +176,30 @@ def explainer(predictor: Predictor, folder: Path) -> Callable[[Prepared, dict[st
 
 
 def _contributions(
-    predictor: Predictor, arm: LoadedArm, prepared: Prepared, table: FeatureTable
+    predictor: Predictor, arm: LoadedArm, prepared: Prepared, batch: Batch
 ) -> Iterator[Contribution]:
-    whole = log_odds(arm.model, table)
+    def changed(**without: Any) -> float:
+        reduced = dataclasses.replace(batch, table=dataclasses.replace(table, **without))
+        return float(whole - log_odds(arm.model, reduced)[0])
+
+    table = batch.table
+    whole = log_odds(arm.model, batch)[0]
     case = prepared.case
     for modality in arm.arm.modalities:
         for encoder in modality.embeddings if case.pictures else ():
             blank = np.full_like(table.embeddings[encoder], np.nan)
-            without = dataclasses.replace(table, embeddings={**table.embeddings, encoder: blank})
+            change = changed(embeddings={**table.embeddings, encoder: blank})
             count = len(case.pictures)
             shown = "1 image" if count == 1 else f"{count} images"
-            yield Contribution(encoder, "image", shown, whole - log_odds(arm.model, without))
+            yield Contribution(encoder, "image", shown, change)
         own = modality.columns(table.dictionary)
         columns = [c for c in predictor.bundle.record.inputs if c.name in own]
         for name, kind, members in _units([c for c in columns if c.name in case.values]):
             emptied = table.columns.copy()
             for column in members:
                 emptied[column.name] = None if column.is_text else np.nan
-            without = dataclasses.replace(table, columns=emptied)
             shown = f"{len(members)} values" if kind == "group" else _shown(case, members[0])
-            yield Contribution(name, kind, shown, whole - log_odds(arm.model, without))
+            yield Contribution(name, kind, shown, changed(columns=emptied))
 
 
 def _units(columns: list[InputColumn]) -> Iterator[tuple[str, str, list[InputColumn]]]:

@@ -1,7 +1,7 @@
 """Scores patients with a bundle. Command, Python and service all come through here.
 
-Embeddings do not depend on their company (`extractor.backbones`), and models are given one patient
-at a time, so a score depends on the patient and the bundle alone.
+Embeddings do not depend on their company (`extractor.backbones`), heads see one patient at a time,
+and log odds are rounded to single precision: a score depends on the patient and the bundle alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fusion.bundle.record import ModelRecord, NoveltyRecord
 from fusion.calibration import Calibration
 from fusion.features import FeatureTable
 from fusion.head_model import FusionHeadModel
-from fusion.model import Model, by_patient
+from fusion.model import Model, by_patient, sigmoid
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
 from fusion.predict.encoders import Encoders, Squares
 from fusion.predict.result import LEVEL, ImageDistance, Prediction, Score
@@ -62,6 +62,19 @@ class Prepared:
 
     case: Case
     squares: tuple[Squares, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Features of some patients.
+
+    Attributes:
+        table: One row a picture, or one of a patient without any.
+        rows: Rows of each patient.
+    """
+
+    table: FeatureTable
+    rows: tuple[np.ndarray, ...]
 
 
 class Predictor:
@@ -154,47 +167,54 @@ class Predictor:
 
     def score(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """Scores patients whose pictures are decoded."""
-        tables = self.tables(prepared)
+        if not prepared:
+            return []
+        batch = self.batch(prepared)
+        cases = [p.case for p in prepared]
         with single_thread():
-            return [self._predict(p.case, table) for p, table in zip(prepared, tables, strict=True)]
+            scores = [self._scores(arm, cases, batch) for arm in self.arms]
+            distances = self._distances(cases, batch)
+        return [
+            self._prediction(case, [own[k] for own in scores], distances[k])
+            for k, case in enumerate(cases)
+        ]
 
-    def tables(self, prepared: Sequence[Prepared]) -> list[FeatureTable]:
-        """Feature table of each patient; all pictures are embedded together."""
-        embeddings = self.encoders.embed([s for p in prepared for s in p.squares])
-        found, start = [], 0
-        for p in prepared:
-            end = start + len(p.squares)
-            own = {name: matrix[start:end] for name, matrix in embeddings.items()}
-            found.append(self._table(p.case, own))
-            start = end
-        return found
-
-    def _table(self, case: Case, embeddings: Mapping[str, np.ndarray]) -> FeatureTable:
-        """One row a picture, or one without any."""
-        count = max(1, *(len(matrix) for matrix in embeddings.values())) if embeddings else 1
-        filled = {
-            name: matrix if len(matrix) else np.full((1, matrix.shape[1]), np.nan, np.float32)
-            for name, matrix in embeddings.items()
-        }
-        columns = {
-            name: pd.Series(
-                [case.values.get(name)] * count, dtype=object if column.is_text else float
-            )
-            for name, column in self._inputs.items()
-        }
-        ids = np.full(count, "patient", dtype=object)
-        return FeatureTable(
-            row_ids=np.array([f"row {k:04d}" for k in range(count)], dtype=object),
+    def batch(self, prepared: Sequence[Prepared]) -> Batch:
+        """Features of patients; all pictures are embedded together."""
+        embedded = self.encoders.embed([s for p in prepared for s in p.squares])
+        counts = [max(1, len(p.squares)) for p in prepared]
+        n = sum(counts)
+        owner = np.repeat(np.arange(len(prepared)), counts)
+        pictured = np.array([bool(p.squares) for p in prepared], dtype=bool)[owner]
+        embeddings = {}
+        for name, matrix in embedded.items():
+            whole = np.full((n, matrix.shape[1]), np.nan, dtype=np.float32)
+            whole[pictured] = matrix
+            embeddings[name] = whole
+        columns = {}
+        for name, column in self._inputs.items():
+            given = [p.case.values.get(name) for p in prepared]
+            kind = object if column.is_text else np.float64
+            values = np.array([np.nan if v is None and not column.is_text else v for v in given],
+                              dtype=kind)  # fmt: skip
+            columns[name] = values[owner]
+        ids = np.array([f"patient {k:06d}" for k in owner], dtype=object)
+        table = FeatureTable(
+            row_ids=np.array([f"row {k:06d}" for k in range(n)], dtype=object),
             patient_ids=ids,
             groups=ids,
-            y=np.zeros(count),
-            embeddings=filled,
-            columns=pd.DataFrame(columns, index=range(count)),
+            y=np.zeros(n),
+            embeddings=embeddings,
+            columns=pd.DataFrame(columns, index=range(n)),
             dictionary=self._dictionary,
         )
+        ends = np.cumsum(counts)
+        rows = tuple(np.arange(end - count, end) for end, count in zip(ends, counts, strict=True))
+        return Batch(table, rows)
 
-    def _predict(self, case: Case, table: FeatureTable) -> Prediction:
-        scores = [self._score(arm, case, table) for arm in self.arms]
+    def _prediction(
+        self, case: Case, scores: Sequence[Score | None], distances: tuple[ImageDistance, ...]
+    ) -> Prediction:
         first = scores[0]
         assert first is not None  # `prepare` refuses a case of which it knows nothing
         seen = {name for arm in self.arms for m in arm.arm.modalities if m.name in first.used
@@ -204,7 +224,6 @@ class Predictor:
             for name, column in self._inputs.items()
             if name in seen and not self._has_value(case, name)
         }
-        distances = self._distances(case, table)
         return Prediction(
             patient_id=case.patient_id,
             score=first,
@@ -215,48 +234,45 @@ class Predictor:
             distances=distances,
         )
 
-    def _score(self, arm: LoadedArm, case: Case, table: FeatureTable) -> Score | None:
-        used = tuple(m.name for m in arm.arm.modalities if self._has(case, m))
-        if not used:
-            return None
-        raw = log_odds(arm.model, table)
-        low, high = self._interval(arm, table, raw)
-        return Score(
-            arm=arm.record.arm,
-            probability=_probability(arm.calibration, raw),
-            low=low,
-            high=high,
-            ensemble=_ensemble(arm, table),
-            threshold=arm.record.threshold,
-            used=used,
-            absent=tuple(m.name for m in arm.arm.modalities if m.name not in used),
-        )
-
-    def _interval(
-        self, arm: LoadedArm, table: FeatureTable, raw: float
-    ) -> tuple[float | None, float | None]:
-        """Student's interval over the log odds of the replicates, around those of the model."""
-        if len(arm.replicates) < 2:
-            return None, None
-        drawn = [log_odds(replicate, table) for replicate in arm.replicates]
-        quantile = float(student_t.ppf((1 + LEVEL) / 2, len(drawn) - 1))
-        reach = quantile * float(np.std(drawn, ddof=1))
-        ends = (_probability(arm.calibration, raw + sign * reach) for sign in (-1, 1))
-        low, high = ends
-        return low, high
-
-    def _distances(self, case: Case, table: FeatureTable) -> tuple[ImageDistance, ...]:
-        if not case.pictures:
-            return ()
-        return tuple(
-            ImageDistance(
-                picture.name, record.encoder, float(d), novelty.nearer(float(d)), record.limit
+    def _scores(self, arm: LoadedArm, cases: Sequence[Case], batch: Batch) -> list[Score | None]:
+        """What an arm says of each patient; None where it knows nothing."""
+        used = [tuple(m.name for m in arm.arm.modalities if self._has(c, m)) for c in cases]
+        if not any(used):
+            return [None] * len(cases)
+        raw = log_odds(arm.model, batch)
+        low, high = _interval(arm, batch, raw)
+        ends = _ensemble(arm, batch)
+        probability = arm.calibration(raw)
+        return [
+            Score(
+                arm=arm.record.arm,
+                probability=float(probability[k]),
+                low=None if low is None else float(low[k]),
+                high=None if high is None else float(high[k]),
+                ensemble=None if ends is None else (float(ends[0][k]), float(ends[1][k])),
+                threshold=arm.record.threshold,
+                used=own,
+                absent=tuple(m.name for m in arm.arm.modalities if m.name not in own),
             )
-            for record, novelty in self._novelty
-            for picture, d in zip(
-                case.pictures, novelty.distances(table.embeddings[record.encoder]), strict=True
-            )
-        )
+            if own
+            else None
+            for k, own in enumerate(used)
+        ]
+
+    def _distances(self, cases: Sequence[Case], batch: Batch) -> list[tuple[ImageDistance, ...]]:
+        """How far the images of each patient lie from those of training."""
+        found: list[list[ImageDistance]] = [[] for _ in cases]
+        for record, novelty in self._novelty:
+            matrix = batch.table.embeddings[record.encoder]
+            for own, case, rows in zip(found, cases, batch.rows, strict=True):
+                if case.pictures:
+                    for picture, row in zip(case.pictures, rows, strict=True):
+                        d = float(novelty.distances(matrix[[row]])[0])
+                        near = novelty.nearer(d)
+                        own.append(
+                            ImageDistance(picture.name, record.encoder, d, near, record.limit)
+                        )
+        return [tuple(own) for own in found]
 
     def _require_something(self, case: Case) -> None:
         first = self.arms[0].arm
@@ -287,25 +303,42 @@ class Predictor:
         return modality.columns(self._dictionary)
 
 
-def log_odds(model: Model, table: FeatureTable) -> float:
-    """Mean log odds over the rows of one patient."""
-    _, _, score = by_patient(table.patient_ids, table.y, model.predict_proba(table))
-    return float(score[0])
+def log_odds(model: Model, batch: Batch) -> np.ndarray:
+    """Mean log odds of each patient, over her rows; shape (patients,).
+
+    Rounded to single precision: the last bits of a sum in double precision may depend on the rows
+    beside it, and a score must not.
+    """
+    table = batch.table
+    if isinstance(model, FusionHeadModel):
+        probability = sigmoid(model.member_logits(table, batch.rows).mean(axis=0))
+    else:
+        probability = model.predict_proba(table)
+    _, _, score = by_patient(table.patient_ids, table.y, probability)
+    return score.astype(np.float32).astype(np.float64)
 
 
-def _probability(calibration: Calibration, raw: float) -> float:
-    return float(calibration(np.array([raw]))[0])
+def _interval(
+    arm: LoadedArm, batch: Batch, raw: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Student's interval over the log odds of the replicates, around those of the model."""
+    if len(arm.replicates) < 2:
+        return None, None
+    drawn = np.stack([log_odds(replicate, batch) for replicate in arm.replicates])
+    quantile = float(student_t.ppf((1 + LEVEL) / 2, len(drawn) - 1))
+    reach = quantile * drawn.std(axis=0, ddof=1)
+    return arm.calibration(raw - reach), arm.calibration(raw + reach)
 
 
-def _ensemble(arm: LoadedArm, table: FeatureTable) -> tuple[float, float] | None:
+def _ensemble(arm: LoadedArm, batch: Batch) -> tuple[np.ndarray, np.ndarray] | None:
+    """Least and greatest probability of each patient among the members of an ensemble."""
     if not isinstance(arm.model, FusionHeadModel):
         return None
-    logits = arm.model.member_logits(table).mean(axis=1)
-    if len(logits) < 2:
+    members = arm.model.member_logits(batch.table, batch.rows)
+    if len(members) < 2:
         return None
-    return _probability(arm.calibration, float(logits.min())), _probability(
-        arm.calibration, float(logits.max())
-    )
+    logits = np.stack([members[:, rows].mean(axis=1) for rows in batch.rows], axis=1)
+    return arm.calibration(logits.min(axis=0)), arm.calibration(logits.max(axis=0))
 
 
 def _far(distances: Sequence[ImageDistance]) -> tuple[Flag, ...]:

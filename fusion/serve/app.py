@@ -35,6 +35,7 @@ from fusion.serve.models import (
 from fusion.serve.page import api_page, page, policy
 from fusion.serve.problems import MEDIA_TYPE, Problem, ProblemOut, problem_response
 from fusion.serve.uploads import Upload, drain, read_upload
+from fusion.training import single_thread
 
 ROUTES = ("/", "/health", "/metrics", "/docs", "/openapi.json", "/v1/predict", "/v1/schema")
 DECODERS = 2
@@ -65,7 +66,9 @@ class Service:
         self.measures = Measures(predictor.bundle.digest, lambda: self.in_flight)
         size = max(4, predictor.encoders.batch_size)
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
-        self._batcher = Batcher[_Job, dict[str, Any]](self._score, size, limits.waiting)
+        self._batcher = Batcher[_Job, dict[str, Any]](
+            self._score, size, limits.waiting, single_thread
+        )
         self._seconds = 0.1  # a prediction, lately
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 JobT = TypeVar("JobT")
@@ -24,7 +25,11 @@ class Batcher(Generic[JobT, ResultT]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[JobT]], Sequence[ResultT]], size: int, capacity: int
+        self,
+        work: Callable[[Sequence[JobT]], Sequence[ResultT]],
+        size: int,
+        capacity: int,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Starts the thread.
 
@@ -32,7 +37,9 @@ class Batcher(Generic[JobT, ResultT]):
             work: Results of jobs, in their order.
             size: Most jobs that are worked on together.
             capacity: Most jobs that wait.
+            around: Context that the thread works in.
         """
+        self._around = around
         self._work = work
         self._size = size
         self._jobs: queue.Queue[tuple[JobT, Future[ResultT]] | None] = queue.Queue(capacity)
@@ -68,6 +75,10 @@ class Batcher(Generic[JobT, ResultT]):
             self._thread.join()
 
     def _run(self) -> None:
+        with self._around():
+            self._serve()
+
+    def _serve(self) -> None:
         open_ = True
         while open_:
             batch = []
