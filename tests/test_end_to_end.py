@@ -305,3 +305,23 @@ def test_ctrl_c_ends_in_one_line_and_leaves_a_resumable_store(
     done = run("extract", out)
     assert done.returncode == 0, done.stderr
     assert "quarantined 2" in done.stdout
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_seed_write_the_same_report(tmp_path: Path) -> None:
+    made = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "cli.py"), "run", str(CONFIG), "--out", "run"],
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+            cwd=tmp_path / name,
+        )
+        assert done.returncode == 0, done.stderr
+        report = tmp_path / name / "run" / "report"
+        made.append({str(p.relative_to(report)): digest(p) for p in report.rglob("*.*")})
+    assert len(made[0]) > 20
+    assert made[0] == made[1]
