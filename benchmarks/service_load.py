@@ -209,7 +209,8 @@ def main(
         spent = sorted(load.seconds)
         click.echo(
             f"{len(spent) / seconds:.1f} scores/s; latency median "
-            f"{1e3 * spent[len(spent) // 2]:.0f} ms, 95 % {1e3 * spent[int(0.95 * len(spent))]:.0f} ms"
+            f"{1e3 * spent[len(spent) // 2]:.0f} ms, "
+            f"95 % {1e3 * spent[int(0.95 * len(spent))]:.0f} ms"
         )
         tenths = [memory[int(k * (len(memory) - 1) / 10)] for k in range(11)]
         click.echo("resident memory, MB, at each tenth: " + " ".join(f"{m:.0f}" for m in tenths))
