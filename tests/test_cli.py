@@ -45,6 +45,9 @@ def test_help_needs_no_heavy_import() -> None:
         "export",
         "report",
         "store",
+        "fit",
+        "predict",
+        "serve",
     ):
         assert f"\n  {command}" in done.stdout
     assert "Exit codes" in done.stdout

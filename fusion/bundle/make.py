@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,8 @@ from fusion.report.methods import DISCLAIMER
 from fusion.study import FinalFeatures, Study
 from fusion.thresholds import rule_text
 from fusion.watermark import watermark
+
+_SHORTEST_ID = 5
 
 _WHAT = (
     "Cross-validated in the study: every patient was predicted by fits that had not seen them. "
@@ -147,7 +150,7 @@ def assemble(
             as_of=run.as_of,
             caveats=run.caveats,
         ),
-        findings=tuple(FindingRecord(level=f.level, text=f.text) for f in evidence.findings),
+        findings=_findings(study, evidence),
         cohort=CohortRecord(
             digest=run.cohort_digest,
             linkage=run.linkage,
@@ -171,6 +174,22 @@ def assemble(
         files={},
     )
     return record, contents
+
+
+def _findings(study: Study, evidence: Evidence) -> tuple[FindingRecord, ...]:
+    """What the report invalidates or warns of, without ids: a bundle names no patient."""
+    cohort = study.cohort
+    ids = {str(i) for i in (*cohort.patients["patient_id"], *cohort.images["image_id"])}
+
+    def shown(word: re.Match[str]) -> str:
+        # Shorter ones could be any number of the sentence.
+        return "…" if len(word[0]) >= _SHORTEST_ID and word[0] in ids else word[0]
+
+    return tuple(
+        FindingRecord(level=f.level, text=re.sub(r"[\w.-]*\w", shown, f.text))
+        for f in evidence.findings
+        if f.level != "note"
+    )
 
 
 def _encoder(

@@ -233,7 +233,7 @@ class BundleRecord(Section):
         disclaimer: Stands on every output.
         watermark: Stands on every output; empty for real, linked patients.
         outcome: What is predicted.
-        findings: What the study's report invalidates, warns of and notes.
+        findings: What the study's report invalidates and warns of.
         cohort: Whom the bundle was fitted on.
         inputs: Patient columns, in the order of the data dictionary.
         image: The images that it takes.

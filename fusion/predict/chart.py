@@ -31,7 +31,7 @@ def contributions_chart(contributions: Sequence[Contribution], record: Mapping[s
     axes.barh(range(len(shown)), changes, color=[_RAISES if c > 0 else _LOWERS for c in changes])
     axes.set_yticks(range(len(shown)), [f"{c.name}: {c.value}"[:60] for c in shown])
     axes.axvline(0, color="#333333", linewidth=0.8)
-    axes.set_xlabel("change of the log odds when the input is taken away")
+    axes.set_xlabel("log odds with the input minus those without it")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     figure.suptitle(f"{record['outcome']}: probability {record['probability']:.3f}", fontsize=11)

@@ -1,6 +1,6 @@
 """Why one patient has this score: Grad-CAM of every backbone, and what each input changes.
 
-A contribution is the change of the log odds when one input is taken away: a column as if it were
+A contribution is the log odds with one input minus those without it: a column as if it were
 missing, all expression columns of a group together, an image as one backbone sees it. That works
 for every model in the same way. Contributions do not add up to the score, because inputs stand in
 for one another; a value that is typical of training changes little.
@@ -31,8 +31,8 @@ from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_
 from fusion.training import single_thread
 
 METHOD = (
-    "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: change of the "
-    "log odds when the input is taken away."
+    "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: log odds with "
+    "the input minus those without it."
 )
 
 

@@ -69,7 +69,7 @@ class OverlayOut(pydantic.BaseModel):
 
 
 class ContributionOut(pydantic.BaseModel):
-    """How the log odds change when one input is taken away."""
+    """Log odds with one input minus those without it."""
 
     name: str
     kind: str

@@ -223,7 +223,7 @@ function show(r) {
       parts.push(make("h3", {}, "Where the image raises the score"), make("div", { class: "overlays" }, ...e.overlays.map((o) => make("figure", {}, make("img", { src: "data:image/png;base64," + o.png_base64, alt: "Grad-CAM of " + o.encoder + " over " + o.image }), make("figcaption", {}, o.image + ", " + o.encoder)))));
     }
     for (const note of e.notes) parts.push(make("p", { class: "soft" }, note));
-    if (e.contributions.length) parts.push(make("h3", {}, "What changes if an input is taken away"), make("p", { class: "soft" }, "Change of the log odds; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
+    if (e.contributions.length) parts.push(make("h3", {}, "What each input changes"), make("p", { class: "soft" }, "Log odds with the input minus those without it; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
   }
   if (r.images.length) parts.push(make("details", {}, make("summary", {}, "How ordinary the image is"), table(["Image", "Encoder", "Distance", "Flagged beyond", "Training images nearer"], r.images.map((d) => [d.image, d.encoder, d.distance.toFixed(2), d.limit.toFixed(2), percent(d.nearer)]))));
   if (r.others.length) parts.push(make("details", {}, make("summary", {}, "Other models of the bundle"), table(["Arm", "Probability", "95 % interval", "Risk"], r.others.map((o) => [o.arm, percent(o.probability), between(o.interval), o.risk]))));
