@@ -16,6 +16,7 @@ from fusion.design_evidence import GroupLoss, LearningPoint
 from fusion.explained import BlockImportance, InputSize
 from fusion.ladder import Ladder
 from fusion.matched import Matched
+from fusion.overlays import Overlay
 from fusion.subgroups import Subgroup
 from fusion.tuning_evidence import TuningEvidence
 
@@ -235,6 +236,7 @@ class Evidence:
         threshold_rule: How thresholds of decisions were chosen, in words.
         calibration: How scores became probabilities, in words.
         availability: Patients by the modalities that they have (`fusion.availability`).
+        overlays: Grad-CAM of the patients of whom the reference arm is most and least certain.
     """
 
     run: RunFacts
@@ -262,3 +264,4 @@ class Evidence:
     threshold_rule: str = "Youden's index"
     calibration: str = "as the models give them"
     availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    overlays: tuple[Overlay, ...] = ()

@@ -252,6 +252,8 @@ class AblationConfig(Section):
         threshold: How decisions are made.
         subgroups: Columns by which the reference arm is also looked at; by default sex, age, body
             site and source site, as far as the cohort has them.
+        overlays: Patients of each kind (most and least certain) whose pictures the report shows
+            with Grad-CAM; 0 leaves pictures out of it.
         explain: Whether arms on all modalities are asked which inputs they use.
         reference: Arm that differences are taken against; by default the first model on all
             modalities.
@@ -277,6 +279,7 @@ class AblationConfig(Section):
     calibration: Literal["auto", "none", "platt", "temperature", "isotonic"] = "auto"
     threshold: ThresholdConfig = ThresholdConfig()
     subgroups: tuple[str, ...] | None = None
+    overlays: int = pydantic.Field(2, ge=0, le=20)
     explain: bool = True
     reference: str | None = None
     tuning: TuningConfig = TuningConfig()

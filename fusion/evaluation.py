@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def split_fold(
 
 def plan_tasks(
     folds: pd.DataFrame,
-    arms: list[Arm],
+    arms: Sequence[Arm],
     config: AblationConfig,
     seed: int,
     run_name: str,

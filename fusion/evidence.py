@@ -45,6 +45,7 @@ from fusion.explained import block_importances, top_inputs
 from fusion.findings import Bootstrapped, find_problems
 from fusion.ladder import Ladder
 from fusion.matched import matched
+from fusion.overlays import Overlay
 from fusion.subgroups import subgroups
 from fusion.table_one import table_one
 from fusion.thresholds import rule_text
@@ -86,6 +87,7 @@ def collect(
     ladder: Ladder | None = None,
     fits: Sequence[Mapping[str, Any]] = (),
     config: AblationConfig | None = None,
+    overlays: Sequence[Overlay] = (),
 ) -> Evidence:
     """Collects the evidence of a run.
 
@@ -104,6 +106,7 @@ def collect(
         ladder: The linkage ladder.
         fits: Records of `choices.json`: what each fit chose and how it explains itself.
         config: Subgroups to look at, and the bounds of tuning.
+        overlays: Grad-CAM of some patients.
 
     Raises:
         DataError: The predictions are not of this cohort, not of one run, of different patients
@@ -146,6 +149,7 @@ def collect(
         threshold_rule=rule_text(config.threshold),
         calibration=calibration_text(fits),
         availability=availability(cohort),
+        overlays=tuple(overlays),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class Model(Protocol):
 
     def predict_proba(self, table: FeatureTable) -> np.ndarray:
         """Probability of the outcome for each row, shape (n,), values in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A model whose score has a gradient with respect to embeddings."""
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's log odds; per backbone (n, D)."""
         ...
 
 

@@ -53,6 +53,11 @@ class RunPaths:
         return self.work / "choices.json"
 
     @property
+    def overlays(self) -> Path:
+        """Grad-CAM of some patients."""
+        return self.work / "overlays.json"
+
+    @property
     def predictions(self) -> Path:
         """The out-of-fold predictions table."""
         return self.root / "predictions.parquet"

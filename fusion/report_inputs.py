@@ -28,11 +28,12 @@ from fusion.config import AblationConfig, RunConfig
 from fusion.evidence import Evidence, RunFacts, collect
 from fusion.ladder import Ladder
 from fusion.ledger import read_records
+from fusion.overlays import Overlay, read_overlays
 from fusion.paths import RunPaths
 from fusion.plain import plain
 from fusion.predictions import predictions_table
 
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 100_000_000
 
 COHORT_TABLES = ("images", "patients", "exclusions")
@@ -56,6 +57,7 @@ class ReportInputs:
         ladder: The linkage ladder; None unless rows were lent by label.
         fits: Records of `choices.json`.
         config: The ablation: subgroups to look at, bounds of tuning.
+        overlays: Grad-CAM of some patients, as `paths.overlays` keeps it; may be none.
     """
 
     run: RunFacts
@@ -69,6 +71,7 @@ class ReportInputs:
     ladder: Ladder | None
     fits: tuple[dict[str, Any], ...]
     config: AblationConfig
+    overlays: tuple[Overlay, ...] = ()
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report.
@@ -90,6 +93,7 @@ class ReportInputs:
             ladder=self.ladder,
             fits=self.fits,
             config=self.config,
+            overlays=self.overlays,
         )
 
 
@@ -120,6 +124,7 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
     """
     tables = [paths.predictions, *_cohort_files(paths)]
     tables += [paths.choices] if paths.choices.exists() else []
+    tables += [paths.overlays] if inputs.overlays else []
     tables += [paths.work / file for name, file in HISTORIES.items() if len(getattr(inputs, name))]
     saved = _Saved(
         version=VERSION,
@@ -174,6 +179,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         ladder=saved.ladder,
         fits=read_records(paths.choices),
         config=config.ablation,
+        overlays=_read_overlays(saved.files, paths),
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
     predictions = predictions_table([_read_table(paths.predictions)])
@@ -260,6 +266,15 @@ def _read_history(file: str, files: dict[str, str], paths: RunPaths) -> pd.DataF
     return _read_table(path) if known else pd.DataFrame()
 
 
+def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[Overlay, ...]:
+    if paths.overlays.relative_to(paths.root).as_posix() not in files:
+        return ()
+    found = read_overlays(paths.overlays)
+    if found is None:
+        raise DataError(f"cannot read {paths.overlays}; {_again(paths)}")
+    return found
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
@@ -274,7 +289,7 @@ def _rows_digest(table: pd.DataFrame, columns: list[str]) -> str:
 
 def _all_tables(paths: RunPaths) -> list[Path]:
     histories = [paths.work / file for file in HISTORIES.values()]
-    return [paths.predictions, paths.choices, *_cohort_files(paths), *histories]
+    return [paths.predictions, paths.choices, paths.overlays, *_cohort_files(paths), *histories]
 
 
 def _cohort_files(paths: RunPaths) -> list[Path]:

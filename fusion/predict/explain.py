@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.imagefile import open_image
 from fusion.bundle.record import InputColumn
 from fusion.features import FeatureTable
+from fusion.model import Differentiable
 from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
 from fusion.training import single_thread
 
@@ -34,15 +35,6 @@ METHOD = (
     "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: log odds with "
     "the input minus those without it."
 )
-
-
-@runtime_checkable
-class Differentiable(Protocol):
-    """A model whose score has a gradient with respect to embeddings."""
-
-    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
-        """Gradient of each row's log odds; per backbone (n, D)."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,10 @@ def render_json(evidence: Evidence) -> str:
         "matched": None if evidence.matched is None else dataclasses.asdict(evidence.matched),
         "importances": [dataclasses.asdict(b) for b in evidence.importances],
         "inputs": [dataclasses.asdict(i) for i in evidence.inputs],
+        "overlays": [
+            {k: v for k, v in dataclasses.asdict(o).items() if k != "png"}
+            for o in evidence.overlays
+        ],
         "tuning": [
             dataclasses.asdict(t) | {"best_so_far": t.best_so_far.tolist()} for t in evidence.tuning
         ],

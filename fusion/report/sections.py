@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 
 from fusion.evidence import Evidence
+from fusion.report.gallery import Gallery, galleries
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import TextTable
 from fusion.subgroups import LEAST
@@ -23,12 +24,14 @@ class Section:
         title: Heading.
         tables: Each with a caption of its own.
         figures: Names of figures.
+        galleries: Pictures with heat, a patient each.
     """
 
     anchor: str
     title: str
     tables: tuple[TextTable, ...]
     figures: tuple[str, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
 
 
 def sections(evidence: Evidence) -> list[Section]:
@@ -194,6 +197,24 @@ def _explanation(evidence: Evidence) -> Section:
     )
 
 
+def _overlays(evidence: Evidence) -> Section:
+    drawn = galleries(evidence)
+    table = TextTable(
+        f"Grad-CAM (Selvaraju et al. 2017) of patients of whom {evidence.reference} is most and "
+        "least certain, each by the model of the fold that had not seen the patient. Heat is where "
+        "the last feature map of an encoder raises the log odds, scaled for each picture by "
+        "itself: it compares no pictures, and it says nothing about causes. A picture without heat "
+        "has no place that raises them.",
+        ("patient", "probability", "outcome", "encoders"),
+        tuple(
+            (g.title, f"{g.probability:.3f}", g.outcome, ", ".join(p.encoder for p in g.pictures))
+            for g in drawn
+        ),
+        text_columns=1,
+    )
+    return Section("pictures", "Where the encoders look", (table,), galleries=drawn)
+
+
 def _tuning(evidence: Evidence) -> Section:
     names = dict.fromkeys(name for t in evidence.tuning for name in t.importance)
     rows = tuple(
@@ -228,5 +249,6 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     _matched,
     _subgroups,
     _explanation,
+    _overlays,
     _tuning,
 )

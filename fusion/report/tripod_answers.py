@@ -288,7 +288,8 @@ def specification(e: Evidence) -> Answer:
     """Item 22."""
     return _partly(
         "cross-validated models are not kept as one model; config.yaml, the seed and the digests "
-        "of data and encoders determine them",
+        "of data and encoders determine them, and `melafuse fit` makes a bundle of an arm fitted "
+        "on everyone",
         "where the final model can be had, and under which terms",
     )
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.atomic import write_text
+from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
 from fusion.evidence import Evidence
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
+from fusion.report.gallery import galleries, tidy_galleries
 from fusion.report.html import render_html
 from fusion.report.json import render_json
 from fusion.report.latex import render_latex
@@ -54,6 +55,7 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
         for figure, path in zip(figures, files.figures, strict=True):
             write_text(path, figure.svg)
             write_text(path.with_suffix(".csv"), _csv(figure.data))
+        _write_galleries(evidence, folder / "figures")
         write_text(files.metrics, _csv(tidy_metrics(evidence)))
         if evidence.audit is not None:
             write_text(folder / "audit.csv", _csv(tidy_audit(evidence)))
@@ -68,6 +70,17 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
     except OSError as error:
         raise DataError(f"cannot write the report into {folder}: {error.strerror}") from None
     return files
+
+
+def _write_galleries(evidence: Evidence, folder: Path) -> None:
+    for earlier in folder.glob("gradcam*"):
+        earlier.unlink()
+    for gallery in galleries(evidence):
+        for picture in gallery.pictures:
+            with replacing(folder / picture.file) as temporary:
+                temporary.write_bytes(picture.png)
+    if evidence.overlays:
+        write_text(folder / "gradcam.csv", _csv(tidy_galleries(evidence)))
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -143,6 +143,7 @@ def test_fine_tuned_encoders_learn_from_everyone_and_come_along(tmp_path: Path) 
             "ablation.subsets=[[resnet18_ft, clinical]]",
             "ablation.models=[fusion_head]",
             "ablation.arms=[]",
+            "ablation.reference=null",
         ],
     )
     made = fit_bundle(study, tmp_path / "b.zip", replicates=0)

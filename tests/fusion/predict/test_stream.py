@@ -171,7 +171,7 @@ def test_files_of_one_patient_a_folder_and_a_table_by_name(
         ("a.json", "[" * 100_000, "no JSON"),
         ("a.csv", "colour\nred\n", "none of its columns"),
         ("a.csv", "age\n", "no row"),
-        ("a.csv", "", ""),
+        ("a.csv", "", "a.csv"),
     ],
 )
 def test_metadata_that_is_none_is_one_line(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.design_evidence import GroupLoss, LearningPoint
@@ -24,6 +26,7 @@ from fusion.evidence import (
 from fusion.explained import BlockImportance, InputSize
 from fusion.ladder import METRICS, Claim, Ladder, Rung
 from fusion.matched import Matched, MatchedResult
+from fusion.overlays import KINDS, Overlay
 from fusion.subgroups import Subgroup
 from fusion.tuning_evidence import TuningEvidence
 
@@ -180,6 +183,12 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
     )
 
 
+def _png(red: int, green: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (224, 168), (80 * red, 100 * green, 90)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def everything(name: str = "demo") -> Evidence:
     """The example with every section that follows the ablation."""
     base = example(name)
@@ -209,6 +218,12 @@ def everything(name: str = "demo") -> Evidence:
             for k, group in enumerate(SINGLES)
         ),
         inputs=(InputSize(full, "breslow", "histopathology", 0.3, 5),),
+        overlays=tuple(
+            Overlay(kind, rank, 0.9 - 0.4 * k, k == 0, encoder, _png(k, rank))
+            for k, kind in enumerate(KINDS)
+            for rank in range(2)
+            for encoder in ("resnet18", "<b>other</b>")
+        ),
         tuning=(TuningEvidence("lightgbm[all]", np.array([[0.6, 0.7]] * 2), 0.5, {"rate": 0.8}),),
     )
 

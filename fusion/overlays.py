@@ -1,0 +1,74 @@
+"""Grad-CAM of some patients, as a run keeps it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from featurestore.atomic import write_text
+from featurestore.errors import DataError
+
+KINDS = ("most certain of the outcome", "least certain", "most certain of no outcome")
+MAX_BYTES = 50_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlay:
+    """One picture as one encoder sees it.
+
+    Attributes:
+        kind: One of `KINDS`.
+        rank: Place within the kind, from 0.
+        probability: Out-of-fold, of the patient.
+        outcome: Whether the patient has the outcome.
+        encoder: Name of the encoder.
+        png: The picture with its heat.
+    """
+
+    kind: str
+    rank: int
+    probability: float
+    outcome: bool
+    encoder: str
+    png: bytes
+
+
+def save_overlays(overlays: Iterable[Overlay], key: str, path: Path) -> None:
+    """Writes overlays and what they were made of as JSON.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    records = [dataclasses.asdict(o) | {"png": base64.b64encode(o.png).decode()} for o in overlays]
+    try:
+        write_text(path, json.dumps({"key": key, "overlays": records}, indent=1) + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def read_overlays(path: Path, key: str | None = None) -> tuple[Overlay, ...] | None:
+    """Reads what `save_overlays` wrote.
+
+    Args:
+        path: The file.
+        key: What they must be made of; by default anything.
+
+    Returns:
+        None where there are none, they are of something else, or the file is damaged.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if key is not None and stored["key"] != key:
+            return None
+        return tuple(
+            Overlay(**record | {"png": base64.b64decode(record["png"], validate=True)})
+            for record in stored["overlays"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, binascii.Error):
+        return None
