@@ -5,23 +5,27 @@ Heavy imports happen inside commands, so that `melafuse --help` answers at once.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featurestore.commands import store
-from fusion.commands_bundle import predict, serve
+from fusion.command_options import (
+    config_argument,
+    json_option,
+    open_study,
+    open_together,
+    say,
+    study_options,
+)
+from fusion.commands_bundle import evaluate, fit, predict, serve
+from fusion.commands_start import cohort, doctor, init
 
 if TYPE_CHECKING:
-    from fusion.config import RunConfig
     from fusion.evidence import Evidence
     from fusion.report_inputs import FinishedRun
-    from fusion.study import Study
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
@@ -36,48 +40,6 @@ def cli() -> None:
 
     For research. Not a medical device.
     """
-
-
-def data_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options about reading a configuration and its data."""
-    for option in (
-        click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors."),
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override one key of the configuration, for example --set folds.n_folds=10.",
-        ),
-        click.option(
-            "--data-root",
-            type=click.Path(path_type=Path),
-            help="Where relative data paths start.  [default: the configuration's folder]",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def run_folder(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The option that names the folder of the run."""
-    return click.option(
-        name,
-        "out",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the run.  [default: runs/NAME]",
-    )
-
-
-def study_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options shared by all commands that work on a configuration."""
-    return run_folder("--out")(data_options(command))
-
-
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print the numbers as JSON on standard output, only."
-)
-config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
 
 @cli.command()
@@ -105,9 +67,9 @@ def demo(as_json: bool, **options: Any) -> None:
 @study_options
 def extract(config: Path, **options: Any) -> None:
     """Embed every image that the feature store does not have yet."""
-    with _together(config, **options) as study:
+    with open_together(config, **options) as study:
         report = study.extract()
-        _say(
+        say(
             study,
             f"embedded {report.embedded}, reused {report.reused}, "
             f"quarantined {len(report.quarantined)} (see {study.store.root / 'quarantine.csv'})",
@@ -122,9 +84,9 @@ def finetune(config: Path, **options: Any) -> None:
 
     With several GPUs or machines: torchrun --nproc-per-node=4 -m cli finetune CONFIG
     """
-    with _together(config, **options) as study:
+    with open_together(config, **options) as study:
         trained = len(study.finetune().history.groupby(["encoder", "repeat", "fold"], dropna=False))
-        _say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
+        say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
 
 
 @cli.command()
@@ -135,8 +97,8 @@ def joint(config: Path, **options: Any) -> None:
 
     Without torchrun, ablate does the same by itself.
     """
-    with _together(config, **options) as study:
-        _say(study, f"{study.fit_joint()} joint networks fitted")
+    with open_together(config, **options) as study:
+        say(study, f"{study.fit_joint()} joint networks fitted")
 
 
 @cli.command()
@@ -145,7 +107,7 @@ def joint(config: Path, **options: Any) -> None:
 @json_option
 def ablate(config: Path, as_json: bool, **options: Any) -> None:
     """Fit every arm on every fold; print the ablation table and write the report."""
-    study = _open(config, **options)
+    study = open_study(config, **options)
     evidence = study.evidence(study.ablate())
     _show(evidence, study.report(evidence).html, as_json)
 
@@ -198,7 +160,7 @@ def audit(config: Path, form: str, **options: Any) -> None:
 
     from fusion.report.audit import audit_json, print_audit
 
-    report = _open(config, **options).audit()
+    report = open_study(config, **options).audit()
     if form == "json":
         click.echo(audit_json(report), nl=False)
     else:
@@ -227,158 +189,12 @@ def export(source: Path, **options: Any) -> None:
 
     study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
     config, folders = opened_run(source, study_only["out"], study_only["data_root"])
-    study = _open(config, **study_only | folders)
+    study = open_study(config, **study_only | folders)
     for line in export_summary(study.export(config=export_config(study.config.export, **options))):
         click.echo(line)
 
 
-@cli.command()
-@config_argument
-@data_options
-@run_folder("--run")
-@click.option(
-    "--out",
-    "bundle",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Where the bundle goes: a folder, or a file that ends with .zip. It must not exist.",
-)
-@click.option(
-    "--arm",
-    "arms",
-    multiple=True,
-    metavar="ARM",
-    help="Arm of the study; the first gives the probability.  [default: the reference arm, and the "
-    "widest LightGBM beside it]",
-)
-@click.option(
-    "--replicates",
-    default=20,
-    show_default=True,
-    type=click.IntRange(0, 1000),
-    help="Bootstrap replicates that intervals are made of.",
-)
-def fit(config: Path, bundle: Path, arms: tuple[str, ...], replicates: int, **options: Any) -> None:
-    """Fit the final system on all patients and write it as a bundle."""
-    from fusion.bundle.make import fit_bundle
-
-    study = _open(config, **options)
-    made = fit_bundle(study, bundle, arms, replicates)
-    click.echo(f"bundle {made.short}: {bundle}")
-
-
-@cli.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@config_argument
-@study_options
-def evaluate(bundle: Path, config: Path, **options: Any) -> None:
-    """Validate a bundle on the cohort of CONFIG, as it is: nothing is fitted.
-
-    Writes external.csv, refused.csv and the predictions into the folder of --out.
-    """
-    from rich.console import Console
-
-    from fusion.external import validate, write_validation
-    from fusion.predict import Predictor
-    from fusion.report.external import print_validation
-
-    study = _open(config, **options)
-    draws, seed = study.config.ablation.bootstrap_draws, study.config.seed
-    found = validate(Predictor.load(bundle), study.source_cohort, draws, seed, study.progress)
-    print_validation(found, Console(soft_wrap=False))
-    for path in write_validation(found, study.paths.root / "external"):
-        click.echo(str(path))
-
-
-@cli.command()
-@click.option(
-    "--images",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of images; may be repeated.",
-)
-@click.option(
-    "--table",
-    "tables",
-    multiple=True,
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A table of any known format; may be repeated.",
-)
-@click.option(
-    "--out",
-    default="config.yaml",
-    show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration to write; it must not exist.",
-)
-def init(images: tuple[Path, ...], tables: tuple[Path, ...], out: Path) -> None:
-    """Look at images and tables, and write a commented configuration to start from.
-
-    It says what was guessed and why, and what could not be guessed. Nothing is overwritten.
-    """
-    from fusion.starter import propose, summary, write_proposal
-
-    proposal = propose(tables, images, out)
-    write_proposal(proposal, out)
-    for line in summary(proposal, out):
-        click.echo(line)
-
-
-@cli.command()
-@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@study_options
-def doctor(config: Path | None, quiet: bool, overrides: tuple[str, ...], **folders: Any) -> None:
-    """Check machine, data, weights, disk and store before a long run. Needs no network.
-
-    Ends with exit code 0, or 1 if a check fails. --quiet prints only what needs attention.
-    """
-    from fusion.doctor import examine
-
-    failed = 0
-    for examined in examine(config, overrides, **folders):
-        finding = examined.finding
-        failed += finding.status == "fail"
-        if quiet and finding.status == "ok":
-            continue
-        advice = f" -> {finding.advice}" if finding.advice else ""
-        click.echo(f"{finding.status:<5}{examined.check:<9}{finding.text}{advice}")
-    if failed:
-        sys.exit(1)
-
-
-@cli.group()
-def cohort() -> None:
-    """Look at who is studied before anything is fitted."""
-
-
-@cohort.command("describe")
-@config_argument
-@study_options
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="csv is one tidy table: section, name, item, value.",
-)
-def cohort_describe(config: Path, form: str, **options: Any) -> None:
-    """Show counts, outcome, exclusions, missingness and Table 1 by outcome. Fits nothing."""
-    from rich.console import Console
-
-    from fusion.describe import describe, print_description, to_csv, to_json
-
-    description = describe(_open(config, **options).source_cohort)
-    if form == "text":
-        print_description(description, Console(soft_wrap=False))
-    else:
-        click.echo((to_json if form == "json" else to_csv)(description).rstrip("\n"))
-
-
-for command in (store, predict, serve):
+for command in (init, doctor, cohort, store, fit, evaluate, predict, serve):
     cli.add_command(command)
 
 
@@ -399,62 +215,8 @@ def main() -> None:
         sys.exit(130)
 
 
-def _open(config: Path, overrides: tuple[str, ...], **rest: Any) -> Study:
-    """Opens a study for this process."""
-    from featurestore.errors import ConfigError
-
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        name = click.get_current_context().info_name
-        raise ConfigError(f"{name} works in one process: torchrun is for extract, finetune, joint")
-    return _study(_load(config, overrides), config, **rest)
-
-
-@contextlib.contextmanager
-def _together(config: Path, overrides: tuple[str, ...], **rest: Any) -> Iterator[Study]:
-    """Opens a study for this process, or for all that torchrun started."""
-    loaded = _load(config, overrides)
-
-    from extractor.distributed import workers_of_environment
-
-    section = loaded.finetune or loaded.extract
-    with workers_of_environment(section.device) as workers:
-        yield _study(loaded, config, workers=workers, **rest)
-
-
-def _load(config: Path, overrides: tuple[str, ...]) -> RunConfig:
-    """Reads the configuration before torch is imported, so that its errors are quick."""
-    from featurestore.config import load_config
-    from fusion.config import RunConfig
-
-    return load_config(RunConfig, config, overrides)
-
-
-def _study(
-    loaded: RunConfig,
-    config: Path,
-    out: Path | None,
-    data_root: Path | None,
-    quiet: bool,
-    **workers: Any,
-) -> Study:
-    from featurestore.progress import SILENT
-    from featurestore.terminal import TerminalProgress
-    from fusion.study import Study
-
-    progress = SILENT if quiet else TerminalProgress()
-    click.get_current_context().call_on_close(progress.finish)
-    folder = config.parent if data_root is None else data_root
-    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
-
-
-def _say(study: Study, text: str) -> None:
-    """Prints in the first of several processes."""
-    if study.workers.is_first:
-        click.echo(text)
-
-
 def _run(config: Path, as_json: bool, **options: Any) -> None:
-    study = _open(config, **options)
+    study = open_study(config, **options)
     evidence = study.run()
     _show(evidence, study.paths.report / "report.html", as_json)
 

@@ -7,6 +7,14 @@ from typing import Any
 
 import click
 
+from fusion.command_options import (
+    config_argument,
+    data_options,
+    open_study,
+    run_folder,
+    study_options,
+)
+
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, mps, cuda or cuda:N."
@@ -118,3 +126,61 @@ def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits:
     from fusion.serve.run import run_server
 
     run_server(bundle, host, port, token_file, **limits)
+
+
+@click.command()
+@config_argument
+@data_options
+@run_folder("--run")
+@click.option(
+    "--out",
+    "bundle",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the bundle goes: a folder, or a file that ends with .zip. It must not exist.",
+)
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    metavar="ARM",
+    help="Arm of the study; the first gives the probability.  [default: the reference arm, and the "
+    "widest LightGBM beside it]",
+)
+@click.option(
+    "--replicates",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="Bootstrap replicates that intervals are made of.",
+)
+def fit(config: Path, bundle: Path, arms: tuple[str, ...], replicates: int, **options: Any) -> None:
+    """Fit the final system on all patients and write it as a bundle."""
+    from fusion.bundle.make import fit_bundle
+
+    study = open_study(config, **options)
+    made = fit_bundle(study, bundle, arms, replicates)
+    click.echo(f"bundle {made.short}: {bundle}")
+
+
+@click.command()
+@bundle_argument
+@config_argument
+@study_options
+def evaluate(bundle: Path, config: Path, **options: Any) -> None:
+    """Validate a bundle on the cohort of CONFIG, as it is: nothing is fitted.
+
+    Writes external.csv, refused.csv and the predictions into the folder of --out.
+    """
+    from rich.console import Console
+
+    from fusion.external import validate, write_validation
+    from fusion.predict import Predictor
+    from fusion.report.external import print_validation
+
+    study = open_study(config, **options)
+    draws, seed = study.config.ablation.bootstrap_draws, study.config.seed
+    found = validate(Predictor.load(bundle), study.source_cohort, draws, seed, study.progress)
+    print_validation(found, Console(soft_wrap=False))
+    for path in write_validation(found, study.paths.root / "external"):
+        click.echo(str(path))
