@@ -156,8 +156,10 @@ def read_records(choices: Path) -> tuple[dict[str, Any], ...]:
         return ()
     try:
         return tuple(dict(fit) for fit in json.loads(choices.read_text(encoding="utf-8"))["fits"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{choices}: cannot be read ({error!r}); run the ablation again") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{choices}: no ledger of fits can be read from it; run the ablation again"
+        ) from None
 
 
 def read_fits(choices: Path) -> tuple[FitRecord, ...]:

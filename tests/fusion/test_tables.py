@@ -15,6 +15,7 @@ from featurestore.cohort import Cohort
 from featurestore.export.labelling import labelled
 from featurestore.gaps import CODES
 from fusion import metrics
+from fusion.arms import ABLATION
 from fusion.config import TableName
 from fusion.export_embeddings import DESCRIPTIVE, ONE_FOLD, EmbeddingForm
 from fusion.features import FeatureTable
@@ -39,6 +40,7 @@ def predictions_of(table: FeatureTable, folds: pd.DataFrame) -> pd.DataFrame:
                 arm=arm,
                 model="model",
                 modalities=arm[6:-1],
+                design=ABLATION,
                 y=y,
                 score=score,
                 probability=1 / (1 + np.exp(-score)),
