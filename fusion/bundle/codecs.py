@@ -81,7 +81,7 @@ def _trees(state: State) -> Model:
     model = LightGbmModel(Arm.from_record(state.record["arm"]), AblationConfig())
     model.encoder_ = TabularEncoder.from_state(state.record["encoder"], state.arrays)
     require_sound(state.text, len(model.encoder_.features_))
-    model.booster_ = lightgbm.Booster(model_str=state.text, params={"verbosity": -1})
+    model.booster_ = lightgbm.Booster(model_str=state.text)
     return model
 
 
