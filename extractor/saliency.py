@@ -7,6 +7,8 @@ with respect to this embedding.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,10 @@ import torch
 from PIL import Image
 
 from extractor.backbones import Backbone
+from extractor.images import fit_square, picture_box
 from extractor.stages import one_torch_thread
 from featurestore.errors import ConfigError
+from featurestore.imagefile import open_image
 
 COLOURS = np.array(
     [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], dtype=float
@@ -24,6 +28,49 @@ COLOURS = np.array(
 
 OPACITY = 0.55
 """Of the colour where the heat is greatest."""
+
+
+def draw_overlays(
+    data: bytes,
+    backbones: Mapping[str, Backbone],
+    gradients: Mapping[str, np.ndarray],
+    max_pixels: int,
+    side: int = 448,
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Draws one picture with the heat of each backbone, decoding it once per decode size.
+
+    Args:
+        data: Bytes of the image file.
+        backbones: By name.
+        gradients: Of the score with respect to each embedding; shape (dimension,) by name.
+        max_pixels: Larger pictures are refused.
+        side: Longer side of the results in pixels.
+
+    Returns:
+        PNG files by name, and why backbones without feature map have none.
+
+    Raises:
+        UnreadableImage: The bytes are no complete image, or a refused one.
+    """
+    pictures: dict[int, Image.Image] = {}
+    drawn: dict[str, bytes] = {}
+    notes: list[str] = []
+    for name, backbone in backbones.items():
+        geometry = backbone.preprocessing.geometry
+        short_side = geometry.decode_short_side
+        if short_side not in pictures:
+            pictures[short_side] = open_image(io.BytesIO(data), max_pixels, short_side)
+        picture = pictures[short_side]
+        square = fit_square(picture, geometry)
+        try:
+            heat = grad_cam(backbone, square, gradients[name])
+        except ConfigError as error:
+            notes.append(str(error))
+            continue
+        buffer = io.BytesIO()
+        overlay(square, heat, picture_box(picture.size, geometry), side).save(buffer, "PNG")
+        drawn[name] = buffer.getvalue()
+    return drawn, tuple(notes)
 
 
 def grad_cam(backbone: Backbone, square: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,10 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extractor.images import fit_square, picture_box
-from extractor.saliency import grad_cam, overlay
-from featurestore.errors import ConfigError
-from featurestore.imagefile import open_image
+from extractor.saliency import draw_overlays
 from featurestore.progress import SILENT, Progress
 from fusion.comparators import make_model
 from fusion.config import AblationConfig
@@ -136,20 +132,11 @@ def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[Overl
         return []
     row = np.flatnonzero(mine)[:1]
     gradients = model.embedding_gradients(test.take(row))
-    found = []
-    for name, gradient in sorted(gradients.items()):
-        backbone = files.load(name)
-        geometry = backbone.preprocessing.geometry
-        path = Path(str(files.paths[row[0]]))
-        image = open_image(path, MAX_PIXELS, geometry.decode_short_side)
-        square = fit_square(image, geometry)
-        try:
-            heat = grad_cam(backbone, square, gradient[0])
-        except ConfigError:
-            continue
-        buffer = io.BytesIO()
-        overlay(square, heat, picture_box(image.size, geometry), side=224).save(buffer, "PNG")
-        found.append(
-            Overlay(one.kind, one.rank, one.probability, one.outcome, name, buffer.getvalue())
-        )
-    return found
+    backbones = {name: files.load(name) for name in gradients}
+    own = {name: gradient[0] for name, gradient in gradients.items()}
+    data = Path(str(files.paths[row[0]])).read_bytes()
+    drawn, _ = draw_overlays(data, backbones, own, MAX_PIXELS, side=224)
+    return [
+        Overlay(one.kind, one.rank, one.probability, one.outcome, name, png)
+        for name, png in drawn.items()
+    ]

@@ -41,6 +41,7 @@ from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
+    FoldKey,
     Training,
     external,
     fine_tune,
@@ -244,21 +245,28 @@ class Stages:
         config = self.config.finetune
         if config is None or self.cohort.images.empty:
             return NO_FOLD_ENCODERS
-        encoders = fine_tune(
-            self._trainings(config),
+        plans = self._trainings(config)
+        encoders = self._fine_tune(plans, fold_keys(self.folds), config, "finetune")
+        if self.workers.is_first:
+            _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
+        return encoders
+
+    def _fine_tune(
+        self, plans: list[Training], keys: list[FoldKey], config: FinetuneConfig, folder: str
+    ) -> FoldEncoders:
+        """Trains what is planned; checkpoints lie in a folder of that name under `work`."""
+        return fine_tune(
+            plans,
             self.cohort.images[["image_id", "path", "sha256"]],
-            fold_keys(self.folds),
+            keys,
             config,
             self.config.extract,
             self.store,
             self._data_root,
-            self.paths.work / "finetune",
+            self.paths.work / folder,
             self._progress,
             self.workers,
         )
-        if self.workers.is_first:
-            _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
-        return encoders
 
     def _trainings(self, config: FinetuneConfig) -> list[Training]:
         seed = self.config.seed

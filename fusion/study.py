@@ -16,9 +16,6 @@ from featurestore.errors import ConfigError
 from featurestore.export.package import Exported
 from featurestore.folds import make_folds, patient_groups
 from featurestore.lineage import EncoderIdentity
-from fusion.arms import (
-    reference_arm,
-)
 from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
@@ -30,7 +27,6 @@ from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
-    fine_tune,
     fine_tuned_names,
     fold_keys,
     on_everyone,
@@ -97,18 +93,8 @@ class Study(Stages):
         config = self.config.finetune
         if config is None or self.cohort.images.empty:
             return NO_FOLD_ENCODERS
-        return fine_tune(
-            on_everyone(self.cohort, self.groups, config, self.config.seed),
-            self.cohort.images[["image_id", "path", "sha256"]],
-            fold_keys(self.folds)[:1],
-            config,
-            self.config.extract,
-            self.store,
-            self._data_root,
-            self.paths.work / "finetune-final",
-            self._progress,
-            self.workers,
-        )
+        plans = on_everyone(self.cohort, self.groups, config, self.config.seed)
+        return self._fine_tune(plans, fold_keys(self.folds)[:1], config, "finetune-final")
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report from the predictions of the last `ablate`.
@@ -246,9 +232,10 @@ class Study(Stages):
             EmbeddingForm.parse(chosen.embeddings),
             fine_tuned_names(self.config.finetune),
         )
-        reference = reference_arm(self.config.ablation, self._planned_arms)
         self._progress.start("export", 1)
-        folder, exported = export_study(material, reference, chosen, self.paths, self.config.name)
+        folder, exported = export_study(
+            material, self.reference, chosen, self.paths, self.config.name
+        )
         self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
         return exported
 

@@ -1,11 +1,13 @@
-"""Lets tests import the example builders that lie beside them."""
+"""Lets tests import the example builders that lie beside them; what is costly to start, once."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,3 +26,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return fitted_tiny(shared / "tiny-bundle")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser; skips where there is none."""
+    executable = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if executable is None:
+        pytest.skip("no chromium or google-chrome on the PATH")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=executable, args=options)
+        yield opened
+        opened.close()

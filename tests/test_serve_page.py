@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from fusion.serve.app import make_app
 from fusion.serve.limits import Limits
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TOKEN = "a token of the tests"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 UNNAMED = """() => [...document.querySelectorAll("input, select, textarea, button, img, svg[role]")]
@@ -25,19 +22,6 @@ UNNAMED = """() => [...document.querySelectorAll("input, select, textarea, butto
   .filter((e) => !(e.labels && e.labels.length) && !e.textContent.trim()
     && !e.getAttribute("aria-label") && !e.getAttribute("alt"))
   .map((e) => e.outerHTML.slice(0, 80))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless browser; skips where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium or google-chrome on the PATH")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

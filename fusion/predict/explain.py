@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import io
 import itertools
 import json
 import re
@@ -20,11 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from extractor.images import fit_square, picture_box
-from extractor.saliency import grad_cam, overlay
+from extractor.saliency import draw_overlays
 from featurestore.atomic import replacing, write_text
-from featurestore.errors import ConfigError, DataError
-from featurestore.imagefile import open_image
+from featurestore.errors import DataError
 from fusion.bundle.record import InputColumn
 from fusion.features import FeatureTable
 from fusion.model import Differentiable
@@ -222,23 +219,15 @@ def _overlays(
     if not isinstance(arm.model, Differentiable):
         return (), (f"{arm.record.model} has no gradient, so there is no Grad-CAM of its score.",)
     gradients = arm.model.embedding_gradients(table)
-    found, notes = [], []
+    loaded = predictor.encoders.loaded
+    backbones = {name: encoder.backbone for name, encoder in loaded.items() if name in used}
+    found: list[Overlay] = []
+    notes: list[str] = []
     for k, picture in enumerate(prepared.case.pictures):
-        data = picture.read()
-        for name in predictor.encoders.loaded:
-            if name not in used:
-                continue
-            loaded = predictor.encoders.loaded[name]
-            geometry = loaded.encoder.geometry
-            pixels = predictor.encoders.max_pixels
-            image = open_image(io.BytesIO(data), pixels, geometry.decode_short_side)
-            square = fit_square(image, geometry)
-            try:
-                heat = grad_cam(loaded.backbone, square, gradients[name][k])
-            except ConfigError as error:
-                notes.append(str(error))
-                continue
-            buffer = io.BytesIO()
-            overlay(square, heat, picture_box(image.size, geometry)).save(buffer, "PNG")
-            found.append(Overlay(picture.name, name, buffer.getvalue()))
+        own = {name: gradients[name][k] for name in backbones}
+        drawn, without = draw_overlays(
+            picture.read(), backbones, own, predictor.encoders.max_pixels
+        )
+        found += [Overlay(picture.name, name, png) for name, png in drawn.items()]
+        notes += without
     return tuple(found), tuple(dict.fromkeys(notes))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,6 @@ from fusion.report_inputs import FinishedRun
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-                None)  # fmt: skip
 WIDTHS = (1280, 390)
 A4_TEXT_WIDTH = 688  # CSS pixels of 210 mm less two margins of 14 mm
 LONG = "a_name_without_a_single_space_" * 8
@@ -62,18 +57,6 @@ FAINT = """() => {
     })
     .map((e) => e.outerHTML.slice(0, 80));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium or google-chrome on the PATH")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield opened
-        opened.close()
 
 
 def awkward() -> Evidence:
