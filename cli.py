@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featurestore.commands import store
-from fusion.command_options import (
+from fusion.commands.bundle import evaluate, fit, predict, serve
+from fusion.commands.options import (
     config_argument,
     json_option,
     open_study,
@@ -20,12 +20,12 @@ from fusion.command_options import (
     say,
     study_options,
 )
-from fusion.commands_bundle import evaluate, fit, predict, serve
-from fusion.commands_start import cohort, doctor, init
+from fusion.commands.start import cohort, doctor, init
+from fusion.commands.store import store
 
 if TYPE_CHECKING:
-    from fusion.evidence import Evidence
-    from fusion.report_inputs import FinishedRun
+    from fusion.evidence.collect import Evidence
+    from fusion.evidence.saved import FinishedRun
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
@@ -132,9 +132,9 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
 
     RUN is the folder of a run. Neither its source data nor its feature store are needed.
     """
+    from fusion.evidence.saved import finished_run
     from fusion.paths import RunPaths
     from fusion.report import write_report
-    from fusion.report_inputs import finished_run
 
     found = [finished_run(RunPaths(folder)) for folder in runs]
     if len(runs) == 1:
@@ -185,7 +185,7 @@ def export(source: Path, **options: Any) -> None:
 
     RUN is the folder of a run, which is opened with its own configuration.
     """
-    from fusion.export_options import export_config, export_summary, opened_run
+    from fusion.export.options import export_config, export_summary, opened_run
 
     study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
     config, folders = opened_run(source, study_only["out"], study_only["data_root"])

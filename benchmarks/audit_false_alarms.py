@@ -18,7 +18,7 @@ import click
 
 from fusion.audit import CHECKS, AuditReport
 from fusion.config import RunConfig
-from fusion.study import Study
+from fusion.study.study import Study
 
 
 def audit_of(seed: int, patients: int, folder: Path) -> AuditReport:

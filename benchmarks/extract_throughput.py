@@ -20,8 +20,8 @@ from extractor.device import plan_compute
 from extractor.extract import embed_images
 from extractor.reading import Content, Reading, contents_of, read_content
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
-from featurestore.imagefile import digest_file
-from featurestore.store import FeatureStore
+from featurestore.images.opening import digest_file
+from featurestore.store.store import FeatureStore
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pydantic
 
 from extractor.config import BackboneConfig
-from featurestore.assemble import CohortConfig
+from featurestore.cohort.assemble import CohortConfig
 from featurestore.config import Section
 
 

@@ -29,9 +29,9 @@ from extractor.distributed import ALONE, Workers
 from extractor.reading import Content, Reading, contents_of, read_content, refusal
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
 from featurestore.errors import DataError
-from featurestore.lineage import EncoderIdentity
 from featurestore.progress import SILENT, Progress
-from featurestore.store import FeatureStore, QuarantineRow
+from featurestore.store.lineage import EncoderIdentity
+from featurestore.store.store import FeatureStore, QuarantineRow
 
 STAGE = "extract"
 NOT_FINITE = "embedding is not finite"

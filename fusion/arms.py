@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Self
 
-from featurestore.dictionary import DataDictionary
 from featurestore.errors import ConfigError
+from featurestore.tables.dictionary import DataDictionary
 from fusion.config import AblationConfig
 
 ABLATION = "ablation"
@@ -41,7 +41,7 @@ class Arm:
         name: Unique in a run.
         model: Name of a registered model.
         modalities: What it looks at.
-        design: `ABLATION` for a line of the ablation table, else see `fusion.designs`.
+        design: `ABLATION` for a line of the ablation table, else see `fusion.evaluation.designs`.
     """
 
     name: str

@@ -9,7 +9,7 @@ import pydantic
 
 from extractor.config import ExtractConfig
 from extractor.config_finetune import AugmentConfig, FinetuneConfig
-from featurestore.assemble import CohortConfig
+from featurestore.cohort.assemble import CohortConfig
 from featurestore.config import FoldsConfig, Section
 from featurestore.export import EXPORTERS
 from featurestore.export.deidentify import Step
@@ -357,7 +357,7 @@ TableName = Literal[
     "pairing",
     "missing_values",
 ]
-"""Tables of an export; `fusion.tables` makes them."""
+"""Tables of an export; `fusion.export.tables` makes them."""
 
 
 class ExportConfig(Section):

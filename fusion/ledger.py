@@ -13,12 +13,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-
-from featurestore.errors import DataError
 
 Role = Literal["fitted on", "selected on"]
 """A step is fitted on the patients whose values it learns from, and selected on those whose
@@ -144,42 +141,3 @@ def witness(step: str, role: Role, patient_ids: Iterable[str] | np.ndarray) -> N
     ledger = _open.get()
     if ledger is not None:
         ledger.note(step, role, patient_ids)
-
-
-def read_records(choices: Path) -> tuple[dict[str, Any], ...]:
-    """Reads what every task chose and did from `choices.json`; none where the file is absent.
-
-    Raises:
-        DataError: The file is damaged.
-    """
-    if not choices.exists():
-        return ()
-    try:
-        return tuple(dict(fit) for fit in json.loads(choices.read_text(encoding="utf-8"))["fits"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{choices}: no ledger of fits can be read from it; run the ablation again"
-        ) from None
-
-
-def read_fits(choices: Path) -> tuple[FitRecord, ...]:
-    """Reads the ledgers of all tasks from `choices.json`; none where the file is absent.
-
-    Raises:
-        DataError: The file is damaged or was written without ledgers.
-    """
-    try:
-        return tuple(
-            FitRecord(
-                str(fit["arm"]),
-                int(fit["repeat"]),
-                int(fit["fold"]),
-                str(fit["training_digest"]),
-                tuple(StepRecord.from_record(step) for step in fit["steps"]),
-            )
-            for fit in read_records(choices)
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{choices}: no ledger of fits can be read ({error!r}); run the ablation again"
-        ) from None

@@ -14,7 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from bundle_example import Fitted
 
-for folder in sorted({p.parent for p in Path(__file__).parent.rglob("*_example.py")}):
+HERE = Path(__file__).parent
+for folder in sorted({HERE, *(p.parent for p in HERE.rglob("*_example.py"))}):
     sys.path.insert(0, str(folder))
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from locations import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 name: gate
 cohort:

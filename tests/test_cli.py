@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from locations import ROOT
 
 
 def melafuse(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -103,7 +102,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 def a_store(tmp_path: Path) -> Path:
     from store_example import batch, identity
 
-    from featurestore.store import FeatureStore
+    from featurestore.store.store import FeatureStore
 
     with FeatureStore(tmp_path / "store").writer(identity(), shard_rows=4) as writer:
         writer.append(*batch(range(8)))

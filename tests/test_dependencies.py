@@ -7,9 +7,9 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from locations import ROOT
+
 OWN = {"featurestore", "extractor", "fusion", "cli"}
 # Imported by timm on our behalf, and pinned here because it must fit torch.
 INDIRECT = {"torchvision"}

@@ -11,14 +11,13 @@ from typing import Any
 import click
 import pydantic
 import pytest
+from locations import ROOT
 
 import cli
 from featurestore import errors
 from featurestore.config import load_config
 from featurestore.sources import SOURCES
 from fusion.config import RunConfig
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def sections(annotation: Any) -> set[type[pydantic.BaseModel]]:

@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from locations import ROOT
 
 import cli
-from featurestore.store import FeatureStore
-from fusion.study import Study
+from featurestore.store.store import FeatureStore
+from fusion.study.study import Study
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "tests" / "tiny.yaml"
 
 

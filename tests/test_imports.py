@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from locations import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("featurestore", "extractor", "fusion", "cli")  # each may import those before it
 FORBIDDEN = {"featurestore": {"torch", "torchvision", "timm", "lightgbm", "optuna"}}
 

@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column
 from featurestore.export.names import export_names
 from featurestore.export.stored import StoredTable
 from featurestore.export.variables import Change, LabelledTable
+from featurestore.tables.dictionary import Column
 
 Role = Literal["", "patient", "image", "lesion", "any_id", "digest", "age", "text"]
 """What a column means for privacy; see `featurestore.export.deidentify`."""
@@ -54,8 +54,8 @@ class ExportTable:
         label: One sentence on what a row is.
         key: Columns that name a row; no two rows share them.
         repeated: Columns that every part has where the table is split, beside the key.
-        reasons: Per column the code of the reason why a value is missing (`featurestore.gaps`), 0
-            where there is none. Shape (n,).
+        reasons: Per column the code of the reason why a value is missing
+            (`featurestore.tables.gaps`), 0 where there is none. Shape (n,).
     """
 
     name: str

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column
 from featurestore.errors import DataError, name_some
 from featurestore.export.base import ColumnNote, ExportTable
 from featurestore.export.names import export_name
@@ -19,6 +18,7 @@ from featurestore.export.variables import (
     Measure,
     Variable,
 )
+from featurestore.tables.dictionary import Column
 
 YES_NO = {0: "no", 1: "yes"}
 EXACT_INTEGERS = 2**53

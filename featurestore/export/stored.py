@@ -22,7 +22,8 @@ class Stored:
         values: float64 or int64, text, or `datetime64[s]`; NaN, None or NaT where missing.
         label: Label; empty where there is none, or the format has none.
         value_labels: Label of each code.
-        reasons: Code of the reason why a value is missing (`featurestore.gaps`); shape (n,), int8.
+        reasons: Code of the reason why a value is missing (`featurestore.tables.gaps`); shape
+            (n,), int8.
         reason_labels: Label of each of those codes, as far as the column uses it.
         measure: How it is measured, for formats that keep it.
     """

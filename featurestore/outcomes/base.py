@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import DataDictionary, Measured
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes.expressions import parse
+from featurestore.tables.dictionary import DataDictionary, Measured
 
 Unit = Literal["patient", "specimen", "lesion"]
 NO_COLUMNS = DataDictionary([])

@@ -1,4 +1,4 @@
-"""Outcomes of TCGA-SKCM, over the canonical columns (`featurestore.vocabulary`).
+"""Outcomes of TCGA-SKCM, over the canonical columns (`featurestore.tables.vocabulary`).
 
 What reveals each outcome was measured on the public tables: docs/outcomes.md.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from featurestore.outcomes.base import Outcome, ValueRule
-from featurestore.vocabulary import VOCABULARY
+from featurestore.tables.vocabulary import VOCABULARY
 
 _N_STAGES = VOCABULARY["n_stage"].column.levels
 _M_STAGES = VOCABULARY["m_stage"].column.levels

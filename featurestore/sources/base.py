@@ -8,9 +8,9 @@ from typing import Protocol
 
 import pandas as pd
 
-from featurestore.dictionary import DataDictionary
-from featurestore.gaps import no_gaps
 from featurestore.progress import SILENT, Progress
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.gaps import no_gaps
 
 # What an images table must have when it leaves a source; the rest is found by inspection.
 SOURCE_IMAGE_COLUMNS = (
@@ -61,7 +61,7 @@ class SourceTables:
         facts: Known numbers about the source.
         synthetic: Whether melafuse made the data itself.
         unmapped: `file: column` of the columns that were not understood and are not used.
-        gaps: Why values are missing (`featurestore.gaps`).
+        gaps: Why values are missing (`featurestore.tables.gaps`).
     """
 
     images: pd.DataFrame

@@ -9,20 +9,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from featurestore.barcodes import read_barcodes
 from featurestore.config import Section
-from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError
-from featurestore.exclusions import exclusions_table
-from featurestore.merging import first_known
-from featurestore.parsing import known_text
-from featurestore.reading import read_head, read_table
 from featurestore.sources.base import NO_IMAGES, ReadContext, SourceTables
 from featurestore.sources.canonical import read_canonical
 from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
 from featurestore.sources.events import EVENT_HEADERS, event_columns, listed_events
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.tcga_names import BCR_HEADERS
+from featurestore.tables.barcodes import read_barcodes
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.merging import first_known
+from featurestore.tables.parsing import known_text
+from featurestore.tables.reading import read_head, read_table
 
 _ID = "bcr_patient_barcode"
 _CDE = "CDE_ID:"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.dictionary import Column, DataDictionary
-from featurestore.exclusions import exclusions_table
-from featurestore.gaps import find_gaps, no_gaps, unassigned
-from featurestore.parsing import known_text, rejected_values
-from featurestore.vocabulary import find_term, levels_of
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.gaps import find_gaps, no_gaps, unassigned
+from featurestore.tables.parsing import known_text, rejected_values
+from featurestore.tables.vocabulary import find_term, levels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CanonicalColumns:
         exclusions: Values that could not be read, and values on which two columns of the file
             disagree.
         unmapped: Headers that were not used, in the order of the file.
-        gaps: Why values are missing (`featurestore.gaps`), under the ids that were given.
+        gaps: Why values are missing (`featurestore.tables.gaps`), under the ids that were given.
     """
 
     values: pd.DataFrame

@@ -8,12 +8,12 @@ from typing import Literal
 import pydantic
 
 from featurestore.config import Section
-from featurestore.reading import read_head, read_table
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
 from featurestore.sources.genomic import with_genomics
 from featurestore.sources.mutations import GENES_OF_MELANOMA
 from featurestore.sources.specimens import Preferred
+from featurestore.tables.reading import read_head, read_table
 
 # Names in study files, then those that the portal shows.
 LAYOUT = Layout(

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.barcodes import SPECIMEN_TYPES, parse_barcode, read_barcodes
-from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
-from featurestore.exclusions import exclusions_table
-from featurestore.gaps import joined_gaps
-from featurestore.joining import join_patients
-from featurestore.merging import first_known
-from featurestore.parsing import known_text
 from featurestore.sources.base import NO_IMAGES, SourceTables
 from featurestore.sources.canonical import CanonicalColumns, read_canonical
+from featurestore.sources.joining import join_patients
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import Preferred, one_specimen
-from featurestore.vocabulary import VOCABULARY
+from featurestore.tables.barcodes import SPECIMEN_TYPES, parse_barcode, read_barcodes
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.gaps import joined_gaps
+from featurestore.tables.merging import first_known
+from featurestore.tables.parsing import known_text
+from featurestore.tables.vocabulary import VOCABULARY
 
 Headers = Mapping[str, Sequence[str]]
 _STAGE = "read"

@@ -12,10 +12,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column, DataDictionary
-from featurestore.exclusions import exclusions_table
-from featurestore.parsing import known_text
-from featurestore.vocabulary import VOCABULARY
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.parsing import known_text
+from featurestore.tables.vocabulary import VOCABULARY
 
 DISTANT = "distant metastasis"
 EVENT_COLUMNS = ("patient_id", "kind", "days")

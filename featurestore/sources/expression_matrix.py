@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurestore.barcodes import parse_barcode
-from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
-from featurestore.exclusions import exclusions_table
-from featurestore.reading import read_head, read_table
 from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
 from featurestore.sources.recognition import explain_mismatch
-from featurestore.vocabulary import find_term
+from featurestore.tables.barcodes import parse_barcode
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.reading import read_head, read_table
+from featurestore.tables.vocabulary import find_term
 
 GENE_COLUMNS = ("Hugo_Symbol", "sample", "gene_name", "gene_id", "Ensembl_ID", "xena_sample")
 OTHER_COLUMNS = ("Entrez_Gene_Id", "gene_type", "gene_id", "Cytoband")

@@ -14,13 +14,13 @@ import pandas as pd
 
 from featurestore.config import Section
 from featurestore.errors import DataError
-from featurestore.parsing import known_text
-from featurestore.reading import read_head, read_table
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
 from featurestore.sources.genomic import with_genomics
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import Preferred
+from featurestore.tables.parsing import known_text
+from featurestore.tables.reading import read_head, read_table
 
 DAYS_PER_YEAR = 365.25
 _IDS = ("cases.submitter_id", "case_submitter_id")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurestore.parsing import known_text, parse_numbers
+from featurestore.tables.parsing import known_text, parse_numbers
 
 _STAGE = "read"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.dictionary import Column, DataDictionary
-from featurestore.exclusions import exclusions_table
 from featurestore.sources.base import SourceTables
 from featurestore.sources.expression_matrix import PatientColumns, read_expression
 from featurestore.sources.mutations import read_mutations
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import exclusions_table
 
 _STAGE = "read"
 

@@ -9,23 +9,23 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
-from featurestore.cohort import require_unique
 from featurestore.config import Section
-from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import DataError, name_some
-from featurestore.exclusions import EXCLUSION_COLUMNS, exclusions_table
-from featurestore.merging import first_known
-from featurestore.parsing import (
+from featurestore.images.finding import ImageFolder
+from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
+from featurestore.sources.isic_layouts import recognise, translate
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import EXCLUSION_COLUMNS, exclusions_table
+from featurestore.tables.ids import require_unique
+from featurestore.tables.merging import first_known
+from featurestore.tables.parsing import (
     known_text,
     parse_binary,
     parse_levels,
     parse_numbers,
     rejected_values,
 )
-from featurestore.reading import read_table
-from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.image_files import ImageFolder
-from featurestore.sources.isic_layouts import recognise, translate
+from featurestore.tables.reading import read_table
 
 _STAGE = "read"
 _MISSING = ("unknown",)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurestore.barcodes import parse_barcode
-from featurestore.dictionary import DataDictionary
 from featurestore.errors import DataError, name_some
-from featurestore.exclusions import exclusions_table
-from featurestore.reading import read_head, read_table
 from featurestore.sources.expression_matrix import PatientColumns
 from featurestore.sources.recognition import explain_mismatch
-from featurestore.vocabulary import find_term
+from featurestore.tables.barcodes import parse_barcode
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.reading import read_head, read_table
+from featurestore.tables.vocabulary import find_term
 
 GENES_OF_MELANOMA = (
     *("BRAF", "NRAS", "NF1", "KIT", "CDKN2A", "TP53", "PTEN"),

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from featurestore.barcodes import parse_barcode
 from featurestore.errors import DataError, name_some
-from featurestore.reading import TableHead, read_head
 from featurestore.sources.isic_layouts import LAYOUTS
+from featurestore.tables.barcodes import parse_barcode
+from featurestore.tables.reading import TableHead, read_head
 
 _ISIC_ID = re.compile(r"ISIC_\d{7}(?:_downsampled)?(?:\.\w+)?", re.IGNORECASE)
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
-from featurestore.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES
-from featurestore.exclusions import exclusions_table
+from featurestore.tables.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES
+from featurestore.tables.exclusions import exclusions_table
 
 Preferred = Literal["primary", "metastatic"]
 

@@ -13,24 +13,24 @@ import numpy as np
 import pandas as pd
 import pydantic
 
-from featurestore.cohort import require_unique
 from featurestore.config import Section, Text
-from featurestore.dictionary import Column, DataDictionary, Kind, Measured
 from featurestore.errors import DataError, name_some
-from featurestore.exclusions import exclusions_table
-from featurestore.gaps import find_gaps, joined_gaps
-from featurestore.merging import first_known
-from featurestore.parsing import (
+from featurestore.images.finding import ImageFolder
+from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
+from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
+from featurestore.tables.dictionary import Column, DataDictionary, Kind, Measured
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.gaps import find_gaps, joined_gaps
+from featurestore.tables.ids import require_unique
+from featurestore.tables.merging import first_known
+from featurestore.tables.parsing import (
     known_text,
     parse_binary,
     parse_levels,
     parse_numbers,
     rejected_values,
 )
-from featurestore.reading import read_table, require_header
-from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
-from featurestore.sources.image_files import ImageFolder
+from featurestore.tables.reading import read_table, require_header
 
 _STAGE = "read"
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from featurestore.barcodes import PATIENT_LENGTH, parse_barcode
 from featurestore.errors import DataError
-from featurestore.parsing import BINARY_TEXTS, known_text, parse_numbers
-from featurestore.vocabulary import VOCABULARY
+from featurestore.tables.barcodes import PATIENT_LENGTH, parse_barcode
+from featurestore.tables.parsing import BINARY_TEXTS, known_text, parse_numbers
+from featurestore.tables.vocabulary import VOCABULARY
 
 MAX_COLUMNS = 300
 _MAX_LEVELS = 12
@@ -103,7 +103,7 @@ def guess_rows(
     """Guesses how a table of text is to be mapped.
 
     Args:
-        table: Text as `featurestore.reading.read_table` gives it.
+        table: Text as `featurestore.tables.reading.read_table` gives it.
         path: Where it came from, for messages.
         image_files: Absolute paths of the images that its rows may name.
         root: Data root; the folder of the images is given relative to it where it lies below.

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from featurestore.config import Section
-from featurestore.reading import read_head, read_table
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.clinical_table import Layout, kept, read_clinical
 from featurestore.sources.genomic import with_genomics
 from featurestore.sources.specimens import Preferred
 from featurestore.sources.tcga_names import BCR_HEADERS
+from featurestore.tables.reading import read_head, read_table
 
 # The GDC hub writes the names of the GDC backwards: `age_at_index.demographic`.
 _GDC_HUB = {

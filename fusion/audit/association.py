@@ -15,10 +15,10 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from featurestore.dictionary import Column
+from featurestore.tables.dictionary import Column
 from fusion.audit.base import AuditSubject
 from fusion.audit.subject_views import splits
-from fusion.delong import delong
+from fusion.metrics.delong import delong
 
 ALPHA = 0.05
 """Chance that a family of facts, none of which exceeds what is honest, yields any hit."""

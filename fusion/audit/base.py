@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from featurestore.cohort import Cohort
-from featurestore.lineage import EncoderIdentity
+from featurestore.cohort.tables import Cohort
+from featurestore.store.lineage import EncoderIdentity
 from fusion.config import AblationConfig
 from fusion.ledger import FitRecord
 

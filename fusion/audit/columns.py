@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column, known_later
 from featurestore.errors import name_some
+from featurestore.tables.dictionary import Column, known_later
 from fusion.audit.association import column_numbers
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.determination import (

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from featurestore.barcodes import parse_barcode
 from featurestore.errors import name_some
+from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.row_identity import donor_rows, identical_rows, row_groups
 

@@ -11,8 +11,8 @@ import pandas as pd
 from fusion import metrics
 from fusion.arms import ABLATION
 from fusion.audit.base import AuditSubject, Check, Hit
-from fusion.bootstrap import draw_weights
-from fusion.comparators import MODELS
+from fusion.metrics.bootstrap import draw_weights
+from fusion.models.registry import MODELS
 
 CEILING = 0.90
 """AUROC that no externally validated model of melanoma metastasis exceeds: the sentinel-node

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from featurestore.barcodes import parse_barcode
+from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.acquisition import acquisition_facts, out_of_fold
 from fusion.audit.association import Association, associate, level_association
 from fusion.audit.base import AuditSubject, Check, Hit

@@ -8,15 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from fusion.audit.base import (
-    AuditReport,
-    AuditSubject,
-    Check,
-    CheckResult,
-    Hit,
-    Severity,
-    Status,
-)
+from fusion.audit.base import AuditReport, AuditSubject, Check, CheckResult, Hit, Severity, Status
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column
+from featurestore.tables.dictionary import Column
 from fusion.arms import Arm, find_modalities, plan_arms, withheld_modalities
 from fusion.audit.base import AuditSubject
-from fusion.comparators_floors import reference_columns, with_floors
+from fusion.models.floors import reference_columns, with_floors
 
 
 def persons(subject: AuditSubject) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from featurestore.dictionary import Column
 from featurestore.errors import name_some
+from featurestore.tables.dictionary import Column
 from fusion.audit.association import Association, associate, column_score
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.audit.subject_views import persons, splits, used_columns

@@ -16,10 +16,13 @@ import safetensors
 import safetensors.numpy
 
 from featurestore.errors import ConfigError, DataError
-from fusion._metadata_blocks import Arrays
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
-from fusion.calibration import (
+from fusion.config import AblationConfig
+from fusion.features.blocks import Arrays
+from fusion.features.tabular import TabularEncoder
+from fusion.models.base import Model
+from fusion.models.calibration import (
     CALIBRATIONS,
     Calibration,
     IsotonicScaling,
@@ -27,12 +30,9 @@ from fusion.calibration import (
     TemperatureScaling,
     Uncalibrated,
 )
-from fusion.comparators_grid import GridModel, LinearScore, RidgeLogistic
-from fusion.config import AblationConfig
-from fusion.head_model import FusionHeadModel
-from fusion.lightgbm_model import LightGbmModel
-from fusion.model import Model
-from fusion.tabular import TabularEncoder
+from fusion.models.fusion_head import FusionHeadModel
+from fusion.models.grid import GridModel, LinearScore, RidgeLogistic
+from fusion.models.lightgbm import LightGbmModel
 
 
 @dataclasses.dataclass(frozen=True)

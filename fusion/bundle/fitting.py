@@ -15,13 +15,13 @@ from featurestore.errors import DataError
 from featurestore.progress import SILENT, Progress
 from fusion.arms import Arm
 from fusion.bundle.codecs import find_codec
-from fusion.calibration import Calibrated, calibrate
-from fusion.comparators import chosen_calibration, make_model
 from fusion.config import AblationConfig, SpaceConfig
-from fusion.features import FeatureTable
-from fusion.model import Model
-from fusion.thresholds import inner_threshold
-from fusion.training import single_thread
+from fusion.features.table import FeatureTable
+from fusion.models.base import Model
+from fusion.models.calibration import Calibrated, calibrate
+from fusion.models.registry import chosen_calibration, make_model
+from fusion.models.thresholds import inner_threshold
+from fusion.models.training import single_thread
 
 REPLICATES = 20
 _TRIES = 3  # draws a replicate that may fail, because one of small cohorts can lack an outcome

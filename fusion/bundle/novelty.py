@@ -18,10 +18,10 @@ from typing import Self
 
 import numpy as np
 
-from featurestore.folds import inner_folds
-from fusion._metadata_blocks import Arrays, below
-from fusion.features import FeatureTable
-from fusion.reduction import PrincipalComponents
+from featurestore.cohort.folds import inner_folds
+from fusion.features.blocks import Arrays, below
+from fusion.features.reduction import PrincipalComponents
+from fusion.features.table import FeatureTable
 
 COMPONENTS = 32
 FOLDS = 3

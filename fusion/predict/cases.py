@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import DataError
-from featurestore.imagefile import UnreadableImage
-from featurestore.parsing import BINARY_TEXTS, MISSING_TOKENS
+from featurestore.images.opening import UnreadableImage
+from featurestore.tables.parsing import BINARY_TEXTS, MISSING_TOKENS
 from fusion.bundle.record import BundleRecord, InputColumn
 
 MAX_TEXT = 200

@@ -23,10 +23,10 @@ from extractor.saliency import draw_overlays
 from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
 from fusion.bundle.record import InputColumn
-from fusion.features import FeatureTable
-from fusion.model import Differentiable
+from fusion.features.table import FeatureTable
+from fusion.models.base import Differentiable
+from fusion.models.training import single_thread
 from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
-from fusion.training import single_thread
 
 METHOD = (
     "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: log odds with "

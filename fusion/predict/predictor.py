@@ -16,20 +16,21 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from featurestore.errors import DataError
-from featurestore.imagefile import UnreadableImage
+from featurestore.images.opening import UnreadableImage
 from fusion.arms import Arm, Modality
 from fusion.bundle.archive import Bundle, read_bundle
 from fusion.bundle.codecs import load_arrays, load_calibration, load_model
 from fusion.bundle.novelty import Novelty
 from fusion.bundle.record import ModelRecord, NoveltyRecord
-from fusion.calibration import Calibration
-from fusion.features import FeatureTable
-from fusion.head_model import FusionHeadModel
-from fusion.model import Model, by_patient, sigmoid
+from fusion.features.table import FeatureTable
+from fusion.metrics.logits import by_patient, sigmoid
+from fusion.models.base import Model
+from fusion.models.calibration import Calibration
+from fusion.models.fusion_head import FusionHeadModel
+from fusion.models.training import single_thread
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
 from fusion.predict.encoders import Encoders, Squares
 from fusion.predict.result import LEVEL, ImageDistance, Prediction, Score
-from fusion.training import single_thread
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.parsing import MISSING_TOKENS
-from featurestore.reading import read_table
-from featurestore.sources.image_files import IMAGE_SUFFIXES
+from featurestore.images.finding import IMAGE_SUFFIXES
+from featurestore.tables.parsing import MISSING_TOKENS
+from featurestore.tables.reading import read_table
 from fusion.bundle.record import BundleRecord
 from fusion.predict.cases import Case, Picture, check_case
 

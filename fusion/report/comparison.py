@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fusion.evidence import ArmEvidence, Estimate, Evidence
+from featurestore.cohort.watermark import short_watermark, watermark
+from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
+from fusion.evidence.saved import FinishedRun
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
-from fusion.report_inputs import FinishedRun
-from fusion.watermark import short_watermark, watermark
 
 METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier"}
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))

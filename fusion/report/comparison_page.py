@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featurestore.atomic import write_text
 from featurestore.errors import DataError
-from fusion.plain import finite
+from featurestore.plain import finite
 from fusion.report.comparison import (
     Comparison,
     arms_table,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fusion.evidence import ArmEvidence, Curve, Evidence
-from fusion.ladder import METRICS
+from fusion.evaluation.ladder import METRICS
+from fusion.evidence.collect import ArmEvidence, Curve, Evidence
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder

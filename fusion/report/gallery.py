@@ -8,8 +8,8 @@ import itertools
 
 import pandas as pd
 
-from fusion.evidence import Evidence
-from fusion.overlays import Overlay
+from fusion.evaluation.overlays import Overlay
+from fusion.evidence.collect import Evidence
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusion.evidence import Evidence
+from fusion.evidence.collect import Evidence
 from fusion.report import tables
 from fusion.report.drawing import Figure
-from fusion.report.methods import (
-    DISCLAIMER,
-    audit_summary,
-    header_rows,
-    mark,
-    methods,
-)
+from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods
 from fusion.report.model_card import model_card
 from fusion.report.page import render
 from fusion.report.sections import sections

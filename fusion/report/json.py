@@ -6,10 +6,10 @@ import dataclasses
 import json
 from typing import Any
 
+from featurestore.cohort.watermark import watermark
+from featurestore.plain import finite
 from fusion.audit.base import CheckResult
-from fusion.evidence import ArmEvidence, Evidence
-from fusion.plain import finite
-from fusion.watermark import watermark
+from fusion.evidence.collect import ArmEvidence, Evidence
 
 CURVES = {"roc", "pr", "calibration", "decision"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fusion.evidence import ArmEvidence, Estimate, Evidence
+from featurestore.cohort.watermark import watermark
+from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import KINDS
-from fusion.watermark import watermark
 
 COLUMNS = (
     "Model",

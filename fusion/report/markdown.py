@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from fusion.evidence import Evidence
+from fusion.evidence.collect import Evidence
 from fusion.report import tables
 from fusion.report.markdown_text import plain_text, table_lines
-from fusion.report.methods import (
-    DISCLAIMER,
-    audit_summary,
-    header_rows,
-    mark,
-    methods,
-)
+from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods
 from fusion.report.model_card import card_lines
 from fusion.report.sections import sections
 from fusion.report.tripod import tripod

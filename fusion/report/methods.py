@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fusion.evidence import Evidence
+from featurestore.cohort.watermark import watermark
+from fusion.evidence.collect import Evidence
 from fusion.report.numbers import number
 from fusion.report.tables import oracle
-from fusion.watermark import watermark
 
 DISCLAIMER = "For research use only. Not a medical device."
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence.collect import ArmEvidence, Evidence
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER, audit_summary, mark
 from fusion.report.numbers import number, with_interval

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from fusion.evidence import Evidence
+from fusion.evidence.collect import Evidence
+from fusion.evidence.subgroups import LEAST
 from fusion.report.gallery import Gallery, galleries
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import TextTable
-from fusion.subgroups import LEAST
 
 
 @dataclasses.dataclass(frozen=True)

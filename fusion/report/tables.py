@@ -6,11 +6,11 @@ import dataclasses
 
 import pandas as pd
 
+from featurestore.cohort.watermark import short_watermark
 from fusion.audit.base import SEVERITIES
-from fusion.evidence import ArmEvidence, Estimate, Evidence
-from fusion.ladder import METRICS, THRESHOLD
+from fusion.evaluation.ladder import METRICS, THRESHOLD
+from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
-from fusion.watermark import short_watermark
 
 KINDS = {"arm": "", "reference": "reference model", "floor": "floor"}
 # Metric, heading, digits and whether its interval is printed in the wide table.

@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fusion.evidence import ArmEvidence, Evidence
-from fusion.ladder import METRICS, Ladder
+from featurestore.cohort.watermark import watermark
+from fusion.evaluation.ladder import METRICS, Ladder
+from fusion.evidence.collect import ArmEvidence, Evidence
 from fusion.report.comparison import Comparison, comparison_mark
 from fusion.report.methods import audit_summary
 from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import oracle
-from fusion.watermark import watermark
 
 WIDTH = 100
 NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from fusion.evidence import Evidence
+from fusion.evidence.collect import Evidence
 from fusion.report import tripod_answers as answers
 from fusion.report.tables import TextTable
 from fusion.report.tripod_answers import Answer, Status

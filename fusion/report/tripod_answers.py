@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence.collect import ArmEvidence, Evidence
 from fusion.report.numbers import number, with_interval
 
 Status = Literal["filled from the run", "author must fill", "not applicable"]

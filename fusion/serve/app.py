@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from featurestore.errors import DataError, MelafuseError
 from fusion.bundle.archive import Bundle
+from fusion.models.training import single_thread
 from fusion.predict.explain import explain_record
 from fusion.predict.predictor import Predictor, Prepared
 from fusion.predict.result import prediction_record
@@ -25,17 +26,10 @@ from fusion.serve.guard import Guard
 from fusion.serve.limits import Limits
 from fusion.serve.measures import MEDIA_TYPE as METRICS_TYPE
 from fusion.serve.measures import Measures
-from fusion.serve.models import (
-    HealthOut,
-    PredictionOut,
-    SchemaOut,
-    request_body,
-    schema_out,
-)
+from fusion.serve.models import HealthOut, PredictionOut, SchemaOut, request_body, schema_out
 from fusion.serve.page import api_page, page, policy
 from fusion.serve.problems import MEDIA_TYPE, Problem, ProblemOut, problem_response
 from fusion.serve.uploads import Upload, drain, read_upload
-from fusion.training import single_thread
 
 ROUTES = ("/", "/health", "/metrics", "/docs", "/openapi.json", "/v1/predict", "/v1/schema")
 DECODERS = 2

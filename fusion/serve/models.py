@@ -7,12 +7,7 @@ from typing import Any
 import pydantic
 
 from fusion.bundle.archive import Bundle
-from fusion.bundle.record import (
-    ImageInput,
-    InputColumn,
-    OutcomeRecord,
-    Performance,
-)
+from fusion.bundle.record import ImageInput, InputColumn, OutcomeRecord, Performance
 from fusion.serve.limits import Limits
 
 

@@ -19,7 +19,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from featurestore.imagefile import FORMATS
+from featurestore.images.opening import FORMATS
 from fusion.serve.limits import Limits
 from fusion.serve.problems import Problem
 

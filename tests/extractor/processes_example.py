@@ -15,7 +15,7 @@ from torch import nn
 from extractor.config import ExtractConfig
 from extractor.distributed import ALONE, ProcessGroup, Workers, joined, workers_of_environment
 from extractor.extract import extract
-from featurestore.store import FeatureStore
+from featurestore.store.store import FeatureStore
 
 
 def free_port() -> int:

@@ -21,7 +21,7 @@ from extractor.config import BackboneConfig, ExtractConfig
 from extractor.extract import NOT_FINITE, OVERFLOW, ExtractionReport, extract
 from extractor.reading import CHANGED
 from featurestore.errors import ConfigError, DataError, StoreError
-from featurestore.store import FeatureStore
+from featurestore.store.store import FeatureStore
 
 MakePictures = Callable[[int], pd.DataFrame]
 SmallConfig = Callable[..., ExtractConfig]

@@ -13,7 +13,7 @@ from processes_example import extract_as_rank, free_port
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.distributed import ProcessGroup, Workers
 from extractor.extract import ExtractionReport, extract
-from featurestore.store import FeatureStore
+from featurestore.store.store import FeatureStore
 
 MakePictures = Callable[[int], pd.DataFrame]
 TableOf = Callable[[Sequence[Path]], pd.DataFrame]

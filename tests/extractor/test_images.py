@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from extractor.images import Geometry, Preprocessing, decode, fit_square, resampling_of, stack
-from featurestore.imagefile import UnreadableImage
+from featurestore.images.opening import UnreadableImage
 
 LIMIT = 10_000_000
 Picture = Callable[..., Image.Image]

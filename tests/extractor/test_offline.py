@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import timm
+from locations import ROOT
 
 from extractor.config import BackboneConfig
 from extractor.offline import locate_weights
 from featurestore.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

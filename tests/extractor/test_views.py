@@ -21,8 +21,8 @@ from extractor.finetune.batches import as_tensor
 from extractor.images import Geometry, decode
 from extractor.views import ViewEncoder, view_identity, view_seed, views_of
 from featurestore.errors import ConfigError, LeakageError, StoreError
-from featurestore.lineage import check_fold, check_unseen
-from featurestore.store import FeatureStore
+from featurestore.store.lineage import check_fold, check_unseen
+from featurestore.store.store import FeatureStore
 
 MakePictures = Callable[[int], pd.DataFrame]
 

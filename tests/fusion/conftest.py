@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from extractor.config import BackboneConfig
-from featurestore.cohort import Cohort
-from featurestore.dictionary import Column, DataDictionary
-from featurestore.exclusions import exclusions_table
-from featurestore.folds import make_folds
+from featurestore.cohort.folds import make_folds
+from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import OUTCOMES
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import exclusions_table
 from fusion.arms import Modality
-from fusion.features import FeatureTable
-from fusion.image_files import file_locator
+from fusion.features.image_files import file_locator
+from fusion.features.table import FeatureTable
 
 DICTIONARY = DataDictionary(
     [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from featurestore.dictionary import Column, DataDictionary
 from featurestore.errors import ConfigError
+from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import find_modalities, plan_arms, reference_arm, withheld_modalities
 from fusion.config import AblationConfig, ArmConfig, ModalityConfig
 

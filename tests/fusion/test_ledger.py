@@ -15,29 +15,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.distributed import ALONE
-from featurestore.cohort import Cohort
+from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError
 from fusion.arms import Arm, Modality
 from fusion.audit import AuditSubject, fits
 from fusion.audit.run import run_checks
-from fusion.comparators import MODELS, ModelKind
-from fusion.comparators_grid import GridModel, RidgeLogistic
 from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
-from fusion.evaluation import evaluate, plan_tasks
-from fusion.features import FeatureTable
-from fusion.joint_fits import fit_together
-from fusion.ledger import (
-    FitRecord,
-    Ledger,
-    StepRecord,
-    patients_digest,
-    read_fits,
-    recording,
-    witness,
-)
-from fusion.model import InnerPredictions, by_patient, sigmoid
-from fusion.tabular import TabularEncoder
-from fusion.thresholds import inner_threshold
+from fusion.evaluation.joint_fits import fit_together
+from fusion.evaluation.records import read_fits
+from fusion.evaluation.run import evaluate
+from fusion.evaluation.tasks import Plan, plan_tasks
+from fusion.features.table import FeatureTable
+from fusion.features.tabular import TabularEncoder
+from fusion.ledger import FitRecord, Ledger, StepRecord, patients_digest, recording, witness
+from fusion.metrics.logits import by_patient, sigmoid
+from fusion.models.base import InnerPredictions
+from fusion.models.grid import GridModel, RidgeLogistic
+from fusion.models.registry import MODELS, ModelKind
+from fusion.models.thresholds import inner_threshold
 
 CONFIG = AblationConfig(
     tuning=TuningConfig(trials=2, inner_folds=2),
@@ -67,11 +62,7 @@ class Setting:
             self.folds,
             lambda repeat, fold: self.table,
             [self.arm(name) for name in models],
-            CONFIG.model_copy(update=changes),
-            seed=0,
-            run_name="ledger",
-            work=work,
-            data_digest="d",
+            Plan(CONFIG.model_copy(update=changes), 0, "ledger", work, "d"),
         )
         return read_fits(work / "choices.json")
 
@@ -228,7 +219,7 @@ class TestWhereFitsRun:
         (tmp_path / "choices.json").unlink()
         assert setting.run(tmp_path, QUICK) == first
         assert (tmp_path / "choices.json").read_bytes() == (alone / "choices.json").read_bytes()
-        monkeypatch.setattr("fusion.evaluation.make_model", None)  # nothing is left to fit
+        monkeypatch.setattr("fusion.evaluation.fitting.make_model", None)  # nothing is left to fit
         assert setting.run(tmp_path, QUICK) == first
 
     def test_a_fit_without_a_record_is_made_again(self, setting: Setting, tmp_path: Path) -> None:
@@ -243,8 +234,9 @@ class TestWhereFitsRun:
     ) -> None:
         folds = setting.folds[setting.folds["fold"] == 0]
         one = dataclasses.replace(setting, folds=folds)
-        tasks = plan_tasks(folds, [one.arm("joint")], CONFIG, 0, "ledger", tmp_path, "d")
-        fit_together(tasks, lambda repeat, fold: one.table, CONFIG, "ledger", tmp_path, ALONE)
+        plan = Plan(CONFIG, 0, "ledger", tmp_path, "d")
+        tasks = plan_tasks(folds, [one.arm("joint")], plan)
+        fit_together(tasks, lambda repeat, fold: one.table, plan, ALONE)
         (fit,) = one.run(tmp_path, ["joint"])
         assert {"joint network", "scaling", "head"} <= {s.step for s in fit.steps}
 

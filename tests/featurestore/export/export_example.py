@@ -12,11 +12,11 @@ import pandas as pd
 import pyreadstat
 from hypothesis import strategies as st
 
-from featurestore.dictionary import Column
 from featurestore.export import ColumnNote, ExportTable
 from featurestore.export.csv import unguarded
 from featurestore.export.stored import Stored
-from featurestore.gaps import REASONS
+from featurestore.tables.dictionary import Column
+from featurestore.tables.gaps import REASONS
 
 LEVELS = ("I", "II é", "=III", "ünknown " * 20)
 NAMES = st.one_of(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.dictionary import Column
 from featurestore.errors import ConfigError
 from featurestore.export import ColumnNote, ExportTable
 from featurestore.export.deidentify import STEPS, Deidentified, Key, deidentify
+from featurestore.tables.dictionary import Column
 
 KEY = Key(b"k" * 32)
 PATIENTS = ["Ann Smith", "TCGA-01", "007"]

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featurestore.dictionary import Column
 from featurestore.errors import DataError
 from featurestore.export import EXPORTERS, ColumnNote, ExportTable
 from featurestore.export.package import About, Area, Exported, write_package
-from featurestore.gaps import CODES
+from featurestore.tables.dictionary import Column
+from featurestore.tables.gaps import CODES
 
 MARK = "SYNTHETIC DATA: made by a test."
 STAGES = ("I", "II", "III")

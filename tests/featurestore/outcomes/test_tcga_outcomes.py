@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featurestore.dictionary import DataDictionary, known_later
 from featurestore.outcomes import OUTCOMES, Outcome
-from featurestore.vocabulary import VOCABULARY
+from featurestore.tables.dictionary import DataDictionary, known_later
+from featurestore.tables.vocabulary import VOCABULARY
 
 DICTIONARY = DataDictionary([term.column for term in VOCABULARY.values()])
 NO_IMAGES = pd.DataFrame({"patient_id": []})

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from locations import SHARED
 from PIL import Image
 
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.isic import IsicSource
-
-SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 
 
 def read(folder: Path, files: dict[str, str], images: list[str], **keys: Any) -> SourceTables:

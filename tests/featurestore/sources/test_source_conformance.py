@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from featurestore.cohort_config import CohortConfig
+from featurestore.cohort.config import CohortConfig
 from featurestore.config import validate
-from featurestore.exclusions import EXCLUSION_COLUMNS
 from featurestore.sources import SOURCES
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, Source, SourceTables
+from featurestore.tables.exclusions import EXCLUSION_COLUMNS
 
 # One example a source: a config, and files that it may need.
 EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {

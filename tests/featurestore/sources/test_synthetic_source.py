@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 import pytest
+from locations import ROOT
 from sklearn.metrics import roc_auc_score
 
-from featurestore.assemble import CohortConfig, build_cohort
-from featurestore.cohort import Cohort
+from featurestore.cohort.assemble import CohortConfig, build_cohort
+from featurestore.cohort.tables import Cohort
 from featurestore.config import load_config
 from featurestore.errors import DataError
 from featurestore.sources.base import ReadContext, SourceTables
@@ -239,7 +240,7 @@ def test_all_other_patients_are_in_the_cohort(cohort: Cohort, truth: pd.DataFram
 
 
 def test_the_demo_config_is_valid_and_asks_for_the_synthetic_cohort() -> None:
-    path = Path(__file__).resolve().parents[3] / "configs" / "demo.yaml"
+    path = ROOT / "configs" / "demo.yaml"
     config = load_config(RunConfig, path)
     assert [source.kind for source in config.cohort.sources] == ["synthetic"]
     assert config.cohort.require_images

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from locations import SHARED
 from wild_table_example import DAMAGES, wild
 
 from featurestore.errors import DataError
 from featurestore.sources import SOURCES
 from featurestore.sources.base import ReadContext, SourceTables
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "tcga_skcm"
+TCGA = SHARED / "tcga_skcm"
 needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(),
+    not TCGA.is_dir(),
     reason="needs the TCGA tables in ../shared/data, which are not part of this",
 )
 FUZZ = settings(
@@ -338,7 +339,7 @@ def test_the_portals_table_as_it_is() -> None:
     """Counts of the public table: 371 metastases and 109 primaries of 471 patients."""
     name = "cbioportal_skcm_tcga_clinical_480x90.tsv"
     source = SOURCES["cbioportal"](kind="cbioportal", clinical=[name])
-    tables = source.read(ReadContext(SHARED, SHARED))
+    tables = source.read(ReadContext(TCGA, TCGA))
     patients = tables.patients
     assert len(patients) == 471
     assert patients["specimen_type"].value_counts().to_dict() == {"metastatic": 362, "primary": 109}
@@ -357,7 +358,7 @@ def test_the_biotab_tables_as_they_are() -> None:
         new_tumor_events=f"{prefix}nte_skcm.txt",
         follow_up=[f"{prefix}follow_up_v2.0_skcm.txt"],
     )
-    patients = source.read(ReadContext(SHARED, SHARED)).patients
+    patients = source.read(ReadContext(TCGA, TCGA)).patients
     assert len(patients) == 470
     assert patients["distant_metastasis"].value_counts().to_dict() == {1.0: 205, 0.0: 153}
     assert patients["vital_status"].sum() == 221

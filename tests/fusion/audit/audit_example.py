@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import Cohort
-from featurestore.dictionary import Column, DataDictionary
-from featurestore.exclusions import exclusions_table
-from featurestore.folds import make_folds, patient_groups
+from featurestore.cohort.folds import make_folds, patient_groups
+from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome, ValueRule
+from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables.exclusions import exclusions_table
 from fusion.audit import CHECKS, AuditSubject, Check, CheckResult
 from fusion.audit.run import run_checks
 from fusion.config import AblationConfig, ModalityConfig

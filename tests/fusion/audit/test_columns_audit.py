@@ -11,9 +11,9 @@ import pytest
 from audit_example import CLINICAL, clean_cohort, find_check, make_subject, run_one, with_column
 from scipy.special import comb
 
-from featurestore.cohort import Cohort
-from featurestore.dictionary import Column
+from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError
+from featurestore.tables.dictionary import Column
 from fusion.audit import Acceptance
 from fusion.audit.determination import (
     CHANCE,

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from audit_example import clean_cohort, find_check, make_subject, run_one, shuffled, with_column
 
-from featurestore.dictionary import Column
 from featurestore.errors import ConfigError
+from featurestore.tables.dictionary import Column
 from fusion.audit import Acceptance, AuditSubject
 from fusion.audit.folds import crossing
 from fusion.audit.row_identity import identical_rows

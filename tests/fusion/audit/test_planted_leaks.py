@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from audit_example import clean_cohort, make_subject, with_column
 
-from featurestore.dictionary import Column
-from featurestore.lineage import EncoderIdentity
+from featurestore.store.lineage import EncoderIdentity
+from featurestore.tables.dictionary import Column
 from fusion.audit import CHECKS, AuditReport, AuditSubject, run_audit
 from fusion.ledger import FitRecord, Ledger
-from fusion.model import sigmoid
+from fusion.metrics.logits import sigmoid
 
 FROZEN = EncoderIdentity("resnet18", "imagenet", "ab" * 32, "{}", "avg", 512)
 ARM = "logistic_regression[clinical]"

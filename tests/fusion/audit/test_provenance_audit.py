@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from audit_example import clean_cohort, make_subject, run_one
 
-from featurestore.cohort import Cohort
+from featurestore.cohort.tables import Cohort
 from fusion.audit.acquisition import acquisition_facts, out_of_fold
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from audit_example import clean_cohort, make_subject, run_one, with_column
 
-from featurestore.dictionary import Column
+from featurestore.tables.dictionary import Column
 from fusion.arms import Arm, Modality
 from fusion.audit.sample_size import (
     arm_parameters,

@@ -15,13 +15,13 @@ import yaml
 
 from featurestore.errors import ConfigError, DataError
 from fusion.audit import AuditReport
-from fusion.comparators import MODELS, ModelKind
-from fusion.comparators_grid import GridModel, RidgeLogistic
-from fusion.features import FeatureTable
-from fusion.model import sigmoid
-from fusion.permutation import with_partners_outcomes
-from fusion.study import Study
-from fusion.tabular import TabularEncoder
+from fusion.evaluation.permutation import with_partners_outcomes
+from fusion.features.table import FeatureTable
+from fusion.features.tabular import TabularEncoder
+from fusion.metrics.logits import sigmoid
+from fusion.models.grid import GridModel, RidgeLogistic
+from fusion.models.registry import MODELS, ModelKind
+from fusion.study.study import Study
 
 N = 240
 GROUPS = {
@@ -271,7 +271,7 @@ def test_predictions_that_know_permuted_outcomes_are_caught(
         seen.update(zip(result.patient_ids, result.y, strict=True))
         return result
 
-    monkeypatch.setattr("fusion.evaluation.with_partners_outcomes", exchanged)
+    monkeypatch.setattr("fusion.evaluation.fitting.with_partners_outcomes", exchanged)
     kind = ModelKind(lambda a, c, s: Memory(a, c, RidgeLogistic()), permuted=True)
     monkeypatch.setitem(MODELS, "permuted_labels", kind)
     report = (study := place.study()).audit(study.ablate())

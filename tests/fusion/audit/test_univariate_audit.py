@@ -11,11 +11,11 @@ from audit_example import clean_cohort, make_subject, run_one, with_column
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from featurestore.cohort import Cohort
-from featurestore.dictionary import Column
+from featurestore.cohort.tables import Cohort
+from featurestore.tables.dictionary import Column
 from fusion.audit.association import MIN_PER_CLASS, associate, level_rates
 from fusion.audit.subject_views import persons
-from fusion.delong import delong
+from fusion.metrics.delong import delong
 
 
 @pytest.fixture(scope="module")

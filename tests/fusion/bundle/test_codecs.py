@@ -18,10 +18,10 @@ from fusion.bundle.codecs import (
     load_model,
     save_model,
 )
-from fusion.calibration import CALIBRATIONS, calibrate
-from fusion.comparators import make_model
 from fusion.config import AblationConfig
-from fusion.features import FeatureTable
+from fusion.features.table import FeatureTable
+from fusion.models.calibration import CALIBRATIONS, calibrate
+from fusion.models.registry import make_model
 
 CONFIG = AblationConfig.model_validate(
     {

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_example import ARMS, Fitted, predictions_of
+from locations import ROOT
 
 from featurestore.errors import ConfigError, DataError
 from fusion import metrics
@@ -18,11 +19,10 @@ from fusion.bundle import read_bundle
 from fusion.bundle.fitting import fit_arms, resample
 from fusion.bundle.make import choose_arms, fit_bundle
 from fusion.config import AblationConfig
-from fusion.features import FeatureTable
+from fusion.features.table import FeatureTable
 from fusion.predict import Predictor
-from fusion.study import Study
+from fusion.study.study import Study
 
-ROOT = Path(__file__).resolve().parents[3]
 ONE = (Modality("net", embeddings=("net",)),)
 TWO = (*ONE, Modality("clinical", groups=("clinical",)))
 

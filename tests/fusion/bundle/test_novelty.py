@@ -10,7 +10,7 @@ import pytest
 
 from featurestore.errors import DataError
 from fusion.bundle.novelty import SHARE, Novelty
-from fusion.features import FeatureTable
+from fusion.features.table import FeatureTable
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ BASIS = np.random.default_rng(7).normal(size=(5, 40))
 
 
 def _table(rng: np.random.Generator, n: int) -> FeatureTable:
-    from fusion.features import FeatureTable as Table
+    from fusion.features.table import FeatureTable as Table
 
     ids = np.array([f"P{i}" for i in range(n)], dtype=object)
     matrix = rng.normal(size=(n, 5)) @ BASIS + 0.1 * rng.normal(size=(n, 40)) + 3
     import pandas as pd
 
-    from featurestore.dictionary import DataDictionary
+    from featurestore.tables.dictionary import DataDictionary
 
     return Table(
         ids, ids, ids, (np.arange(n) % 3 == 0).astype(float),

@@ -11,9 +11,9 @@ from bundle_example import ARMS, Fitted, predictions_of
 from fusion.bundle import write_bundle
 from fusion.bundle.fitting import fit_arms
 from fusion.bundle.make import assemble
-from fusion.evaluation import plan_tasks, split_fold
+from fusion.evaluation.tasks import Plan, plan_tasks, split_fold
 from fusion.predict import Predictor
-from fusion.study import FinalFeatures
+from fusion.study.study import FinalFeatures
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,9 @@ def test_scores_of_a_folds_test_patients_are_those_of_the_evaluation(
     study = tiny.study
     arms = tuple(next(a for a in study.arms if a.name == name) for name in ARMS)
     ablation = study.config.ablation
-    tasks = plan_tasks(study.folds, list(arms), ablation, study.config.seed, "tiny", tmp_path, "")
+    tasks = plan_tasks(
+        study.folds, list(arms), Plan(ablation, study.config.seed, "tiny", tmp_path, "")
+    )
     task = next(t for t in tasks if (t.repeat, t.fold) == (0, 1))
     table = study.features(0, 1)
     training, _ = split_fold(table, task.training_patients, task.test_patients)

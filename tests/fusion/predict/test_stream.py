@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bundle_example import Fitted
+from locations import ROOT
 
 from featurestore.errors import ConfigError, DataError
 from fusion.predict import Predictor
@@ -22,7 +23,6 @@ from fusion.predict.result import ROW_COLUMNS
 from fusion.predict.stream import write_all
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

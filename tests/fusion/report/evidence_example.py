@@ -10,8 +10,9 @@ import pandas as pd
 from PIL import Image
 
 from fusion.audit import AuditReport, Check, CheckResult, Hit
-from fusion.design_evidence import GroupLoss, LearningPoint
-from fusion.evidence import (
+from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
+from fusion.evaluation.overlays import KINDS, Overlay
+from fusion.evidence.collect import (
     ArmEvidence,
     CalibrationBins,
     Curve,
@@ -23,12 +24,11 @@ from fusion.evidence import (
     Gain,
     RunFacts,
 )
-from fusion.explained import BlockImportance, InputSize
-from fusion.ladder import METRICS, Claim, Ladder, Rung
-from fusion.matched import Matched, MatchedResult
-from fusion.overlays import KINDS, Overlay
-from fusion.subgroups import Subgroup
-from fusion.tuning_evidence import TuningEvidence
+from fusion.evidence.designs import GroupLoss, LearningPoint
+from fusion.evidence.importances import BlockImportance, InputSize
+from fusion.evidence.matched import Matched, MatchedResult
+from fusion.evidence.subgroups import Subgroup
+from fusion.evidence.tuning import TuningEvidence
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
 GRID = np.linspace(0, 1, 21)

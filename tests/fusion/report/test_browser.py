@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from evidence_example import everything, example
 
-from fusion.evidence import Evidence, Finding
+from fusion.evidence.collect import Evidence, Finding
+from fusion.evidence.saved import FinishedRun
 from fusion.report import write_report
 from fusion.report.comparison import compare
 from fusion.report.comparison_page import write_comparison
-from fusion.report_inputs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

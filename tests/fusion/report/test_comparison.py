@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from evidence_example import example
 
+from fusion.evidence.saved import FinishedRun
 from fusion.report.comparison import arms_table, compare, draw_forest, tidy_comparison
 from fusion.report.comparison_page import comparison_markdown, write_comparison
 from fusion.report.numbers import with_interval
-from fusion.report_inputs import FinishedRun
 
 
 def run(name: str = "demo", patients: str = "a" * 64, folds: str = "b" * 64) -> FinishedRun:

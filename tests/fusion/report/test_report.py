@@ -14,7 +14,7 @@ import pytest
 from evidence_example import example
 from rich.console import Console
 
-from fusion.evidence import Estimate, Evidence, Finding
+from fusion.evidence.collect import Estimate, Evidence, Finding
 from fusion.report import write_report
 from fusion.report.audit import audit_json, print_audit
 from fusion.report.figures import draw_all

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 from evidence_example import everything, example
 
-from fusion.evidence import AnalysisFacts, Evidence
+from fusion.evidence.collect import AnalysisFacts, Evidence
 from fusion.report import write_report
 from fusion.report.tripod import ITEMS, tidy_tripod, tripod, tripod_summary
 from fusion.report.tripod_answers import AUTHOR, FILLED, NOT_APPLICABLE

@@ -1,0 +1,242 @@
+"""Builds a cohort out of its sources: join by id, inspect images, apply the outcome, account."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+import pandas as pd
+
+from featurestore.cohort.config import CohortConfig, ColumnOutcome, resolve_outcome
+from featurestore.cohort.images import copy_notes, inspected, without_copies
+from featurestore.cohort.matching import label_matched
+from featurestore.cohort.tables import PATIENT_COLUMNS, Cohort
+from featurestore.errors import DataError, name_some
+from featurestore.outcomes import Outcome
+from featurestore.progress import SILENT, Progress
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.joining import join_patients
+from featurestore.tables.dictionary import DataDictionary, known_later
+from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.gaps import joined_gaps, without_record
+from featurestore.tables.ids import require_unique
+
+__all__ = ["CohortConfig", "ColumnOutcome", "build_cohort", "drop_images"]
+
+UNKNOWN_SITE = "unknown"
+
+
+def build_cohort(
+    config: CohortConfig, name: str, context: ReadContext, progress: Progress = SILENT
+) -> Cohort:
+    """Reads all sources into one cohort.
+
+    Patients of all sources are joined by id; a patient that only one source knows keeps missing
+    values in the columns of the others. Byte-identical images of one patient count once; those of
+    different patients stay and share a duplicate cluster. Images that cannot be decoded stay, with
+    width and height 0, until extraction puts them into quarantine.
+
+    Args:
+        config: Sources, linkage and outcome.
+        name: Name of the cohort.
+        context: Where sources may look.
+        progress: Told of the inspection of images.
+
+    Raises:
+        DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
+            no patients with, or none without, the outcome.
+    """
+    tables = [source.read(context) for source in config.sources]
+    matched = config.label_matched
+    if matched is None:
+        return _assembled(tables, config.find_outcome(), config, name, context, progress)
+    pictured = [t for t in tables if not t.images.empty]
+    lending = [t for t in tables if t.images.empty]
+    if not pictured or not lending:
+        raise DataError(
+            "linkage label_matched needs sources with images, and others without that lend rows"
+        )
+    images = _assembled(pictured, config.find_outcome(), config, name, context, progress)
+    outcome = resolve_outcome(matched.outcome)
+    plain = config.model_copy(update={"require_images": False})
+    donors = _assembled(lending, outcome, plain, f"{name} donors", context, progress)
+    return label_matched(images, donors, matched.replacement, context.seed)
+
+
+def _assembled(
+    tables: Sequence[SourceTables],
+    outcome: Outcome,
+    config: CohortConfig,
+    name: str,
+    context: ReadContext,
+    progress: Progress,
+) -> Cohort:
+    """Joins tables that describe the same people, and applies the outcome."""
+    linkage = "none" if config.linkage == "none" else "patient"
+    patients, dictionary, conflicts = join_patients(tables, linkage)
+    images = pd.concat([t.images for t in tables], ignore_index=True)
+    require_unique(images["image_id"], "image_id in the sources")
+    images = inspected(images, config.max_megapixels, context, progress)
+    images, copies = without_copies(images)
+    labels = outcome.labels(patients, images, dictionary)
+    patients["outcome"] = patients["patient_id"].map(labels).astype(float)
+    site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
+    patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
+    allowed = config.use_anyway
+    if config.label_matched is not None:  # names columns of the donors, or of the image patients
+        allowed = tuple(column for column in allowed if column in dictionary)
+    cohort = Cohort(
+        name=name,
+        outcome=outcome,
+        images=images.sort_values("image_id", ignore_index=True),
+        patients=patients[[*PATIENT_COLUMNS, *dictionary.names]],
+        dictionary=dictionary.flagged(withheld(dictionary, outcome, allowed)),
+        exclusions=pd.concat([*(t.exclusions for t in tables), conflicts, copies]),
+        linkage=linkage,
+        synthetic=any(t.synthetic for t in tables),
+        facts={key: value for t in tables for key, value in t.facts.items()},
+        unmapped=tuple(name for t in tables for name in t.unmapped),
+        file_order=_file_order(tables),
+        gaps=_gaps(tables, patients),
+    )
+    cohort = _restricted(cohort, "outcome", config.require_images)
+    return dataclasses.replace(cohort, notes=(*_notes(tables), *copy_notes(cohort.images)))
+
+
+def withheld(
+    dictionary: DataDictionary, outcome: Outcome, use_anyway: Collection[str] = ()
+) -> list[str]:
+    """Columns that models must not see: those the outcome denies, and those known too late.
+
+    Args:
+        dictionary: The columns.
+        outcome: Says what reveals it and as of when it is predicted.
+        use_anyway: Columns that the user insists on; the audit names them.
+
+    Raises:
+        DataError: `use_anyway` names a column that is not there.
+    """
+    unknown = sorted(set(use_anyway) - set(dictionary.names))
+    if unknown:
+        raise DataError(
+            f"cohort.use_anyway names {name_some(unknown)}; the cohort has "
+            f"{name_some(dictionary.names, 12)}"
+        )
+    denied = set(outcome.denied(dictionary.names))
+    late = {c.name for c in dictionary if known_later(c.measured, outcome.as_of_time)}
+    return [name for name in dictionary.names if name in (denied | late) - set(use_anyway)]
+
+
+def drop_images(
+    cohort: Cohort, reasons: Mapping[str, str], stage: str, require_images: bool
+) -> Cohort:
+    """Takes images out of a cohort.
+
+    Where images carry the label, the outcome of their patients is found anew from the images that
+    remain, as if the others had never been there.
+
+    Args:
+        cohort: The cohort.
+        reasons: Why each image id goes.
+        stage: Stage for the exclusions.
+        require_images: Whether patients go whose last image goes.
+
+    Raises:
+        DataError: Too few patients remain.
+    """
+    gone = cohort.images["image_id"].isin(list(reasons))
+    if not gone.any():
+        return cohort
+    rows = [("image", i, stage, reasons[i]) for i in sorted(cohort.images.loc[gone, "image_id"])]
+    images = cohort.images[~gone].reset_index(drop=True)
+    patients = cohort.patients
+    if cohort.outcome.of_images(images):
+        affected = patients["patient_id"].isin(cohort.images.loc[gone, "patient_id"])
+        labels = cohort.outcome.labels(patients, images, cohort.dictionary)
+        renewed = patients["patient_id"].map(labels).astype(float)
+        patients = patients.assign(outcome=patients["outcome"].mask(affected, renewed))
+    reduced = dataclasses.replace(
+        cohort,
+        images=images,
+        patients=patients,
+        exclusions=pd.concat([cohort.exclusions, exclusions_table(rows)]),
+    )
+    return _restricted(reduced, stage, require_images)
+
+
+def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
+    """Leaves out patients without outcome (or image), and says so for them and their images."""
+    patients, images = cohort.patients, cohort.images
+    reason = pd.Series("", index=patients.index, dtype="str")
+    imageless = ~patients["patient_id"].isin(images["patient_id"])
+    reason[patients["outcome"].isna()] = f"{cohort.outcome.name} is unknown"
+    reason[imageless & patients["outcome"].isna()] = (
+        f"no image, and {cohort.outcome.name} is unknown"
+    )
+    if require_images:
+        reason[imageless] = "no image"
+    eligible = cohort.outcome.eligible(patients, cohort.dictionary)
+    reason[~eligible.to_numpy()] = f"not among: {cohort.outcome.among}"
+    out = reason != ""
+    by_patient = dict(zip(patients.loc[out, "patient_id"], reason[out], strict=True))
+    rows = [("patient", patient, stage, why) for patient, why in sorted(by_patient.items())]
+    dropped = images["patient_id"].isin(list(by_patient))
+    for image, patient in zip(
+        images.loc[dropped, "image_id"], images.loc[dropped, "patient_id"], strict=True
+    ):
+        rows.append(("image", image, stage, f"patient {patient} left out: {by_patient[patient]}"))
+    kept = patients[~out].sort_values("patient_id", ignore_index=True)
+    _check_classes(kept, cohort.outcome, by_patient)
+    exclusions = pd.concat([cohort.exclusions, exclusions_table(rows)])
+    order = list(exclusions.columns)
+    return dataclasses.replace(
+        cohort,
+        patients=kept,
+        images=images[~dropped].reset_index(drop=True),
+        exclusions=exclusions.sort_values(order, ignore_index=True).astype("str"),
+    )
+
+
+def _check_classes(patients: pd.DataFrame, outcome: Outcome, left_out: Mapping[str, str]) -> None:
+    events, n = int(patients["outcome"].sum()), len(patients)
+    if 0 < events < n:
+        return
+    reasons = pd.Series(list(left_out.values()), dtype="str").value_counts()
+    why = "; ".join(f"{count} left out: {reason}" for reason, count in reasons.items())
+    suffix = f" ({why})" if why else ""
+    if n == 0:
+        raise DataError(f"the cohort has no patient{suffix}")
+    raise DataError(
+        f"all {n} patients of the cohort have the same outcome "
+        f"({outcome.name} = {int(events > 0)}); both classes are needed{suffix}"
+    )
+
+
+def _gaps(tables: Sequence[SourceTables], patients: pd.DataFrame) -> pd.DataFrame:
+    """Why values are missing that are missing after the join.
+
+    Expression columns are left out: there are too many, and a patient has all of them or none.
+    """
+    recorded: dict[str, set[str]] = {}
+    for table in tables:
+        for column in table.dictionary:
+            if column.kind != "expression":
+                recorded.setdefault(column.name, set()).update(table.patients["patient_id"])
+    ids = patients["patient_id"]
+    absent = [without_record(name, known, ids) for name, known in recorded.items()]
+    found = joined_gaps([*(table.gaps for table in tables), *absent])
+    by_id = patients.set_index("patient_id")
+    missing = {name: set(by_id.index[by_id[name].isna()]) for name in recorded}
+    rows = zip(found["patient_id"], found["column"], strict=True)
+    still = [patient in missing.get(column, ()) for patient, column in rows]
+    return found[pd.Series(still, index=found.index, dtype=bool)].reset_index(drop=True)
+
+
+def _notes(tables: Sequence[SourceTables]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for table in tables for note in table.notes))
+
+
+def _file_order(tables: Sequence[SourceTables]) -> dict[str, int]:
+    """Place of each patient in the tables that have patients of their own."""
+    ids = [patient for table in tables for patient in table.patients["patient_id"]]
+    return {patient: place for place, patient in enumerate(dict.fromkeys(ids))}

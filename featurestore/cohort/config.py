@@ -1,0 +1,167 @@
+"""The `cohort` section of a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+
+from featurestore.config import Section, Text
+from featurestore.errors import DataError
+from featurestore.outcomes import ExpressionRule, Outcome, Rule, Unit, ValueRule, find_outcome
+from featurestore.outcomes.expressions import parse
+from featurestore.sources import SourceSection
+from featurestore.tables.dictionary import Measured
+
+
+class ColumnOutcome(Section):
+    """An outcome that the configuration defines itself, by a column or by an expression.
+
+    Attributes:
+        name: Name in reports.
+        column: Label column: of the images table if it stands there (a patient is positive if any
+            image is), else of the patients table.
+        positive: Values of the column that count as an event, compared as text without case.
+        negative: Values that count as no event; with an empty list every other known value does.
+        expression: In place of a column: an expression over columns that is true for an event,
+            for example `n_stage >= 'N1' and known(breslow)`; see docs/outcomes.md.
+        among: Expression over patient columns that says who is studied; by default everyone.
+        definition: One sentence that a reader can check.
+        unit: What one observation is: `patient`, `specimen` or `lesion`.
+        as_of: The time up to which a predictor may have been measured, in words.
+        as_of_time: The same for the machine: `diagnosis`, `specimen` or `follow_up`. Columns that
+            become known later are withheld from models.
+        deny: Shell-style patterns of columns that reveal the outcome; models never see them.
+        caveats: Sentences that every report prints.
+    """
+
+    union_tag: ClassVar[str] = "defined"
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    column: str | None = None
+    positive: tuple[Text, ...] = ("1",)
+    negative: tuple[Text, ...] = ("0",)
+    expression: str | None = None
+    among: str = ""
+    definition: str = ""
+    unit: Unit = "patient"
+    as_of: str = "not stated"
+    as_of_time: Measured = "unknown"
+    deny: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+
+    def outcome(self) -> Outcome:
+        """Returns the outcome."""
+        rule: Rule
+        if self.column is not None:
+            rule = ValueRule(self.column, self.positive, self.negative)
+            stated = f"{self.column} is {' or '.join(self.positive)}"
+        else:
+            assert self.expression is not None  # validated
+            rule, stated = ExpressionRule(self.expression), self.expression
+        return Outcome(
+            name=self.name,
+            definition=self.definition or stated,
+            unit=self.unit,
+            as_of=self.as_of,
+            rule=rule,
+            deny=self.deny,
+            caveats=self.caveats,
+            as_of_time=self.as_of_time,
+            among=self.among,
+        )
+
+    @pydantic.field_validator("expression", "among")
+    @classmethod
+    def _is_an_expression(cls, text: str | None) -> str | None:
+        if text:
+            try:
+                parse(text)
+            except DataError as error:
+                raise ValueError(str(error)) from None
+        return text
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> ColumnOutcome:
+        if (self.column is None) == (self.expression is None):
+            raise ValueError("an outcome has either a column or an expression")
+        return self
+
+
+def _outcome_form(value: Any) -> str:
+    return "named" if isinstance(value, str) else ColumnOutcome.union_tag
+
+
+OutcomeKey = Annotated[
+    Annotated[str, pydantic.Tag("named")]
+    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
+    pydantic.Discriminator(_outcome_form),
+]
+"""Name of a registered outcome, or a definition."""
+
+
+def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
+    """The outcome that a configuration names or defines.
+
+    Raises:
+        DataError: No outcome has this name.
+    """
+    return find_outcome(outcome) if isinstance(outcome, str) else outcome.outcome()
+
+
+def _known(outcome: str | ColumnOutcome) -> str | ColumnOutcome:
+    try:
+        resolve_outcome(outcome)
+    except DataError as error:
+        raise ValueError(str(error)) from None
+    return outcome
+
+
+class LabelMatchedConfig(Section):
+    """Linkage `label_matched`: rows that donors lend to image patients with the same label.
+
+    Attributes:
+        outcome: Outcome of the donors, whose label must equal that of the image patient.
+        replacement: Whether a donor may lend its row more than once, as published studies do.
+    """
+
+    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    replacement: bool = True
+
+
+class CohortConfig(Section):
+    """Where the patients come from and what is predicted.
+
+    Attributes:
+        sources: What is read; tables are joined by patient id.
+        outcome: Name of a registered outcome, or a definition with a column and its values.
+        linkage: `patient` joins the sources by patient id; `none` takes a single source;
+            `label_matched` lends image patients the clinical rows of other people with the same
+            label, which supports no claim about patients (docs/linkage.md).
+        label_matched: Settings of that linkage.
+        use_anyway: Columns that models see although the outcome's deny-list names them or they
+            become known after its as-of time; the audit says so.
+        require_images: Leave patients without a usable image out.
+        max_megapixels: Larger images are not decoded.
+    """
+
+    sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
+    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    linkage: Literal["patient", "none", "label_matched"] = "patient"
+    label_matched: LabelMatchedConfig | None = None
+    use_anyway: tuple[str, ...] = ()
+    require_images: bool = False
+    max_megapixels: float = pydantic.Field(default=200.0, gt=0, le=10_000)
+
+    @pydantic.model_validator(mode="after")
+    def _matched_on_demand(self) -> CohortConfig:
+        if (self.linkage == "label_matched") != (self.label_matched is not None):
+            raise ValueError(
+                "linkage label_matched and the section label_matched (with the donors' outcome) "
+                "go together"
+            )
+        return self
+
+    def find_outcome(self) -> Outcome:
+        """The outcome that this section names or defines."""
+        return resolve_outcome(self.outcome)

@@ -1,0 +1,78 @@
+"""Table 1: patients by outcome, with missingness."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from featurestore.cohort.tables import Cohort
+from featurestore.tables.dictionary import Column
+from fusion.evidence.types import TABLE1_COLUMNS
+
+
+def table_one(cohort: Cohort) -> pd.DataFrame:
+    """Describes every patient column but expression, as text for people.
+
+    Numeric columns: median [quartiles]. Others: count (share of known) of each level. Expression
+    columns are counted in one line.
+
+    Returns:
+        Table with the columns `TABLE1_COLUMNS`.
+    """
+    patients = cohort.patients
+    event = patients["outcome"] == 1
+    n = {"all": len(patients), "no event": int((~event).sum()), "event": int(event.sum())}
+    rows = [{"variable": "patients", "level": "", "unit": "n", "missing": "", **_text(n)}]
+    parts = {"all": patients, "no event": patients[~event], "event": patients[event]}
+    expression = [c for c in cohort.dictionary if c.kind == "expression"]
+    for column in cohort.dictionary:
+        if column.kind != "expression":
+            rows += _rows(column, parts)
+    if expression:
+        known = {
+            k: int(p[[c.name for c in expression]].notna().any(axis=1).sum())
+            for k, p in parts.items()
+        }
+        label = f"expression known ({len(expression)} genes)"
+        missing = f"{n['all'] - known['all']}"
+        rows.append(
+            {"variable": label, "level": "", "unit": "n", "missing": missing, **_text(known)}
+        )
+    return pd.DataFrame(rows, columns=list(TABLE1_COLUMNS))
+
+
+def _rows(column: Column, parts: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+    name = (column.label or column.name) + (
+        " (reveals the outcome; not used)" if column.leaks else ""
+    )
+    missing = int(parts["all"][column.name].isna().sum())
+    first = {"variable": name, "missing": f"{missing} ({missing / len(parts['all']):.0%})"}
+    if column.kind == "numeric":
+        quartiles = {k: _quartiles(p[column.name]) for k, p in parts.items()}
+        return [{**first, "level": "", "unit": column.unit, **quartiles}]
+    levels = column.levels or tuple(sorted(parts["all"][column.name].dropna().astype(str).unique()))
+    rows = []
+    for level in (1.0,) if column.kind == "binary" else levels:
+        shares = {k: _share(p[column.name], level) for k, p in parts.items()}
+        shown = "yes" if column.kind == "binary" else str(level)
+        rows.append({**first, "level": shown, "unit": "n (%)", **shares})
+        first = {"variable": "", "missing": ""}
+    return rows
+
+
+def _quartiles(values: pd.Series) -> str:
+    known = values.dropna().astype(float)
+    if known.empty:
+        return "—"
+    low, middle, high = known.quantile([0.25, 0.5, 0.75])
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _share(values: pd.Series, level: str | float) -> str:
+    known = values.dropna()
+    text = isinstance(level, str)
+    count = int((known.astype(str if text else float) == level).sum())
+    return f"{count} ({count / len(known):.0%})" if len(known) else "—"
+
+
+def _text(counts: dict[str, int]) -> dict[str, str]:
+    return {key: str(value) for key, value in counts.items()}

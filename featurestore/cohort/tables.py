@@ -1,0 +1,121 @@
+"""The cohort: who is studied, with which images and columns, and who was left out and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from featurestore.errors import DataError, name_some
+from featurestore.outcomes import Outcome
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import EXCLUSION_COLUMNS
+from featurestore.tables.gaps import no_gaps
+from featurestore.tables.ids import require_columns, require_unique
+
+IMAGE_COLUMNS = (
+    "image_id",
+    "patient_id",
+    "lesion_id",
+    "path",
+    "sha256",
+    "width",
+    "height",
+    "duplicate_cluster",
+    "source",
+    "licence",
+    "attribution",
+)
+PATIENT_COLUMNS = ("patient_id", "outcome", "site")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cohort:
+    """Images, patients and their dictionary, joined by id only; row order means nothing.
+
+    Attributes:
+        name: Name for reports.
+        outcome: The outcome that `patients.outcome` holds.
+        images: One row an image, at least `IMAGE_COLUMNS`; acquisition columns follow.
+        patients: One row a patient: `PATIENT_COLUMNS`, then one column per dictionary entry.
+        dictionary: What each patient column is.
+        exclusions: One row for everything left out anywhere: `EXCLUSION_COLUMNS`, where entity is
+            `image`, `patient` or `value`.
+        linkage: How images and patient rows were matched: `patient`, `label_matched` or `none`.
+        synthetic: Whether any row was made by melafuse itself.
+        notes: Sentences that every report prints (provenance, assumptions, oracle AUROC).
+        facts: Known numbers about the cohort, for example `{"oracle_auroc": 0.91}`.
+        unmapped: `file: column` of the columns that no source understood.
+        file_order: Place of each patient in the files; no result depends on it, the audit asks
+            whether it predicts the outcome. Empty where the order is not known.
+        donors: With linkage `label_matched` the cohort whose rows were lent to the images'
+            patients; else None.
+        gaps: Why values of the patients table are missing, as far as a source says it
+            (`featurestore.tables.gaps`); no result depends on it.
+        pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
+    """
+
+    name: str
+    outcome: Outcome
+    images: pd.DataFrame
+    patients: pd.DataFrame
+    dictionary: DataDictionary
+    exclusions: pd.DataFrame
+    linkage: str = "patient"
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    unmapped: tuple[str, ...] = ()
+    file_order: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    donors: Cohort | None = None
+    pairing: pd.DataFrame | None = None
+    gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
+
+    def __post_init__(self) -> None:
+        require_columns(self.images, IMAGE_COLUMNS, "the images table")
+        require_columns(self.patients, PATIENT_COLUMNS, "the patients table")
+        require_columns(self.exclusions, EXCLUSION_COLUMNS, "the exclusions table")
+        require_columns(self.patients, self.dictionary.names, "the patients table")
+        require_unique(self.images["image_id"], "image_id in the images table")
+        require_unique(self.patients["patient_id"], "patient_id in the patients table")
+        unknown = sorted(set(self.images["patient_id"]) - set(self.patients["patient_id"]))
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} patients of the images table are not in the patients table: "
+                f"{name_some(unknown)}"
+            )
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return len(self.patients)
+
+    @property
+    def n_events(self) -> int:
+        """Number of patients with the outcome."""
+        return int(self.patients["outcome"].sum())
+
+    @property
+    def prevalence(self) -> float:
+        """Share of patients with the outcome."""
+        return float(self.patients["outcome"].mean())
+
+    def digest(self) -> str:
+        """SHA-256 over the content that any result depends on; row order does not matter."""
+        images = self.images[["image_id", "patient_id", "sha256", "duplicate_cluster"]]
+        parts = [
+            self.name,
+            self.outcome.name,
+            self.linkage,
+            _table_text(images, "image_id"),
+            _table_text(self.patients[sorted(self.patients.columns)], "patient_id"),
+            json.dumps(self.dictionary.to_records(), sort_keys=True),
+        ]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _table_text(table: pd.DataFrame, key: str) -> str:
+    return str(table.sort_values(key).to_csv(index=False))

@@ -1,0 +1,1 @@
+"""Image files: found, opened safely, inspected once, and compared."""

@@ -1,0 +1,109 @@
+"""Inspects many image files at once, and remembers by content what was seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from featurestore.images.duplicates import N_ORIENTATIONS, THUMBNAIL_SIDE
+from featurestore.images.opening import ImageFacts, UnreadableImage, digest_file, inspect_pixels
+from featurestore.progress import SILENT, Progress
+
+# To be raised when anything in the cache is computed otherwise, or is added.
+INSPECTION_VERSION = 2
+_CACHE_FILE = f"inspections-{INSPECTION_VERSION}.parquet"
+_THREADS = min(8, os.cpu_count() or 1)  # Pillow releases the interpreter lock while it decodes
+
+
+def inspect_images(
+    paths: Sequence[Path], max_pixels: int, cache_folder: Path, progress: Progress = SILENT
+) -> list[ImageFacts]:
+    """Inspects files, decoding only those whose content was not seen before.
+
+    Args:
+        paths: The files.
+        max_pixels: Images with more pixels are not decoded.
+        cache_folder: Folder of the cache; a damaged cache is made anew.
+        progress: Told of every file.
+
+    Returns:
+        Facts of each file, in the order of `paths`.
+    """
+    path = cache_folder / _CACHE_FILE
+    cache = _load(path)
+
+    def inspect(file: Path) -> tuple[ImageFacts, bool]:
+        try:
+            size, sha256 = digest_file(file)
+        except UnreadableImage as error:
+            return ImageFacts(sha256="", reason=error.reason), False
+        seen = cache.get(sha256)
+        if seen is not None and seen.width * seen.height <= max_pixels:
+            return seen, True
+        return inspect_pixels(file, max_pixels, sha256, size), False
+
+    progress.start("inspect images", len(paths))
+    facts: list[ImageFacts] = []
+    reused = 0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for fact, was_cached in pool.map(inspect, paths):
+            facts.append(fact)
+            reused += was_cached
+            progress.advance()
+    unreadable = sum(fact.reason is not None for fact in facts)
+    progress.finish(f"{len(paths)} images inspected ({reused} known, {unreadable} unreadable)")
+    fresh = {f.sha256: f for f in facts if f.reason is None and f.sha256 not in cache}
+    if fresh:
+        _save({**cache, **fresh}.values(), path)
+    return facts
+
+
+def _save(facts: Iterable[ImageFacts], path: Path) -> None:
+    ordered = sorted(facts, key=lambda fact: fact.sha256)
+    table = pd.DataFrame(
+        {
+            "sha256": [f.sha256 for f in ordered],
+            "width": [f.width for f in ordered],
+            "height": [f.height for f in ordered],
+            "bytes": [f.bytes for f in ordered],
+            "orientation": [f.orientation for f in ordered],
+            "exif": [f.exif for f in ordered],
+            "hashes": [b"" if f.hashes is None else f.hashes.tobytes() for f in ordered],
+            "thumbnail": [b"" if f.thumbnail is None else f.thumbnail.tobytes() for f in ordered],
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    table.to_parquet(temporary, index=False)
+    temporary.replace(path)
+
+
+def _load(path: Path) -> dict[str, ImageFacts]:
+    if not path.exists():
+        return {}
+    try:
+        return {fact.sha256: fact for fact in map(_fact, pd.read_parquet(path).to_dict("records"))}
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        return {}  # it can always be made again
+
+
+def _fact(row: dict[Hashable, Any]) -> ImageFacts:
+    hashes = np.frombuffer(row["hashes"], dtype=np.uint64)
+    thumbnail = np.frombuffer(row["thumbnail"], dtype=np.uint8)
+    return ImageFacts(
+        sha256=str(row["sha256"]),
+        width=int(row["width"]),
+        height=int(row["height"]),
+        bytes=int(row["bytes"]),
+        orientation=int(row["orientation"]),
+        hashes=hashes.reshape(N_ORIENTATIONS),
+        thumbnail=thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        exif=bool(row["exif"]),
+    )

@@ -1,0 +1,242 @@
+"""Opens one image file safely, and says in a few fixed words why one cannot be opened.
+
+Nothing is decoded before its size is known from the header, only common raster formats are tried
+(never those that run another program), and every failure is an `UnreadableImage` with a reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import stat
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
+_EXIF_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# `max_pixels` of every call takes the place of Pillow's own limit, which is one for the process
+# and would refuse files below a larger `max_pixels`.
+Image.MAX_IMAGE_PIXELS = None
+Image.init()  # else `formats` may name only Pillow's first five
+
+
+class UnreadableImage(Exception):
+    """An image file that cannot be used.
+
+    Attributes:
+        reason: A short fixed text, such as `empty file` or `truncated`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFacts:
+    """What is known of an image file without keeping its pixels.
+
+    Attributes:
+        sha256: Digest of the file's bytes; empty if they cannot be read.
+        width: Upright width in pixels, 0 if unreadable.
+        height: Upright height in pixels, 0 if unreadable.
+        bytes: Size of the file.
+        orientation: EXIF orientation, 1 to 8.
+        hashes: Perceptual hashes of the 8 orientations, uint64 (8,), or None.
+        thumbnail: Grey thumbnail, uint8 (`THUMBNAIL_SIDE`, `THUMBNAIL_SIDE`), or None.
+        reason: Why the image is unreadable, or None.
+        exif: Whether the file has EXIF data.
+    """
+
+    sha256: str
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    orientation: int = 1
+    hashes: np.ndarray | None = None
+    thumbnail: np.ndarray | None = None
+    reason: str | None = None
+    exif: bool = False
+
+
+def open_image(
+    path: Path | io.BytesIO, max_pixels: int, draft_size: int | None = None
+) -> Image.Image:
+    """Opens an image upright, in RGB and fully loaded.
+
+    EXIF orientation is applied once; transparency is laid on white; of several frames the first is
+    taken; 16-bit grey is scaled to 8 bits.
+
+    Args:
+        path: The file, or its bytes in memory.
+        max_pixels: Images with more pixels are refused before anything is decoded.
+        draft_size: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (by its DCT) as long as
+            its short side keeps at least this many pixels.
+
+    Raises:
+        UnreadableImage: The file cannot be used; see its reason.
+    """
+    with _opened(path, max_pixels) as image:
+        if draft_size is not None:
+            image.draft(None, (draft_size, draft_size))
+        image.load()
+        return _upright(_as_rgb(image), _orientation(image))
+
+
+def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
+    """Reads digest, size, orientation and perceptual hashes of an image; never raises.
+
+    Args:
+        path: The file.
+        max_pixels: Images with more pixels are not decoded.
+    """
+    try:
+        size, sha256 = digest_file(path)
+    except UnreadableImage as error:
+        return ImageFacts(sha256="", reason=error.reason)
+    return inspect_pixels(path, max_pixels, sha256, size)
+
+
+def inspect_pixels(path: Path, max_pixels: int, sha256: str, size: int) -> ImageFacts:
+    """The part of `inspect_image` that decodes, for a file whose digest is known."""
+    try:
+        with _opened(path, max_pixels) as image:
+            width, height = image.size
+            image.draft("L", (4 * THUMBNAIL_SIDE, 4 * THUMBNAIL_SIDE))
+            image.load()
+            grey = _as_rgb(image).convert("L")
+            orientation, exif = _orientation(image), _has_exif(image)
+            if image.format == "TIFF" and (image.size[0] > image.size[1]) != (width > height):
+                width, height = image.size  # Pillow turned it on loading
+    except UnreadableImage as error:
+        return ImageFacts(sha256=sha256, bytes=size, reason=error.reason)
+    small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    thumbnail = np.asarray(_upright(small, orientation), dtype=np.uint8)
+    if orientation >= 5:
+        width, height = height, width
+    return ImageFacts(
+        sha256,
+        width,
+        height,
+        size,
+        orientation,
+        orientation_hashes(thumbnail),
+        thumbnail,
+        exif=exif,
+    )
+
+
+def digest_file(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file.
+
+    Raises:
+        UnreadableImage: It is no regular file or cannot be read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableImage("not a file")
+        with path.open("rb") as file:
+            return status.st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UnreadableImage("no such file") from None
+    except PermissionError:
+        raise UnreadableImage("no permission to read") from None
+    except OSError:
+        raise UnreadableImage("cannot be read from disk") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
+    """An image whose header is read and checked; turns every failure inside into a reason."""
+    try:
+        if _size(path) == 0:
+            raise UnreadableImage("empty file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged metadata is not worth a line each
+            image = Image.open(path, formats=FORMATS)
+        with image:
+            if image.width * image.height > max_pixels:
+                raise UnreadableImage(f"larger than {max_pixels / 1e6:g} megapixels")
+            if image.width < 1 or image.height < 1:
+                raise UnreadableImage("no pixels")
+            yield image
+    except UnreadableImage:
+        raise
+    except FileNotFoundError:
+        raise UnreadableImage("no such file") from None
+    except PermissionError:
+        raise UnreadableImage("no permission to read") from None
+    except UnidentifiedImageError:
+        raise UnreadableImage("not an image") from None
+    except MemoryError:
+        raise UnreadableImage("does not fit into memory") from None
+    except Exception as error:  # decoders raise anything on damaged input
+        text = str(error).lower()
+        raise UnreadableImage("truncated" if "truncated" in text else "damaged") from None
+
+
+def _size(path: Path | io.BytesIO) -> int:
+    if isinstance(path, io.BytesIO):
+        return path.getbuffer().nbytes
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImage("not a file")
+    return status.st_size
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about the orientation
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether a camera or a program left EXIF data; the tags that every TIFF has are none."""
+    try:
+        exif = image.getexif()
+        return bool(exif.get_ifd(_EXIF_IFD)) if image.format == "TIFF" else bool(exif)
+    except Exception:  # damaged EXIF is EXIF
+        return True
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image.copy()  # outlives the file
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.int64)
+        image = Image.fromarray(
+            np.clip(deep >> 8 if deep.max() > 255 else deep, 0, 255).astype(np.uint8)
+        )
+    elif image.mode == "F":
+        raise UnreadableImage("floating-point pixels")
+    elif image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.new("RGBA", layer.size, "white")
+        image.alpha_composite(layer)
+    return image.convert("RGB")

@@ -1,0 +1,1 @@
+"""The feature store: embeddings by content, and who trained what made them."""

@@ -1,0 +1,1 @@
+"""Tables of text: read, parsed, merged, and described column by column."""

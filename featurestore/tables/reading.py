@@ -1,0 +1,312 @@
+"""Reads delimited text and Parquet as text, the same way for every source.
+
+Cells are text without surrounding white space. What counts as missing, and what type a column has,
+is decided later (`featurestore.tables.parsing`), never by a parser's own defaults: those eat gene
+names and the word `None`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import io
+import itertools
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from featurestore.errors import DataError, name_some
+
+MAX_TABLE_BYTES = 500_000_000
+MAX_HEAD_BYTES = 1_000_000
+_BLOCK_BYTES = 16_000_000
+_SNIFFED_BYTES = 4096
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook; export the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; export the sheet as CSV"),
+    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
+    (b"BZh", "compressed with bzip2; unpack it first"),
+    (b"%PDF", "a PDF"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+
+
+def read_table(
+    path: Path, comment_lines: int = 0, max_bytes: int = MAX_TABLE_BYTES
+) -> pd.DataFrame:
+    """Reads a table as text.
+
+    CSV and TSV may be UTF-8 (with or without byte order mark), UTF-16 with byte order mark or, as
+    a last resort, Latin-1; lines may end in LF, CRLF or CR. The delimiter is a tab where the header
+    has one, else a comma or semicolon, whichever the header has more of. Quotes follow RFC 4180,
+    but in a tab-delimited table a quote is an ordinary character as long as every row has the
+    header's number of fields that way (clinical tables hold unbalanced quotes).
+
+    Args:
+        path: File; `.parquet` and `.pq` are read as Parquet, all else as delimited text.
+        comment_lines: Lines before the header to skip.
+        max_bytes: Larger files are refused.
+
+    Returns:
+        Table of text columns; an empty cell is the empty text. A column without a name is called
+        `unnamed_1`, `unnamed_2`, … by its place.
+
+    Raises:
+        DataError: The file cannot be read, is too large, is no table, has a row with another
+            number of fields than the header, or two columns of one name.
+    """
+    _check_file(path, max_bytes)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        names, columns = _read_parquet(path)
+    else:
+        names, columns = _read_delimited(path, comment_lines)
+    names = [name or f"unnamed_{k + 1}" for k, name in enumerate(names)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path}: the header names these columns twice: {name_some(repeated)}")
+    trimmed = [pc.utf8_trim_whitespace(column) for column in columns]
+    return pa.table(trimmed, names=names).to_pandas().astype("str")
+
+
+@dataclasses.dataclass(frozen=True)
+class TableHead:
+    """The beginning of a table.
+
+    Attributes:
+        comments: Lines that start with `#`, before the header.
+        header: Column names; empty if nothing follows the comments.
+        rows: First rows; a row may have another number of fields than the header.
+    """
+
+    comments: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> TableHead:
+    """Reads the first rows of a table of any size, at most `max_bytes` of it.
+
+    It is lenient where `read_table` is strict (ragged rows, repeated names), because it is there
+    to say what a file is, not to read values.
+
+    Args:
+        path: CSV, TSV or Parquet file.
+        n_rows: Rows after the header.
+        max_bytes: Bytes that are looked at; a row that they cut is left out.
+
+    Raises:
+        DataError: The file cannot be read or is no table; the message says what it is instead.
+    """
+    _check_file(path, max_bytes=None)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet_head(path, n_rows)
+    text = _decode(path, max_bytes).replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    if len(lines) > 1 and path.stat().st_size > max_bytes:
+        del lines[-1]
+    body = next((k for k, line in enumerate(lines) if line and not line.startswith("#")), None)
+    if body is None:
+        return TableHead(tuple(lines), (), ())
+    delimiter = _delimiter(lines[body])
+    if delimiter == "\t":
+        reader = csv.reader(lines[body:], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines[body:], delimiter=delimiter)
+    try:
+        rows = [tuple(_bare(c) for c in row) for row in itertools.islice(reader, n_rows + 1)]
+    except csv.Error as error:
+        raise DataError(f"{path} is no table ({error})") from None
+    return TableHead(tuple(lines[:body]), rows[0], tuple(row for row in rows[1:] if row))
+
+
+def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
+    """Raises DataError that names the columns which the file lacks, and those it has."""
+    lacking = [name for name in names if name not in table.columns]
+    if lacking:
+        raise DataError(
+            f"{path}: no column {name_some([repr(n) for n in lacking])}; the file has "
+            f"{name_some(list(table.columns), 12)}"
+        )
+
+
+def _check_file(path: Path, max_bytes: int | None) -> None:
+    try:
+        if not path.exists():
+            raise DataError(f"no such file: {path} (relative paths start at the data root)")
+        if not path.is_file():
+            raise DataError(f"{path} is not a file")
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    if max_bytes is not None and size > max_bytes:
+        raise DataError(f"{path}: {size:,} bytes; tables above {max_bytes:,} bytes are refused")
+    if size == 0:
+        raise DataError(f"{path} is empty")
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[pa.ChunkedArray]]:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
+    names = [str(name).strip() for name in table.column_names]
+    columns = []
+    for name, column in zip(names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        columns.append(_as_text(column, f"{path}: column {name!r}"))
+    return names, columns
+
+
+def _parquet_head(path: Path, n_rows: int) -> TableHead:
+    try:
+        with pq.ParquetFile(path) as file:
+            names = tuple(str(name).strip() for name in file.schema_arrow.names)
+            batch = next(file.iter_batches(batch_size=n_rows), None)
+            cells = [] if batch is None else [_shown(column) for column in batch.columns]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
+    return TableHead((), names, tuple(zip(*cells, strict=True)))
+
+
+def _bare(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _shown(column: pa.Array) -> list[str]:
+    return ["" if value is None else str(value) for value in column.to_pylist()]
+
+
+def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Casts to text; whole floats lose their `.0`, because ids with gaps are stored as floats."""
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise DataError(f"{where} holds {kind}, not single values")
+    if pa.types.is_floating(kind):
+        known = column.drop_null().to_numpy()
+        if len(known) and all(value.is_integer() for value in known.tolist()):
+            text = [None if v is None else f"{v:.0f}" for v in column.to_pylist()]
+            return pa.chunked_array([pa.array(text, pa.string())]).fill_null("")
+        column = pc.if_else(pc.is_nan(column), None, column)
+    try:
+        return column.cast(pa.string()).fill_null("")
+    except pa.ArrowException:
+        raise DataError(f"{where} holds {kind}, which has no text form") from None
+
+
+def _read_delimited(path: Path, comment_lines: int) -> tuple[list[str], list[pa.ChunkedArray]]:
+    text = _decode(path).replace("\r\n", "\n").replace("\r", "\n")
+    for _ in range(comment_lines):
+        _, _, text = text.partition("\n")
+    text = text.lstrip("\n")
+    if not text.strip():
+        raise DataError(f"{path}: nothing stands after {comment_lines} comment lines")
+    first, _, _ = text.partition("\n")
+    delimiter = _delimiter(first)
+    body = text.encode()
+    if delimiter == "\t":
+        plain = _parse(body, delimiter, len(first.split("\t")), quoted=False)
+        if isinstance(plain, pa.Table):
+            return _split_header([_unquoted(c) for c in plain.columns])
+    n_fields = len(next(csv.reader(io.StringIO(text), delimiter=delimiter)))
+    parsed = _parse(body, delimiter, n_fields, quoted=True)
+    if isinstance(parsed, str):
+        raise DataError(
+            f"{path}: {_where_ragged(text, delimiter, n_fields) or parsed}; the header has "
+            f"{n_fields} columns"
+        )
+    return _split_header(parsed.columns)
+
+
+def _decode(path: Path, max_bytes: int | None = None) -> str:
+    """The text of a file, or of its first `max_bytes`."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read() if max_bytes is None else file.read(max_bytes)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    for magic, kind in _OTHER_FILES:
+        if raw.startswith(magic):
+            raise DataError(f"{path} is no table but {kind}")
+    encoding = next((name for bom, name in _BOMS if raw.startswith(bom)), "utf-8")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        text = decoder.decode(raw, final=max_bytes is None or len(raw) < max_bytes)
+    except UnicodeDecodeError:
+        if encoding != "utf-8":
+            raise DataError(f"{path}: damaged {encoding} text") from None
+        text = raw.decode("latin-1")
+    head = text[:_SNIFFED_BYTES].lstrip().lower()
+    if "\0" in text:
+        raise DataError(f"{path} is a binary file, not a table")
+    if head.startswith("<"):
+        raise DataError(
+            f"{path} is an HTML or XML page, not a table; was the download a login or error page?"
+        )
+    if head.startswith(("{", "[{")):
+        raise DataError(f"{path} is JSON, not a table")
+    return text
+
+
+def _delimiter(header: str) -> str:
+    bare = "".join(part for k, part in enumerate(header.split('"')) if k % 2 == 0)
+    if "\t" in bare:
+        return "\t"
+    return ";" if bare.count(";") > bare.count(",") else ","
+
+
+def _parse(body: bytes, delimiter: str, n_fields: int, quoted: bool) -> pa.Table | str:
+    """The table with its header as first row, or why it is none."""
+    names = [str(k) for k in range(n_fields)]
+    try:
+        return pyarrow.csv.read_csv(
+            io.BytesIO(body),
+            pyarrow.csv.ReadOptions(column_names=names, block_size=_BLOCK_BYTES),
+            pyarrow.csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+            ),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowException as error:
+        return " ".join(str(error).split())[:160]
+
+
+def _unquoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Removes the quotes of cells that are wholly quoted, and halves doubled ones in them."""
+    inner = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
+    whole = pc.match_substring_regex(column, r'^"(?:[^"]|"")*"$')
+    return pc.if_else(whole, inner, column)
+
+
+def _split_header(columns: list[pa.ChunkedArray]) -> tuple[list[str], list[pa.ChunkedArray]]:
+    names = [column[0].as_py().strip() for column in columns]
+    return names, [column.slice(1) for column in columns]
+
+
+def _where_ragged(text: str, delimiter: str, n_fields: int) -> str:
+    """Says which line has another number of fields."""
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    try:
+        for row in itertools.islice(reader, 5_000_000):
+            if row and len(row) != n_fields:
+                return f"line {reader.line_num} (after comments) has {len(row)} fields"
+    except csv.Error:
+        pass
+    return ""

@@ -1,0 +1,1 @@
+"""Click commands by subject; heavy imports happen inside them."""

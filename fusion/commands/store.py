@@ -1,0 +1,100 @@
+"""The commands that look into and after a feature store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from featurestore.store.store import FeatureStore
+
+
+@click.group()
+def store() -> None:
+    """Look into and look after a feature store."""
+
+
+store_argument = click.argument("folder", metavar="STORE", type=click.Path(path_type=Path))
+
+
+@store.command("info")
+@store_argument
+def store_info(folder: Path) -> None:
+    """Show encoders, rows, shards and size."""
+    from featurestore.store.maintenance import info
+
+    found = info(_store(folder))
+    for e in found.encoders:
+        damaged = f", {e.damaged} DAMAGED shards" if e.damaged else ""
+        click.echo(
+            f"{e.identity.short}  {e.identity.backbone}, {e.identity.dimension}-d, "
+            f"{e.identity.origin}: {e.images} images in {e.shards} shards, "
+            f"{e.bytes / 1e6:.1f} MB{damaged}"
+        )
+    click.echo(f"{found.quarantined} quarantined, {found.temporary_files} temporary files")
+
+
+@store.command("verify")
+@store_argument
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds for a damaged shard.")
+@click.option("--repair", is_flag=True, help="Set damaged shards aside; extract refills them.")
+def store_verify(folder: Path, timeout: float, repair: bool) -> None:
+    """Check every byte. Ends with exit code 5 if a shard is damaged."""
+    from featurestore.errors import StoreError
+    from featurestore.store.maintenance import verify
+
+    report = verify(_store(folder), timeout, repair)
+    for shard in report.damaged:
+        click.echo(f"{shard.path}: {shard.reason}; lost rows: {', '.join(shard.rows)}")
+    click.echo(f"{report.shards} shards checked, {report.rows} rows are right")
+    if report.damaged and not repair:
+        raise StoreError(
+            f"{len(report.damaged)} damaged shards; `melafuse store verify --repair` sets them "
+            "aside, `melafuse extract` embeds their images again"
+        )
+
+
+@store.command("explain")
+@store_argument
+@click.argument("image")
+def store_explain(folder: Path, image: str) -> None:
+    """Say why IMAGE (a file, an image id or a SHA-256) is or is not cached."""
+    from featurestore.store.maintenance import explain
+
+    explanation = explain(_store(folder), image)
+    click.echo(f"{image}: SHA-256 {explanation.sha256 or 'not known'}")
+    for line in explanation.lines:
+        click.echo(f"  {line}")
+
+
+@store.command("pack")
+@store_argument
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+def store_pack(folder: Path, out: Path) -> None:
+    """Write everything into one plain HDF5 file OUT."""
+    from featurestore.store.maintenance import pack
+
+    click.echo(str(pack(_store(folder), out)))
+
+
+@store.command("gc")
+@store_argument
+@click.option("--keep", multiple=True, metavar="DIGEST", help="Keep only these encoders.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def store_gc(folder: Path, keep: tuple[str, ...], dry_run: bool) -> None:
+    """Remove encoders that are not kept, damaged shards set aside, and left-over files."""
+    from featurestore.store.maintenance import gc
+
+    removed = gc(_store(folder), keep or None, dry_run)
+    for path in removed.paths:
+        click.echo(str(path))
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(removed.paths)} entries, {removed.bytes / 1e6:.1f} MB {verb}")
+
+
+def _store(folder: Path) -> FeatureStore:
+    from featurestore.store.store import FeatureStore
+
+    return FeatureStore(folder)

@@ -1,0 +1,1 @@
+"""Arms over frozen folds: tasks in, one table of out-of-fold predictions out."""

@@ -1,0 +1,104 @@
+"""One arm on one outer fold: fits on its training rows and predicts its test patients."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fusion.arms import ABLATION
+from fusion.evaluation.designs import training_part
+from fusion.evaluation.parts import Part
+from fusion.evaluation.permutation import with_partners_outcomes
+from fusion.evaluation.tasks import Plan, Task, split_fold
+from fusion.features.table import FeatureTable
+from fusion.ledger import Ledger
+from fusion.metrics.logits import by_patient, logit
+from fusion.models.calibration import calibrate, calibration_record
+from fusion.models.explanation import explain
+from fusion.models.registry import chosen_calibration, find_model, make_model
+from fusion.models.thresholds import inner_threshold, rule_text
+
+CONSTANT = 1e-9
+"""Range of mean logits below which all are the same but for rounding."""
+
+
+def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Part:
+    """Fits one arm on the training rows of its fold and predicts the test patients.
+
+    Args:
+        task: Arm and fold.
+        table: Features of all patients as the fold's encoders embed them.
+        plan: What all tasks share.
+        ledger: Where the fits of this task have been recorded.
+
+    Raises:
+        LeakageError: A patient or a group is on both sides of the fold.
+        DataError: The arm cannot be fitted on this fold.
+    """
+    config = plan.config
+    if task.partners is not None:
+        table = with_partners_outcomes(table, task.partners)
+    training, test = split_fold(table, task.training_patients, task.test_patients)
+    training = training_part(training, task.arm.design, task.seed)
+    model = make_model(task.arm, config, task.study).fit(training, task.seed)
+    calibration = calibrate(model.inner_, chosen_calibration(task.arm.model, config))
+    threshold = inner_threshold(calibration.inner, config.threshold)
+    patients, y, raw = by_patient(test.patient_ids, test.y, model.predict_proba(test))
+    probability = calibration.fitted(raw)
+    score = logit(probability)
+    if len(score) > 1 and np.ptp(score) < CONSTANT:
+        # A fit that gives everyone the same probability ranks nobody. Its level differs between
+        # folds against the prevalence of their test part, which over pooled folds would look like
+        # a ranking.
+        score = np.zeros(len(score))
+    if task.partners is not None:
+        # Written under the patient whose outcome it is, so that all arms are scored alike.
+        patients = np.array([task.partners[patient] for patient in patients])
+    predictions = pd.DataFrame(
+        {
+            "run": plan.run_name,
+            "arm": task.arm.name,
+            "model": task.arm.model,
+            "modalities": task.arm.modality_text,
+            "design": task.arm.design,
+            "repeat": task.repeat,
+            "fold": task.fold,
+            "patient_id": patients,
+            "y": y,
+            "score": score,
+            "probability": probability,
+            "threshold": threshold,
+        }
+    )
+    plain = task.arm.design == ABLATION
+    asked = config.explain and find_model(task.arm.model).explained and plain
+    record = {
+        **task_names(task),
+        "seed": task.seed,
+        "training_patients": len(np.unique(training.patient_ids.astype(str))),
+        "test_patients": len(task.test_patients),
+        "threshold": threshold,
+        "threshold_rule": f"{rule_text(config.threshold)} on inner predictions",
+        "calibration": {"method": calibration.method} | calibration_record(calibration.fitted),
+        "study": None if task.study is None else task.study.name,
+        "choices": model.choices_,
+        "explanation": explain(model, task.arm, test, task.seed) if asked else None,
+        "training_digest": ledger.training_digest,
+        "steps": [dataclasses.asdict(step) for step in ledger.steps()],
+    }
+    return Part(predictions, record, model.history_)
+
+
+def task_names(task: Task) -> dict[str, Any]:
+    """What a task is called in predictions and records."""
+    return {
+        "arm": task.arm.name,
+        "model": task.arm.model,
+        "modalities": task.arm.modality_text,
+        "design": task.arm.design,
+        "repeat": task.repeat,
+        "fold": task.fold,
+    }

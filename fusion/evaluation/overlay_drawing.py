@@ -1,0 +1,142 @@
+"""Grad-CAM of the patients of whom the reference arm is most and least certain, out of fold.
+
+The arm is fitted again on the folds of these patients, which on one machine gives the same model;
+each overlay shows what the model saw that had not seen the patient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from extractor.saliency import draw_overlays
+from featurestore.progress import SILENT, Progress
+from fusion.config import AblationConfig
+from fusion.evaluation.designs import training_part
+from fusion.evaluation.overlays import KINDS, Overlay
+from fusion.evaluation.tasks import Task, split_fold
+from fusion.features.table import FeatureTable
+from fusion.models.base import Differentiable
+from fusion.models.registry import make_model
+from fusion.models.training import single_thread
+
+_FORMAT = 1  # of overlays; changes when they look different
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are left out; extraction refused them before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    kind: str
+    rank: int
+    patient: str
+    fold: int
+    probability: float
+    outcome: bool
+
+
+def overlays_of(
+    predictions: pd.DataFrame,
+    tasks: Sequence[Task],
+    features_for: Callable[[int, int], FeatureTable],
+    config: AblationConfig,
+    pictured: Iterable[str],
+    progress: Progress = SILENT,
+) -> tuple[Overlay, ...]:
+    """Draws `config.overlays` patients of each kind, one picture each, for every encoder.
+
+    Args:
+        predictions: The predictions table.
+        tasks: Of one arm; at least one.
+        features_for: Features of all patients by repeat and fold.
+        config: The ablation.
+        pictured: Patients with an image.
+        progress: Told fold by fold.
+
+    Returns:
+        Nothing where the arm's model has no gradient, or its encoders no feature map.
+    """
+    arm = tasks[0].arm
+    if not isinstance(make_model(arm, config), Differentiable):
+        return ()
+    rows = predictions[(predictions["arm"] == arm.name) & (predictions["repeat"] == 0)]
+    rows = rows[rows["patient_id"].isin(set(pictured))]
+    chosen = _choose(rows, config.overlays)
+    by_fold = {task.fold: task for task in tasks if task.repeat == 0}
+    folds = sorted({one.fold for one in chosen} & by_fold.keys())
+    found: list[Overlay] = []
+    progress.start("overlays", len(folds))
+    for fold in folds:
+        task = by_fold[fold]
+        training, test = split_fold(
+            features_for(0, fold), task.training_patients, task.test_patients
+        )
+        model = fit_again(task, training, config)
+        with single_thread():
+            for one in (c for c in chosen if c.fold == fold):
+                found += _draw(one, model, test.pictures())
+        progress.advance()
+    progress.finish(f"overlays: {len(found)} of {arm.name}")
+    return tuple(sorted(found, key=lambda o: (KINDS.index(o.kind), o.rank, o.encoder)))
+
+
+def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Differentiable:
+    """The model whose scores of the test patients are in the predictions table."""
+    model = make_model(task.arm, config)
+    assert isinstance(model, Differentiable), task.arm.model
+    with single_thread():
+        model.fit(training_part(training, task.arm.design, task.seed), task.seed)
+    return model
+
+
+def overlays_key(predictions: pd.DataFrame, tasks: Sequence[Task], count: int) -> str:
+    """Digest of everything that decides which overlays there are, and how they look."""
+    digests = sorted(task.digest for task in tasks)
+    shown = predictions[predictions["arm"].isin({task.arm.name for task in tasks})]
+    rows = shown[["patient_id", "fold", "probability"]].to_csv(index=False)
+    return hashlib.sha256(json.dumps([_FORMAT, digests, rows, count]).encode()).hexdigest()
+
+
+def _choose(rows: pd.DataFrame, count: int) -> list[_Chosen]:
+    doubt = (rows["probability"] - rows["threshold"]).abs()
+    falling, rising = rows["probability"].rank(ascending=False), rows["probability"].rank()
+    # The ends first: of a weak model they may be as doubtful as the middle.
+    orders = {KINDS[0]: falling, KINDS[2]: rising, KINDS[1]: doubt.rank()}
+    found: list[_Chosen] = []
+    taken: set[str] = set()
+    for kind, order in orders.items():
+        ranked = rows.assign(_order=order).sort_values(["_order", "patient_id"])
+        free = ranked[~ranked["patient_id"].isin(taken)].head(count)
+        for rank, row in enumerate(free.to_dict("records")):
+            patient = str(row["patient_id"])
+            taken.add(patient)
+            probability, outcome = float(row["probability"]), bool(row["y"])
+            found.append(_Chosen(kind, rank, patient, int(row["fold"]), probability, outcome))
+    return found
+
+
+def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[Overlay]:
+    """The first picture of the patient; encoders without feature map are left out."""
+    files = test.files
+    if files is None:
+        return []
+    mine = (test.patient_ids.astype(str) == one.patient) & (files.sha256s.astype(str) != "")
+    if not mine.any():
+        return []
+    row = np.flatnonzero(mine)[:1]
+    gradients = model.embedding_gradients(test.take(row))
+    backbones = {name: files.load(name) for name in gradients}
+    own = {name: gradient[0] for name, gradient in gradients.items()}
+    data = Path(str(files.paths[row[0]])).read_bytes()
+    drawn, _ = draw_overlays(data, backbones, own, MAX_PIXELS, side=224)
+    return [
+        Overlay(one.kind, one.rank, one.probability, one.outcome, name, png)
+        for name, png in drawn.items()
+    ]

@@ -1,0 +1,112 @@
+"""What every task chose and did: `choices.json` and the training curves, written and read here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from featurestore.atomic import replacing, write_text
+from featurestore.errors import DataError
+from fusion.evaluation.fitting import task_names
+from fusion.evaluation.parts import Part
+from fusion.evaluation.tasks import Task
+from fusion.ledger import FitRecord, StepRecord
+
+HISTORY_KEYS = ("arm", "repeat", "fold")
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a task has no predictions."""
+
+    arm: str
+    repeat: int
+    fold: int
+    reason: str
+
+
+def write_choices(
+    work: Path, tasks: list[Task], done: Mapping[str, Part], failed: list[Failure]
+) -> None:
+    """Writes what every finished task chose, and why others failed.
+
+    Raises:
+        DataError: The disk is full or refuses to write.
+    """
+    record = {
+        "fits": [done[t.digest].record for t in tasks if t.digest in done],
+        "failures": [dataclasses.asdict(f) for f in failed],
+    }
+    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    with _writing_under(work):
+        write_text(work / "choices.json", text)
+
+
+def write_history(work: Path, tasks: list[Task], done: Mapping[str, Part]) -> None:
+    """Writes the training curves of every finished task.
+
+    Raises:
+        DataError: The disk is full or refuses to write.
+    """
+    rows = [
+        {key: task_names(task)[key] for key in HISTORY_KEYS} | epoch
+        for task in tasks
+        if task.digest in done
+        for epoch in done[task.digest].history
+    ]
+    table = pd.DataFrame(rows, columns=None if rows else list(HISTORY_KEYS))
+    with _writing_under(work), replacing(work / "history.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+@contextlib.contextmanager
+def _writing_under(work: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write to {work}: {error.strerror or error}") from None
+
+
+def read_records(choices: Path) -> tuple[dict[str, Any], ...]:
+    """Reads what every task chose and did from `choices.json`; none where the file is absent.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    if not choices.exists():
+        return ()
+    try:
+        return tuple(dict(fit) for fit in json.loads(choices.read_text(encoding="utf-8"))["fits"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{choices}: no ledger of fits can be read from it; run the ablation again"
+        ) from None
+
+
+def read_fits(choices: Path) -> tuple[FitRecord, ...]:
+    """Reads the ledgers of all tasks from `choices.json`; none where the file is absent.
+
+    Raises:
+        DataError: The file is damaged or was written without ledgers.
+    """
+    try:
+        return tuple(
+            FitRecord(
+                str(fit["arm"]),
+                int(fit["repeat"]),
+                int(fit["fold"]),
+                str(fit["training_digest"]),
+                tuple(StepRecord.from_record(step) for step in fit["steps"]),
+            )
+            for fit in read_records(choices)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{choices}: no ledger of fits can be read ({error!r}); run the ablation again"
+        ) from None

@@ -1,0 +1,136 @@
+"""Runs every arm on every outer fold: features in, out-of-fold predictions out.
+
+A task is one arm on one outer fold. It gets the fold's features, cuts them into training and test
+rows, and gives `fit` the training rows and nothing else. Tasks run in worker processes, each on
+one thread, so results do not depend on their number; every finished task is kept under `work`,
+so a killed run goes on where it stopped and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import DataError, LeakageError, name_some
+from featurestore.progress import SILENT, Progress
+from fusion.arms import Arm
+from fusion.evaluation.fitting import fit_task
+from fusion.evaluation.parts import Part, PartStore
+from fusion.evaluation.predictions import predictions_table
+from fusion.evaluation.records import Failure, write_choices, write_history
+from fusion.evaluation.tasks import Plan, Task, plan_tasks
+from fusion.evaluation.workers import run_all
+from fusion.features.table import FeatureTable
+from fusion.ledger import recording
+from fusion.models.training import single_thread
+
+
+def evaluate(
+    cohort: Cohort,
+    folds: pd.DataFrame,
+    features_for: Callable[[int, int], FeatureTable],
+    arms: Iterable[Arm],
+    plan: Plan,
+    progress: Progress = SILENT,
+) -> pd.DataFrame:
+    """Fits every arm on every outer fold and predicts the fold's test patients.
+
+    Under `plan.work` it leaves `choices.json` (what each fit chose inside, and failures),
+    `history.parquet` (training curves), `parts/` and `tuning/`.
+
+    An arm that cannot be fitted on some fold (`DataError`) would be judged on other patients than
+    the rest, so it has no rows in the result; `choices.json` and the progress summary say why.
+
+    Args:
+        cohort: The cohort that the folds are of.
+        folds: Frozen outer folds.
+        features_for: Per repeat and fold the features of all patients, as that fold's encoders
+            embed them. Called once for every fold that has work left, before anything is fitted;
+            frozen encoders should return the same object each time, so that memory holds one.
+        arms: Arms, with or without floors (`with_floors`).
+        plan: What all tasks share.
+        progress: Listener.
+
+    Returns:
+        The predictions table (`fusion.evaluation.predictions`), in its canonical order.
+
+    Raises:
+        LeakageError: A patient, or a group of patients that share images, is on both sides of a
+            fold.
+        ConfigError: An arm names an unknown model, or the storage of studies cannot be used.
+        DataError: Folds and cohort do not fit, no arm could be fitted, or the disk is full.
+    """
+    _check_folds(folds, cohort)
+    tasks = plan_tasks(folds, list(arms), plan)
+    parts = PartStore(plan.work / "parts")
+    pending = [task for task in tasks if parts.read(task.digest) is None]
+    tables = {key: features_for(*key) for key in dict.fromkeys((t.repeat, t.fold) for t in pending)}
+    progress.start("ablate", len(tasks))
+    progress.advance(len(tasks) - len(pending))
+    failures: dict[str, Failure] = {}
+    calls = [(task, tables[task.repeat, task.fold], plan, parts) for task in pending]
+    for task, failure in run_all(_run, calls, plan.config.jobs, plan.config.scheduler):
+        if failure is not None:
+            failures[task.digest] = failure
+        progress.advance(1, detail=task.arm.name)
+    done = {t.digest: _require_part(parts, t) for t in tasks if t.digest not in failures}
+    failed = [failures[t.digest] for t in tasks if t.digest in failures]
+    progress.finish(_summary(tasks, pending, failed))
+    write_choices(plan.work, tasks, done, failed)
+    write_history(plan.work, tasks, done)
+    incomplete = {f.arm for f in failed}
+    kept = [done[t.digest].predictions for t in tasks if t.arm.name not in incomplete]
+    if not kept:
+        raise DataError(f"no arm could be fitted on all folds; {failed[0].arm}: {failed[0].reason}")
+    return predictions_table(kept)
+
+
+def _run(
+    task: Task, table: FeatureTable, plan: Plan, parts: PartStore
+) -> tuple[Task, Failure | None]:
+    """Fits one task and keeps its part; a `DataError` is an answer, other errors end the run."""
+    with parts.locked(task.digest):
+        if parts.read(task.digest) is not None:
+            return task, None
+        try:
+            with single_thread(), recording(task.training_patients) as ledger:
+                part = fit_task(task, table, plan, ledger)
+        except DataError as error:
+            return task, Failure(task.arm.name, task.repeat, task.fold, str(error))
+        parts.write(task.digest, part)
+    return task, None
+
+
+def _check_folds(folds: pd.DataFrame, cohort: Cohort) -> None:
+    known = set(cohort.patients["patient_id"])
+    unknown = sorted(set(folds["patient_id"]) - known)
+    if unknown:
+        raise DataError(f"the folds name patients that the cohort lacks: {name_some(unknown)}")
+    twice = folds.duplicated(["repeat", "fold", "patient_id"])
+    if twice.any():
+        ids = sorted(set(folds.loc[twice, "patient_id"]))
+        raise LeakageError(f"patients have more than one role in a fold: {name_some(ids)}")
+
+
+def _require_part(parts: PartStore, task: Task) -> Part:
+    part = parts.read(task.digest)
+    if part is None:
+        raise DataError(
+            f"the finished part of arm {task.arm.name!r}, repeat {task.repeat}, fold {task.fold} "
+            f"cannot be read back; run again"
+        )
+    return part
+
+
+def _summary(tasks: list[Task], pending: list[Task], failed: list[Failure]) -> str:
+    text = f"ablate: {len(pending) - len(failed)} fits, {len(tasks) - len(pending)} reused"
+    for arm in dict.fromkeys(f.arm for f in failed):
+        first = next(f for f in failed if f.arm == arm)
+        count = sum(f.arm == arm for f in failed)
+        text += (
+            f"; arm {arm} left out, it failed on {count} folds "
+            f"(repeat {first.repeat}, fold {first.fold}: {first.reason})"
+        )
+    return text

@@ -1,0 +1,146 @@
+"""What there is to fit: one task for each arm and outer fold, named by all that it depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from featurestore.errors import DataError, LeakageError, name_some
+from fusion.arms import Arm
+from fusion.config import AblationConfig
+from fusion.evaluation.permutation import draw_partners
+from fusion.features.table import FeatureTable
+from fusion.models.registry import find_model, relevant_settings
+from fusion.models.tuning import StudyLocation, sqlite_storage
+from fusion.provenance import versions
+
+_FORMAT = 5  # of parts; changes when the meaning of a part changes
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What all tasks of an evaluation share.
+
+    Attributes:
+        config: Settings of the models, and the number of worker processes.
+        seed: Seed of everything random.
+        run_name: Goes into the predictions.
+        work: Folder of resumable work.
+        data_digest: Names the data, the folds and the encoders; parts made for others are not
+            taken.
+    """
+
+    config: AblationConfig
+    seed: int
+    run_name: str
+    work: Path
+    data_digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One arm on one outer fold.
+
+    Attributes:
+        arm: The arm.
+        repeat: Repeat of the outer folds.
+        fold: Outer fold.
+        training_patients: Sorted.
+        test_patients: Sorted.
+        seed: The same for all arms of a fold, so that they share inner folds.
+        digest: Names everything that the part depends on.
+        study: Where a tuned model keeps its study.
+        partners: Whose outcome each patient gets, for the permuted floor; else None.
+    """
+
+    arm: Arm
+    repeat: int
+    fold: int
+    training_patients: tuple[str, ...]
+    test_patients: tuple[str, ...]
+    seed: int
+    digest: str
+    study: StudyLocation | None
+    partners: Mapping[str, str] | None = None
+
+
+def plan_tasks(folds: pd.DataFrame, arms: Sequence[Arm], plan: Plan) -> list[Task]:
+    """Lists all tasks, fold by fold."""
+    software = versions()
+    tasks = []
+    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    for repeat, fold in keys.itertuples(index=False, name=None):
+        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+        sides = {
+            role: tuple(sorted(rows.loc[rows["role"] == role, "patient_id"]))
+            for role in ("train", "test")
+        }
+        task_seed = int(np.random.SeedSequence([plan.seed, repeat, fold]).generate_state(1)[0])
+        for arm in arms:
+            settings = relevant_settings(arm, plan.config)
+            facts = [
+                _FORMAT,
+                plan.run_name,
+                dataclasses.asdict(arm),
+                repeat,
+                fold,
+                task_seed,
+                plan.data_digest,
+            ]
+            facts += [sides, software]
+            study = None
+            if find_model(arm.model).tuned:
+                # More trials continue a study, so their number is no part of its name.
+                tuning = {k: v for k, v in settings["tuning"].items() if k != "trials"}
+                study_digest = _digest([*facts, settings | {"tuning": tuning}])
+                label = f"{plan.run_name}/{arm.name}/repeat{repeat}/fold{fold}"
+                name = f"{label}/{study_digest[:16]}"
+                storage = plan.config.tuning.storage
+                url = storage or sqlite_storage(plan.work / "tuning", study_digest)
+                study = StudyLocation(url, name)
+            permuted = find_model(arm.model).permuted
+            partners = draw_partners(folds, repeat, fold, plan.seed) if permuted else None
+            digest = _digest([*facts, settings, partners])
+            sides_of = sides["train"], sides["test"]
+            tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
+    return tasks
+
+
+def split_fold(
+    table: FeatureTable, training_patients: Iterable[str], test_patients: Iterable[str]
+) -> tuple[FeatureTable, FeatureTable]:
+    """Cuts a fold's features into training and test rows.
+
+    Raises:
+        LeakageError: A patient or a group is on both sides.
+        DataError: A patient has no features.
+    """
+    sides = [sorted(set(training_patients)), sorted(set(test_patients))]
+    both = sorted(set(sides[0]) & set(sides[1]))
+    if both:
+        raise LeakageError(f"{len(both)} patients are in training and test: {name_some(both)}")
+    absent = sorted({*sides[0], *sides[1]} - set(table.patient_ids))
+    if absent:
+        raise DataError(
+            f"{len(absent)} patients of the folds have no features: {name_some(absent)}"
+        )
+    training = table.of_patients(sides[0]).learned_rows()
+    test = table.of_patients(sides[1]).scored_rows()
+    shared = sorted(set(training.groups) & set(test.groups))
+    if shared:
+        raise LeakageError(
+            f"{len(shared)} groups of patients that share images lie in training and test: "
+            f"{name_some(shared)}"
+        )
+    return training, test
+
+
+def _digest(record: Any) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""From the predictions table to every number of a report, each computed once."""

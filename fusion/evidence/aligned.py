@@ -1,0 +1,153 @@
+"""The predictions table as aligned arrays: the same patients, in the same order, for every arm."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from featurestore.errors import DataError, name_some
+from fusion.arms import ABLATION
+
+FLOORS = frozenset({"prevalence", "permuted_labels"})
+REFERENCES = frozenset({"clinical_reference"})
+KINDS = ("arm", "reference", "floor", "design")
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatPredictions:
+    """Out-of-fold predictions of one repeat; arrays of shape (patients,).
+
+    Attributes:
+        repeat: Number of the repeat.
+        fold: Outer fold in which the patient was a test patient.
+        score: Mean logit.
+        probability: Predicted probability.
+        threshold: Threshold of the patient's fold, chosen on its inner data.
+    """
+
+    repeat: int
+    fold: np.ndarray
+    score: np.ndarray
+    probability: np.ndarray
+    threshold: np.ndarray
+
+    @property
+    def decision(self) -> np.ndarray:
+        """1.0 where the probability reaches the threshold of the patient's fold."""
+        return (self.probability >= self.threshold).astype(float)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmPredictions:
+    """Predictions of one arm in all repeats.
+
+    Attributes:
+        arm: Its name.
+        model: Name of its model.
+        modalities: What the model looks at.
+        kind: `arm`, `reference`, `floor`, or `design` for arms outside the ablation table.
+        repeats: Its predictions.
+        design: See `fusion.evaluation.designs`.
+    """
+
+    arm: str
+    model: str
+    modalities: tuple[str, ...]
+    kind: str
+    repeats: tuple[RepeatPredictions, ...]
+    design: str = ABLATION
+
+
+@dataclasses.dataclass(frozen=True)
+class AlignedPredictions:
+    """All arms over the same sorted patients.
+
+    Attributes:
+        patient_ids: Shape (patients,).
+        y: Outcomes, 0.0 or 1.0. Shape (patients,).
+        arms: Arms first, then references, floors and other designs; of the reference arm's model
+            first.
+    """
+
+    patient_ids: np.ndarray
+    y: np.ndarray
+    arms: tuple[ArmPredictions, ...]
+
+    def __getitem__(self, name: str) -> ArmPredictions:
+        return next(arm for arm in self.arms if arm.arm == name)
+
+
+def align(
+    predictions: pd.DataFrame, reference: str, floors: frozenset[str] = FLOORS
+) -> AlignedPredictions:
+    """Brings the predictions table of one run into arrays.
+
+    Args:
+        predictions: The table of `fusion.evaluation.predictions`; row order means nothing.
+        reference: Name of the arm that differences are taken against.
+        floors: Models that are floors.
+
+    Raises:
+        DataError: The table is empty or of several runs, lacks the reference arm, an arm has other
+            patients or repeats than the rest, or a patient has two outcomes.
+    """
+    if predictions.empty:
+        raise DataError("there are no predictions to report: no arm was fitted on all folds")
+    runs = sorted(set(predictions["run"]))
+    if len(runs) > 1:
+        raise DataError(f"predictions of several runs in one table: {name_some(runs)}")
+    names = sorted(set(predictions["arm"]))
+    if reference not in names:
+        raise DataError(
+            f"the reference arm {reference!r} has no predictions (choices.json says why an arm is "
+            f"left out); name another as ablation.reference: {name_some(names, 12)}"
+        )
+    outcomes = predictions.groupby("patient_id", sort=True)["y"].agg(["min", "max"])
+    if (outcomes["min"] != outcomes["max"]).any():
+        torn = outcomes.index[outcomes["min"] != outcomes["max"]]
+        raise DataError(f"patients with two outcomes in the predictions: {name_some(list(torn))}")
+    repeats = sorted(set(predictions["repeat"]))
+    by_arm = {str(name): rows for name, rows in predictions.groupby("arm")}
+    arms = [_arm(name, rows, outcomes.index, repeats, floors) for name, rows in by_arm.items()]
+    first = next(a.model for a in arms if a.arm == reference)
+    arms.sort(
+        key=lambda a: (
+            KINDS.index(a.kind),
+            a.model != first,
+            a.model,
+            len(a.modalities),
+            a.modalities,
+            a.arm,
+        )
+    )
+    y = outcomes["min"].to_numpy(dtype=float)
+    return AlignedPredictions(outcomes.index.to_numpy(dtype=object), y, tuple(arms))
+
+
+def _arm(
+    name: str, rows: pd.DataFrame, patients: pd.Index, repeats: list[int], floors: frozenset[str]
+) -> ArmPredictions:
+    model = str(rows["model"].iloc[0])
+    text = str(rows["modalities"].iloc[0])
+    design = str(rows["design"].iloc[0])
+    kind = "floor" if model in floors else "reference" if model in REFERENCES else "arm"
+    kind = kind if design == ABLATION else "design"
+    parts = []
+    for repeat in repeats:
+        part = rows[rows["repeat"] == repeat].set_index("patient_id")
+        if (
+            len(part) != len(patients)
+            or not part.index.is_unique
+            or not patients.isin(part.index).all()
+        ):
+            raise DataError(
+                f"arm {name!r} predicts {part.index.nunique()} patients in repeat {repeat}, other "
+                f"arms or repeats {len(patients)}: arms are compared on the same patients only"
+            )
+        part = part.loc[patients]
+        columns = (part[c].to_numpy() for c in ("fold", "score", "probability", "threshold"))
+        parts.append(RepeatPredictions(int(repeat), *columns))
+    modalities = tuple(text.split("+")) if text else ()
+    return ArmPredictions(name, model, modalities, kind, tuple(parts), design)

@@ -1,0 +1,95 @@
+"""What the designs beside the ablation show: the cost of a group, and of fewer patients."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from fusion.evaluation.designs import left_out, training_share
+from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
+from fusion.evidence.scoring import ArmScores
+from fusion.metrics.bootstrap import Estimate, holm, p_value
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupLoss:
+    """What a model loses without one group of columns or one backbone.
+
+    Attributes:
+        model: Name of the model.
+        group: What it was refitted without.
+        auroc: Without the group.
+        loss: AUROC on everything minus that without the group, paired; above 0 the group helps.
+        p: Two-sided bootstrap p of the loss.
+        p_holm: The same, adjusted by Holm over all groups and models.
+    """
+
+    model: str
+    group: str
+    auroc: Estimate
+    loss: Estimate
+    p: float
+    p_holm: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningPoint:
+    """How a model does when it is fitted on a share of the training patients.
+
+    Attributes:
+        model: Name of the model.
+        share: Of the outer training patients; 1 for all of them.
+        auroc: On the same test patients for every share.
+        brier: On the same.
+    """
+
+    model: str
+    share: float
+    auroc: Estimate
+    brier: Estimate
+
+
+def group_losses(
+    aligned: AlignedPredictions, scores: Mapping[str, ArmScores]
+) -> tuple[GroupLoss, ...]:
+    """Leave-one-group-out, the largest loss first within a model."""
+    found = []
+    for arm in aligned.arms:
+        group = left_out(arm.design)
+        whole = _whole(aligned, arm)
+        if group is None or whole is None:
+            continue
+        without, everything = (scores[a.arm].metrics["auroc"] for a in (arm, whole))
+        loss = everything.minus(without)
+        p = p_value(everything.difference_draws(without))
+        found.append((arm.model, group, scores[arm.arm].estimate("auroc"), loss, p))
+    adjusted = holm([p for *_, p in found])
+    losses = [GroupLoss(*loss, held) for loss, held in zip(found, adjusted, strict=True)]
+    return tuple(sorted(losses, key=lambda g: (g.model, -g.loss.value, g.group)))
+
+
+def learning_curve(
+    aligned: AlignedPredictions, scores: Mapping[str, ArmScores]
+) -> tuple[LearningPoint, ...]:
+    """Points by model and share, the whole training part last."""
+    found: dict[tuple[str, float], str] = {}
+    for arm in aligned.arms:
+        share = training_share(arm.design)
+        whole = _whole(aligned, arm)
+        if share is not None and whole is not None:
+            found[arm.model, share] = arm.arm
+            found[arm.model, 1.0] = whole.arm
+    return tuple(
+        LearningPoint(model, share, scores[arm].estimate("auroc"), scores[arm].estimate("brier"))
+        for (model, share), arm in sorted(found.items())
+    )
+
+
+def _whole(aligned: AlignedPredictions, of: ArmPredictions) -> ArmPredictions | None:
+    """The arm of the same model that sees most, on all training patients."""
+    same = [a for a in aligned.arms if a.kind != "design" and a.model == of.model]
+    if not same:
+        return None
+    return same[int(np.argmax([len(a.modalities) for a in same]))]

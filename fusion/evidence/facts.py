@@ -1,0 +1,104 @@
+"""What was run, on what, with what: the header of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from featurestore.cohort.tables import Cohort
+from featurestore.store.lineage import EncoderIdentity
+from fusion.arms import withheld_modalities
+from fusion.config import RunConfig
+from fusion.evidence.analysis import analysis_facts
+from fusion.evidence.collect import RunFacts
+from fusion.features.fold_encoders import FoldKey
+from fusion.provenance import versions
+
+
+def run_facts(
+    config: RunConfig,
+    cohort: Cohort,
+    encoders: Mapping[str, EncoderIdentity],
+    fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]],
+    folds_digest: str,
+    command: str,
+    choices: Path,
+) -> RunFacts:
+    """Collects what was run.
+
+    Args:
+        config: The configuration.
+        cohort: The cohort as it is studied.
+        encoders: Identity by backbone.
+        fold_encoders: Of each repeat and fold the identity of every fine-tuned encoder by name.
+        folds_digest: Names the frozen folds.
+        command: The command that repeats the run.
+        choices: `choices.json` of the ablation; may be absent.
+    """
+    return RunFacts(
+        name=config.name,
+        command=command,
+        outcome_name=cohort.outcome.name,
+        outcome_definition=cohort.outcome.definition,
+        unit=cohort.outcome.unit,
+        as_of=cohort.outcome.as_of,
+        linkage=cohort.linkage,
+        synthetic=cohort.synthetic,
+        n_patients=cohort.n_patients,
+        n_events=cohort.n_events,
+        n_images=len(cohort.images),
+        prevalence=cohort.prevalence,
+        seed=config.seed,
+        cohort_digest=cohort.digest(),
+        folds_digest=folds_digest,
+        encoders=(
+            *(f"{n}: {e.dimension}-d, weights {e.weights}, {e.short}" for n, e in encoders.items()),
+            *_fine_tuned(fold_encoders),
+        ),
+        versions=versions(),
+        caveats=cohort.outcome.caveats,
+        notes=cohort.notes,
+        facts=cohort.facts,
+        licences=_licences(cohort),
+        analysis=analysis_facts(config, cohort),
+        arms_left_out=(*_modalities_left_out(config, cohort), *_arms_left_out(choices)),
+    )
+
+
+def _fine_tuned(fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]]) -> Iterator[str]:
+    """One line a fine-tuned encoder; one that serves all folds has one digest."""
+    for name in dict.fromkeys(name for own in fold_encoders.values() for name in own):
+        own = {key: fold_encoders[key][name] for key in sorted(fold_encoders)}
+        first = next(iter(own.values()))
+        one = len({identity.digest for identity in own.values()}) == 1
+        where = "on other patients" if one else "on the training patients of each fold"
+        digests = [first.short] if one else [f"{r}/{f} {e.short}" for (r, f), e in own.items()]
+        yield f"{name}: {first.dimension}-d, fine-tuned {where}, {', '.join(digests)}"
+
+
+def _licences(cohort: Cohort) -> tuple[str, ...]:
+    """One line a source and licence, with the number of images."""
+    images = cohort.images.fillna({"licence": "licence not stated"})
+    counts = images.groupby(["source", "licence"], as_index=False).size()
+    rows = counts.itertuples(index=False, name=None)
+    return tuple(
+        f"{source}: {licence or 'licence not stated'}, {n} images" for source, licence, n in rows
+    )
+
+
+def _arms_left_out(choices: Path) -> tuple[str, ...]:
+    """One line an arm that failed on a fold, with its first reason."""
+    if not choices.exists():
+        return ()
+    failures = json.loads(choices.read_text(encoding="utf-8"))["failures"]
+    first = {failure["arm"]: failure for failure in reversed(failures)}
+    return tuple(
+        f"{arm} failed in repeat {f['repeat']}, fold {f['fold']}: {f['reason']}"
+        for arm, f in sorted(first.items())
+    )
+
+
+def _modalities_left_out(config: RunConfig, cohort: Cohort) -> Iterator[str]:
+    for name in withheld_modalities(config.ablation, cohort.dictionary):
+        yield f"modality {name}: all its columns are withheld for {cohort.outcome.name}"

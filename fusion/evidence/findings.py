@@ -1,0 +1,154 @@
+"""What a reader must know before any number: one function a finding, the gravest first."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from featurestore.cohort.tables import Cohort
+from fusion.audit.base import AuditReport
+from fusion.evidence.types import ArmEvidence, Estimate, Finding, Gain, RunFacts
+
+LEVELS = ("invalidates", "warning", "note")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bootstrapped:
+    """What happened to the draws.
+
+    Attributes:
+        draws: All.
+        one_class: Those with one class only, which define no AUROC and were left out.
+    """
+
+    draws: int
+    one_class: int
+
+
+def find_problems(
+    run: RunFacts,
+    cohort: Cohort,
+    groups: Mapping[str, str] | None,
+    arms: tuple[ArmEvidence, ...],
+    gains: tuple[Gain, ...],
+    bootstrapped: Bootstrapped,
+    audit: AuditReport | None = None,
+) -> tuple[Finding, ...]:
+    """Collects all findings, sorted by level."""
+    found = [
+        *_audited(audit),
+        *_synthetic(run),
+        *_permuted(arms),
+        *_unpredicted(cohort, arms),
+        *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
+        *_left_out(bootstrapped),
+        *_no_gain(gains),
+        *_random_weights(run),
+        *_copies(cohort, groups),
+        *(Finding("warning", text) for text in run.caveats),
+        *(Finding("note", text) for text in run.notes),
+    ]
+    return tuple(sorted(dict.fromkeys(found), key=lambda f: LEVELS.index(f.level)))
+
+
+def _audited(audit: AuditReport | None) -> Iterator[Finding]:
+    """One finding a hit of the audit; what was accepted is a note."""
+    for result in () if audit is None else audit.results:
+        for hit in result.hits:
+            yield Finding(hit.severity or result.check.severity, hit.text)
+        for hit in result.accepted:
+            yield Finding("note", f"{hit.text} Accepted: {result.note}.")
+
+
+def _synthetic(run: RunFacts) -> Iterator[Finding]:
+    if run.synthetic and not any("synthetic" in text.casefold() for text in run.caveats):
+        yield Finding(
+            "warning",
+            "Synthetic data: patients, images and outcome were made by a program. No number here "
+            "says anything about melanoma.",
+        )
+
+
+def _permuted(arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
+    """Below one half; above is a check of the audit."""
+    for arm in arms:
+        auroc = arm.metrics["auroc"]
+        if arm.model == "permuted_labels" and auroc.high < 0.5:
+            yield Finding(
+                "warning",
+                f"With permuted labels the AUROC is {_text(auroc)}: below 0.5: chance, or pooled "
+                "folds whose models rank on different levels, which makes every AUROC here "
+                "pessimistic.",
+            )
+
+
+def _unpredicted(cohort: Cohort, arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
+    missing = cohort.n_patients - arms[0].n
+    if missing:
+        yield Finding(
+            "warning",
+            f"{missing} of {cohort.n_patients} patients of the cohort were not predicted.",
+        )
+
+
+def _left_out(bootstrapped: Bootstrapped) -> Iterator[Finding]:
+    if bootstrapped.one_class:
+        yield Finding(
+            "warning",
+            f"{bootstrapped.one_class:,} of {bootstrapped.draws:,} bootstrap draws held one class "
+            "only and were left out: there are too few patients for these intervals.",
+        )
+
+
+def _no_gain(gains: tuple[Gain, ...]) -> Iterator[Finding]:
+    """One finding a fused arm and reading, naming all single modalities concerned."""
+    for fused in dict.fromkeys(g.fused_arm for g in gains):
+        own = [g for g in gains if g.fused_arm == fused]
+        worse = [g for g in own if g.delta.high < 0]
+        unclear = [g for g in own if not (g.delta.low > 0 or g.delta.high < 0)]
+        for reading, concerned in (
+            ("is worse than", worse),
+            ("adds nothing measurable over", unclear),
+        ):
+            if concerned:
+                names = "; ".join(
+                    f"{g.single_arm} (ΔAUROC {_text(g.delta, '+')})" for g in concerned
+                )
+                yield Finding("warning", f"{fused} {reading} {names}.")
+
+
+def _random_weights(run: RunFacts) -> Iterator[Finding]:
+    for encoder in run.encoders:
+        if "weights random" in encoder:
+            yield Finding(
+                "warning",
+                f"Encoder {encoder.split(':')[0]} has random weights: it was never trained, and "
+                "its arms show what an untrained network sees.",
+            )
+
+
+def _copies(cohort: Cohort, groups: Mapping[str, str] | None) -> Iterator[Finding]:
+    patients = cohort.images.groupby("duplicate_cluster")["patient_id"].nunique()
+    crossing = int((patients > 1).sum())
+    if not crossing:
+        return
+    text = f"{crossing} clusters of copied images span several patients"
+    if groups is None:
+        yield Finding("warning", f"{text}, and nothing ties these patients to one fold.")
+        return
+    sizes = np.unique(list(groups.values()), return_counts=True)[1]
+    tied = int(sizes[sizes > 1].sum())
+    yield Finding(
+        "note",
+        f"{text}; the {tied} patients concerned stay in one fold with their group, and the "
+        "bootstrap draws whole groups.",
+    )
+
+
+def _text(estimate: Estimate, sign: str = "") -> str:
+    value = f"{estimate.value:{sign}.3f}"
+    if not np.isfinite(estimate.low):
+        return f"{value}, no interval"
+    return f"{value}, {estimate.low:{sign}.3f} to {estimate.high:{sign}.3f}"

@@ -1,0 +1,308 @@
+"""What a report is made from, beside the predictions: saved with a run, and read without its data.
+
+The tables of a run's folder are not copied. `work/report.json` names them by digest, so that a
+report is never made from parts of two runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pydantic
+
+from featurestore.atomic import write_text
+from featurestore.cohort.folds import patient_groups
+from featurestore.cohort.tables import Cohort
+from featurestore.config import load_config
+from featurestore.errors import DataError
+from featurestore.plain import plain
+from featurestore.tables.dictionary import DataDictionary
+from fusion.audit.base import AuditReport
+from fusion.audit.saved import SavedResult, restore, save
+from fusion.config import AblationConfig, RunConfig
+from fusion.evaluation.ladder import Ladder
+from fusion.evaluation.overlays import Overlay, read_overlays
+from fusion.evaluation.predictions import predictions_table
+from fusion.evaluation.records import read_records
+from fusion.evidence.collect import Evidence, RunFacts, collect
+from fusion.paths import RunPaths
+
+VERSION = 3
+MAX_BYTES = 100_000_000
+
+COHORT_TABLES = ("images", "patients", "exclusions")
+HISTORIES = {"history": "history.parquet", "encoder_history": "finetune.parquet"}
+"""Fields of `ReportInputs` that are tables, and their files under `work/`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportInputs:
+    """Everything that `fusion.evidence.collect` needs, beside the predictions.
+
+    Attributes:
+        run: What was run.
+        cohort: The cohort as it was studied.
+        reference: Name of the arm that differences are taken against.
+        draws: Bootstrap draws.
+        seed: Seed of the draws.
+        history: Training curves; may be empty.
+        encoder_history: Training curves of fine-tuned encoders; may be empty.
+        audit: What the audit said.
+        ladder: The linkage ladder; None unless rows were lent by label.
+        fits: Records of `choices.json`.
+        config: The ablation: subgroups to look at, bounds of tuning.
+        overlays: Grad-CAM of some patients, as `paths.overlays` keeps it; may be none.
+    """
+
+    run: RunFacts
+    cohort: Cohort
+    reference: str
+    draws: int
+    seed: int
+    history: pd.DataFrame
+    encoder_history: pd.DataFrame
+    audit: AuditReport
+    ladder: Ladder | None
+    fits: tuple[dict[str, Any], ...]
+    config: AblationConfig
+    overlays: tuple[Overlay, ...] = ()
+
+    def evidence(self, predictions: pd.DataFrame) -> Evidence:
+        """Computes every number of the report.
+
+        Raises:
+            DataError: The predictions are not of this cohort; see `fusion.evidence.collect`.
+        """
+        return collect(
+            predictions,
+            self.run,
+            self.cohort,
+            patient_groups(self.cohort.patients, self.cohort.images),
+            self.reference,
+            self.history,
+            self.draws,
+            self.seed,
+            encoder_history=self.encoder_history,
+            audit=self.audit,
+            ladder=self.ladder,
+            fits=self.fits,
+            config=self.config,
+            overlays=self.overlays,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Saved:
+    """Content of `work/report.json`.
+
+    Attributes:
+        version: `VERSION` of who wrote it.
+        files: SHA-256 of each table by its path in the run's folder.
+    """
+
+    version: int
+    run: RunFacts
+    reference: str
+    draws: int
+    seed: int
+    audit: tuple[SavedResult, ...]
+    ladder: Ladder | None
+    files: dict[str, str]
+
+
+def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
+    """Writes `work/report.json`; predictions, cohort and curves must lie in the folder by now.
+
+    Raises:
+        DataError: The file cannot be written, or one of the others cannot be read.
+    """
+    tables = [paths.predictions, *_cohort_files(paths)]
+    tables += [paths.choices] if paths.choices.exists() else []
+    tables += [paths.overlays] if inputs.overlays else []
+    tables += [paths.work / file for name, file in HISTORIES.items() if len(getattr(inputs, name))]
+    saved = _Saved(
+        version=VERSION,
+        run=inputs.run,
+        reference=inputs.reference,
+        draws=inputs.draws,
+        seed=inputs.seed,
+        audit=save(inputs.audit),
+        ladder=inputs.ladder,
+        files=_digests(tables, paths.root),
+    )
+    text = json.dumps(plain(saved), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        write_text(paths.report_inputs, text + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write {paths.report_inputs}: {error.strerror}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run as its folder tells it.
+
+    Attributes:
+        evidence: Its numbers.
+        patients_digest: SHA-256 of who was predicted, with their outcomes; of runs that share it
+            the patients are the same.
+        folds_digest: The same of who was predicted in which repeat and fold.
+    """
+
+    evidence: Evidence
+    patients_digest: str
+    folds_digest: str
+
+
+def finished_run(paths: RunPaths) -> FinishedRun:
+    """Makes a finished run's evidence again, from its folder alone.
+
+    Raises:
+        DataError: The folder holds no finished run, or its tables changed since.
+        ConfigError: Its configuration cannot be read.
+    """
+    saved = _read_saved(paths)
+    _require_unchanged(saved.files, paths)
+    config = load_config(RunConfig, paths.config)
+    inputs = ReportInputs(
+        run=saved.run,
+        cohort=_read_cohort(saved.run, config, paths),
+        reference=saved.reference,
+        draws=saved.draws,
+        seed=saved.seed,
+        audit=restore(saved.audit),
+        ladder=saved.ladder,
+        fits=read_records(paths.choices),
+        config=config.ablation,
+        overlays=_read_overlays(saved.files, paths),
+        **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
+    )
+    predictions = predictions_table([_read_table(paths.predictions)])
+    return FinishedRun(
+        inputs.evidence(predictions),
+        _rows_digest(predictions, ["patient_id", "y"]),
+        _rows_digest(predictions, ["patient_id", "y", "repeat", "fold"]),
+    )
+
+
+def _read_saved(paths: RunPaths) -> _Saved:
+    path = paths.report_inputs
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes; it was not written here")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or record.get("version") != VERSION:
+            raise DataError(f"{path} is of another version of melafuse; {_again(paths)}")
+        return pydantic.TypeAdapter(_Saved).validate_python(record)
+    except FileNotFoundError:
+        raise DataError(
+            f"{paths.root} is no folder of a finished run: it has no work/{path.name}; "
+            f"{_again(paths)}"
+        ) from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: {where}: {first['msg'].lower()}; {_again(paths)}") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path} is not JSON; {_again(paths)}") from None
+
+
+def _again(paths: RunPaths) -> str:
+    return f"`melafuse ablate CONFIG --out {paths.root}` makes the report anew"
+
+
+def _require_unchanged(files: dict[str, str], paths: RunPaths) -> None:
+    known = {p.relative_to(paths.root).as_posix() for p in _all_tables(paths)}
+    if not files.keys() <= known:
+        raise DataError(f"{paths.report_inputs} names files that a run does not have")
+    now = _digests([paths.root / name for name in files], paths.root)
+    changed = [name for name, digest in files.items() if now[name] != digest]
+    if changed:
+        raise DataError(
+            f"{paths.root / changed[0]} changed since the report was made; {_again(paths)}"
+        )
+
+
+def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
+    outcome = dataclasses.replace(
+        config.cohort.find_outcome(),
+        name=run.outcome_name,
+        definition=run.outcome_definition,
+        as_of=run.as_of,
+        caveats=run.caveats,
+    )
+    try:
+        records = json.loads((paths.cohort / "dictionary.json").read_text(encoding="utf-8"))
+        dictionary = DataDictionary.from_records(records)
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise DataError(f"cannot read {paths.cohort / 'dictionary.json'}") from None
+    images, patients, exclusions = (
+        _read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES
+    )
+    return Cohort(
+        name=config.name,
+        outcome=outcome,
+        images=images,
+        patients=patients,
+        dictionary=dictionary,
+        exclusions=exclusions,
+        linkage=run.linkage,
+        synthetic=run.synthetic,
+        notes=run.notes,
+        facts=run.facts,
+    )
+
+
+def _read_history(file: str, files: dict[str, str], paths: RunPaths) -> pd.DataFrame:
+    path = paths.work / file
+    known = path.relative_to(paths.root).as_posix() in files
+    return _read_table(path) if known else pd.DataFrame()
+
+
+def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[Overlay, ...]:
+    if paths.overlays.relative_to(paths.root).as_posix() not in files:
+        return ()
+    found = read_overlays(paths.overlays)
+    if found is None:
+        raise DataError(f"cannot read {paths.overlays}; {_again(paths)}")
+    return found
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError):
+        raise DataError(f"cannot read the table {path}") from None
+
+
+def _rows_digest(table: pd.DataFrame, columns: list[str]) -> str:
+    rows = table[columns].drop_duplicates().sort_values(columns)
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+
+def _all_tables(paths: RunPaths) -> list[Path]:
+    histories = [paths.work / file for file in HISTORIES.values()]
+    return [paths.predictions, paths.choices, paths.overlays, *_cohort_files(paths), *histories]
+
+
+def _cohort_files(paths: RunPaths) -> list[Path]:
+    tables = [paths.cohort / f"{name}.parquet" for name in COHORT_TABLES]
+    return [*tables, paths.cohort / "dictionary.json"]
+
+
+def _digests(files: Iterable[Path], root: Path) -> dict[str, str]:
+    found = {}
+    for path in files:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from None
+        found[path.relative_to(root).as_posix()] = hashlib.sha256(content).hexdigest()
+    return found

@@ -1,0 +1,152 @@
+"""The reference arm among parts of the patients: by sex, age, body site and source site."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import ConfigError
+from fusion import metrics
+from fusion.evidence.aligned import AlignedPredictions
+from fusion.metrics.bootstrap import Estimate, draw_weights, in_chunks, interval
+
+LEAST = 10
+"""Patients with the outcome, and without it, below which a subgroup has no numbers."""
+
+AGE_BANDS = (50.0, 65.0)
+"""Ages at which the bands of numeric column `age` begin."""
+
+MOST_LEVELS = 12
+"""Levels of a column that are shown; the rest is together."""
+
+SITE = "site"
+"""Name of the source site, which is no column of the dictionary."""
+
+DEFAULTS = ("sex", "age", "body_site", "anatomical_site", "tumour_site", SITE)
+
+_METRICS = ("auroc", "brier", "calibration_intercept")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subgroup:
+    """One level of one column.
+
+    Attributes:
+        column: Name for people.
+        level: Which of its values.
+        n: Patients.
+        events: Patients with the outcome.
+        metrics: By name (AUROC, Brier, calibration intercept) with interval; empty where there
+            are fewer than `LEAST` patients with or without the outcome.
+    """
+
+    column: str
+    level: str
+    n: int
+    events: int
+    metrics: dict[str, Estimate]
+
+
+def subgroups(
+    cohort: Cohort,
+    aligned: AlignedPredictions,
+    arm: str,
+    clusters: np.ndarray,
+    draws: int,
+    seed: int,
+    columns: Sequence[str] | None = None,
+) -> tuple[Subgroup, ...]:
+    """Scores one arm by subgroup, under the draws that all other intervals share.
+
+    Args:
+        cohort: Whose patients are parted.
+        aligned: Predictions.
+        arm: Name of the arm.
+        clusters: Cluster of each patient. Shape (patients,).
+        draws: Bootstrap draws.
+        seed: Of the draws.
+        columns: Names of patient columns, or `site`; by default those of `DEFAULTS` that the
+            cohort has.
+
+    Raises:
+        ConfigError: A named column is not in the cohort.
+    """
+    patients = cohort.patients.set_index("patient_id").loc[aligned.patient_ids]
+    parts = list(_parts(cohort, patients, columns))
+    if not parts:
+        return ()
+    weights = draw_weights(clusters, draws, seed)
+    found = []
+    for column, level, member in parts:
+        events = int(aligned.y[member].sum())
+        enough = min(events, int(member.sum()) - events) >= LEAST
+        scored = _score(aligned, arm, member, weights) if enough else {}
+        found.append(Subgroup(column, level, int(member.sum()), events, scored))
+    return tuple(found)
+
+
+def _parts(
+    cohort: Cohort, patients: pd.DataFrame, columns: Sequence[str] | None
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    known = {c.name: c for c in cohort.dictionary}
+    for name in DEFAULTS if columns is None else columns:
+        if name not in patients.columns or (name not in known and name != SITE):
+            if columns is not None:
+                raise ConfigError(
+                    f"ablation.subgroups: no patient column {name!r}; known: "
+                    f"{', '.join([*known, SITE])}"
+                )
+            continue
+        column = known.get(name)
+        label = "Source site" if column is None else (column.label or column.name)
+        values = patients[name]
+        numeric = column is not None and column.kind in ("numeric", "expression")
+        levels = _bands(values, name) if numeric else _levels(values)
+        if len(set(levels)) < 2:
+            continue
+        for level in sorted(set(levels), key=_order):
+            yield label, level, (levels == level)
+
+
+def _order(level: str) -> tuple[int, str]:
+    """By name, bands by their place, what is no level last."""
+    last = {"other": 1, "missing": 2}.get(level, 0)
+    return last, level.replace("<", " ", 1) if level.startswith("<") else level
+
+
+def _levels(values: pd.Series) -> np.ndarray:
+    words = values.map(lambda v: {0.0: "no", 1.0: "yes"}.get(v, str(v)), na_action="ignore")
+    common = words.value_counts().index[:MOST_LEVELS]
+    kept = words.where(words.isin(common) | words.isna(), "other")
+    return kept.astype("object").where(words.notna(), "missing").to_numpy(dtype=object)
+
+
+def _bands(values: pd.Series, name: str) -> np.ndarray:
+    numbers = values.astype(float)
+    edges = np.array(AGE_BANDS if name == "age" else np.nanquantile(numbers, [1 / 3, 2 / 3]))
+    words = [f"< {edges[0]:g}", f"{edges[0]:g} to < {edges[1]:g}", f"≥ {edges[1]:g}"]
+    bands = np.array([words[i] for i in np.searchsorted(edges, numbers, side="right") % 3], object)
+    bands[numbers.isna()] = "missing"
+    return bands
+
+
+def _score(
+    aligned: AlignedPredictions, arm: str, member: np.ndarray, weights: np.ndarray
+) -> dict[str, Estimate]:
+    y = aligned.y[member]
+    found = {}
+    for name in _METRICS:
+        metric = metrics.metrics_at(0.5)[name]
+        inputs = [getattr(repeat, metric.needs)[member] for repeat in aligned[arm].repeats]
+        value = float(np.mean([metric.function(y, x)[0] for x in inputs]))
+        drawn = [
+            np.mean([metric.function(y, x, chunk[:, member]) for x in inputs], axis=0)
+            for chunk in in_chunks(weights)
+        ]
+        trials = int(min(y.sum(), (1 - y).sum())) if name == "auroc" else None
+        found[name] = interval(value, np.concatenate(drawn), trials)
+    return found

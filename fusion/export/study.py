@@ -1,0 +1,71 @@
+"""Exports a study: its tables, what protects patients, and what stands beside the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from featurestore.cohort.tables import Cohort
+from featurestore.cohort.watermark import watermark
+from featurestore.export import EXPORTERS
+from featurestore.export.deidentify import Key, deidentify
+from featurestore.export.package import About, Exported, write_package
+from fusion.config import ExportConfig
+from fusion.export.tables import Material, export_tables, known_areas
+from fusion.paths import RunPaths
+from fusion.provenance import versions
+
+
+def export_study(
+    material: Material, reference: str, config: ExportConfig, paths: RunPaths, name: str
+) -> tuple[Path, Exported]:
+    """Writes the chosen tables in the chosen formats.
+
+    Args:
+        material: What the tables are made of.
+        reference: Arm whose AUROC the import scripts find again.
+        config: What is chosen.
+        paths: Folders of the run. De-identified tables go to a folder of their own.
+        name: Name of the run.
+
+    Returns:
+        The folder, and what was written to it.
+
+    Raises:
+        ConfigError: De-identification has no key, or the limit of variables is too low.
+        StoreError: A file could not be written, or reads back differently.
+    """
+    exporters = [EXPORTERS[form] for form in dict.fromkeys(config.formats)]
+    tables = export_tables(material, config.tables)
+    about = _about(material, reference, name)
+    limit = config.max_variables
+    if not config.deidentify:
+        return paths.export, write_package(tables, exporters, paths.export, about, limit)
+    safe = deidentify(tables, Key.read(config.key), config.deidentify)
+    about = dataclasses.replace(about, notes=tuple(map(safe.sentence, about.notes)))
+    folder = paths.export_deidentified
+    return folder, write_package(safe.tables, exporters, folder, about, limit, safe.report)
+
+
+def _about(material: Material, reference: str, name: str) -> About:
+    cohort = material.cohort
+    return About(
+        title=name,
+        description=_description(cohort),
+        watermark=watermark(cohort.linkage, cohort.synthetic),
+        notes=cohort.notes,
+        images=cohort.images,
+        areas=known_areas(material, reference),
+        version=versions()["melafuse"],
+    )
+
+
+def _description(cohort: Cohort) -> str:
+    outcome = cohort.outcome
+    sentences = [
+        watermark(cohort.linkage, cohort.synthetic),
+        f"{cohort.n_patients} patients, {cohort.n_events} events of {outcome.name}: "
+        f"{outcome.definition}",
+        *outcome.caveats,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)

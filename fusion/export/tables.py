@@ -1,0 +1,295 @@
+"""What is exported: one function a table, one line to register it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from featurestore.cohort.tables import Cohort
+from featurestore.cohort.watermark import short_watermark, watermark
+from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.names import export_name
+from featurestore.export.package import Area
+from featurestore.tables.gaps import CODES, REASONS, reason_codes
+from fusion import metrics
+from fusion.export.embeddings import (
+    ONE_FOLD,
+    Embedded,
+    EmbeddingForm,
+    FeaturesFor,
+    embedded,
+    per_patient,
+)
+
+EVENT = {0: "no event", 1: "event"}
+ROLES = ("train", "test")
+
+KEYS = {
+    "patient_id": ColumnNote("Patient", role="patient"),
+    "image_id": ColumnNote("Image", role="image"),
+    "outcome": ColumnNote("Outcome", values=EVENT),
+    "site": ColumnNote("Source site"),
+    "donor_id": ColumnNote("Person whose clinical row was lent", role="patient"),
+    "repeat": ColumnNote("Repeat of the cross-validation"),
+    "fold": ColumnNote("Outer fold"),
+    "role": ColumnNote("Role of the patient in the fold", levels=ROLES),
+}
+
+PREDICTIONS = KEYS | {
+    "run": ColumnNote("Run"),
+    "arm": ColumnNote("Arm: model and modalities"),
+    "model": ColumnNote("Model"),
+    "modalities": ColumnNote("Modalities, joined by +"),
+    "design": ColumnNote("ablation, or without a group, or on a share of the patients"),
+    "y": ColumnNote("Outcome", values=EVENT),
+    "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
+    "probability": ColumnNote("Predicted probability", note="out-of-fold"),
+    "threshold": ColumnNote("Decision threshold", note="chosen on inner data of the same fold"),
+}
+
+EXCLUSIONS = {
+    "entity": ColumnNote("What was left out: image, patient, specimen or value"),
+    "id": ColumnNote("Its id", role="any_id"),
+    "stage": ColumnNote("Where it was left out"),
+    "reason": ColumnNote("Why", role="text"),
+}
+
+IMAGES = KEYS | {
+    "lesion_id": ColumnNote("Lesion", role="lesion"),
+    "sha256": ColumnNote("SHA-256 of the image file", role="digest"),
+    "width": ColumnNote("Width, upright", unit="pixels"),
+    "height": ColumnNote("Height, upright", unit="pixels"),
+    "duplicate_cluster": ColumnNote("Images with the same number are copies of one another"),
+    "licence": ColumnNote("Licence"),
+    "attribution": ColumnNote("Attribution"),
+}
+
+MISSING = KEYS | {
+    "variable": ColumnNote("Variable of table analysis whose value is missing"),
+    "reason": ColumnNote("Why", levels=tuple(reason.label for reason in REASONS)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """What tables are made of.
+
+    Attributes:
+        cohort: The cohort as it was studied.
+        folds: Its frozen folds.
+        features_for: Features of all patients as the encoders of a repeat and fold embed them.
+        predictions: The predictions table; it may have no rows.
+        form: How embeddings are exported.
+        tuned: Names of the encoders of which every fold has another one.
+    """
+
+    cohort: Cohort
+    folds: pd.DataFrame
+    features_for: FeaturesFor
+    predictions: pd.DataFrame
+    form: EmbeddingForm
+    tuned: Collection[str] = ()
+
+    @cached_property
+    def embedded(self) -> list[Embedded]:
+        """Embeddings in the asked form."""
+        return embedded(self.form, self.folds, self.features_for, self.tuned)
+
+    @cached_property
+    def analysis(self) -> ExportTable:
+        """The table of patients, which others refer to."""
+        return _analysis(self)
+
+
+def export_tables(material: Material, names: Collection[str]) -> list[ExportTable]:
+    """Makes the named tables; one for which the study has nothing is left out.
+
+    Args:
+        material: What they are made of.
+        names: Any of `TABLES`.
+    """
+    made = [table for name in TABLES if name in names for table in TABLES[name](material)]
+    return [_marked(table, material.cohort) for table in made]
+
+
+def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
+    """AUROC of the reference arm in each repeat, as the report computes it, on table analysis."""
+    rows = material.predictions[material.predictions["arm"] == reference]
+    areas = []
+    for repeat in sorted(rows["repeat"].unique()):
+        part = rows[rows["repeat"] == repeat]
+        area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
+        if not np.isnan(area):
+            suffix = _suffix(material.folds, int(repeat))
+            what = f"{reference}{suffix.replace('_r', ', repeat ')}"
+            areas.append(Area("analysis", "outcome", f"lp_{reference}{suffix}", float(area), what))
+    return tuple(areas)
+
+
+def _analysis(material: Material) -> ExportTable:
+    """One row a patient: outcome, folds, columns, components, out-of-fold predictions."""
+    cohort = material.cohort
+    described = {column.name: column for column in cohort.dictionary}
+    keys = ["patient_id", "outcome", "site"]
+    keys += ["donor_id"] if "donor_id" in cohort.patients.columns else []
+    patients = cohort.patients.sort_values("patient_id").set_index("patient_id", drop=False)
+    images = cohort.images["patient_id"].value_counts().reindex(patients.index).fillna(0)
+    parts = [patients[keys].astype({"outcome": "int64"})]
+    notes = dict(KEYS)
+    extra = pd.DataFrame({"n_images": images.astype("int64")})
+    notes["n_images"] = ColumnNote("Number of images")
+    columns, column_notes = _fold_columns(material)
+    parts += [extra, columns.reindex(patients.index), patients[list(described)]]
+    notes |= column_notes
+    reasons = _reasons(cohort, patients)
+    if material.form.kind == "pca":
+        for found in material.embedded:
+            components = per_patient(found, material.folds).reindex(patients.index)
+            note = f"mean over the patient's images; {ONE_FOLD}"
+            notes |= {
+                name: dataclasses.replace(entry, note=note)
+                for name, entry in found.export_table(KEYS).notes.items()
+                if name in found.values
+            }
+            codes = np.where(images == 0, CODES["no_image"], 0)
+            reasons |= dict.fromkeys(found.values, codes)
+            parts.append(components)
+    columns, column_notes = _prediction_columns(material)
+    parts.append(columns.reindex(patients.index))
+    notes |= column_notes
+    return ExportTable(
+        "analysis",
+        pd.concat(parts, axis=1).reset_index(drop=True),
+        columns=described,
+        notes=notes,
+        label="One row a patient",
+        key=("patient_id",),
+        repeated=("outcome",),
+        reasons=reasons,
+    )
+
+
+def _reasons(cohort: Cohort, patients: pd.DataFrame) -> dict[str, np.ndarray]:
+    ids = patients["patient_id"].reset_index(drop=True)
+    reasons = reason_codes(cohort.gaps, ids)
+    genes = [c.name for c in cohort.dictionary if c.kind == "expression"]
+    if genes:
+        without = patients[genes].isna().all(axis=1).to_numpy()
+        reasons |= dict.fromkeys(genes, np.where(without, CODES["no_record"], 0))
+    return reasons
+
+
+def _suffix(folds: pd.DataFrame, repeat: int) -> str:
+    """Nothing where there is one repeat."""
+    return f"_r{repeat}" if folds["repeat"].nunique() > 1 else ""
+
+
+def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
+    tested = material.folds[material.folds["role"] == "test"]
+    columns, notes = {}, {}
+    for repeat in sorted(tested["repeat"].unique()):
+        rows = tested[tested["repeat"] == repeat]
+        suffix = _suffix(material.folds, int(repeat))
+        columns[f"fold{suffix}"] = rows.set_index("patient_id")["fold"]
+        label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
+        notes[f"fold{suffix}"] = ColumnNote(label)
+    return pd.DataFrame(columns), notes
+
+
+def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
+    columns, notes = {}, {}
+    keys = material.predictions[["arm", "repeat"]].drop_duplicates()
+    for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
+        rows = material.predictions.query("arm == @arm and repeat == @repeat")
+        suffix = _suffix(material.folds, int(repeat))
+        by_id = rows.set_index("patient_id")
+        for name, column, words in (
+            (f"p_{arm}{suffix}", "probability", "Predicted probability"),
+            (f"lp_{arm}{suffix}", "score", "Linear predictor"),
+        ):
+            columns[name] = by_id[column]
+            # A name that has to change stands in the label of every format, with the arm in it.
+            label = words if export_name(name) != name else f"{words}, {arm}"
+            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
+            notes[name] = ColumnNote(label, note=note)
+    return pd.DataFrame(columns), notes
+
+
+def _images(material: Material) -> list[ExportTable]:
+    frame = material.cohort.images.drop(columns="path").sort_values("image_id").infer_objects()
+    plain = {str(c): ColumnNote(f"{c}, as the source names it") for c in frame.columns}
+    notes = plain | {name: note for name, note in IMAGES.items() if name in plain}
+    return [ExportTable("images", frame, notes=notes, label="One row an image", key=("image_id",))]
+
+
+def _embeddings(material: Material) -> list[ExportTable]:
+    return [found.export_table(KEYS) for found in material.embedded]
+
+
+def _predictions(material: Material) -> list[ExportTable]:
+    label, key = "One row an arm, repeat and patient", ("arm", "repeat", "patient_id")
+    table = material.predictions
+    return [ExportTable("predictions", table, notes=PREDICTIONS, label=label, key=key)]
+
+
+def _folds(material: Material) -> list[ExportTable]:
+    label, key = "One row a repeat, fold and patient", ("repeat", "fold", "patient_id")
+    return [ExportTable("folds", material.folds, notes=KEYS, label=label, key=key)]
+
+
+def _exclusions(material: Material) -> list[ExportTable]:
+    label, frame = "One row a thing left out", material.cohort.exclusions
+    return [ExportTable("exclusions", frame, notes=EXCLUSIONS, label=label)]
+
+
+def _pairing(material: Material) -> list[ExportTable]:
+    frame = material.cohort.pairing
+    if frame is None:
+        return []
+    label = "One row a patient and donor"
+    return [ExportTable("pairing", frame, notes=KEYS, label=label, key=("patient_id",))]
+
+
+def _missing_values(material: Material) -> list[ExportTable]:
+    """The reasons as a table, for formats that cannot keep them beside the values."""
+    gaps = material.cohort.gaps
+    if gaps.empty:
+        return []
+    names = material.analysis.exported_names()
+    labels = {reason.name: reason.label for reason in REASONS}
+    frame = gaps.assign(variable=gaps["column"].map(names), reason=gaps["reason"].map(labels))
+    frame = frame[["patient_id", "variable", "reason"]]
+    label, key = "One row a missing value", ("patient_id", "variable")
+    return [ExportTable("missing_values", frame, notes=MISSING, label=label, key=key)]
+
+
+TABLES: dict[str, Callable[[Material], list[ExportTable]]] = {
+    "analysis": lambda material: [material.analysis],
+    "images": _images,
+    "embeddings": _embeddings,
+    "predictions": _predictions,
+    "folds": _folds,
+    "exclusions": _exclusions,
+    "pairing": _pairing,
+    "missing_values": _missing_values,
+}
+"""Tables by the names of `export.tables`."""
+
+
+def _marked(table: ExportTable, cohort: Cohort) -> ExportTable:
+    """The table with a column that says what its numbers cannot stand for, where that is so."""
+    short = short_watermark(cohort.linkage, cohort.synthetic)
+    if not short:
+        return table
+    long = watermark(cohort.linkage, cohort.synthetic)
+    return dataclasses.replace(
+        table,
+        frame=table.frame.assign(watermark=short),
+        notes={**table.notes, "watermark": ColumnNote("What this table is not", note=long)},
+        label=f"{short}: {table.label[:1].lower()}{table.label[1:]}",
+        repeated=(*table.repeated, "watermark"),
+    )

@@ -1,0 +1,394 @@
+"""How columns of each kind become numbers. Each block is fitted by `fit_*` and then only data.
+
+Every block drops outputs that are constant in training: nothing can be learned from them, and a
+value that moves only at prediction would meet a weight that was never fitted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import pandas as pd
+
+from featurestore.errors import DataError
+from featurestore.tables.dictionary import Column, DataDictionary
+from fusion.features.reduction import PrincipalComponents, Standardizer
+
+SCALED_LOW, SCALED_HIGH = -0.5, 1.5
+"""Where scaled values are clipped. A prediction may lie up to half a training range outside what
+training saw; farther out (a thickness in µm for one in mm) it no longer gains influence."""
+
+LINEAR_EXPRESSION_UNITS = frozenset(
+    {"count", "counts", "raw counts", "cpm", "tpm", "fpkm", "fpkm-uq", "rpkm", "rsem"}
+)
+"""Units of expression that are not yet logarithmic: log2(x + 1) is taken of them."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputFeature:
+    """One column of the encoded matrix.
+
+    Attributes:
+        name: Name, for example `breslow`, `breslow_missing`, `site=trunk`, `expression_pc01`.
+        columns: Patient columns it is computed from.
+        group: Their group in the data dictionary.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    group: str
+
+
+class Block(Protocol):
+    """Fitted encoding of one column, or of all expression columns of a group."""
+
+    kind: ClassVar[str]
+
+    @property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """The outputs, in order."""
+        ...
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes each row; shape (n, outputs), no `NaN`."""
+        ...
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state as a JSON record, which names columns, and arrays."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledColumn:
+    """A numeric, binary or ordinal column: median imputation, MinMax scaling, indicator.
+
+    An ordinal column is its level's index; both it and a binary column keep their full scale, seen
+    in training or not.
+
+    Attributes:
+        column: The patient column.
+        low: Value that becomes 0.
+        high: Value that becomes 1.
+        fill: Training median, in scaled units, for missing values.
+        has_value: Whether the value varies in training.
+        has_indicator: Whether missingness varies in training.
+    """
+
+    kind: ClassVar[str] = "scaled"
+    column: Column
+    low: float
+    high: float
+    fill: float
+    has_value: bool
+    has_indicator: bool
+
+    @property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """The scaled value, then the indicator; each only where it varies in training."""
+        return _features_of(
+            self.column,
+            [self.column.name] if self.has_value else [],
+            self.has_indicator,
+        )
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes each row; shape (n, outputs)."""
+        values = _measured(self.column, frame[self.column.name], strict=False)
+        missing = np.isnan(values)
+        outputs = []
+        if self.has_value:
+            scaled = np.clip(_scaled(values, self.low, self.high), SCALED_LOW, SCALED_HIGH)
+            outputs.append(np.where(missing, self.fill, scaled))
+        if self.has_indicator:
+            outputs.append(missing.astype(float))
+        return np.column_stack(outputs)
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state."""
+        record = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return record | {"column": self.column.name}, {}
+
+    @classmethod
+    def from_state(
+        cls, record: Mapping[str, Any], arrays: Arrays, dictionary: DataDictionary
+    ) -> Self:
+        """Rebuilds the block from `to_state` output."""
+        return cls(**{**record, "column": dictionary[record["column"]]})
+
+
+def fit_scaled(column: Column, values: pd.Series) -> ScaledColumn | None:
+    """Fits a numeric, binary or ordinal column; None if neither value nor missingness varies."""
+    measured = _measured(column, values, strict=True)
+    missing = np.isnan(measured)
+    known = measured[~missing]
+    if len(known) == 0:
+        return None
+    low, high = float(known.min()), float(known.max())
+    varies = low < high
+    if column.kind == "binary":
+        low, high = 0.0, 1.0
+    elif column.kind == "ordinal":
+        low, high = 0.0, float(len(column.levels) - 1)
+    if not varies and not missing.any():
+        return None
+    fill = float(np.median(_scaled(known, low, high))) if varies else 0.0
+    return ScaledColumn(column, low, high, fill, varies, bool(missing.any()))
+
+
+@dataclasses.dataclass(frozen=True)
+class OneHotColumn:
+    """A nominal column: one output a training level; unknown and missing are all zeros.
+
+    Attributes:
+        column: The patient column.
+        levels: Levels seen in training.
+        has_indicator: Whether a value was missing in training; the indicator also marks levels
+            that training did not have.
+    """
+
+    kind: ClassVar[str] = "one_hot"
+    column: Column
+    levels: tuple[str, ...]
+    has_indicator: bool
+
+    @property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """One output a level, then the indicator."""
+        names = [f"{self.column.name}={level}" for level in self.levels]
+        return _features_of(self.column, names, self.has_indicator)
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes each row; shape (n, outputs)."""
+        text = _text(frame[self.column.name])
+        hot = text[:, None] == np.array(self.levels, dtype=object)[None, :]
+        outputs = hot.astype(float)
+        if self.has_indicator:
+            outputs = np.column_stack([outputs, ~hot.any(axis=1)])
+        return outputs
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state."""
+        record = {
+            "column": self.column.name,
+            "levels": list(self.levels),
+            "has_indicator": self.has_indicator,
+        }
+        return record, {}
+
+    @classmethod
+    def from_state(
+        cls, record: Mapping[str, Any], arrays: Arrays, dictionary: DataDictionary
+    ) -> Self:
+        """Rebuilds the block from `to_state` output."""
+        column = dictionary[record["column"]]
+        return cls(column, tuple(record["levels"]), record["has_indicator"])
+
+
+def fit_one_hot(column: Column, values: pd.Series) -> OneHotColumn | None:
+    """Fits a nominal column; None if neither level nor missingness varies."""
+    text = _text(values)
+    missing = np.array([t is None for t in text], dtype=bool)
+    seen = set(text[~missing])
+    levels = [level for level in column.levels if level in seen]
+    levels += sorted(seen - set(levels))
+    if not levels or (len(levels) == 1 and not missing.any()):
+        return None
+    return OneHotColumn(column, tuple(levels), bool(missing.any()))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpressionBlock:
+    """All expression columns of a group: standardised, then principal components.
+
+    A gene missing in a patient takes its training mean. A patient without any gene gets zeros and,
+    where training had such patients, the indicator.
+
+    Attributes:
+        columns: The expression columns that vary in training.
+        standardizer: Mean and scale of each column.
+        components: Principal components of the standardised columns; None keeps the columns.
+        has_indicator: Whether training had patients without any gene.
+    """
+
+    kind: ClassVar[str] = "expression"
+    columns: tuple[Column, ...]
+    standardizer: Standardizer
+    components: PrincipalComponents | None
+    has_indicator: bool
+
+    @property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """The components (or columns), then the indicator."""
+        every = tuple(c.name for c in self.columns)
+        group = self.columns[0].group
+        if self.components is None:
+            outputs = [OutputFeature(name, (name,), group) for name in every]
+        else:
+            k = len(self.components.components_)
+            digits = max(2, len(str(k)))
+            names = [f"{group}_pc{i + 1:0{digits}d}" for i in range(k)]
+            outputs = [OutputFeature(name, every, group) for name in names]
+        if self.has_indicator:
+            outputs.append(OutputFeature(f"{group}_missing", every, group))
+        return tuple(outputs)
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes each row; shape (n, outputs).
+
+        Components are divided by the spread of the first: the block has the size of a scaled
+        column, and the components keep their order of importance.
+        """
+        standardised = self.standardizer.transform(expression_matrix(self.columns, frame))
+        missing = np.isnan(standardised).all(axis=1)
+        outputs = standardised
+        if self.components is not None:
+            outputs = self.components.transform(standardised)
+            outputs = outputs / np.sqrt(self.components.variance_[:1])
+        outputs = np.where(np.isnan(outputs), 0.0, outputs)
+        if self.has_indicator:
+            outputs = np.column_stack([outputs, missing])
+        return outputs
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state."""
+        record = {
+            "columns": [c.name for c in self.columns],
+            "reduced": self.components is not None,
+            "has_indicator": self.has_indicator,
+        }
+        arrays = {f"standardizer.{k}": v for k, v in self.standardizer.to_arrays().items()}
+        if self.components is not None:
+            arrays |= {f"components.{k}": v for k, v in self.components.to_arrays().items()}
+        return record, arrays
+
+    @classmethod
+    def from_state(
+        cls, record: Mapping[str, Any], arrays: Arrays, dictionary: DataDictionary
+    ) -> Self:
+        """Rebuilds the block from `to_state` output."""
+        components = None
+        if record["reduced"]:
+            components = PrincipalComponents.from_arrays(below("components.", arrays))
+        return cls(
+            columns=tuple(dictionary[name] for name in record["columns"]),
+            standardizer=Standardizer.from_arrays(below("standardizer.", arrays)),
+            components=components,
+            has_indicator=record["has_indicator"],
+        )
+
+
+def fit_expression(
+    columns: tuple[Column, ...], frame: pd.DataFrame, n_components: int
+) -> ExpressionBlock | None:
+    """Fits the expression columns of one group; None if none of them varies."""
+    matrix = expression_matrix(columns, frame)
+    varies = np.isfinite(Standardizer().fit(matrix).scale_)
+    if not varies.any():
+        return None
+    kept = tuple(c for c, v in zip(columns, varies, strict=True) if v)
+    matrix = matrix[:, varies]
+    standardizer = Standardizer().fit(matrix)
+    components = None
+    if n_components > 0:
+        components = PrincipalComponents(n_components).fit(standardizer.transform(matrix))
+    absent = bool(np.isnan(matrix).all(axis=1).any())
+    return ExpressionBlock(kept, standardizer, components, absent)
+
+
+BLOCKS: dict[str, type[ScaledColumn] | type[OneHotColumn] | type[ExpressionBlock]] = {
+    block.kind: block for block in (ScaledColumn, OneHotColumn, ExpressionBlock)
+}
+
+
+def expression_matrix(columns: tuple[Column, ...], frame: pd.DataFrame) -> np.ndarray:
+    """Expression values on a logarithmic scale, `NaN` where missing; shape (n, columns).
+
+    Raises:
+        DataError: A value is not a number, or a count below zero.
+    """
+    matrix = np.empty((len(frame), len(columns)))
+    for i, column in enumerate(columns):
+        values = _numbers(column, frame[column.name])
+        if column.unit.strip().casefold() in LINEAR_EXPRESSION_UNITS:
+            if (values < 0).any():
+                raise DataError(
+                    f"column {column.name!r}: {np.nanmin(values):g} is below zero, which an "
+                    f"expression in {column.unit} cannot be; if it is logarithmic, say so in `unit`"
+                )
+            values = np.log2(values + 1.0)
+        matrix[:, i] = values
+    return matrix
+
+
+def known(column: Column, values: pd.Series) -> np.ndarray:
+    """Whether each value is there; shape (n,)."""
+    if column.kind == "nominal":
+        return np.array([t is not None for t in _text(values)], dtype=bool)
+    return ~np.isnan(_measured(column, values, strict=False))
+
+
+def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Returns the arrays whose names start with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _features_of(
+    column: Column, names: list[str], has_indicator: bool
+) -> tuple[OutputFeature, ...]:
+    if has_indicator:
+        names = [*names, f"{column.name}_missing"]
+    return tuple(OutputFeature(name, (column.name,), column.group) for name in names)
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    # Halved first: the range of two very large values must not overflow.
+    with np.errstate(over="ignore"):
+        return (values / 2 - low / 2) / (high / 2 - low / 2)
+
+
+def _measured(column: Column, values: pd.Series, strict: bool) -> np.ndarray:
+    """Values as floats; `strict` refuses ordinal levels that the dictionary does not have."""
+    if column.kind != "ordinal":
+        return _numbers(column, values)
+    text = _text(values)
+    index = {level: float(i) for i, level in enumerate(column.levels)}
+    strange = sorted({t for t in text if t is not None and t not in index})
+    if strange and strict:
+        raise DataError(
+            f"column {column.name!r} holds the level {strange[0]!r}, but its levels are "
+            f"{', '.join(column.levels)}"
+        )
+    return np.array([index.get(t, np.nan) for t in text], dtype=float)
+
+
+def _numbers(column: Column, values: pd.Series) -> np.ndarray:
+    if values.dtype == np.float64:  # a prediction asks this of every column of every replicate
+        numbers = values.to_numpy()
+        absent = np.isnan(numbers)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(values)
+        parsed = values if numeric else pd.to_numeric(values.astype(object), errors="coerce")
+        numbers = parsed.to_numpy(dtype=float, na_value=np.nan)
+        absent = values.isna().to_numpy(dtype=bool)
+    wrong = (~np.isfinite(numbers)) & ~absent
+    if column.kind == "binary":
+        wrong |= ~np.isin(numbers, (0.0, 1.0)) & ~absent
+    if wrong.any():
+        value = values.iloc[int(np.flatnonzero(wrong)[0])]
+        wanted = "0 or 1" if column.kind == "binary" else "a finite number"
+        raise DataError(f"column {column.name!r} ({column.kind}) holds {value!r}, not {wanted}")
+    return numbers
+
+
+def _text(values: pd.Series) -> np.ndarray:
+    """Values as text, None where missing; shape (n,), object."""
+    absent = values.isna().to_numpy(dtype=bool)
+    text = [None if gone else str(v) for v, gone in zip(values, absent, strict=True)]
+    result = np.empty(len(text), dtype=object)
+    result[:] = text
+    return result

@@ -1,0 +1,328 @@
+"""Fine-tuned encoders of a study: one an outer fold, trained on that fold's training patients only.
+
+An encoder that learned from labels carries them into its embeddings. So every outer fold has
+encoders of its own; each embeds all images, and only its fold reads them (`features.FeatureReader`
+refuses anything else). An encoder that learned from other patients (`finetune.external`) serves
+every fold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from extractor.backbones import Embedder, Encoder, load_backbone
+from extractor.config import BackboneConfig, ExtractConfig
+from extractor.config_finetune import FinetuneConfig
+from extractor.distributed import ALONE, Workers
+from extractor.extract import embed_images
+from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
+from extractor.stages import one_torch_thread
+from extractor.views import views_of
+from featurestore.cohort.folds import inner_split, patient_groups
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import DataError, LeakageError, name_some
+from featurestore.progress import SILENT, Progress
+from featurestore.store.lineage import EncoderIdentity
+from featurestore.store.store import FeatureStore
+
+SUFFIX = "_ft"
+"""Ends the name of a fine-tuned backbone in modalities and arms."""
+
+HISTORY_KEYS = ("encoder", "repeat", "fold")
+
+FoldKey = tuple[int, int]
+"""Repeat and fold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldEncoders:
+    """Fine-tuned encoders by fold, all embeddings of which are in the store.
+
+    Attributes:
+        identities: For each repeat and fold the identity by name (`resnet18_ft`).
+        backbones: For each repeat and fold the backbone with its fine-tuned weights.
+        views: For each repeat and fold what the views of an encoder are stored under, by its name.
+        history: One row an epoch: `encoder, repeat, fold` (missing for an external encoder), then
+            the fields of `extractor.finetune.EpochRow` and whether its weights were `kept`.
+    """
+
+    identities: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
+    backbones: Mapping[FoldKey, Mapping[str, BackboneConfig]]
+    views: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
+    history: pd.DataFrame
+
+
+NO_FOLD_ENCODERS = FoldEncoders({}, {}, {}, pd.DataFrame(columns=list(HISTORY_KEYS)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One encoder to train.
+
+    Attributes:
+        backbone: Architecture and start weights.
+        key: Fold that it belongs to; None for one that serves all folds.
+        training: Images to learn from.
+        validation: Images that select the epoch.
+        seed: Seed of everything that is drawn.
+    """
+
+    backbone: BackboneConfig
+    key: FoldKey | None
+    training: TrainingSamples
+    validation: TrainingSamples
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name in modalities and arms."""
+        return f"{self.backbone.name}{SUFFIX}"
+
+    @property
+    def fold(self) -> str:
+        """`repeat/fold`, or nothing."""
+        return "" if self.key is None else f"{self.key[0]}/{self.key[1]}"
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its checkpoints and weights."""
+        place = "external" if self.key is None else f"{self.key[0]}-{self.key[1]}"
+        return f"{self.backbone.name}-{place}"
+
+
+def fine_tuned_names(config: FinetuneConfig | None) -> tuple[str, ...]:
+    """Names of the fine-tuned backbones of a configuration."""
+    return () if config is None else tuple(f"{b.name}{SUFFIX}" for b in config.backbones)
+
+
+def per_fold(
+    cohort: Cohort,
+    groups: Mapping[str, str],
+    folds: pd.DataFrame,
+    config: FinetuneConfig,
+    seed: int,
+) -> list[Training]:
+    """Plans one training a backbone and outer fold, on that fold's training patients.
+
+    Args:
+        cohort: Images and outcome.
+        groups: Group of each patient; a group is never split.
+        folds: Frozen outer folds.
+        config: Backbones and the share that validates.
+        seed: Seed of the run.
+
+    Raises:
+        DataError: A fold has too few patients with images of either outcome.
+    """
+    plans = []
+    for repeat, fold in fold_keys(folds):
+        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+        people = set(rows.loc[rows["role"] == "train", "patient_id"])
+        own_seed = int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
+        where = f"repeat {repeat}, fold {fold}"
+        training, validation = _parts(cohort, groups, people, config, own_seed, where)
+        plans += [
+            Training(backbone, (repeat, fold), training, validation, own_seed)
+            for backbone in config.backbones
+        ]
+    return plans
+
+
+def on_everyone(
+    cohort: Cohort, groups: Mapping[str, str], config: FinetuneConfig, seed: int
+) -> list[Training]:
+    """Plans one training a backbone on all patients, for a system that scores others.
+
+    Args:
+        cohort: Images and outcome.
+        groups: Group of each patient; a group is never split.
+        config: Backbones and the share that validates.
+        seed: Seed of the run.
+
+    Raises:
+        DataError: There are too few patients with images of either outcome.
+    """
+    people = set(cohort.patients["patient_id"])
+    training, validation = _parts(cohort, groups, people, config, seed, "all patients")
+    return [Training(b, None, training, validation, seed) for b in config.backbones]
+
+
+def external(study: Cohort, other: Cohort, config: FinetuneConfig, seed: int) -> list[Training]:
+    """Plans one training a backbone on the patients of another cohort.
+
+    Args:
+        study: The cohort that is studied.
+        other: The cohort to learn from.
+        config: Backbones and the share that validates.
+        seed: Seed of the run.
+
+    Raises:
+        LeakageError: A patient or an image is in both cohorts.
+        DataError: The other cohort has too few patients with images of either outcome.
+    """
+    for what, column in (("patients", "patient_id"), ("images", "sha256")):
+        shared = sorted(set(study.images[column]) & set(other.images[column]))
+        if shared:
+            raise LeakageError(
+                f"finetune.external shares {len(shared)} {what} with the study: "
+                f"{name_some(shared)}; leave them out of one of the two"
+            )
+    groups = patient_groups(other.patients, other.images)
+    people = set(other.patients["patient_id"])
+    training, validation = _parts(other, groups, people, config, seed, "finetune.external")
+    return [Training(b, None, training, validation, seed) for b in config.backbones]
+
+
+def fine_tune(
+    plans: list[Training],
+    images: pd.DataFrame,
+    keys: list[FoldKey],
+    config: FinetuneConfig,
+    extract: ExtractConfig,
+    store: FeatureStore,
+    data_root: Path,
+    work: Path,
+    progress: Progress = SILENT,
+    workers: Workers = ALONE,
+) -> FoldEncoders:
+    """Trains what is planned and embeds all images with each result, in one pass over them.
+
+    Args:
+        plans: Encoders to train.
+        images: Images of the study: `image_id, path, sha256`.
+        keys: All outer folds, for the encoders that serve every one.
+        config: How to fine-tune.
+        extract: How to embed.
+        store: Where embeddings go.
+        data_root: Folder that relative paths start from.
+        work: Folder of checkpoints; finished encoders are taken from there.
+        progress: Told of epochs and images.
+        workers: Processes that train together.
+    """
+    cache = ImageCache(data_root, work / "scratch", max_megapixels=extract.max_megapixels)
+    results = [
+        finetune(
+            plan.training,
+            plan.validation,
+            plan.backbone,
+            config,
+            plan.seed,
+            data_root,
+            work / plan.folder,
+            progress,
+            workers,
+            cache,
+        )
+        for plan in plans
+    ]
+    tuned = [
+        plan.backbone.model_copy(update={"weights": str(result.weights.absolute())})
+        for plan, result in zip(plans, results, strict=True)
+    ]
+    compute = workers.plan(extract.device, extract.batch_size)
+    with one_torch_thread():
+        encoders = [
+            Encoder(
+                load_backbone(backbone, plan.seed, data_root),
+                compute,
+                result.patients,
+                fold=plan.fold,
+                name=f"{plan.name}@{plan.fold}",
+            )
+            for plan, backbone, result in zip(plans, tuned, results, strict=True)
+        ]
+    count = max(config.views, config.test_views)
+    views = [views_of(encoder, config.augment, count, data_root) for encoder in encoders]
+    embedders: list[Embedder] = [*encoders, *itertools.chain.from_iterable(views)]
+    embed_images(images, store, embedders, compute, extract, data_root, progress, workers)
+    identities: dict[FoldKey, dict[str, EncoderIdentity]] = {key: {} for key in keys}
+    backbones: dict[FoldKey, dict[str, BackboneConfig]] = {key: {} for key in keys}
+    varied: dict[FoldKey, dict[str, EncoderIdentity]] = {key: {} for key in keys}
+    for plan, backbone, encoder, own in zip(plans, tuned, encoders, views, strict=True):
+        for key in keys if plan.key is None else [plan.key]:
+            identities[key][plan.name] = encoder.identity
+            backbones[key][plan.name] = backbone
+            if own:
+                varied[key][plan.name] = own[0].identity
+    return FoldEncoders(identities, backbones, varied, _history(plans, results))
+
+
+def image_labels(cohort: Cohort) -> pd.Series:
+    """Label of each image (0.0 or 1.0), indexed by image id.
+
+    Where the images carry the label it is each image's own; else it is its patient's outcome.
+    """
+    images = cohort.images
+    if cohort.outcome.of_images(images):
+        one_each = images.assign(patient_id=images["image_id"])
+        return cohort.outcome.labels(cohort.patients, one_each, cohort.dictionary)
+    outcome = cohort.patients.set_index("patient_id")["outcome"]
+    return images.set_index("image_id")["patient_id"].map(outcome)
+
+
+def _parts(
+    cohort: Cohort,
+    groups: Mapping[str, str],
+    people: Collection[str],
+    config: FinetuneConfig,
+    seed: int,
+    where: str,
+) -> tuple[TrainingSamples, TrainingSamples]:
+    """Images of some patients to learn from, and those that select the epoch."""
+    chosen = cohort.images["patient_id"].isin(list(people)) & (cohort.images["width"] > 0)
+    images = cohort.images[chosen].sort_values("image_id")
+    labels = image_labels(cohort).loc[images["image_id"]].to_numpy(dtype=np.float32)
+    known = ~np.isnan(labels)
+    images, labels = images[known], labels[known]
+    patients = images["patient_id"].to_numpy(dtype=object)
+    outcome = cohort.patients.set_index("patient_id")["outcome"]
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"fine-tuning, {where}: the {len(images)} training images have one outcome only"
+        )
+    validating = inner_split(
+        patients,
+        np.array([groups[p] for p in patients], dtype=object),
+        outcome.loc[patients].to_numpy(dtype=float),
+        config.validation_fraction,
+        seed,
+    )
+    return _samples(images, labels, ~validating), _samples(images, labels, validating)
+
+
+def _samples(images: pd.DataFrame, labels: np.ndarray, rows: np.ndarray) -> TrainingSamples:
+    part = images[rows]
+    return TrainingSamples(
+        image_ids=part["image_id"].to_numpy(dtype=object),
+        patient_ids=part["patient_id"].to_numpy(dtype=object),
+        paths=part["path"].to_numpy(dtype=object),
+        sha256s=part["sha256"].to_numpy(dtype=object),
+        labels=labels[rows],
+    )
+
+
+def fold_keys(folds: pd.DataFrame) -> list[FoldKey]:
+    """Repeat and fold of every outer fold, in order."""
+    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    return [(int(repeat), int(fold)) for repeat, fold in keys.itertuples(index=False, name=None)]
+
+
+def _history(plans: list[Training], results: list[Finetuned]) -> pd.DataFrame:
+    rows = [
+        {
+            "encoder": plan.name,
+            "repeat": plan.key[0] if plan.key else None,
+            "fold": plan.key[1] if plan.key else None,
+        }
+        | dataclasses.asdict(epoch)
+        | {"kept": epoch.epoch == result.best_epoch}
+        for plan, result in zip(plans, results, strict=True)
+        for epoch in result.history
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,240 @@
+"""The table that models are fitted on: one row an image, with its patient's columns beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from extractor.config import BackboneConfig
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import DataError, name_some
+from featurestore.store.lineage import EncoderIdentity, check_fold, check_unseen
+from featurestore.store.store import FeatureStore
+from featurestore.tables.dictionary import DataDictionary
+from fusion.features.image_files import FileLocator, ImageFiles
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Augmented views among the rows of a table.
+
+    Attributes:
+        number: View of each row; 0 is the picture as it is. Shape (n,).
+        learned: Views up to this one are learned from.
+        scored: Views up to this one are scored; a patient's score is their mean.
+    """
+
+    number: np.ndarray
+    learned: int
+    scored: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewPlan:
+    """Which views are read.
+
+    Attributes:
+        identities: What the views of an encoder are stored under, by its name. Other encoders
+            have the embedding of the picture itself in the rows of a view.
+        learned: Views of pictures to learn from.
+        scored: Views of pictures to be scored.
+    """
+
+    identities: Mapping[str, EncoderIdentity]
+    learned: int = 0
+    scored: int = 0
+
+
+NO_VIEWS = ViewPlan({})
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureTable:
+    """Features of some patients; a patient with several images has several rows.
+
+    Attributes:
+        row_ids: Image id of each row; the patient id for a patient without image. Shape (n,).
+        patient_ids: Patient of each row. Shape (n,).
+        groups: Group that must not be split (patients tied by duplicate images). Shape (n,).
+        y: Outcome of the row's patient, 0.0 or 1.0. Shape (n,).
+        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN.
+        columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
+            are not here.
+        dictionary: What the columns are.
+        files: Image files of the rows and the networks that embedded them, for models that train
+            on pictures; None where there are none.
+        views: Which rows are augmented views; None where none are.
+    """
+
+    row_ids: np.ndarray
+    patient_ids: np.ndarray
+    groups: np.ndarray
+    y: np.ndarray
+    embeddings: Mapping[str, np.ndarray]
+    columns: pd.DataFrame
+    dictionary: DataDictionary
+    files: ImageFiles | None = None
+    views: Views | None = None
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def take(self, rows: np.ndarray) -> FeatureTable:
+        """Returns the rows given by an integer or boolean index, in that order."""
+        return FeatureTable(
+            row_ids=self.row_ids[rows],
+            patient_ids=self.patient_ids[rows],
+            groups=self.groups[rows],
+            y=self.y[rows],
+            embeddings={name: matrix[rows] for name, matrix in self.embeddings.items()},
+            columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
+            dictionary=self.dictionary,
+            files=None if self.files is None else self.files.take(rows),
+            views=self.views and dataclasses.replace(self.views, number=self.views.number[rows]),
+        )
+
+    def learned_rows(self) -> FeatureTable:
+        """Rows to learn from: pictures, and their views as far as they are learned from."""
+        return self if self.views is None else self.take(self.views.number <= self.views.learned)
+
+    def scored_rows(self) -> FeatureTable:
+        """Rows to be scored: pictures, and their views as far as they are scored."""
+        return self if self.views is None else self.take(self.views.number <= self.views.scored)
+
+    def pictures(self) -> FeatureTable:
+        """Rows that are no views."""
+        return self if self.views is None else self.take(self.views.number == 0)
+
+    def of_patients(self, patient_ids: Iterable[str]) -> FeatureTable:
+        """Returns all rows of the given patients, in this table's order."""
+        wanted = np.asarray(sorted(set(patient_ids)), dtype=self.patient_ids.dtype)
+        return self.take(np.isin(self.patient_ids, wanted))
+
+    def row_weights(self) -> np.ndarray:
+        """Weight 1 / (rows of the patient) for each row, so that every patient counts once."""
+        _, inverse, counts = np.unique(self.patient_ids, return_inverse=True, return_counts=True)
+        return 1.0 / counts[inverse]
+
+
+class FeatureReader:
+    """Joins embeddings and patient columns by id into feature tables.
+
+    The last table is kept, because frozen encoders give the same one for every fold.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        groups: Mapping[str, str],
+        store: FeatureStore,
+        locate: FileLocator | None = None,
+    ) -> None:
+        """Stores what to read from.
+
+        Args:
+            cohort: Patients and images.
+            groups: Group of each patient (`folds.patient_groups`).
+            store: Store that holds the embedding of every image of the cohort.
+            locate: Finds the image files for models that train on pictures; by default tables
+                have none.
+        """
+        self._cohort = cohort
+        self._groups = dict(groups)
+        self._store = store
+        self._locate = locate
+        self._last: tuple[tuple[str, ...], FeatureTable] | None = None
+
+    def read(
+        self,
+        encoders: Mapping[str, EncoderIdentity],
+        scored_patients: Iterable[str],
+        fold: str = "",
+        backbones: Mapping[str, BackboneConfig] | None = None,
+        views: ViewPlan = NO_VIEWS,
+    ) -> FeatureTable:
+        """Returns all patients' features, sorted by patient id, then image id.
+
+        Args:
+            encoders: Identity to read for each backbone name.
+            scored_patients: Patients that a model fitted on these features will be scored on.
+            fold: `repeat/fold` that the features are for.
+            backbones: Network behind each name, for models that train on.
+            views: Views to read beside the pictures.
+
+        Raises:
+            LeakageError: An encoder was trained on a scored patient, or for another fold.
+            StoreError: An embedding is missing or damaged.
+            DataError: A patient has no group.
+        """
+        scored = list(scored_patients)
+        for identity in (*encoders.values(), *views.identities.values()):
+            check_unseen(identity, scored)
+            check_fold(identity, fold)
+        named = [*encoders.items(), *views.identities.items()]
+        key = tuple(f"{name}={identity.digest}" for name, identity in named)
+        if self._last is None or self._last[0] != key:
+            table, digests = self._join(encoders, backbones or {})
+            self._last = key, self._with_views(table, digests, views)
+        return self._last[1]
+
+    def _join(
+        self, encoders: Mapping[str, EncoderIdentity], backbones: Mapping[str, BackboneConfig]
+    ) -> tuple[FeatureTable, np.ndarray]:
+        """Pictures and patients without any; and the digest of each row, empty without picture."""
+        cohort = self._cohort
+        patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
+        rows = patients[["patient_id"]].merge(
+            cohort.images[["patient_id", "image_id", "sha256", "path"]], on="patient_id", how="left"
+        )
+        rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
+        ungrouped = sorted(set(rows["patient_id"]) - set(self._groups))
+        if ungrouped:
+            raise DataError(f"patients without a fold group: {name_some(ungrouped)}")
+        has_image = rows["image_id"].notna()
+        digests = rows.loc[has_image, "sha256"].tolist()
+        embeddings = {}
+        for name, identity in encoders.items():
+            matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
+            matrix[has_image.to_numpy()] = self._store.read(identity, digests)
+            embeddings[name] = matrix
+        usable = DataDictionary(cohort.dictionary.features())
+        by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
+        table = FeatureTable(
+            row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
+            patient_ids=rows["patient_id"].to_numpy(dtype=object),
+            groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
+            y=by_patient["outcome"].to_numpy(dtype=float),
+            embeddings=embeddings,
+            columns=by_patient[usable.names].reset_index(drop=True),
+            dictionary=usable,
+            files=None if self._locate is None else self._locate(rows, backbones),
+        )
+        return table, rows["sha256"].where(has_image, "").to_numpy(dtype=object)
+
+    def _with_views(
+        self, table: FeatureTable, digests: np.ndarray, views: ViewPlan
+    ) -> FeatureTable:
+        count = max(views.learned, views.scored)
+        if not views.identities or not count:
+            return table
+        pictured = np.flatnonzero(digests != "")
+        everything = table.take(np.concatenate([np.arange(len(table)), *[pictured] * count]))
+        number = np.repeat(np.arange(count + 1), [len(table), *[len(pictured)] * count])
+        names = [
+            f"{row}#{k}" if k else row for row, k in zip(everything.row_ids, number, strict=True)
+        ]
+        embeddings = dict(everything.embeddings)
+        for name, identity in views.identities.items():
+            matrix = embeddings[name].copy()
+            for k in range(1, count + 1):
+                matrix[number == k] = self._store.read(identity, list(digests[pictured]), view=k)
+            embeddings[name] = matrix
+        return dataclasses.replace(
+            everything,
+            row_ids=np.array(names, dtype=object),
+            embeddings=embeddings,
+            views=Views(number, views.learned, views.scored),
+        )

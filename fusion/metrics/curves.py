@@ -1,0 +1,134 @@
+"""Curves over a grid, by the same conventions as `fusion.metrics`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from featurestore.errors import DataError
+from fusion.metrics._weighted import cumulative_counts, ratio, validated, validated_probabilities
+
+Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """A curve over a grid, with its pointwise 95 % bootstrap band where there is one.
+
+    Attributes:
+        x: Grid. Shape (points,).
+        y: Value, averaged over repeats. Shape (points,).
+        low: Lower edge of the band. Shape (points,) or None.
+        high: Upper edge of the band. Shape (points,) or None.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationBins:
+    """Predicted against observed risk in bins of about equal size; shape (bins,) each.
+
+    Attributes:
+        predicted: Mean predicted probability.
+        observed: Share of events.
+        low: Lower edge of the 95 % Wilson interval of `observed`.
+        high: Upper edge of it.
+        count: Patients in the bin.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray
+
+
+def roc_curve(
+    y: np.ndarray, score: np.ndarray, grid: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Sensitivity at each false-positive rate of `grid`, linear across ties.
+
+    Where the curve rises vertically its upper end is taken, also at rate 0.
+
+    Returns:
+        Shape (draws, grid); NaN with one class only.
+    """
+    tp, fp = cumulative_counts(*validated(y, score, weights))
+    result = np.full((tp.shape[1], len(grid)), np.nan)
+    for draw, (found, alarms) in enumerate(zip(tp.T, fp.T, strict=True)):
+        if found[-1] and alarms[-1]:
+            rates = np.concatenate([[0.0], alarms / alarms[-1]])
+            sensitivity = np.concatenate([[0.0], found / found[-1]])
+            result[draw] = np.interp(grid, rates, sensitivity)
+    return result
+
+
+def pr_curve(
+    y: np.ndarray, score: np.ndarray, grid: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Precision at the highest threshold whose recall reaches each value of `grid`.
+
+    These are the steps that average precision sums; nothing is interpolated (Davis & Goadrich
+    2006).
+
+    Returns:
+        Shape (draws, grid); NaN without an event.
+    """
+    tp, fp = cumulative_counts(*validated(y, score, weights))
+    precision = ratio(tp, tp + fp)
+    result = np.full((tp.shape[1], len(grid)), np.nan)
+    for draw, (found, exact) in enumerate(zip(tp.T, precision.T, strict=True)):
+        if found[-1]:
+            # At recall 0 the curve starts where the first event is found.
+            wanted = np.maximum(grid * found[-1] * (1 - 1e-12), found[found > 0][0])
+            result[draw] = exact[np.searchsorted(found, wanted)]
+    return result
+
+
+def decision_curve(
+    y: np.ndarray, probability: np.ndarray, grid: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Net benefit (`metrics.net_benefit`) at each threshold probability of `grid`.
+
+    Treating nobody has net benefit 0; treating all is `probability` 1 for everyone.
+
+    Returns:
+        Shape (draws, grid).
+
+    Raises:
+        DataError: A threshold is not between 0 and 1.
+    """
+    if not ((grid > 0) & (grid < 1)).all():
+        raise DataError("threshold probabilities lie between 0 and 1")
+    y, probability, weights = validated_probabilities(y, probability, weights)
+    gain = np.where(y[:, None] == 1, 1.0, -grid / (1 - grid))
+    treated = probability[:, None] >= grid
+    return ratio(weights @ (gain * treated), weights.sum(axis=1, keepdims=True))
+
+
+def calibration_curve(y: np.ndarray, probability: np.ndarray, bins: int = 10) -> CalibrationBins:
+    """Observed share of events over the predicted probability, in quantile bins.
+
+    Equal probabilities are never split, so bins may be fewer than asked for and row order does not
+    matter. Intervals of the shares: Wilson 1927.
+    """
+    y, probability, _ = validated_probabilities(y, probability, None)
+    edges = np.quantile(probability, np.arange(1, bins) / bins)
+    _, member = np.unique(np.searchsorted(edges, probability, side="right"), return_inverse=True)
+    count = np.bincount(member)
+    observed = np.bincount(member, weights=y) / count
+    centre = (observed + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
+    spread = np.sqrt(observed * (1 - observed) / count + Z95**2 / (4 * count**2))
+    half = Z95 * spread / (1 + Z95**2 / count)
+    return CalibrationBins(
+        predicted=np.bincount(member, weights=probability) / count,
+        observed=observed,
+        low=np.maximum(centre - half, 0.0),
+        high=np.minimum(centre + half, 1.0),
+        count=count,
+    )

@@ -1,0 +1,33 @@
+"""Log odds, and the one score that several rows of a patient make."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LOGIT_LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 when their logit is taken
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Log odds, finite also for 0 and 1."""
+    p = np.clip(np.asarray(probability, dtype=float), LOGIT_LIMIT, 1 - LOGIT_LIMIT)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def sigmoid(score: np.ndarray) -> np.ndarray:
+    """Inverse of `logit`."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(score, dtype=float))))
+
+
+def by_patient(
+    patient_ids: np.ndarray, y: np.ndarray, probability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Averages the logits of each patient's rows.
+
+    Returns:
+        Sorted patient ids, their outcome, and their mean logit; shape (patients,) each.
+    """
+    ids, first, inverse, counts = np.unique(
+        patient_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
+    )
+    score = np.bincount(inverse, weights=logit(probability), minlength=len(ids)) / counts
+    return ids, y[first], score

@@ -1,0 +1,256 @@
+"""The fusion head as a model of an ablation arm: table in, probability out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from featurestore.cohort.folds import inner_split
+from fusion.arms import Arm
+from fusion.config import HeadConfig, MetadataConfig
+from fusion.features.blocks import Arrays, below
+from fusion.features.table import FeatureTable
+from fusion.metrics.logits import by_patient, sigmoid
+from fusion.models.base import InnerPredictions
+from fusion.models.head_inputs import HeadInputs
+from fusion.models.heads import HEADS, FusionHead
+from fusion.models.training import predict_logits, seeded, single_thread, train_head
+
+MAX_LAYERS, MAX_WIDTH = 16, 100_000
+"""Bounds of a head that is read back, so that a wrong file cannot ask for any amount of memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One fitted head of an ensemble.
+
+    Attributes:
+        inputs: Preprocessing, fitted on its inner training rows.
+        head: The head.
+        dims: Width of each modality's input.
+    """
+
+    inputs: HeadInputs
+    head: FusionHead
+    dims: dict[str, int]
+
+    def logits(self, table: FeatureTable) -> np.ndarray:
+        """Logit of each row; shape (n,)."""
+        return predict_logits(self.head, self.inputs.transform(table))
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's logit with respect to its embeddings; (n, D) a backbone."""
+        data = self.inputs.transform(table)
+        inputs = {name: x.clone().requires_grad_() for name, x in data.inputs.items()}
+        self.head.eval()
+        self.head(inputs, data.present).sum().backward()
+        upstream = {name: x.grad.double().numpy() for name, x in inputs.items()}  # type: ignore[union-attr]
+        return self.inputs.embedding_gradients(table, upstream)
+
+
+class FusionHeadModel:
+    """A fusion head, or an ensemble of them, behind the `Model` protocol.
+
+    Each member holds out its own inner validation patients, fits preprocessing and head on the
+    others, and stops by the AUROC on those held out. The ensemble averages logits.
+
+    Attributes:
+        inner_: Predictions of each member on the patients it had held out; a patient that several
+            members held out has their mean logit.
+        choices_: Variant, number of parameters, columns without information, and per member its
+            seed, best epoch and numbers of patients.
+        history_: One record an epoch and member, see `training.TrainingResult`.
+    """
+
+    inner_: InnerPredictions
+    choices_: dict[str, Any]
+    history_: list[dict[str, float]]
+
+    def __init__(
+        self,
+        arm: Arm,
+        head: HeadConfig,
+        metadata: MetadataConfig,
+        variant: str = "concat",
+    ) -> None:
+        """Stores the parameters.
+
+        Args:
+            arm: Its modalities are the inputs.
+            head: Architecture and training.
+            metadata: Preprocessing of patient columns.
+            variant: Key of `heads.HEADS`.
+        """
+        self.arm = arm
+        self.head = head
+        self.metadata = metadata
+        self.variant = variant
+        self._members: list[Member] = []
+
+    def fit(self, table: FeatureTable, seed: int) -> Self:
+        """Fits all members.
+
+        Args:
+            table: The outer training rows; their order does not matter.
+            seed: Decides splits, initialisation, order of rows and dropout.
+
+        Raises:
+            DataError: There are too few patients of either outcome, or a modality is absent.
+        """
+        ordered = table.take(_canonical_order(table))
+        self._members, self.history_ = [], []
+        chosen: list[dict[str, Any]] = []
+        held_out: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        with single_thread():
+            for i in range(self.head.ensemble):
+                member_seed = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
+                choice, inner = self._fit_member(ordered, i, member_seed)
+                chosen.append(choice)
+                held_out.append(inner)
+        ids, y, logits = (np.concatenate(part) for part in zip(*held_out, strict=True))
+        patients, truth, score = by_patient(ids, y, sigmoid(logits))
+        self.inner_ = InnerPredictions(patients, truth, sigmoid(score))
+        self.choices_ = {
+            "variant": self.variant,
+            "parameters": sum(p.numel() for p in self._members[0].head.parameters()),
+            "members": chosen,
+        }
+        return self
+
+    def predict_proba(self, table: FeatureTable) -> np.ndarray:
+        """Probability for each row, from the mean logit of all members; shape (n,).
+
+        Raises:
+            DataError: A backbone or a patient column is absent, or an embedding has another width.
+        """
+        if len(table) == 0:
+            return np.empty(0)
+        # In canonical order, because the last bits of a matrix product can depend on the place
+        # of a row in it.
+        order = _canonical_order(table)
+        ordered = table.take(order)
+        with single_thread():
+            mean = np.mean([member.logits(ordered) for member in self._members], axis=0)
+        probability = np.empty(len(table))
+        probability[order] = sigmoid(mean)
+        return probability
+
+    def member_logits(
+        self, table: FeatureTable, parts: Sequence[np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Logit of each row by each member; shape (members, n).
+
+        Args:
+            table: The rows.
+            parts: Integer rows that go through the network together, so that the last bits of a
+                logit do not depend on the rows of other parts; by default all rows do.
+        """
+        logits = np.empty((len(self._members), len(table)))
+        with single_thread():
+            for own, member in zip(logits, self._members, strict=True):
+                data = member.inputs.transform(table)
+                for rows in [np.arange(len(table))] if parts is None else parts:
+                    own[rows] = predict_logits(member.head, data.take(rows))
+        return logits
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        """Gradient of each row's mean logit with respect to its embeddings.
+
+        Args:
+            table: Rows that have the embeddings; n of them.
+
+        Returns:
+            Per backbone a matrix (n, D).
+        """
+        found: dict[str, np.ndarray] = {}
+        with single_thread():
+            for member in self._members:
+                for name, own in member.embedding_gradients(table).items():
+                    found[name] = found.get(name, 0.0) + own / len(self._members)
+        return found
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns what predictions need, as a JSON record and arrays; of training patients nothing.
+
+        Inner predictions, choices and history are not in it.
+        """
+        arrays: Arrays = {}
+        members = []
+        for i, member in enumerate(self._members):
+            record, own = member.inputs.to_state()
+            arrays |= {f"{i}.inputs.{k}": v for k, v in own.items()}
+            weights = member.head.state_dict()
+            arrays |= {f"{i}.head.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
+            members.append({"inputs": record, "dims": list(member.dims.items())})
+        record = {
+            "variant": self.variant,
+            "arm": dataclasses.asdict(self.arm),
+            "head": self.head.model_dump(mode="json"),
+            "metadata": self.metadata.model_dump(mode="json"),
+            "members": members,
+        }
+        return record, arrays
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuilds a model for prediction from `to_state` output, also after a trip through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: Record and arrays do not fit.
+        """
+        made = cls(
+            arm=Arm.from_record(record["arm"]),
+            head=HeadConfig.model_validate(record["head"]),
+            metadata=MetadataConfig.model_validate(record["metadata"]),
+            variant=record["variant"],
+        )
+        widths = [*made.head.hidden, *(width for m in record["members"] for _, width in m["dims"])]
+        if len(made.head.hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
+            raise ValueError(f"a head of layers {made.head.hidden} is none that was fitted")
+        for i, member in enumerate(record["members"]):
+            own = below(f"{i}.", arrays)
+            dims = dict(member["dims"])
+            head = HEADS[made.variant](dims, made.head)
+            weights = {k: torch.from_numpy(v) for k, v in below("head.", own).items()}
+            head.load_state_dict(weights)
+            head.eval()
+            inputs = HeadInputs.from_state(member["inputs"], below("inputs.", own))
+            made._members.append(Member(inputs, head, dims))
+        return made
+
+    def _fit_member(
+        self, table: FeatureTable, index: int, seed: int
+    ) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Fits one member; returns its choices, and patients, outcome and logits it held out."""
+        fraction = self.head.validation_fraction
+        held_out = inner_split(table.patient_ids, table.groups, table.y, fraction, seed)
+        training, validation = table.take(~held_out), table.take(held_out)
+        inputs = HeadInputs.fit(self.arm.modalities, self.metadata, training)
+        rows = inputs.transform(training)
+        validation_rows = inputs.transform(validation)
+        dims = {name: values.shape[1] for name, values in rows.inputs.items()}
+        with seeded(seed, torch.device("cpu")):
+            head = HEADS[self.variant](dims, self.head)
+        result = train_head(head, rows, validation_rows, self.head, seed)
+        self._members.append(Member(inputs, head, dims))
+        self.history_ += [{"member": float(index), **epoch} for epoch in result.history]
+        choice = {
+            "seed": seed,
+            "best_epoch": result.best_epoch,
+            "epochs": len(result.history),
+            "validation_auroc": result.history[result.best_epoch - 1]["validation_auroc"],
+            "training_patients": len(np.unique(training.patient_ids.astype(str))),
+            "validation_patients": len(np.unique(validation.patient_ids.astype(str))),
+            "columns_without_information": inputs.dropped,
+        }
+        logits = predict_logits(head, validation_rows)
+        return choice, (validation.patient_ids, validation.y, logits)
+
+
+def _canonical_order(table: FeatureTable) -> np.ndarray:
+    """Rows by patient, then row id."""
+    return np.lexsort((table.row_ids.astype(str), table.patient_ids.astype(str)))

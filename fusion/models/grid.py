@@ -1,0 +1,241 @@
+"""Comparators that choose among a few settings by inner folds: linear, forest, kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from fusion.arms import Arm
+from fusion.config import AblationConfig
+from fusion.features.table import FeatureTable
+from fusion.ledger import witness
+from fusion.metrics.logits import logit, sigmoid
+from fusion.models.base import InnerPredictions
+from fusion.models.calibration import PlattScaling, cross_fitted_platt, fit_platt
+from fusion.models.inner import (
+    EncodedRows,
+    TrainingData,
+    canonical_order,
+    encode_training,
+    inner_predictions,
+    patient_auroc,
+    patient_log_loss,
+)
+
+Scorer = Callable[[np.ndarray], np.ndarray]
+"""Encoded rows (n, p) to scores (n,) that rise with the risk."""
+
+
+class Estimator(Protocol):
+    """A way to fit encoded rows, and the settings to choose among.
+
+    Attributes:
+        name: Name in `choices_`.
+        candidates: Settings; of equally good ones the first is taken.
+        scores_are_logits: Whether a score is the log odds of the outcome; otherwise scores become
+            probabilities by Platt scaling of inner out-of-fold scores.
+    """
+
+    name: ClassVar[str]
+    candidates: ClassVar[tuple[dict[str, float], ...]]
+    scores_are_logits: ClassVar[bool]
+
+    def fit(self, rows: EncodedRows, parameters: Mapping[str, float], seed: int) -> Scorer:
+        """Fits the rows with their weights."""
+        ...
+
+
+class GridModel:
+    """Fits every candidate on every inner fold, then the best one on all rows.
+
+    The best candidate has the lowest mean log-loss over inner patients, a proper score: AUROC of
+    small inner folds moves in steps and cannot see a penalty that is too weak.
+
+    Attributes:
+        encoder_: The encoder of the final fit.
+        scorer_: The final fit.
+        scaling_: From scores to probabilities.
+    """
+
+    inner_: InnerPredictions
+    choices_: dict[str, Any]
+    history_: list[dict[str, float]]
+
+    def __init__(self, arm: Arm, config: AblationConfig, estimator: Estimator) -> None:
+        """Stores the parameters.
+
+        Args:
+            arm: Its modalities are the inputs.
+            config: Inner folds and preprocessing.
+            estimator: What is fitted.
+        """
+        self.arm = arm
+        self.config = config
+        self.estimator = estimator
+
+    def fit(self, table: FeatureTable, seed: int) -> Self:
+        """Chooses and fits.
+
+        Args:
+            table: The outer training rows; their order does not matter.
+            seed: Decides inner folds and randomness of the estimator.
+
+        Raises:
+            DataError: There are too few patients of either outcome, or a modality is absent.
+        """
+        data = encode_training(
+            table,
+            self.arm.modalities,
+            self.config.metadata,
+            self.config.tuning.inner_folds,
+            seed,
+        )
+        tried = [self._out_of_fold(data, c, seed) for c in self.estimator.candidates]
+        witness("setting", "selected on", data.whole.patient_ids)
+        losses = [patient_log_loss(data.whole, probability) for _, probability in tried]
+        best = int(np.argmin(losses))
+        parameters = self.estimator.candidates[best]
+        score, probability = tried[best]
+        self.encoder_ = data.encoder
+        witness(self.estimator.name, "fitted on", data.whole.patient_ids)
+        self.scorer_ = self.estimator.fit(data.whole, parameters, seed)
+        self.scaling_ = (
+            PlattScaling(1.0, 0.0)
+            if self.estimator.scores_are_logits
+            else _calibrated(score, data.whole)
+        )
+        self.inner_ = inner_predictions(data.whole, probability)
+        self.history_ = []
+        self.choices_ = {
+            "estimator": self.estimator.name,
+            "parameters": dict(parameters),
+            "inner_log_loss": losses[best],
+            "inner_auroc": patient_auroc(data.whole, probability),
+            "candidates": [
+                {"parameters": dict(c), "inner_log_loss": loss}
+                for c, loss in zip(self.estimator.candidates, losses, strict=True)
+            ],
+            "inputs": len(data.encoder.features_),
+            "columns_without_information": sorted(data.encoder.dropped_),
+        }
+        return self
+
+    def predict_proba(self, table: FeatureTable) -> np.ndarray:
+        """Probability for each row; shape (n,)."""
+        if len(table) == 0:
+            return np.empty(0)
+        order = canonical_order(table)
+        probability = np.empty(len(table))
+        x = self.encoder_.transform(table.take(order))
+        probability[order] = self.scaling_(self.scorer_(x))
+        return probability
+
+    def _out_of_fold(
+        self, data: TrainingData, parameters: Mapping[str, float], seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Out-of-fold scores and probabilities of all rows."""
+        score = data.out_of_fold(
+            [
+                self.estimator.fit(fold.training, parameters, seed)(fold.validation.x)
+                for fold in data.folds
+            ]
+        )
+        if self.estimator.scores_are_logits:
+            return score, sigmoid(score)
+        rows = [fold.rows for fold in data.folds]
+        return score, cross_fitted_platt(score, data.whole.y, data.whole.weights, rows)
+
+
+def _calibrated(score: np.ndarray, rows: EncodedRows) -> PlattScaling:
+    witness("calibration", "fitted on", rows.patient_ids)
+    return fit_platt(score, rows.y, rows.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearScore:
+    """A linear function of encoded rows.
+
+    Attributes:
+        weights: Shape (p,).
+        intercept: Score of a row of zeros.
+    """
+
+    weights: np.ndarray
+    intercept: float
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Score of each row; shape (n,)."""
+        return np.asarray(x @ self.weights[:, None] + self.intercept).ravel()
+
+
+class RidgeLogistic:
+    """Logistic regression with an L2 penalty; `C` is the inverse of its strength."""
+
+    name: ClassVar[str] = "logistic_regression"
+    candidates: ClassVar[tuple[dict[str, float], ...]] = tuple(
+        {"C": c} for c in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    )
+    scores_are_logits: ClassVar[bool] = True
+
+    def fit(self, rows: EncodedRows, parameters: Mapping[str, float], seed: int) -> Scorer:
+        """Fits by L-BFGS, which is deterministic."""
+        model = LogisticRegression(C=parameters["C"], max_iter=5000, tol=1e-6)
+        with warnings.catch_warnings():
+            # The optimum is unique; a last step short of the tolerance moves no ranking.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(rows.x, rows.y, sample_weight=rows.weights)
+        return LinearScore(model.coef_.ravel(), float(model.intercept_[0]))
+
+
+class Forest:
+    """Random forest (Breiman 2001); leaves large enough that their shares are probabilities."""
+
+    name: ClassVar[str] = "random_forest"
+    candidates: ClassVar[tuple[dict[str, float], ...]] = (
+        {"min_samples_leaf": 10},
+        {"min_samples_leaf": 4},
+    )
+    scores_are_logits: ClassVar[bool] = True
+    TREES: ClassVar[int] = 300
+
+    def fit(self, rows: EncodedRows, parameters: Mapping[str, float], seed: int) -> Scorer:
+        """Fits on one thread."""
+        model = RandomForestClassifier(
+            n_estimators=self.TREES,
+            min_samples_leaf=int(parameters["min_samples_leaf"]),
+            max_features="sqrt",
+            random_state=seed % 2**32,
+            n_jobs=1,
+        )
+        model.fit(rows.x, rows.y, sample_weight=rows.weights)
+        return lambda x: logit(model.predict_proba(x)[:, 1])
+
+
+class RadialSvm:
+    """Support vector machine with a radial kernel; `gamma` is a multiple of 1 / inputs.
+
+    Probabilities come from Platt scaling of inner out-of-fold decision values: the margin of
+    training rows themselves is biased, and scikit-learn's own scaling splits patients.
+    """
+
+    name: ClassVar[str] = "svm"
+    candidates: ClassVar[tuple[dict[str, float], ...]] = tuple(
+        {"C": c, "gamma": g} for c in (0.3, 1.0, 3.0) for g in (0.1, 0.3, 1.0)
+    )
+    scores_are_logits: ClassVar[bool] = False
+
+    def fit(self, rows: EncodedRows, parameters: Mapping[str, float], seed: int) -> Scorer:
+        """Fits; the solver is deterministic."""
+        gamma = parameters["gamma"] / rows.x.shape[1]
+        # The solver draws nothing, but without a state scikit-learn moves numpy's global one.
+        model = SVC(C=parameters["C"], gamma=gamma, cache_size=500, random_state=0)
+        model.fit(rows.x, rows.y, sample_weight=rows.weights)
+        return model.decision_function

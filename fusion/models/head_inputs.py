@@ -1,0 +1,225 @@
+"""Feature tables to the tensors of a head: fitted preprocessing, one input a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+
+from featurestore.errors import DataError, name_some
+from fusion.arms import Modality
+from fusion.config import MetadataConfig
+from fusion.features.blocks import Arrays, below
+from fusion.features.metadata import MetadataEncoder
+from fusion.features.reduction import STANDARD_LIMIT, Standardizer
+from fusion.features.table import FeatureTable
+from fusion.ledger import witness
+from fusion.models.training import HeadData
+
+
+class ModalityInput(Protocol):
+    """Fitted preprocessing of one modality."""
+
+    dropped: tuple[str, ...]
+
+    def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+        """Returns finite values float32 (n, width), and which rows have the modality, bool (n,)."""
+        ...
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state as a JSON record and arrays."""
+        ...
+
+
+class EmbeddingInput:
+    """Embeddings of one or more backbones, standardised over training rows that have them."""
+
+    dropped: tuple[str, ...] = ()
+
+    def __init__(self, backbones: tuple[str, ...], standardizer: Standardizer) -> None:
+        self._backbones = backbones
+        self._standardizer = standardizer
+
+    @classmethod
+    def fit(cls, backbones: tuple[str, ...], table: FeatureTable) -> Self:
+        """Learns mean and scale of each dimension; every patient counts once.
+
+        Raises:
+            DataError: No row has an embedding.
+        """
+        matrix = _embeddings(table, backbones)
+        if np.isnan(matrix).all():
+            raise DataError(
+                f"no training patient has an embedding of {name_some(backbones)}; leave it out of "
+                f"the arms"
+            )
+        witness("scaling", "fitted on", table.patient_ids)
+        return cls(backbones, Standardizer().fit(matrix, table.row_weights()))
+
+    def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+        """Standardises; a row without image gets zeros and is marked."""
+        values = self._standardizer.transform(_embeddings(table, self._backbones))
+        present = ~np.isnan(values).all(axis=1)
+        return np.nan_to_num(values, nan=0.0).astype(np.float32), present
+
+    def gradients(self, table: FeatureTable, upstream: np.ndarray) -> dict[str, np.ndarray]:
+        """Carries a gradient (n, width) through the scaling, to each embedding (n, D)."""
+        values = self._standardizer.transform(_embeddings(table, self._backbones))
+        moving = np.abs(values) < STANDARD_LIMIT  # clipped values do not move
+        whole = np.where(moving, upstream / self._standardizer.scale_, 0.0)
+        widths = [table.embeddings[name].shape[1] for name in self._backbones]
+        parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+        return dict(zip(self._backbones, parts, strict=True))
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state."""
+        return {"embeddings": list(self._backbones)}, self._standardizer.to_arrays()
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Rebuilds the input from `to_state` output."""
+        return cls(tuple(record["embeddings"]), Standardizer.from_arrays(arrays))
+
+
+class MetadataInput:
+    """Patient columns of a modality; a row without any known value lacks the modality.
+
+    The encoded columns are standardised as the embeddings are: MinMax leaves a skewed column (a
+    mutation burden) with hardly any spread, and the head would learn it last.
+    """
+
+    def __init__(self, encoder: MetadataEncoder, standardizer: Standardizer) -> None:
+        self._encoder = encoder
+        self._standardizer = standardizer
+        self.dropped = encoder.dropped_
+
+    @classmethod
+    def fit(cls, modality: Modality, config: MetadataConfig, table: FeatureTable) -> Self:
+        """Fits the encoder on the table's patients.
+
+        Raises:
+            DataError: No column of the modality says anything in training.
+        """
+        names = modality.columns(table.dictionary)
+        columns = [table.dictionary[name] for name in names]
+        encoder = MetadataEncoder(columns, config.expression_components)
+        encoder.fit(table.columns, table.patient_ids)
+        if not encoder.features_:
+            raise DataError(
+                f"modality {modality.name!r}: none of its columns ({name_some(names)}) varies "
+                f"among the training patients; leave it out of the arms"
+            )
+        witness("scaling", "fitted on", table.patient_ids)
+        encoded = encoder.transform(table.columns)
+        return cls(encoder, Standardizer().fit(encoded, table.row_weights()))
+
+    def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+        """Encodes and standardises the columns."""
+        values = self._standardizer.transform(self._encoder.transform(table.columns))
+        return values.astype(np.float32), self._encoder.known_rows(table.columns)
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state."""
+        record, arrays = self._encoder.to_state()
+        scaling = {f"standardizer.{k}": v for k, v in self._standardizer.to_arrays().items()}
+        return {"metadata": record}, arrays | scaling
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Rebuilds the input from `to_state` output."""
+        return cls(
+            MetadataEncoder.from_state(record["metadata"], arrays),
+            Standardizer.from_arrays(below("standardizer.", arrays)),
+        )
+
+
+class HeadInputs:
+    """Fitted preprocessing of all modalities of an arm.
+
+    Attributes:
+        modalities: Per modality its fitted preprocessing.
+    """
+
+    def __init__(self, modalities: Mapping[str, ModalityInput]) -> None:
+        self.modalities = dict(modalities)
+
+    @classmethod
+    def fit(
+        cls, modalities: tuple[Modality, ...], config: MetadataConfig, table: FeatureTable
+    ) -> Self:
+        """Fits everything on the rows of `table` and no others."""
+        return cls(
+            {
+                m.name: EmbeddingInput.fit(m.embeddings, table)
+                if m.embeddings
+                else MetadataInput.fit(m, config, table)
+                for m in modalities
+            }
+        )
+
+    def transform(self, table: FeatureTable) -> HeadData:
+        """Returns the rows as tensors.
+
+        Raises:
+            DataError: An embedding or a patient column is absent.
+        """
+        parts = {name: m.transform(table) for name, m in self.modalities.items()}
+        return HeadData(
+            inputs={name: torch.from_numpy(values) for name, (values, _) in parts.items()},
+            present={name: torch.from_numpy(present) for name, (_, present) in parts.items()},
+            y=torch.as_tensor(np.asarray(table.y, dtype=np.float32)),
+            patient_ids=table.patient_ids,
+        )
+
+    def embedding_gradients(
+        self, table: FeatureTable, upstream: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Carries gradients of the inputs back to the embeddings.
+
+        Args:
+            table: The rows; n of them.
+            upstream: Per modality the gradient of a number a row; shape (n, width).
+
+        Returns:
+            Per backbone a matrix (n, D); a backbone of several modalities has their sum.
+        """
+        found: dict[str, np.ndarray] = {}
+        for name, modality in self.modalities.items():
+            if isinstance(modality, EmbeddingInput):
+                for backbone, own in modality.gradients(table, upstream[name]).items():
+                    found[backbone] = found.get(backbone, 0.0) + own
+        return found
+
+    @property
+    def dropped(self) -> list[str]:
+        """Patient columns that say nothing in training."""
+        return sorted(name for m in self.modalities.values() for name in m.dropped)
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns the fitted state as a JSON record and arrays."""
+        records: list[dict[str, Any]] = []
+        arrays: Arrays = {}
+        for i, (name, modality) in enumerate(self.modalities.items()):
+            record, own = modality.to_state()
+            records.append({"modality": name, **record})
+            arrays |= {f"{i}.{key}": array for key, array in own.items()}
+        return {"modalities": records}, arrays
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Rebuilds the inputs from `to_state` output."""
+        made: dict[str, ModalityInput] = {}
+        for i, one in enumerate(record["modalities"]):
+            kind = EmbeddingInput if "embeddings" in one else MetadataInput
+            made[one["modality"]] = kind.from_state(one, below(f"{i}.", arrays))
+        return cls(made)
+
+
+def _embeddings(table: FeatureTable, backbones: tuple[str, ...]) -> np.ndarray:
+    absent = [name for name in backbones if name not in table.embeddings]
+    if absent:
+        have = ", ".join(table.embeddings) or "none"
+        raise DataError(f"the embeddings of {name_some(absent)} are absent; the table has {have}")
+    return np.hstack([table.embeddings[name] for name in backbones])

@@ -1,0 +1,295 @@
+"""Training of fusion heads from features in memory.
+
+A head sees some thousand rows of some thousand numbers: everything fits into memory, an epoch is
+one permutation and a few slices, and no loader stands between. The outer test part never comes
+here; early stopping and the learning rate follow an inner validation part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from featurestore.errors import DataError
+from fusion import metrics
+from fusion.config import HeadConfig
+from fusion.ledger import witness
+from fusion.metrics.logits import by_patient, sigmoid
+from fusion.models.heads import FusionHead
+
+THRESHOLD = 0.5
+"""Probability at which the curves' F1 and accuracy are taken; no decision depends on it."""
+
+MIN_LEARNING_RATE_SHARE = 0.01  # the plateau schedule stops at this share of the initial rate
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadData:
+    """Rows for a head.
+
+    Attributes:
+        inputs: Per modality a finite float32 tensor (n, width).
+        present: Per modality whether the row has it; bool (n,).
+        y: Outcome 0.0 or 1.0; float32 (n,).
+        patient_ids: Patient of each row; shape (n,).
+    """
+
+    inputs: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+    y: Tensor
+    patient_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device) -> HeadData:
+        """Returns the rows on a device."""
+        return HeadData(
+            {name: x.to(device) for name, x in self.inputs.items()},
+            {name: x.to(device) for name, x in self.present.items()},
+            self.y.to(device),
+            self.patient_ids,
+        )
+
+    def take(self, rows: np.ndarray) -> HeadData:
+        """Returns the rows given by an integer index, in that order."""
+        index = torch.from_numpy(rows).to(self.y.device)
+        return HeadData(
+            {name: x[index] for name, x in self.inputs.items()},
+            {name: x[index] for name, x in self.present.items()},
+            self.y[index],
+            self.patient_ids[rows],
+        )
+
+    def row_weights(self) -> Tensor:
+        """Weights with mean 1 in which the rows of every patient sum to the same; float32 (n,)."""
+        _, inverse, counts = np.unique(
+            self.patient_ids.astype(str), return_inverse=True, return_counts=True
+        )
+        weights = 1.0 / counts[inverse]
+        return torch.as_tensor(weights / weights.mean(), dtype=torch.float32, device=self.y.device)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a training did.
+
+    Attributes:
+        history: One record an epoch: epoch, train_loss, validation_loss, validation_auroc,
+            validation_auprc, validation_f1, validation_accuracy, learning_rate. Validation
+            figures are over patients; F1 and accuracy at probability 0.5.
+        best_epoch: Epoch (from 1) whose weights the head has now.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+@contextlib.contextmanager
+def single_thread() -> Iterator[None]:
+    """Runs torch and BLAS on one thread, and gives the threads back at the end.
+
+    Sums are split between threads, so their last bits depend on the number of threads; on one
+    thread a fit is the same in every process. Small fits are also faster so.
+    """
+    if _alone.inside:  # in this thread already: asking all libraries again costs milliseconds
+        yield
+        return
+    threads = torch.get_num_threads()
+    _alone.inside = True
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        _alone.inside = False
+        torch.set_num_threads(threads)
+
+
+class _Alone(threading.local):
+    inside = False
+
+
+_alone = _Alone()
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch (initialisation, dropout) and restores the caller's random state at the end."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def train_head(
+    head: FusionHead, training: HeadData, validation: HeadData, config: HeadConfig, seed: int
+) -> TrainingResult:
+    """Fits a head in place and leaves it with the weights of its best epoch, in evaluation mode.
+
+    AdamW on the binary cross-entropy, every patient counted once; the learning rate is halved when
+    the inner-validation AUROC stands still; training ends when it has not improved for
+    `config.patience` epochs. Between epochs of equal AUROC the one with the lower validation loss
+    is better: with a few dozen validation patients AUROC moves in steps and stands on plateaus,
+    where the loss still tells a fit that improves from one that grows overconfident.
+
+    Args:
+        head: The head; it may live on any device.
+        training: Rows to learn from; on the device of the head.
+        validation: Rows that end the training; patients of their own.
+        config: Rates, sizes and patience.
+        seed: Seed of the order of rows and of dropout.
+
+    Raises:
+        DataError: Training or validation has fewer than two rows or only one outcome.
+    """
+    for name, part in (("training", training), ("inner validation", validation)):
+        if len(part) < 2 or len(torch.unique(part.y)) < 2:
+            raise DataError(
+                f"the {name} part has {len(part)} rows, {int(part.y.sum())} of them events; a head "
+                f"needs both outcomes in both parts: use fewer folds or more patients"
+            )
+    witness("head", "fitted on", training.patient_ids)
+    witness("early stopping", "selected on", validation.patient_ids)
+    device = training.y.device
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(
+        head.parameter_groups(config.learning_rate), weight_decay=config.weight_decay, fused=True
+    )
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode="max",
+        factor=0.5,
+        patience=config.plateau_patience,
+        min_lr=[group["lr"] * MIN_LEARNING_RATE_SHARE for group in optimizer.param_groups],
+    )
+    weights = training.row_weights()
+    history: list[dict[str, float]] = []
+    best: tuple[float, float] = (-np.inf, -np.inf)
+    best_epoch, best_state = 0, copy.deepcopy(head.state_dict())
+    with seeded(seed, device):
+        head.start_from(0.5 if config.weighted_sampling else _prevalence(training, weights))
+        for epoch in range(1, config.epochs + 1):
+            rate = optimizer.param_groups[0]["lr"]
+            train_loss = _run_epoch(head, training, weights, optimizer, config, generator)
+            figures = validate(head, validation)
+            history.append(
+                {"epoch": float(epoch), "train_loss": train_loss, **figures, "learning_rate": rate}
+            )
+            plateau.step(figures["validation_auroc"])
+            score = (figures["validation_auroc"], -figures["validation_loss"])
+            if score > best:
+                best, best_epoch = score, epoch
+                best_state = copy.deepcopy(head.state_dict())
+            elif epoch - best_epoch >= config.patience:
+                break
+    head.load_state_dict(best_state)
+    head.eval()
+    return TrainingResult(history, best_epoch)
+
+
+def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
+    """Logit of each row without dropout or hidden modalities; float64, shape (n,)."""
+    head.eval()
+    with torch.inference_mode():
+        logits: Tensor = head(data.inputs, data.present)
+    return logits.double().cpu().numpy()
+
+
+def validate(head: FusionHead, data: HeadData) -> dict[str, float]:
+    """Loss over rows, every patient counted once, and metrics over patients."""
+    return validation_figures(data, predict_logits(head, data))
+
+
+def validation_figures(data: HeadData, logits: np.ndarray) -> dict[str, float]:
+    """Loss over rows, every patient counted once, and metrics over patients.
+
+    Args:
+        data: Outcome and patient of the rows.
+        logits: Logit of each row; shape (n,).
+    """
+    y = data.y.cpu().numpy().astype(float)
+    weights = data.row_weights().cpu().numpy()
+    loss = np.logaddexp(0.0, logits) - y * logits
+    _, truth, score = by_patient(data.patient_ids, y, sigmoid(logits))
+    decision = (sigmoid(score) >= THRESHOLD).astype(float)
+    return {
+        "validation_loss": float((weights * loss).mean()),
+        "validation_auroc": metrics.auroc(truth, score).item(),
+        "validation_auprc": metrics.auprc(truth, score).item(),
+        "validation_f1": metrics.f1(truth, decision).item(),
+        "validation_accuracy": metrics.accuracy(truth, decision).item(),
+    }
+
+
+def _run_epoch(
+    head: FusionHead,
+    data: HeadData,
+    weights: Tensor,
+    optimizer: torch.optim.Optimizer,
+    config: HeadConfig,
+    generator: torch.Generator,
+) -> float:
+    """One pass; returns the mean loss over the rows it drew."""
+    head.train()
+    rows = _draw_rows(data, weights, config, generator).to(data.y.device)
+    # One gather an epoch, then slices: cheaper than a gather a batch.
+    inputs = {name: x[rows] for name, x in data.inputs.items()}
+    present = {name: x[rows] for name, x in data.present.items()}
+    y = data.y[rows]
+    row_weights = torch.ones_like(y) if config.weighted_sampling else weights[rows]
+    total = torch.zeros((), device=y.device)
+    for part in _batches(len(rows), config.batch_size):
+        with mixed_precision(y.device):
+            logits = head(
+                {name: x[part] for name, x in inputs.items()},
+                {name: x[part] for name, x in present.items()},
+            )
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            logits.float(), y[part], weight=row_weights[part], reduction="none"
+        )
+        optimizer.zero_grad(set_to_none=True)
+        losses.mean().backward()
+        optimizer.step()
+        total += losses.detach().sum()
+    return float(total) / len(rows)
+
+
+def _draw_rows(
+    data: HeadData, weights: Tensor, config: HeadConfig, generator: torch.Generator
+) -> Tensor:
+    """Order of rows of one epoch; weighted sampling draws both outcomes equally often."""
+    n = len(data)
+    if not config.weighted_sampling:
+        return torch.randperm(n, generator=generator)
+    y, chance = data.y.cpu().double(), weights.cpu().double()
+    chance = chance * torch.where(y > 0, 1 / (chance * y).sum(), 1 / (chance * (1 - y)).sum())
+    return torch.multinomial(chance, n, replacement=True, generator=generator)
+
+
+def _batches(n: int, size: int) -> list[slice]:
+    """Slices of `size` rows; a last single row joins its neighbour, for batch normalisation."""
+    starts = list(range(0, n, size))
+    if len(starts) > 1 and n - starts[-1] == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in itertools.pairwise([*starts, n])]
+
+
+def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 on CUDA, which needs no loss scaling; full precision elsewhere."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _prevalence(data: HeadData, weights: Tensor) -> float:
+    return float((weights * data.y).sum() / weights.sum())

@@ -1,0 +1,263 @@
+"""External validation: a bundle on another cohort, as it is, with nothing refitted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from featurestore.atomic import replacing
+from featurestore.cohort.folds import patient_groups
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import ConfigError, DataError
+from featurestore.progress import SILENT, Progress
+from fusion.bundle.record import ModelRecord
+from fusion.evaluation.predictions import predictions_table
+from fusion.evidence.aligned import align
+from fusion.evidence.scoring import score_arms
+from fusion.metrics.bootstrap import Estimate
+from fusion.metrics.logits import logit
+from fusion.predict.cases import Case
+from fusion.predict.predictor import Predictor
+
+CHUNK = 64
+DESIGN = "external"
+SHOWN = (
+    "auroc",
+    "auprc",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "precision",
+    "recall",
+)
+"""Metrics that are printed; precision and recall are at the threshold of the bundle."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmValidation:
+    """One arm of a bundle on the other cohort.
+
+    Attributes:
+        arm: Its name.
+        metrics: On the other cohort, by name.
+        cross_validated: The same in the study that the bundle is of, where it says so.
+    """
+
+    arm: str
+    metrics: dict[str, Estimate]
+    cross_validated: dict[str, Estimate]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExternalValidation:
+    """A bundle on another cohort.
+
+    Attributes:
+        bundle: Short id of the bundle.
+        outcome: Name of the outcome.
+        n: Patients who were scored.
+        events: Those with the outcome.
+        refused: Patients who could not be scored, with the reason.
+        absent: Inputs of the bundle that the cohort does not have.
+        arms: One an arm of the bundle.
+        predictions: The predictions table, of design `external`.
+    """
+
+    bundle: str
+    outcome: str
+    n: int
+    events: int
+    refused: dict[str, str]
+    absent: tuple[str, ...]
+    arms: tuple[ArmValidation, ...]
+    predictions: pd.DataFrame
+
+
+def validate(
+    predictor: Predictor,
+    cohort: Cohort,
+    draws: int,
+    seed: int,
+    progress: Progress = SILENT,
+) -> ExternalValidation:
+    """Scores every patient of a cohort with a bundle and measures how well it does.
+
+    Thresholds and calibration are those of the bundle. A bundle holds no patient of its training,
+    so that nobody of them is in the other cohort is for the user to know.
+
+    Args:
+        predictor: The bundle.
+        cohort: The other cohort; its columns are found by the names that the bundle gives them.
+        draws: Bootstrap draws, of patients or of what copies of images tie together.
+        seed: Of the draws.
+        progress: Listener.
+
+    Raises:
+        ConfigError: The cohort is of another outcome.
+        DataError: No patient could be scored, or all of them have the same outcome.
+    """
+    record = predictor.bundle.record
+    if cohort.outcome.name != record.outcome.name:
+        raise ConfigError(
+            f"the bundle predicts {record.outcome.name!r}, the cohort's outcome is "
+            f"{cohort.outcome.name!r}; set cohort.outcome to the bundle's"
+        )
+    wanted = [column.name for column in record.inputs]
+    absent = tuple(name for name in wanted if name not in cohort.patients.columns)
+    refused: dict[str, str] = {}
+    rows: list[dict[str, object]] = []
+    outcome = cohort.patients.set_index("patient_id")["outcome"].astype(int)
+    progress.start("evaluate", cohort.n_patients)
+    for chunk in _chunks(_cases(predictor, cohort, refused)):
+        prepared = []
+        for case in chunk:
+            try:
+                prepared.append(predictor.prepare(case))
+            except DataError as error:
+                refused[case.patient_id] = str(error)
+        for prediction in predictor.score(prepared):
+            for score in (prediction.score, *prediction.others):
+                rows.append(
+                    {
+                        "arm": score.arm,
+                        "patient_id": prediction.patient_id,
+                        "y": int(outcome[prediction.patient_id]),
+                        "score": float(logit(np.array(score.probability))),
+                        "probability": score.probability,
+                        "threshold": score.threshold,
+                    }
+                )
+        progress.advance(len(chunk))
+    progress.finish(f"evaluate: {cohort.n_patients - len(refused)} patients scored")
+    if not rows:
+        first = next(iter(refused.values()), "the cohort has no patients")
+        raise DataError(f"no patient could be scored: {first}")
+    table = _table(rows, record.models, record.name)
+    first_arm = table[table["arm"] == record.models[0].arm]
+    if first_arm["y"].nunique() < 2:
+        raise DataError("all patients who could be scored have the same outcome")
+    groups = patient_groups(cohort.patients, cohort.images)
+    return ExternalValidation(
+        predictor.bundle.short,
+        record.outcome.name,
+        len(first_arm),
+        int(first_arm["y"].sum()),
+        refused,
+        absent,
+        tuple(_arm(table, model, groups, draws, seed) for model in record.models),
+        table,
+    )
+
+
+def write_validation(found: ExternalValidation, folder: Path) -> list[Path]:
+    """Writes `external.csv` (metrics), `external_predictions.parquet` and `refused.csv`.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    tables = {
+        "external.csv": metrics_table(found),
+        "refused.csv": pd.DataFrame(
+            {"patient_id": list(found.refused), "reason": list(found.refused.values())}
+        ),
+    }
+    paths = [folder / name for name in (*tables, "external_predictions.parquet")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            with replacing(folder / name) as temporary:
+                table.to_csv(temporary, index=False)
+        with replacing(paths[-1]) as temporary:
+            found.predictions.to_parquet(temporary, index=False)
+    except OSError as error:
+        raise DataError(f"cannot write into {folder}: {error.strerror}") from None
+    return paths
+
+
+def metrics_table(found: ExternalValidation) -> pd.DataFrame:
+    """One row an arm and metric, with the cross-validated value of the study beside it."""
+    nothing = Estimate(float("nan"), float("nan"), float("nan"))
+    return pd.DataFrame(
+        [
+            {
+                "bundle": found.bundle,
+                "outcome": found.outcome,
+                "arm": arm.arm,
+                "metric": name,
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "cross_validated": arm.cross_validated.get(name, nothing).value,
+                "n": found.n,
+                "events": found.events,
+            }
+            for arm in found.arms
+            for name, estimate in arm.metrics.items()
+        ]
+    )
+
+
+def _cases(predictor: Predictor, cohort: Cohort, refused: dict[str, str]) -> Iterator[Case]:
+    """Patients by id; who has a value that the bundle cannot take is refused with the reason."""
+    inputs = [c.name for c in predictor.bundle.record.inputs if c.name in cohort.patients.columns]
+    images = cohort.images.sort_values("image_id").groupby("patient_id")["path"].apply(list)
+    for row in cohort.patients.sort_values("patient_id").to_dict("records"):
+        patient = str(row["patient_id"])
+        values = {name: row[name] for name in inputs if not pd.isna(row[name])}
+        try:
+            yield predictor.case(values, images.get(patient, []), patient)
+        except DataError as error:
+            refused[patient] = str(error)
+
+
+def _chunks(cases: Iterator[Case]) -> Iterator[list[Case]]:
+    chunk: list[Case] = []
+    for case in cases:
+        chunk.append(case)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _table(
+    rows: list[dict[str, object]], models: tuple[ModelRecord, ...], run: str
+) -> pd.DataFrame:
+    about = {m.arm: (m.model, "+".join(str(x["name"]) for x in m.modalities)) for m in models}
+    table = pd.DataFrame(rows)
+    return predictions_table(
+        [
+            table.assign(
+                run=run,
+                model=table["arm"].map(lambda arm: about[arm][0]),
+                modalities=table["arm"].map(lambda arm: about[arm][1]),
+                design=DESIGN,
+                repeat=0,
+                fold=0,
+            )
+        ]
+    )
+
+
+def _arm(
+    table: pd.DataFrame, model: ModelRecord, groups: dict[str, str], draws: int, seed: int
+) -> ArmValidation:
+    """Each arm on the patients that it could score, which differ where it sees less."""
+    own = table[table["arm"] == model.arm]
+    aligned = align(own, model.arm)
+    clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
+    scores = score_arms(aligned, clusters, model.threshold or 0.5, draws, seed)[model.arm]
+    known = model.performance.metrics
+    nothing = float("nan")
+    cross_validated = {
+        name: Estimate(*(nothing if v is None else v for v in (m.value, m.low, m.high)))
+        for name, m in known.items()
+    }
+    return ArmValidation(
+        model.arm, {name: scores.estimate(name) for name in scores.metrics}, cross_validated
+    )

@@ -1,0 +1,47 @@
+"""External validation in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fusion.predict.external import SHOWN, ExternalValidation
+from fusion.report.numbers import with_interval
+from fusion.report.terminal import WIDTH
+
+
+def print_validation(found: ExternalValidation, console: Console) -> None:
+    """Prints each metric on the other cohort beside that of the study's cross-validation."""
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(
+        f"bundle {found.bundle} on another cohort: {found.outcome}, {found.n} patients, "
+        f"{found.events} events; nothing was refitted",
+        markup=False,
+    )
+    if found.absent:
+        console.print(
+            f"warning: the cohort has no {', '.join(found.absent)}; typical values stand in",
+            markup=False,
+            highlight=False,
+        )
+    if found.refused:
+        console.print(
+            f"warning: {len(found.refused)} patients could not be scored (refused.csv)",
+            markup=False,
+        )
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for heading in ("arm", "metric"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("here [95 % CI]", "cross-validated [95 % CI]"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm in found.arms:
+        for k, name in enumerate(SHOWN):
+            before = arm.cross_validated.get(name)
+            table.add_row(
+                Text(arm.arm if k == 0 else ""),
+                name,
+                Text(with_interval(arm.metrics[name])),
+                Text(with_interval(before)),
+            )
+    console.print(table, highlight=False)

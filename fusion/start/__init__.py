@@ -1,0 +1,1 @@
+"""Before a study: a look at the machine, and a first configuration."""

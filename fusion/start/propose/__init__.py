@@ -1,0 +1,158 @@
+"""`melafuse init`: looks at what a user has and proposes a configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from featurestore.config import validate
+from featurestore.errors import ConfigError, MelafuseError
+from featurestore.sources.joining import join_patients
+from fusion.config import RunConfig
+from fusion.start.propose.outcome import ProposedOutcome, propose_outcome
+from fusion.start.propose.rendering import render
+from fusion.start.propose.tables import FoundTable, ProposedSource, look_at, propose_sources
+
+_FOLDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A configuration and how it came about.
+
+    Attributes:
+        text: The YAML file, which `load_config` reads.
+        found: The files that were looked at.
+        used: Sources of the study.
+        left_out: Sources that are in the file as comments only.
+        outcome: What is predicted.
+    """
+
+    text: str
+    found: tuple[FoundTable, ...]
+    used: tuple[ProposedSource, ...]
+    left_out: tuple[ProposedSource, ...]
+    outcome: ProposedOutcome
+
+
+def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Proposal:
+    """Proposes a configuration.
+
+    Args:
+        tables: The user's tables.
+        images: The user's folders of images.
+        out: Where the configuration will lie; relative paths start at its folder.
+
+    Raises:
+        ConfigError: No table can be used, so there is nothing to propose.
+        DataError: An image folder does not exist.
+    """
+    root = out.absolute().parent
+    found = look_at(tables)
+    sources = propose_sources(found, [folder.absolute() for folder in images], root)
+    used, left_out = _connected(sources)
+    unused = [f"{table.path.name}: {table.problem}" for table in found if table.problem]
+    if not used:
+        reasons = [*unused, *(f"{source.title}: {source.problem}" for source in left_out)]
+        raise ConfigError(f"no table can be used: {'; '.join(reasons)}")
+    outcome = propose_outcome(used)
+    text = render(
+        _name(out),
+        used,
+        left_out,
+        unused,
+        outcome,
+        max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
+        any(source.tables is not None and len(source.tables.images) for source in used),
+    )
+    validate(RunConfig, yaml.safe_load(text), "the proposal")
+    return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome)
+
+
+def write_proposal(proposal: Proposal, out: Path) -> None:
+    """Writes the configuration.
+
+    Raises:
+        ConfigError: The file exists, or cannot be written.
+    """
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(proposal.text)
+    except FileExistsError:
+        raise ConfigError(f"{out} exists and is not overwritten; name another file") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror}") from None
+
+
+def summary(proposal: Proposal, out: Path) -> Iterator[str]:
+    """What was found, in a few lines for a terminal."""
+    for table in proposal.found:
+        name = table.guess.name if table.guess is not None else "not recognised"
+        yield f"{table.path.name}: {table.problem or name}"
+    for source in proposal.used:
+        state = source.problem or (source.why[-1] if source.why else "read")
+        yield f"{'PROBLEM' if source.problem else 'source'} {source.title}: {state}"
+    for source in proposal.left_out:
+        yield f"left out {source.title}: {source.problem}"
+    outcome = proposal.outcome
+    shown = outcome.value if isinstance(outcome.value, str) else outcome.value["column"]
+    yield f"outcome {shown}: {outcome.why[0]}"
+    yield f"wrote {out}; read its comments, then: melafuse doctor {out}"
+
+
+def _connected(
+    sources: Sequence[ProposedSource],
+) -> tuple[list[ProposedSource], list[ProposedSource]]:
+    """Sources that share patients with the first that can be read, and the others with a reason.
+
+    Where none can be read, the first that a configuration may hold is used, so that a person can
+    mend it.
+    """
+    readable = [source for source in sources if source.tables is not None]
+    broken = [source for source in sources if source.tables is None]
+    if not readable:
+        valid = [source for source in broken if source.is_valid][:1]
+        return valid, [source for source in broken if source not in valid]
+    used, apart = readable[:1], []
+    rest = readable[1:]
+    while joining := [source for source in rest if _patients(used) & _patients([source])]:
+        rest = [source for source in rest if source not in joining]
+        for source in joining:
+            problem = _conflict([*used, source])
+            if problem:
+                apart.append(dataclasses.replace(source, problem=problem))
+            else:
+                used.append(source)
+    shown = f"{len(_patients(used)):,} of {', '.join(s.title for s in used)}"
+    for source in rest:
+        problem = (
+            f"none of its {len(_patients([source])):,} patients is among the {shown}. Rows of "
+            "different people are joined by nothing but a shared id; the label-matched protocol "
+            "(linkage: label_matched) must be asked for by name"
+        )
+        apart.append(dataclasses.replace(source, problem=problem))
+    return used, [*apart, *broken]
+
+
+def _conflict(sources: Sequence[ProposedSource]) -> str:
+    """Why sources cannot be joined; empty if they can."""
+    try:
+        join_patients([s.tables for s in sources if s.tables is not None], "patient")
+    except MelafuseError as error:
+        return str(error)
+    return ""
+
+
+def _patients(sources: Sequence[ProposedSource]) -> set[str]:
+    tables = [source.tables for source in sources if source.tables is not None]
+    return set().union(*(t.patients["patient_id"] for t in tables))
+
+
+def _name(out: Path) -> str:
+    stem = out.stem if out.stem != "config" else out.absolute().parent.name
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-")[:64]
+    return clean or "study"

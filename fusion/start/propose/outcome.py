@@ -1,0 +1,119 @@
+"""Proposes an outcome out of the columns that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from featurestore.cohort.outcome_counts import OutcomeCounts, count_outcomes
+from featurestore.errors import MelafuseError
+from featurestore.outcomes import OUTCOMES
+from fusion.start.propose.tables import ProposedSource
+
+UNDECIDED = "REPLACE_ME"
+_ENOUGH = 10
+# What metastasis studies ask comes first; the state of the specimen is no prognosis and comes last.
+_PREFERRED = (
+    "distant_metastasis",
+    "distant_metastasis_primary_only",
+    "node_positive",
+    "m1_at_diagnosis",
+    "stage_iv",
+    "melanoma",
+    "melanoma_metastasis",
+    "specimen_metastatic",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposedOutcome:
+    """What is to be predicted.
+
+    Attributes:
+        value: Name of a registered outcome, or keys of one that the configuration defines.
+        why: Why, and what else is possible, in sentences.
+        least: Patients in the smaller class, 0 if nothing could be proposed.
+    """
+
+    value: str | dict[str, Any]
+    why: tuple[str, ...]
+    least: int
+
+
+def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
+    """Takes a named outcome whose label is there, else a column that looks like one.
+
+    Args:
+        sources: The sources that are used, all of them read.
+    """
+    named = _named(sources) if any(source.tables is not None for source in sources) else {}
+    order = [name for name in _PREFERRED if name in named] + sorted(named.keys() - set(_PREFERRED))
+    enough = [name for name in order if named[name].least >= _ENOUGH]
+    if order:
+        chosen = (enough or order)[0]
+        why = [
+            f"{_counts(named[chosen].events, named[chosen].others)}: {OUTCOMES[chosen].definition}"
+        ]
+        why += [f"caveat: {caveat}" for caveat in OUTCOMES[chosen].caveats]
+        others = [
+            f"{name} ({_counts(named[name].events, named[name].others)})"
+            for name in order
+            if name != chosen
+        ]
+        why += [f"also possible: {', '.join(others)}"] if others else []
+        return ProposedOutcome(chosen, tuple(why), named[chosen].least)
+    for source in sources:
+        if source.label is not None:
+            return _from_label(source)
+    if not any(source.tables is not None for source in sources):
+        return _undecided(f"no source could be read; named outcomes: {', '.join(sorted(OUTCOMES))}")
+    candidates = [name for source in sources for name in source.candidates]
+    hint = f"; columns of two values: {', '.join(candidates)}" if candidates else ""
+    return _undecided(f"name the column and its values, and put it under labels{hint}")
+
+
+def _undecided(advice: str) -> ProposedOutcome:
+    value = {"name": "outcome", "column": UNDECIDED, "positive": ["1"], "negative": ["0"]}
+    return ProposedOutcome(value, (f"COULD NOT BE GUESSED: {advice}",), 0)
+
+
+def _from_label(source: ProposedSource) -> ProposedOutcome:
+    label = source.label
+    assert label is not None  # the caller looked
+    value: dict[str, Any] = {
+        "name": label.name[:64].strip("_"),
+        "definition": f"{label.column} is {label.positive} in {source.section['path']}",
+        "column": label.name,
+        "positive": [label.positive],
+        "negative": [label.negative],
+    }
+    if label.deny:
+        value["deny"] = list(label.deny)
+    why = [label.why, _counts(label.events, label.others)]
+    why += [f"withheld: {name}, {reason}" for name, reason in label.deny.items()]
+    if source.candidates:
+        why.append(f"other columns of two values: {', '.join(source.candidates)}")
+    return ProposedOutcome(value, tuple(why), min(label.events, label.others))
+
+
+def _named(sources: Sequence[ProposedSource]) -> dict[str, OutcomeCounts]:
+    """Patients with and without each registered outcome whose label is there."""
+    tables = [source.tables for source in sources if source.tables is not None]
+    found = {}
+    for name, outcome in OUTCOMES.items():
+        try:
+            counts = count_outcomes(tables, "patient", outcome)
+        except MelafuseError:  # its columns are not there
+            continue
+        if counts.least:
+            found[name] = counts
+    return found
+
+
+def _shown(counts: OutcomeCounts) -> str:
+    return _counts(counts.events, counts.others)
+
+
+def _counts(events: int, others: int) -> str:
+    return f"{events:,} with, {others:,} without"

@@ -1,0 +1,223 @@
+"""Finds out which sources read the tables that a user has, and tries them."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featurestore.config import validate
+from featurestore.errors import DataError, MelafuseError
+from featurestore.images.finding import ImageFolder
+from featurestore.sources import SOURCES
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.recognition import FormatGuess, guess_head
+from featurestore.sources.table_guess import LabelGuess, guess_rows
+from featurestore.tables.reading import read_head, read_table
+
+# Keys that hold several files, and the key each kind cannot be read without.
+_MANY = {
+    ("cbioportal", "clinical"),
+    ("biotab", "follow_up"),
+    ("isic", "metadata"),
+}
+_NEEDED = {
+    "cbioportal": "clinical",
+    "gdc": "clinical",
+    "xena": "clinical",
+    "biotab": "patient",
+    "isic": "metadata",
+}
+# Large, and without a say in who the patients are or what the outcome is: not read for a guess.
+_UNREAD = ("expression", "mutations", "star_counts")
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundTable:
+    """A file that the user named.
+
+    Attributes:
+        path: The file, absolute.
+        guess: Its format, or None.
+        problem: Why it cannot be used; empty if it can.
+    """
+
+    path: Path
+    guess: FormatGuess | None
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposedSource:
+    """A source for the configuration.
+
+    Attributes:
+        section: Its keys as YAML holds them; paths relative to the data root where they lie below.
+        why: What was found in the files, in sentences.
+        tables: What the source read, or None where it could not be read.
+        skipped: Why a column of a plain table is not used.
+        label: What may be the outcome in a plain table, or None.
+        candidates: Other columns of a plain table that may be the outcome.
+        problem: Why the source cannot be used; empty if it can.
+        is_valid: Whether a configuration may hold the section, though reading it may fail.
+    """
+
+    section: dict[str, Any]
+    why: tuple[str, ...]
+    tables: SourceTables | None = None
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    label: LabelGuess | None = None
+    candidates: tuple[str, ...] = ()
+    problem: str = ""
+    is_valid: bool = False
+
+    @property
+    def title(self) -> str:
+        """Kind and files, for messages."""
+        files = [Path(f).name for f in _files(self.section)]
+        return f"{self.section['kind']} ({', '.join(files)})"
+
+
+def look_at(paths: Sequence[Path]) -> list[FoundTable]:
+    """Recognises each file; a file named twice counts once."""
+    found = []
+    for path in {path.resolve(): path.absolute() for path in paths}.values():
+        try:
+            guess = guess_head(read_head(path))
+        except DataError as error:
+            found.append(FoundTable(path, None, str(error)))
+            continue
+        if guess is None:
+            problem = "no table: no header with two or more columns was found"
+        elif not guess.is_read:
+            problem = f"{guess.name} ({guess.why}); no source reads it"
+        elif guess.kind not in SOURCES:
+            problem = f"{guess.name}; this version has no source of kind {guess.kind}"
+        else:
+            problem = ""
+        found.append(FoundTable(path, guess, problem))
+    return found
+
+
+def propose_sources(
+    found: Sequence[FoundTable], images: Sequence[Path], root: Path
+) -> list[ProposedSource]:
+    """Puts the files under sources, and reads each source once to see whether it works.
+
+    Args:
+        found: The files.
+        images: Folders of images, absolute.
+        root: Data root that the configuration will be read with, absolute.
+
+    Returns:
+        One source for each plain table and for each other format, those with images first.
+    """
+    files = ImageFolder.scan(images).files if images else ()
+    sources: list[ProposedSource] = []
+    sections: dict[str, dict[str, Any]] = {}
+    why: dict[str, list[str]] = {}
+    for table in found:
+        if table.problem or table.guess is None:
+            continue
+        if table.guess.kind == "table":
+            sources.append(_plain(table, files, root))
+            continue
+        kind, role = table.guess.kind, table.guess.role
+        section = sections.setdefault(kind, {"kind": kind})
+        reasons = why.setdefault(kind, [])
+        shown = shown_path(table.path, root)
+        if (kind, role) in _MANY:
+            section.setdefault(role, []).append(shown)
+        elif role in section:
+            reasons.append(f"{shown} is left out: {section[role]} is {table.guess.name} already")
+            continue
+        else:
+            section[role] = shown
+        reasons.append(f"{table.path.name}: {table.guess.name} ({table.guess.why})")
+    for kind, section in sections.items():
+        if kind == "isic":
+            section["images"] = [shown_path(folder, root) for folder in images]
+        sources.append(_tried(ProposedSource(section, tuple(why[kind])), root, len(files)))
+    return sorted(sources, key=lambda source: -_n_images(source))
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """A path as the configuration has it: relative where it lies below the data root."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _plain(table: FoundTable, files: Sequence[Path], root: Path) -> ProposedSource:
+    section: dict[str, Any] = {"kind": "table", "path": shown_path(table.path, root)}
+    try:
+        text = read_table(table.path)
+        guess = guess_rows(text, table.path, files, root.resolve())
+    except DataError as error:
+        return ProposedSource(section, (), problem=str(error))
+    section |= guess.keys
+    if guess.columns:
+        section["columns"] = guess.columns
+    source = ProposedSource(
+        section,
+        (f"{table.path.name}: {len(text):,} rows, {len(text.columns)} columns", *guess.why),
+        skipped=guess.skipped,
+        label=guess.label,
+        candidates=guess.candidates,
+    )
+    return _tried(source, root, len(files))
+
+
+def _tried(source: ProposedSource, root: Path, n_files: int) -> ProposedSource:
+    """The source with what it reads, or with why it reads nothing."""
+    kind = source.section["kind"]
+    needed = _NEEDED.get(kind)
+    if needed is not None and needed not in source.section:
+        problem = f"source kind {kind} cannot be read without `{needed}`; name that file too"
+        return dataclasses.replace(source, problem=problem)
+    if kind == "isic" and not source.section["images"]:
+        return dataclasses.replace(source, problem="ISIC metadata needs --images FOLDER")
+    tried = {key: value for key, value in source.section.items() if key not in _UNREAD}
+    try:
+        reader = validate(SOURCES[kind], tried, source.title)  # type: ignore[type-var]
+    except MelafuseError as error:
+        return dataclasses.replace(source, problem=str(error))
+    source = dataclasses.replace(source, is_valid=True)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            tables = reader.read(ReadContext(root, Path(scratch)))
+    except MelafuseError as error:
+        return dataclasses.replace(source, problem=str(error))
+    why = (*source.why, *_matches(tables, n_files), *_unread(source.section))
+    return dataclasses.replace(source, why=why, tables=tables)
+
+
+def _matches(tables: SourceTables, n_files: int) -> list[str]:
+    """How many ids of tables and image files belong together."""
+    patients = tables.patients["patient_id"].nunique()
+    if not n_files:
+        return [f"{patients:,} patients"]
+    used = len(tables.images)
+    reasons = tables.exclusions.loc[tables.exclusions["entity"] == "image", "reason"]
+    fileless = int(reasons.str.startswith("no file").sum())
+    return [
+        f"{patients:,} patients; {used:,} image files belong to a row, "
+        f"{n_files - used:,} of {n_files:,} files do not, and {fileless:,} ids have no file"
+    ]
+
+
+def _unread(section: dict[str, Any]) -> list[str]:
+    named = [key for key in _UNREAD if key in section]
+    return [f"not read for this guess, because it may be large: {', '.join(named)}"] * bool(named)
+
+
+def _n_images(source: ProposedSource) -> int:
+    return 0 if source.tables is None else len(source.tables.images)
+
+
+def _files(section: dict[str, Any]) -> list[str]:
+    files: list[str] = []
+    for key, value in section.items():
+        if key in ("path", *_UNREAD) or key in _NEEDED.values():
+            files += value if isinstance(value, list) else [value]
+    return files

@@ -1,0 +1,1 @@
+"""A study from its configuration to its report: one method a command."""

@@ -1,0 +1,391 @@
+"""The stages of a study up to its out-of-fold predictions, in order, each resumable."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from extractor.config_finetune import FinetuneConfig
+from extractor.distributed import ALONE, Workers
+from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
+from featurestore.atomic import replacing, write_text
+from featurestore.cohort.assemble import build_cohort, drop_images
+from featurestore.cohort.folds import freeze_folds, load_folds, make_folds, patient_groups
+from featurestore.cohort.tables import Cohort
+from featurestore.config import dump_config, load_config
+from featurestore.errors import ConfigError
+from featurestore.progress import SILENT, Progress
+from featurestore.sources.base import ReadContext
+from featurestore.store.lineage import EncoderIdentity
+from featurestore.store.store import FeatureStore
+from fusion.arms import (
+    Arm,
+    Modality,
+    find_modalities,
+    plan_arms,
+    reference_arm,
+    withheld_modalities,
+)
+from fusion.config import RunConfig
+from fusion.evaluation.designs import with_designs
+from fusion.evaluation.joint_fits import fit_together
+from fusion.evaluation.run import evaluate
+from fusion.evaluation.tasks import Plan, Task, plan_tasks
+from fusion.features.fold_encoders import (
+    NO_FOLD_ENCODERS,
+    FoldEncoders,
+    FoldKey,
+    Training,
+    external,
+    fine_tune,
+    fine_tuned_names,
+    fold_keys,
+    per_fold,
+)
+from fusion.features.image_files import file_locator
+from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
+from fusion.models.floors import with_floors
+from fusion.models.registry import find_model
+from fusion.paths import RunPaths
+from fusion.provenance import command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """A cohort whose every image is in the store.
+
+    Attributes:
+        cohort: The cohort without the images that could not be embedded.
+        extraction: What the extraction did, with the identity of every backbone.
+    """
+
+    cohort: Cohort
+    extraction: ExtractionReport
+
+
+class Stages:
+    """One configuration and its folder, up to the predictions.
+
+    Attributes:
+        config: The validated configuration.
+        paths: Where everything lies.
+        store: The feature store.
+        workers: Processes that work together; one, unless `torchrun` started more.
+        command: The command that reports state; by default the process's own.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path,
+        data_root: Path,
+        progress: Progress = SILENT,
+        workers: Workers = ALONE,
+    ) -> None:
+        """Stores what to study; nothing is read yet.
+
+        Args:
+            config: The validated configuration.
+            out: Folder of the run.
+            data_root: Where relative data paths start.
+            progress: Listener of the long stages.
+            workers: Processes that extract and train together; the first one writes.
+
+        Raises:
+            ConfigError: The data root is not a folder.
+        """
+        if not data_root.is_dir():
+            raise ConfigError(f"data root {data_root} is not a folder")
+        self.config = config
+        self.paths = RunPaths(out)
+        self.store = FeatureStore(config.store or self.paths.store)
+        self.command = command_line()
+        self._data_root = data_root.resolve()
+        self._progress = progress if workers.is_first else SILENT
+        self.workers = workers
+
+    @classmethod
+    def open(
+        cls,
+        config: str | Path,
+        out: str | Path | None = None,
+        data_root: str | Path | None = None,
+        overrides: Sequence[str] = (),
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Reads a configuration file.
+
+        Args:
+            config: YAML file.
+            out: Folder of the run; `runs/<name>` by default.
+            data_root: Where relative data paths start; the configuration's folder by default.
+            overrides: `key.subkey=value` texts.
+            progress: Listener of the long stages.
+
+        Raises:
+            ConfigError: The configuration is wrong; see `featurestore.config.load_config`.
+        """
+        path = Path(config)
+        loaded = load_config(RunConfig, path, overrides)
+        root = path.parent if data_root is None else Path(data_root)
+        return cls(loaded, Path(out or Path("runs") / loaded.name), root, progress)
+
+    @cached_property
+    def source_cohort(self) -> Cohort:
+        """The cohort as the sources give it, before any image was decoded in full."""
+        return build_cohort(self.config.cohort, self.config.name, self._context, self._progress)
+
+    @property
+    def _context(self) -> ReadContext:
+        return ReadContext(self._data_root, self.paths.scratch, self.config.seed, self._progress)
+
+    @cached_property
+    def _embedded(self) -> Embedded:
+        cohort = self.source_cohort
+        for arm in self.arms:  # a wrong name in the ablation shows before hours of extraction
+            find_model(arm.model)
+        if cohort.images.empty:
+            self._write_cohort(cohort)
+            return Embedded(cohort, NO_EXTRACTION)
+        extraction = extract(
+            cohort.images[["image_id", "path", "sha256"]],
+            self.store,
+            self.config.extract,
+            self.config.seed,
+            self._data_root,
+            self._progress,
+            self.workers,
+        )
+        reasons = {row.image_id: row.reason for row in extraction.quarantined}
+        cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
+        self._write_cohort(cohort)
+        return Embedded(cohort, extraction)
+
+    def extract(self) -> ExtractionReport:
+        """Embeds every image that the store does not have yet."""
+        return self._embedded.extraction
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort as it is studied: every image of it is in the store."""
+        return self._embedded.cohort
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """Group of each patient; patients tied by copies of an image share one."""
+        return patient_groups(self.cohort.patients, self.cohort.images)
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """The frozen folds: made once for this cohort, and read from then on."""
+        key = self._folds_key
+        if self.paths.folds.exists():
+            frozen = load_folds(self.paths.folds, key)
+            if frozen is not None:
+                return frozen
+            self._progress.start("folds", 1)
+            self._progress.finish("folds: the cohort or the split changed, so they are made anew")
+        folds = make_folds(
+            self.cohort.patients,
+            self.groups,
+            self.config.folds.n_folds,
+            self.config.folds.repeats,
+            self.config.seed,
+        )
+        if self.workers.is_first:
+            freeze_folds(folds, key, self.paths.folds)
+        return folds
+
+    @cached_property
+    def _reader(self) -> FeatureReader:
+        scratch = self.paths.work / "scratch"
+        locate = file_locator(self.config.seed, self._data_root, scratch)
+        return FeatureReader(self.cohort, self.groups, self.store, locate)
+
+    def features(self, repeat: int, fold: int) -> FeatureTable:
+        """Features of all patients as the encoders of one outer fold embed them.
+
+        Raises:
+            LeakageError: An encoder has seen a test patient of the fold.
+        """
+        folds = self.folds
+        test = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == "test")
+        scored = folds.loc[test, "patient_id"].tolist()
+        frozen = {backbone.name: backbone for backbone in self.config.extract.backbones}
+        tuned = self.fold_encoders.backbones.get((repeat, fold), {})
+        encoders = self.encoders(repeat, fold)
+        views = self._views(repeat, fold)
+        return self._reader.read(encoders, scored, f"{repeat}/{fold}", {**frozen, **tuned}, views)
+
+    @property
+    def data_root(self) -> Path:
+        """Where relative data paths start."""
+        return self._data_root
+
+    @property
+    def progress(self) -> Progress:
+        """Listener of the long stages."""
+        return self._progress
+
+    def _views(self, repeat: int, fold: int) -> ViewPlan:
+        identities = self.fold_encoders.views.get((repeat, fold), {})
+        config = self.config.finetune
+        if config is None or not identities:
+            return NO_VIEWS
+        return ViewPlan(identities, config.views, config.test_views)
+
+    @cached_property
+    def fold_encoders(self) -> FoldEncoders:
+        """Fine-tuned encoders and where their embeddings are; none without `finetune`."""
+        config = self.config.finetune
+        if config is None or self.cohort.images.empty:
+            return NO_FOLD_ENCODERS
+        plans = self._trainings(config)
+        encoders = self._fine_tune(plans, fold_keys(self.folds), config, "finetune")
+        if self.workers.is_first:
+            _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
+        return encoders
+
+    def _fine_tune(
+        self, plans: list[Training], keys: list[FoldKey], config: FinetuneConfig, folder: str
+    ) -> FoldEncoders:
+        """Trains what is planned; checkpoints lie in a folder of that name under `work`."""
+        return fine_tune(
+            plans,
+            self.cohort.images[["image_id", "path", "sha256"]],
+            keys,
+            config,
+            self.config.extract,
+            self.store,
+            self._data_root,
+            self.paths.work / folder,
+            self._progress,
+            self.workers,
+        )
+
+    def _trainings(self, config: FinetuneConfig) -> list[Training]:
+        seed = self.config.seed
+        if config.external is None:
+            return per_fold(self.cohort, self.groups, self.folds, config, seed)
+        other = build_cohort(config.external, "external", self._context, self._progress)
+        return external(self.cohort, other, config, seed)
+
+    def finetune(self) -> FoldEncoders:
+        """Fine-tunes the encoders of every fold and embeds all images with them."""
+        return self.fold_encoders
+
+    def encoders(self, repeat: int, fold: int) -> dict[str, EncoderIdentity]:
+        """Identity by name of everything that embeds for one outer fold, frozen ones first."""
+        frozen = self._embedded.extraction.encoders
+        return {**frozen, **self.fold_encoders.identities.get((repeat, fold), {})}
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms of the ablation with its floors, then those of other designs."""
+        dictionary = self.source_cohort.dictionary
+        planned = with_floors(self._planned_arms, self._modalities, dictionary)
+        return with_designs(planned, self._modalities, dictionary, self.config.ablation)
+
+    @cached_property
+    def _modalities(self) -> tuple[Modality, ...]:
+        cohort = self.source_cohort
+        backbones = [] if cohort.images.empty else [b.name for b in self.config.extract.backbones]
+        if backbones:
+            backbones += fine_tuned_names(self.config.finetune)
+        return find_modalities(self.config.ablation, backbones, cohort.dictionary)
+
+    @property
+    def _planned_arms(self) -> tuple[Arm, ...]:
+        withheld = withheld_modalities(self.config.ablation, self.source_cohort.dictionary)
+        return plan_arms(self.config.ablation, self._modalities, withheld)
+
+    @property
+    def reference(self) -> str:
+        """Name of the arm that differences are taken against."""
+        return reference_arm(self.config.ablation, self._planned_arms)
+
+    @property
+    def _plan(self) -> Plan:
+        config = self.config
+        return Plan(config.ablation, config.seed, config.name, self.paths.work, self._data_digest)
+
+    def ablate(self) -> pd.DataFrame:
+        """Fits every arm on every fold and writes the out-of-fold predictions table."""
+        predictions = evaluate(
+            self.cohort,
+            self.folds,
+            self.features,
+            self.arms,
+            self._plan,
+            self._progress,
+        )
+        _write_parquet(predictions, self.paths.predictions)
+        return predictions
+
+    def tasks(self, arms: Sequence[Arm]) -> list[Task]:
+        """What `ablate` fits for some of its arms, one task a fold."""
+        return plan_tasks(self.folds, arms, self._plan)
+
+    def fit_joint(self) -> int:
+        """Fits the joint arms by all processes together; returns how many were fitted now.
+
+        `ablate` finds them finished.
+        """
+        tasks = self.tasks([arm for arm in self.arms if arm.model == "joint"])
+        return fit_together(
+            tasks,
+            self.features,
+            self._plan,
+            self.workers,
+            self._progress,
+        )
+
+    @property
+    def _folds_key(self) -> str:
+        folds = self.config.folds.model_dump_json()
+        return _digest(self.cohort.digest(), folds, str(self.config.seed))
+
+    @property
+    def _data_digest(self) -> str:
+        """Names everything but the models that a prediction depends on."""
+        frozen = self._embedded.extraction.encoders
+        tuned = [(f"{r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.identities.items())]
+        tuned += [(f"views {r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.views.items())]
+        names = [
+            f"{where}{name}={identities[name].digest}"
+            for where, identities in [("", frozen), *tuned]
+            for name in sorted(identities)
+        ]
+        finetune = self.config.finetune
+        if finetune is not None and (finetune.views or finetune.test_views):
+            names.append(f"views {finetune.views} {finetune.test_views}")
+        return _digest(self._folds_key, *names)
+
+    def _write_cohort(self, cohort: Cohort) -> None:
+        if not self.workers.is_first:
+            return
+        folder = self.paths.cohort
+        write_text(self.paths.config, dump_config(self.config))
+        write_text(self.paths.data_root, f"{self._data_root}\n")
+        records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
+        write_text(folder / "dictionary.json", records + "\n")
+        for name in ("images", "patients", "exclusions"):
+            _write_parquet(getattr(cohort, name), folder / f"{name}.parquet")
+        if cohort.pairing is not None:
+            write_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

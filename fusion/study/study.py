@@ -1,0 +1,260 @@
+"""A study from its configuration to its report.
+
+Every command of the command line is a method here, or of `Stages`, with the same name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+
+import pandas as pd
+
+from extractor.config import BackboneConfig
+from featurestore.cohort.folds import make_folds, patient_groups
+from featurestore.errors import ConfigError
+from featurestore.export.package import Exported
+from featurestore.store.lineage import EncoderIdentity
+from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
+from fusion.audit.same_folds import require_same_folds
+from fusion.config import ClaimConfig, ExportConfig
+from fusion.evaluation.ladder import Claim, Ladder, climb
+from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
+from fusion.evaluation.overlays import Overlay, read_overlays, save_overlays
+from fusion.evaluation.predictions import predictions_table
+from fusion.evaluation.records import read_fits, read_records
+from fusion.evidence.collect import Evidence
+from fusion.evidence.facts import run_facts
+from fusion.evidence.saved import ReportInputs, save_inputs
+from fusion.export.embeddings import EmbeddingForm
+from fusion.export.study import export_study
+from fusion.export.tables import Material
+from fusion.features.fold_encoders import (
+    NO_FOLD_ENCODERS,
+    FoldEncoders,
+    fine_tuned_names,
+    fold_keys,
+    on_everyone,
+)
+from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
+from fusion.report import ReportFiles, write_report
+from fusion.study.stages import Stages
+
+
+@dataclasses.dataclass(frozen=True)
+class FinalFeatures:
+    """What a final system is fitted on (`Study.final_features`).
+
+    Attributes:
+        table: Features of all patients; nobody in it may be scored.
+        identities: Identity of each encoder by name.
+        backbones: The network behind each name, with its weights.
+    """
+
+    table: FeatureTable
+    identities: Mapping[str, EncoderIdentity]
+    backbones: Mapping[str, BackboneConfig]
+
+
+class Study(Stages):
+    """One configuration and its folder, up to everything that is made from the predictions.
+
+    Example:
+        >>> study = Study.open("configs/demo.yaml", out="runs/demo")  # doctest: +SKIP
+        >>> predictions = study.ablate()  # doctest: +SKIP
+    """
+
+    def final_features(self) -> FinalFeatures:
+        """Features of all patients, embedded by encoders that may have learned from all of them.
+
+        They are for fitting what new patients are scored with; nobody in the table can be scored.
+
+        Raises:
+            ConfigError: `finetune.test_views` is set: scores would be means over views.
+        """
+        config = self.config.finetune
+        tuned = self.fold_encoders if config is None or config.external else self._final_encoders
+        if config is not None and config.test_views:
+            raise ConfigError("finetune.test_views: a final system scores pictures as they are")
+        key = next(iter(tuned.identities), None)
+        identities = {**self._embedded.extraction.encoders}
+        backbones = {b.name: b for b in self.config.extract.backbones}
+        views = NO_VIEWS
+        if key is not None and config is not None:
+            identities |= tuned.identities[key]
+            backbones |= tuned.backbones[key]
+            views = ViewPlan(tuned.views[key], config.views) if tuned.views[key] else NO_VIEWS
+        table = self._reader.read(identities, [], "", backbones, views)
+        return FinalFeatures(table.learned_rows(), identities, backbones)
+
+    @cached_property
+    def _final_encoders(self) -> FoldEncoders:
+        config = self.config.finetune
+        if config is None or self.cohort.images.empty:
+            return NO_FOLD_ENCODERS
+        plans = on_everyone(self.cohort, self.groups, config, self.config.seed)
+        return self._fine_tune(plans, fold_keys(self.folds)[:1], config, "finetune-final")
+
+    def evidence(self, predictions: pd.DataFrame) -> Evidence:
+        """Computes every number of the report from the predictions of the last `ablate`.
+
+        What else it takes is saved, so that `fusion.evidence.saved.finished_run` can do it
+        again from the run's folder.
+        """
+        history = self.paths.work / "history.parquet"
+        inputs = ReportInputs(
+            run=run_facts(
+                self.config,
+                self.cohort,
+                self._embedded.extraction.encoders,
+                self.fold_encoders.identities,
+                self._folds_key,
+                self.command,
+                self.paths.choices,
+            ),
+            cohort=self.cohort,
+            reference=self.reference,
+            draws=self.config.ablation.bootstrap_draws,
+            seed=self.config.seed,
+            history=pd.read_parquet(history) if history.exists() else pd.DataFrame(),
+            encoder_history=self.fold_encoders.history,
+            audit=self.audit(predictions),
+            ladder=self.ladder(),
+            fits=read_records(self.paths.choices),
+            config=self.config.ablation,
+            overlays=self.overlays(predictions),
+        )
+        save_inputs(inputs, self.paths)
+        return inputs.evidence(predictions)
+
+    def overlays(self, predictions: pd.DataFrame) -> tuple[Overlay, ...]:
+        """Grad-CAM of some patients by the reference arm; drawn once for the same predictions.
+
+        Args:
+            predictions: The predictions table.
+        """
+        config = self.config.ablation
+        pictured = self.cohort.images["patient_id"].astype(str).unique().tolist()
+        if not config.overlays or not pictured:
+            return ()
+        tasks = self.tasks([arm for arm in self.arms if arm.name == self.reference])
+        key = overlays_key(predictions, tasks, config.overlays)
+        drawn = read_overlays(self.paths.overlays, key)
+        if drawn is None:
+            drawn = overlays_of(predictions, tasks, self.features, config, pictured, self._progress)
+            save_overlays(drawn, key, self.paths.overlays)
+        return drawn
+
+    def audit(self, predictions: pd.DataFrame | None = None) -> AuditReport:
+        """Runs every check that can look at what there is.
+
+        Before the first ablation these are the checks of cohort and folds; nothing is embedded or
+        fitted for them.
+
+        Args:
+            predictions: The predictions table; by default the one of the last `ablate`.
+
+        Raises:
+            ConfigError: `audit.accept` names no check, or one that cannot be accepted.
+            DataError: The predictions are of other folds than this configuration makes.
+        """
+        accept = [Acceptance(**a.model_dump()) for a in self.config.audit.accept]
+        if predictions is None and self.paths.predictions.exists():
+            predictions = self._read_predictions()
+        if predictions is None:
+            cohort = self.source_cohort
+            groups = patient_groups(cohort.patients, cohort.images)
+            n_folds, repeats = self.config.folds.n_folds, self.config.folds.repeats
+            folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
+            subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
+        else:
+            fits = read_fits(self.paths.choices)
+            require_same_folds(predictions, fits, self.folds, self.paths.predictions)
+            subject = AuditSubject(
+                self.cohort,
+                self.groups,
+                self.folds,
+                self.config.ablation,
+                {key: self.encoders(*key) for key in fold_keys(self.folds)},
+                fits,
+                predictions,
+            )
+        subject = dataclasses.replace(subject, seed=self.config.seed)
+        return run_audit(subject, accept, self._progress)
+
+    def ladder(self) -> Ladder | None:
+        """Climbs the linkage ladder; None unless rows were lent by label."""
+        cohort = self.cohort
+        if cohort.donors is None:
+            return None
+        donors = cohort.donors
+        alone = {p: p for p in donors.patients["patient_id"]}
+        table = self._reader.read(self._embedded.extraction.encoders, [])
+        return climb(
+            cohort,
+            table,
+            FeatureReader(donors, alone, self.store).read({}, []),
+            self.config.ladder,
+            self.config.ablation.metadata,
+            _claim(self.config.claim),
+            self.config.ablation.bootstrap_draws,
+            self.config.seed,
+            self._progress,
+        )
+
+    def report(self, evidence: Evidence) -> ReportFiles:
+        """Writes the report."""
+        return write_report(evidence, self.paths.report)
+
+    def export(
+        self, predictions: pd.DataFrame | None = None, config: ExportConfig | None = None
+    ) -> Exported:
+        """Writes the tables for other tools.
+
+        Args:
+            predictions: The predictions table; by default the one of the last `ablate`.
+            config: Formats, tables and form of the embeddings; by default the configuration's.
+
+        Raises:
+            ConfigError: De-identification has no key, or the limit of variables is too low.
+            DataError: The predictions are of other folds than this configuration makes.
+            StoreError: A file could not be written, or reads back differently.
+        """
+        chosen = config or self.config.export
+        if predictions is None:
+            predictions = self._read_predictions()
+        material = Material(
+            self.cohort,
+            self.folds,
+            lambda repeat, fold: self.features(repeat, fold).pictures(),
+            predictions,
+            EmbeddingForm.parse(chosen.embeddings),
+            fine_tuned_names(self.config.finetune),
+        )
+        self._progress.start("export", 1)
+        folder, exported = export_study(
+            material, self.reference, chosen, self.paths, self.config.name
+        )
+        self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
+        return exported
+
+    def run(self) -> Evidence:
+        """All stages in order: extract, ablate, report, export."""
+        predictions = self.ablate()
+        evidence = self.evidence(predictions)
+        self.report(evidence)
+        self.export(predictions)
+        return evidence
+
+    def _read_predictions(self) -> pd.DataFrame:
+        if not self.paths.predictions.exists():
+            return predictions_table([])
+        return predictions_table([pd.read_parquet(self.paths.predictions)])
+
+
+def _claim(config: ClaimConfig | None) -> Claim | None:
+    if config is None:
+        return None
+    stated = {"auroc": config.auc, "auprc": config.aupr, "accuracy": config.accuracy}
+    return Claim(config.source, {k: v for k, v in stated.items() if v is not None})

@@ -1,0 +1,126 @@
+"""Grad-CAM is drawn of the right patients, by the very models that scored them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundle_example import Fitted, predictions_of
+from PIL import Image
+
+from fusion.evaluation.overlay_drawing import fit_again, overlays_key, overlays_of
+from fusion.evaluation.overlays import KINDS, Overlay, read_overlays, save_overlays
+from fusion.evaluation.tasks import split_fold
+from fusion.metrics.logits import logit
+from fusion.models.base import Model
+
+FUSED = "fusion_head[all]"
+
+
+def drawn(tiny: Fitted) -> tuple[Overlay, ...]:
+    study = tiny.study
+    tasks = study.tasks([a for a in study.arms if a.name == FUSED])
+    pictured = study.cohort.images["patient_id"].astype(str)
+    config = study.config.ablation
+    return overlays_of(predictions_of(tiny), tasks, study.features, config, pictured)
+
+
+@pytest.fixture(scope="module")
+def overlays(tiny: Fitted) -> tuple[Overlay, ...]:
+    return drawn(tiny)
+
+
+def test_the_most_and_least_certain_are_shown_once_by_every_encoder(
+    tiny: Fitted, overlays: tuple[Overlay, ...]
+) -> None:
+    assert [(o.kind, o.rank, o.encoder) for o in overlays] == [
+        (kind, rank, encoder)
+        for kind in KINDS
+        for rank in (0, 1)
+        for encoder in ("efficientnet_b0", "resnet18")
+    ]
+    rows = predictions_of(tiny).query("arm == @FUSED")
+    probability = rows["probability"].sort_values().to_numpy()
+    by_kind = {k: [o.probability for o in overlays if o.kind == k][::2] for k in KINDS}
+    assert by_kind[KINDS[0]] == [probability[-1], probability[-2]]
+    assert by_kind[KINDS[2]] == [probability[0], probability[1]]
+    doubt = (rows["probability"] - rows["threshold"]).abs()
+    ends = rows["probability"].isin(by_kind[KINDS[0]] + by_kind[KINDS[2]])
+    assert by_kind[KINDS[1]][0] == rows["probability"].loc[doubt[~ends].idxmin()]
+    outcomes = rows.set_index("probability")["y"]
+    assert all(o.outcome == bool(outcomes[o.probability]) for o in overlays)
+
+
+def test_they_are_pictures_without_mirrored_margins(overlays: tuple[Overlay, ...]) -> None:
+    for overlay in overlays:
+        with Image.open(io.BytesIO(overlay.png)) as image:
+            assert image.format == "PNG"
+            assert max(image.size) == 224
+            assert image.size[0] != image.size[1]
+
+
+def test_the_model_is_the_one_that_scored_the_patients(tiny: Fitted) -> None:
+    study = tiny.study
+    task = study.tasks([a for a in study.arms if a.name == FUSED])[1]
+    table = study.features(task.repeat, task.fold)
+    training, test = split_fold(table, task.training_patients, task.test_patients)
+    model = cast(Model, fit_again(task, training, study.config.ablation))
+    scores = pd.Series(logit(model.predict_proba(test)), index=test.patient_ids.astype(str))
+    rows = predictions_of(tiny).query("arm == @FUSED and fold == @task.fold")
+    expected = rows.set_index("patient_id")["score"]
+    found = scores.groupby(level=0).mean().loc[expected.index]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def test_the_same_again(tiny: Fitted, overlays: tuple[Overlay, ...]) -> None:
+    assert drawn(tiny) == overlays
+
+
+def test_an_arm_without_gradient_has_none(tiny: Fitted) -> None:
+    study = tiny.study
+    tasks = study.tasks([a for a in study.arms if a.name == "lightgbm[clinical]"])
+    config = study.config.ablation
+    assert overlays_of(predictions_of(tiny), tasks, study.features, config, ["P0000"]) == ()
+
+
+def test_the_key_knows_predictions_and_number(tiny: Fitted) -> None:
+    study, rows = tiny.study, predictions_of(tiny)
+    tasks = study.tasks([a for a in study.arms if a.name == FUSED])
+    other = rows.assign(probability=rows["probability"] * 0.5)
+    keys = {
+        overlays_key(rows, tasks, 2),
+        overlays_key(rows, tasks, 1),
+        overlays_key(other, tasks, 2),
+    }
+    assert len(keys) == 3
+
+
+def test_saved_overlays_are_read_again(overlays: tuple[Overlay, ...], tmp_path: Path) -> None:
+    path = tmp_path / "overlays.json"
+    save_overlays(overlays, "k", path)
+    assert read_overlays(path) == overlays
+    assert read_overlays(path, "k") == overlays
+    assert read_overlays(path, "other") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"key": "k", "overlays": [{}]}',
+        '{"key": "k", "overlays": 1}',
+        '{"key": "k", "overlays": [{"kind": "a", "rank": 0, "probability": 0.5, '
+        '"outcome": true, "encoder": "e", "png": "!"}]}',
+    ],
+)
+def test_damaged_files_are_no_overlays(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "overlays.json"
+    assert read_overlays(path) is None
+    path.write_text(content, encoding="utf-8")
+    assert read_overlays(path) is None

@@ -1,0 +1,409 @@
+"""Arms over outer folds: what comes out, what is refused, what survives a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from locations import ROOT
+
+import fusion.evaluation.fitting
+from featurestore.cohort.tables import Cohort
+from featurestore.errors import ConfigError, DataError, LeakageError
+from featurestore.progress import Silent
+from fusion.arms import Arm, Modality
+from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
+from fusion.evaluation.predictions import PREDICTION_TYPES
+from fusion.evaluation.run import evaluate
+from fusion.evaluation.tasks import Plan, split_fold
+from fusion.features.table import FeatureTable
+from fusion.metrics.logits import sigmoid
+from fusion.models.floors import with_floors
+from fusion.models.registry import MODELS, ModelKind
+
+CONFIG = AblationConfig(
+    tuning=TuningConfig(trials=2, inner_folds=2),
+    head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
+    metadata=MetadataConfig(embedding_components=3, expression_components=2),
+    jobs=1,
+)
+
+
+class Listener(Silent):
+    """Keeps what a person would see."""
+
+    def __init__(self) -> None:
+        self.total, self.done, self.summary = 0, 0, ""
+
+    def start(self, stage: str, total: int) -> None:
+        self.total = total
+
+    def advance(self, n: int = 1, detail: str = "") -> None:
+        self.done += n
+
+    def finish(self, summary: str = "") -> None:
+        self.summary = summary
+
+
+@dataclasses.dataclass
+class Setting:
+    """Everything `evaluate` needs, with what a test wants to vary as arguments of `run`."""
+
+    cohort: Cohort
+    folds: pd.DataFrame
+    table: FeatureTable
+    arms: tuple[Arm, ...]
+
+    def run(self, work: Path, config: AblationConfig = CONFIG, **changes: Any) -> pd.DataFrame:
+        given: dict[str, Any] = {
+            "cohort": self.cohort,
+            "folds": self.folds,
+            "features_for": lambda repeat, fold: self.table,
+            "arms": self.arms,
+        }
+        fields = {f.name for f in dataclasses.fields(Plan)}
+        plan = Plan(config, seed=0, run_name="test", work=work, data_digest="d")
+        changed = dataclasses.replace(plan, **{k: v for k, v in changes.items() if k in fields})
+        others = {k: v for k, v in changes.items() if k not in fields}
+        return evaluate(**(given | others), plan=changed)
+
+
+@pytest.fixture(scope="module")
+def setting(
+    cohort: Cohort, folds: pd.DataFrame, table: FeatureTable, modalities: tuple[Modality, ...]
+) -> Setting:
+    arms = (
+        Arm("fusion_head[all]", "fusion_head", modalities),
+        Arm("lightgbm[all]", "lightgbm", modalities),
+        Arm("logistic_regression[net_a]", "logistic_regression", modalities[:1]),
+    )
+    return Setting(cohort, folds, table, with_floors(arms, modalities, table.dictionary))
+
+
+@pytest.fixture(scope="module")
+def finished(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Work folder of a finished run; do not change it."""
+    work = tmp_path_factory.mktemp("work")
+    setting.run(work)
+    return work
+
+
+@pytest.fixture(scope="module")
+def predictions(setting: Setting, finished: Path) -> pd.DataFrame:
+    return setting.run(finished)
+
+
+def read_choices(work: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((work / "choices.json").read_text())
+    return record
+
+
+class TestPredictions:
+    def test_every_arm_predicts_every_patient_once(
+        self, predictions: pd.DataFrame, setting: Setting
+    ) -> None:
+        assert predictions.dtypes.astype(str).to_dict() == PREDICTION_TYPES
+        names = {arm.name for arm in setting.arms}
+        assert set(predictions["arm"]) == names
+        assert {"prevalence", "permuted_labels", "clinical_reference"} <= names
+        patients = set(setting.cohort.patients["patient_id"])
+        for _, rows in predictions.groupby("arm"):
+            assert sorted(rows["patient_id"]) == sorted(patients)
+
+    def test_rows_are_of_the_fold_that_held_the_patient_out(
+        self, predictions: pd.DataFrame, setting: Setting
+    ) -> None:
+        test = setting.folds[setting.folds["role"] == "test"].set_index("patient_id")["fold"]
+        assert (predictions["fold"] == predictions["patient_id"].map(test)).all()
+        outcome = setting.cohort.patients.set_index("patient_id")["outcome"]
+        assert (predictions["y"] == predictions["patient_id"].map(outcome)).all()
+
+    def test_probability_is_that_of_the_score(self, predictions: pd.DataFrame) -> None:
+        ranked = predictions[predictions["arm"] != "prevalence"]
+        np.testing.assert_allclose(sigmoid(ranked["score"].to_numpy()), ranked["probability"])
+        assert (ranked.groupby(["arm", "fold"])["threshold"].nunique() == 1).all()
+
+    def test_prevalence_ranks_nobody(self, predictions: pd.DataFrame, setting: Setting) -> None:
+        rows = predictions[predictions["arm"] == "prevalence"]
+        assert (rows["score"] == 0).all()
+        patients = setting.cohort.patients.set_index("patient_id")["outcome"]
+        for fold, part in rows.groupby("fold"):
+            training = patients.drop(part["patient_id"])
+            np.testing.assert_allclose(part["probability"], training.mean()), fold
+
+    def test_choices_and_history_are_kept(self, finished: Path, setting: Setting) -> None:
+        record = read_choices(finished)
+        assert record["failures"] == []
+        assert len(record["fits"]) == 3 * len(setting.arms)
+        lightgbm = [f for f in record["fits"] if f["model"] == "lightgbm"]
+        assert len(lightgbm) == 3
+        assert all(len(f["choices"]["trials"]) == 2 for f in lightgbm)
+        assert len({f["study"] for f in lightgbm}) == 3
+        assert len({f["seed"] for f in record["fits"]}) == 3
+        history = pd.read_parquet(finished / "history.parquet")
+        assert set(history["arm"]) == {"fusion_head[all]"}
+        assert set(history["fold"]) == {0, 1, 2}
+        assert {"epoch", "train_loss", "validation_auroc"} <= set(history.columns)
+        assert len(list((finished / "tuning").glob("*.db"))) == 3
+
+    def test_an_ablation_without_heads_has_an_empty_history(
+        self, setting: Setting, tmp_path: Path
+    ) -> None:
+        setting.run(tmp_path, arms=setting.arms[2:3])
+        history = pd.read_parquet(tmp_path / "history.parquet")
+        assert len(history) == 0
+        assert {"arm", "repeat", "fold"} <= set(history.columns)
+
+
+class TestReproducibility:
+    def test_row_order_carries_no_meaning(
+        self, setting: Setting, predictions: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        rng = np.random.default_rng(0)
+        shuffled = Setting(
+            setting.cohort,
+            setting.folds.sample(frac=1, random_state=0),
+            setting.table.take(rng.permutation(len(setting.table))),
+            setting.arms,
+        )
+        pd.testing.assert_frame_equal(shuffled.run(tmp_path), predictions, check_exact=True)
+
+    @pytest.mark.slow
+    def test_the_number_of_workers_changes_nothing(
+        self, setting: Setting, finished: Path, predictions: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        listener = Listener()
+        config = CONFIG.model_copy(update={"jobs": 2})
+        table = setting.run(tmp_path, config, progress=listener)
+        pd.testing.assert_frame_equal(table, predictions, check_exact=True)
+        assert read_choices(tmp_path) == read_choices(finished)
+        assert listener.done == listener.total == 3 * len(setting.arms)
+
+    def test_a_second_run_fits_nothing(
+        self, setting: Setting, finished: Path, predictions: pd.DataFrame
+    ) -> None:
+        def refused(repeat: int, fold: int) -> FeatureTable:
+            raise AssertionError("nothing is left to do")
+
+        listener = Listener()
+        again = setting.run(finished, features_for=refused, progress=listener)
+        pd.testing.assert_frame_equal(again, predictions, check_exact=True)
+        assert listener.summary == f"ablate: 0 fits, {3 * len(setting.arms)} reused"
+        assert listener.done == listener.total
+
+    def test_only_what_changed_is_fitted_again(
+        self, setting: Setting, tmp_path: Path, finished: Path
+    ) -> None:
+        import shutil
+
+        work = tmp_path / "work"
+        shutil.copytree(finished, work)
+        listener = Listener()
+        head = CONFIG.head.model_copy(update={"epochs": 3})
+        setting.run(work, CONFIG.model_copy(update={"head": head}), progress=listener)
+        assert listener.summary.startswith("ablate: 3 fits, ")
+        for change in ({"data_digest": "other"}, {"seed": 1}, {"run_name": "other"}):
+            setting.run(work, progress=listener, arms=setting.arms[2:3], **change)
+            assert listener.summary == "ablate: 3 fits, 0 reused"
+
+    def test_damaged_parts_are_made_again(self, setting: Setting, tmp_path: Path) -> None:
+        arms = setting.arms[2:3]
+        expected = setting.run(tmp_path, arms=arms)
+        parts = sorted((tmp_path / "parts").glob("*.parquet"))
+        parts[0].write_bytes(parts[0].read_bytes()[:-7])
+        parts[1].with_suffix(".json").write_text("{")
+        listener = Listener()
+        again = setting.run(tmp_path, arms=arms, progress=listener)
+        pd.testing.assert_frame_equal(again, expected, check_exact=True)
+        assert listener.summary == "ablate: 2 fits, 1 reused"
+
+    @pytest.mark.parametrize("after", [1, 4, 7])
+    def test_an_interrupted_run_goes_on(
+        self,
+        setting: Setting,
+        predictions: pd.DataFrame,
+        finished: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        after: int,
+    ) -> None:
+        real, fits = fusion.evaluation.fitting.make_model, 0
+
+        def dies(*args: Any) -> Any:
+            nonlocal fits
+            fits += 1
+            if fits > after:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fusion.evaluation.fitting, "make_model", dies)
+            with pytest.raises(KeyboardInterrupt):
+                setting.run(tmp_path)
+        listener = Listener()
+        again = setting.run(tmp_path, progress=listener)
+        assert listener.summary.endswith(f", {after} reused")
+        pd.testing.assert_frame_equal(again, predictions, check_exact=True)
+        assert read_choices(tmp_path) == read_choices(finished)
+
+
+class TestRefusals:
+    def test_a_patient_on_both_sides(self, table: FeatureTable) -> None:
+        with pytest.raises(LeakageError, match="1 patients are in training and test: P0003"):
+            split_fold(table, ["P0001", "P0003"], ["P0002", "P0003"])
+
+    def test_a_group_on_both_sides(self, table: FeatureTable) -> None:
+        tied = np.where(table.patient_ids == "P0002", "P0001", table.groups)
+        with pytest.raises(LeakageError, match="1 groups of patients that share images"):
+            split_fold(dataclasses.replace(table, groups=tied), ["P0001"], ["P0002"])
+
+    def test_a_patient_without_features(self, table: FeatureTable) -> None:
+        with pytest.raises(DataError, match="have no features: P9999"):
+            split_fold(table, ["P0001"], ["P9999"])
+
+    def test_folds_that_were_tampered_with(self, setting: Setting, tmp_path: Path) -> None:
+        test = setting.folds[setting.folds["role"] == "test"]
+        both = pd.concat([setting.folds, test.assign(role="train")])
+        with pytest.raises(LeakageError, match="more than one role"):
+            setting.run(tmp_path, folds=both)
+        stranger = setting.folds.assign(patient_id="X1").iloc[:1]
+        with pytest.raises(DataError, match="the cohort lacks: X1"):
+            setting.run(tmp_path, folds=pd.concat([setting.folds, stranger]))
+
+    def test_leaking_groups_end_the_run(self, setting: Setting, tmp_path: Path) -> None:
+        tied = dataclasses.replace(setting.table, groups=np.full(len(setting.table), "G"))
+        with pytest.raises(LeakageError, match="groups of patients"):
+            setting.run(tmp_path, features_for=lambda r, f: tied)
+
+    def test_unknown_models_are_refused_before_anything_is_read(
+        self, setting: Setting, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="unknown model 'magic'"):
+            setting.run(tmp_path, arms=[Arm("magic", "magic", ())], features_for=None)
+
+    def test_an_arm_that_fails_on_a_fold_is_left_out_and_named(
+        self, setting: Setting, tmp_path: Path, modalities: tuple[Modality, ...]
+    ) -> None:
+        training = setting.folds[(setting.folds["fold"] == 1) & (setting.folds["role"] == "train")]
+        blind = setting.table.embeddings["net_a"].copy()
+        blind[np.isin(setting.table.patient_ids, training["patient_id"])] = np.nan
+        table = dataclasses.replace(setting.table, embeddings={"net_a": blind})
+        arms = [
+            Arm("image", "logistic_regression", modalities[:1]),
+            Arm("clinical", "logistic_regression", modalities[1:2]),
+        ]
+        listener = Listener()
+        features = {0: setting.table, 1: table, 2: setting.table}
+        result = setting.run(
+            tmp_path, arms=arms, features_for=lambda r, f: features[f], progress=listener
+        )
+        assert set(result["arm"]) == {"clinical"}
+        assert "arm image left out, it failed on 1 folds (repeat 0, fold 1: no" in listener.summary
+        failures = read_choices(tmp_path)["failures"]
+        assert [(f["arm"], f["fold"]) for f in failures] == [("image", 1)]
+        with pytest.raises(DataError, match="no arm could be fitted on all folds; image: no train"):
+            setting.run(tmp_path, arms=arms[:1], features_for=lambda r, f: features[f])
+
+    def test_errors_of_the_program_are_not_swallowed(
+        self, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*args: Any) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setitem(MODELS, "prevalence", ModelKind(broken))
+        with pytest.raises(ZeroDivisionError):
+            setting.run(tmp_path, arms=[Arm("prevalence", "prevalence", ())])
+
+    def test_a_full_disk_is_one_line(
+        self, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*args: Any, **kwargs: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(DataError, match=r"cannot write to .*parts: No space left on device"):
+            setting.run(tmp_path, arms=setting.arms[2:3])
+        assert not list((tmp_path / "parts").glob("*.parquet"))
+
+
+_RUN = """
+    import importlib.util, sys
+    from pathlib import Path
+    import pandas as pd
+    root, work = Path(sys.argv[1]), Path(sys.argv[2])
+
+    def load(name, path):
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    data = load("tables", root / "tests" / "fusion" / "conftest.py")
+    case = load("case", root / "tests" / "fusion" / "test_evaluation.py")
+    table = data.feature_table()
+    cohort = data.cohort_of(table)
+    groups = dict(zip(table.patient_ids, table.groups))
+    folds = data.make_folds(cohort.patients, groups, n_folds=3, repeats=1, seed=0)
+    arms = (
+        case.Arm("fusion_head[all]", "fusion_head", data.MODALITIES),
+        case.Arm("lightgbm[all]", "lightgbm", data.MODALITIES),
+        case.Arm("logistic_regression[net_a]", "logistic_regression", data.MODALITIES[:1]),
+    )
+    arms = case.with_floors(arms, data.MODALITIES, table.dictionary)
+    config = case.CONFIG.model_copy(update={"jobs": 2})
+    print("ready", flush=True)
+    case.Setting(cohort, folds, table, arms).run(work, config)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_with_workers_goes_on(
+    setting: Setting,
+    predictions: pd.DataFrame,
+    finished: Path,
+    tmp_path: Path,
+    how: signal.Signals,
+) -> None:
+    root = ROOT
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(_RUN), str(root), str(tmp_path)],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    wait_for(lambda: len(list((tmp_path / "parts").glob("*.parquet"))) >= 2, process)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    listener = Listener()
+    again = setting.run(tmp_path, progress=listener)
+    reused = int(listener.summary.split(", ")[1].split()[0])
+    assert reused >= 2
+    pd.testing.assert_frame_equal(again, predictions, check_exact=True)
+    assert read_choices(tmp_path) == read_choices(finished)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Waits until a condition holds or the process has ended."""
+    for _ in range(6000):
+        if condition() or process.poll() is not None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run wrote no parts within a minute")

@@ -1,0 +1,93 @@
+"""A study of patient columns alone: no image is asked for, no encoder is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from featurestore.errors import DataError
+from fusion.study.study import Study
+
+CONFIG = """
+name: tabular
+cohort:
+  outcome: {name: event, column: event, as_of_time: diagnosis}
+  linkage: none
+  sources:
+    - kind: table
+      path: patients.csv
+      id: id
+      columns:
+        age: {source: age, kind: numeric, group: demographic, measured: diagnosis}
+        dose: {source: dose, kind: numeric, group: treatment, measured: follow_up}
+        grade: {source: grade, kind: numeric, group: histopathology, measured: diagnosis}
+      labels: {event: event}
+folds: {n_folds: 2}
+ablation: {models: [logistic_regression], arms: [], bootstrap_draws: 200, jobs: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    event = np.arange(60) % 2
+    table = pd.DataFrame(
+        {
+            "id": [f"p{k:02d}" for k in range(60)],
+            "age": 60 + rng.normal(size=60).round(3),
+            "dose": event + rng.normal(size=60).round(3),
+            "grade": event + rng.normal(size=60).round(3),
+            "event": event,
+        }
+    )
+    table.to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_a_table_alone_is_a_study(folder: Path) -> None:
+    study = Study.open(folder / "config.yaml", folder / "out")
+    evidence = study.run()
+    assert {a.arm for a in evidence.arms} == {
+        "logistic_regression[clinical]",
+        "clinical_reference",
+        "permuted_labels",
+        "prevalence",
+    }
+    assert evidence.run.n_images == 0
+    assert (study.paths.report / "report.html").stat().st_size > 1000
+    assert not list(study.paths.store.rglob("*.h5"))
+
+
+def test_what_is_known_too_late_is_withheld_unless_it_is_asked_for(folder: Path) -> None:
+    study = Study.open(folder / "config.yaml", folder / "out")
+    assert study.cohort.dictionary["dose"].leaks
+    assert list(study.features(0, 0).columns) == ["age", "grade"]
+    forced = Study.open(
+        folder / "config.yaml", folder / "forced", overrides=["cohort.use_anyway=[dose]"]
+    )
+    assert list(forced.features(0, 0).columns) == ["age", "dose", "grade"]
+    assert forced.cohort.digest() != study.cohort.digest()
+
+
+def test_use_anyway_must_name_a_column(folder: Path) -> None:
+    study = Study.open(
+        folder / "config.yaml", folder / "out", overrides=["cohort.use_anyway=[doze]"]
+    )
+    with pytest.raises(DataError, match=r"cohort\.use_anyway names doze; the cohort has age, dose"):
+        study.extract()
+
+
+@pytest.mark.slow
+def test_a_cluster_predicts_the_same_bytes(folder: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    here = Study.open(folder / "config.yaml", folder / "here").ablate()
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        address = [f"ablation.scheduler={cluster.scheduler_address}"]
+        there = Study.open(folder / "config.yaml", folder / "there", overrides=address).ablate()
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
