@@ -6,8 +6,10 @@ same folds however the tables are ordered.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,58 @@ from featurestore.errors import DataError
 
 FOLD_COLUMNS = ("repeat", "fold", "patient_id", "role")
 _DIGEST_KEY = b"melafuse_cohort_digest"
+
+FoldKey = tuple[int, int]
+"""Repeat and outer fold."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Folds:
+    """Outer folds: who is learned from and who is tested, in each fold of each repeat.
+
+    Nothing is checked here: the audit must be able to look at folds that are wrong.
+
+    Attributes:
+        table: `FOLD_COLUMNS`, one row a patient, fold and repeat; row order means nothing.
+    """
+
+    table: pd.DataFrame
+
+    @cached_property
+    def keys(self) -> tuple[FoldKey, ...]:
+        """Repeat and fold of every outer fold, in order."""
+        return tuple(sorted({(repeat, fold) for repeat, fold, _ in self._sides}))
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """Repeats, in order."""
+        return tuple(dict.fromkeys(repeat for repeat, _ in self.keys))
+
+    @cached_property
+    def patients(self) -> frozenset[str]:
+        """Everyone who stands in any fold."""
+        return frozenset(self.table["patient_id"])
+
+    def training(self, key: FoldKey) -> tuple[str, ...]:
+        """Patients that may be learned from in a fold, sorted."""
+        return self._sides.get((*key, "train"), ())
+
+    def test(self, key: FoldKey) -> tuple[str, ...]:
+        """Patients that are predicted in a fold, sorted."""
+        return self._sides.get((*key, "test"), ())
+
+    def tested(self, repeat: int) -> pd.Series:
+        """The fold that tests each patient in a repeat, by patient id; sorted by it."""
+        rows = self.table[(self.table["repeat"] == repeat) & (self.table["role"] == "test")]
+        return rows.set_index("patient_id")["fold"].sort_index()
+
+    @cached_property
+    def _sides(self) -> dict[tuple[int, int, str], tuple[str, ...]]:
+        sides: dict[tuple[int, int, str], list[str]] = {}
+        rows = self.table[["repeat", "fold", "role", "patient_id"]]
+        for repeat, fold, role, patient in rows.itertuples(index=False, name=None):
+            sides.setdefault((int(repeat), int(fold), role), []).append(patient)
+        return {side: tuple(sorted(ids)) for side, ids in sides.items()}
 
 
 def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
@@ -55,7 +109,7 @@ def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, st
 
 def make_folds(
     patients: pd.DataFrame, groups: Mapping[str, str], n_folds: int, repeats: int, seed: int
-) -> pd.DataFrame:
+) -> Folds:
     """Splits patients into outer folds.
 
     Args:
@@ -66,15 +120,15 @@ def make_folds(
         seed: Seed of the shuffles.
 
     Returns:
-        Table of `FOLD_COLUMNS`: every patient is in the test part of exactly one fold a repeat,
-        and in the training part of the others.
+        Every patient is in the test part of exactly one fold a repeat, and in the training part
+        of the others.
 
     Raises:
         DataError: There are too few groups with, or without, the outcome for so many folds.
     """
-    table = patients.sort_values("patient_id")
-    ids = table["patient_id"].to_numpy(dtype=object)
-    y = table["outcome"].to_numpy(dtype=float)
+    people = patients.sort_values("patient_id")
+    ids = people["patient_id"].to_numpy(dtype=object)
+    y = people["outcome"].to_numpy(dtype=float)
     of_group = np.array([groups[patient] for patient in ids], dtype=object)
     parts = []
     for repeat in range(repeats):
@@ -84,19 +138,19 @@ def make_folds(
             parts.append(
                 pd.DataFrame({"repeat": repeat, "fold": fold, "patient_id": ids, "role": role})
             )
-    folds = pd.concat(parts, ignore_index=True)
-    return folds.astype({"patient_id": "str", "role": "str"})
+    table = pd.concat(parts, ignore_index=True)
+    return Folds(table.astype({"patient_id": "str", "role": "str"}))
 
 
-def freeze_folds(folds: pd.DataFrame, cohort_digest: str, path: Path) -> None:
+def freeze_folds(folds: Folds, cohort_digest: str, path: Path) -> None:
     """Writes folds to a Parquet file that remembers what they were made for.
 
     Args:
-        folds: Table of `make_folds`.
+        folds: What `make_folds` made.
         cohort_digest: Digest of the cohort and of the settings of the split.
         path: The file; it appears whole or not at all.
     """
-    table = pa.Table.from_pandas(folds, preserve_index=False)
+    table = pa.Table.from_pandas(folds.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _DIGEST_KEY: cohort_digest.encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -104,7 +158,7 @@ def freeze_folds(folds: pd.DataFrame, cohort_digest: str, path: Path) -> None:
     temporary.replace(path)
 
 
-def load_folds(path: Path, cohort_digest: str) -> pd.DataFrame | None:
+def load_folds(path: Path, cohort_digest: str) -> Folds | None:
     """Reads frozen folds.
 
     Returns:
@@ -123,7 +177,8 @@ def load_folds(path: Path, cohort_digest: str) -> pd.DataFrame | None:
         raise DataError(f"{path}: not a file of frozen folds; delete it or name another folder")
     if frozen_for.decode() != cohort_digest:
         return None
-    return table.to_pandas()[list(FOLD_COLUMNS)].astype({"patient_id": "str", "role": "str"})
+    read = table.to_pandas()[list(FOLD_COLUMNS)]
+    return Folds(read.astype({"patient_id": "str", "role": "str"}))
 
 
 def inner_split(

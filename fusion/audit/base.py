@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.store.lineage import EncoderIdentity
 from fusion.config import AblationConfig
@@ -27,7 +28,7 @@ class AuditSubject:
     Attributes:
         cohort: The cohort as it is studied.
         groups: Group of each patient; a group is never split over folds.
-        folds: Frozen outer folds: `repeat, fold, patient_id, role`.
+        folds: Frozen outer folds.
         ablation: Arms and how they are fitted.
         encoders: For each repeat and fold the identity by name of what embeds for it.
         fits: Ledger of every fit; empty before the ablation.
@@ -37,7 +38,7 @@ class AuditSubject:
 
     cohort: Cohort
     groups: Mapping[str, str]
-    folds: pd.DataFrame
+    folds: Folds
     ablation: AblationConfig
     encoders: Mapping[tuple[int, int], Mapping[str, EncoderIdentity]]
     fits: tuple[FitRecord, ...] = ()

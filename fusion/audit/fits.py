@@ -82,13 +82,10 @@ def _selection_on_test(subject: AuditSubject) -> Iterator[Hit]:
 
 
 def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
-    folds = subject.folds
     groups = dict(subject.groups)
     seen: dict[tuple[str, str], list[str]] = {}
     for (repeat, fold), encoders in sorted(subject.encoders.items()):
-        here = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == "test")
-        tested = set(folds.loc[here, "patient_id"])
-        tied = {groups.get(p, p) for p in tested}
+        tied = {groups.get(p, p) for p in subject.folds.test((repeat, fold))}
         for name, identity in sorted(encoders.items()):
             # A patient who shares an image with a test patient is one, too.
             both = [p for p in identity.training_patients if groups.get(p, p) in tied]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.errors import name_some
 from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.base import AuditSubject, Check, Hit
@@ -40,7 +41,7 @@ class Crossing:
     places: int
 
 
-def crossing(keys: pd.DataFrame, folds: pd.DataFrame) -> list[Crossing]:
+def crossing(keys: pd.DataFrame, folds: Folds) -> list[Crossing]:
     """Finds what stands on both sides of an outer fold, in the order of the keys.
 
     Args:
@@ -49,7 +50,7 @@ def crossing(keys: pd.DataFrame, folds: pd.DataFrame) -> list[Crossing]:
     """
     keys = keys.dropna().drop_duplicates()
     shared = keys[keys.duplicated("key", keep=False)]
-    placed = shared.merge(folds, on="patient_id")
+    placed = shared.merge(folds.table, on="patient_id")
     sides = placed.groupby(["key", "repeat", "fold"])["role"].nunique()
     places: dict[str, list[tuple[int, int]]] = {}
     for key, repeat, fold in sorted(sides.index[sides > 1]):
@@ -80,7 +81,7 @@ def _crossing_hits(found: list[Crossing], what: str) -> Iterator[Hit]:
 
 
 def _patients(subject: AuditSubject) -> Iterator[Hit]:
-    folds = subject.folds.drop_duplicates()
+    folds = subject.folds.table.drop_duplicates()
     roles = folds.groupby(["patient_id", "repeat", "fold"])["role"].nunique()
     both = sorted(roles.index[roles > 1])
     for patient in sorted({patient for patient, *_ in both}):
@@ -99,7 +100,7 @@ def _patients(subject: AuditSubject) -> Iterator[Hit]:
         )
     ids = subject.cohort.patients["patient_id"].astype(str)
     keys = pd.DataFrame({"key": ids.map(_person), "patient_id": ids})
-    yield from _crossing_hits(crossing(keys, folds), "Under different spellings, person")
+    yield from _crossing_hits(crossing(keys, subject.folds), "Under different spellings, person")
 
 
 def _person(patient_id: str) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.errors import DataError
 from fusion.ledger import FitRecord, patients_digest
 
 
 def require_same_folds(
-    predictions: pd.DataFrame, fits: tuple[FitRecord, ...], folds: pd.DataFrame, path: Path
+    predictions: pd.DataFrame, fits: tuple[FitRecord, ...], folds: Folds, path: Path
 ) -> None:
     """Refuses predictions and ledgers of other folds, which would prove nothing about these.
 
@@ -25,16 +26,13 @@ def require_same_folds(
         DataError: Predictions were made for other test patients, or fits are held against other
             training patients.
     """
-    rows = folds.groupby(["repeat", "fold", "role"])["patient_id"]
-    parts = {key: patients_digest(ids) for key, ids in rows}
-    tested = predictions.groupby(["arm", "repeat", "fold"])["patient_id"]
-    foreign = [
-        arm
-        for (arm, repeat, fold), ids in tested
-        if parts.get((repeat, fold, "test")) != patients_digest(ids)
-    ]
+    tests = {key: patients_digest(folds.test(key)) for key in folds.keys}
+    training = {key: patients_digest(folds.training(key)) for key in folds.keys}
+    tested = predictions.groupby(["arm", "repeat", "fold"])["patient_id"].agg(patients_digest)
+    rows = tested.reset_index().itertuples(index=False, name=None)
+    foreign = [arm for arm, repeat, fold, digest in rows if tests.get((repeat, fold)) != digest]
     foreign += [
-        fit.arm for fit in fits if parts.get((fit.repeat, fit.fold, "train")) != fit.training_digest
+        fit.arm for fit in fits if training.get((fit.repeat, fit.fold)) != fit.training_digest
     ]
     if foreign:
         raise DataError(

@@ -157,10 +157,8 @@ def _too_few(subject: AuditSubject) -> Iterator[Hit]:
 def _smallest_training_part(subject: AuditSubject) -> tuple[int, int]:
     """Patients and those of the rarer class, in the training part with the fewest of these."""
     outcome = subject.cohort.patients.set_index("patient_id")["outcome"]
-    training = subject.folds[subject.folds["role"] == "train"]
-    y = training["patient_id"].map(outcome)
-    parts = y.groupby([training["repeat"], training["fold"]])
-    sizes = [(min(int(part.sum()), int((1 - part).sum())), len(part)) for _, part in parts]
+    parts = [outcome.loc[list(subject.folds.training(key))] for key in subject.folds.keys]
+    sizes = [(min(int(part.sum()), int((1 - part).sum())), len(part)) for part in parts]
     rarer, n = min(sizes)
     return n, rarer
 

@@ -56,7 +56,5 @@ def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:
     Returns:
         Boolean masks, each of shape (n,); rows whose patient no fold tests are in none.
     """
-    folds = subject.folds
-    first = folds[(folds["repeat"] == folds["repeat"].min()) & (folds["role"] == "test")]
-    tests = first.groupby("fold")["patient_id"].agg(set)
-    return [patient_ids.isin(list(ids)).to_numpy() for ids in tests.sort_index()]
+    first = [key for key in subject.folds.keys if key[0] == subject.folds.repeats[0]]
+    return [patient_ids.isin(list(subject.folds.test(key))).to_numpy() for key in first]

@@ -225,10 +225,9 @@ def _score(
     split_seed = int(np.random.SeedSequence([seed, repeat, 11]).generate_state(1)[0])
     split = make_folds(patients, setting.groups, folds, 1, split_seed)
     parts = []
-    for fold in sorted(split["fold"].unique()):
-        rows = split[split["fold"] == fold]
-        training = table.of_patients(rows.loc[rows["role"] == "train", "patient_id"])
-        test = table.of_patients(rows.loc[rows["role"] == "test", "patient_id"])
+    for key in split.keys:
+        training = table.of_patients(split.training(key))
+        test = table.of_patients(split.test(key))
         encoder = TabularEncoder(setting.modalities, encoding).fit(training)
         data = lightgbm.Dataset(
             encoder.transform(training), training.y, weight=training.row_weights()

@@ -18,30 +18,28 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
+from featurestore.cohort.folds import FoldKey, Folds
 from fusion.features.table import FeatureTable
 
 UNTESTED = -1
 
 
-def draw_partners(folds: pd.DataFrame, repeat: int, fold: int, seed: int) -> dict[str, str]:
+def draw_partners(folds: Folds, key: FoldKey, seed: int) -> dict[str, str]:
     """Draws for every patient the one whose outcome it gets in the fit of one outer fold.
 
     Args:
         folds: Outer folds (`featurestore.cohort.folds`).
-        repeat: Repeat of the folds.
-        fold: Outer fold that is fitted and tested.
+        key: Outer fold that is fitted and tested.
         seed: Seed of the run.
 
     Returns:
         A permutation of the patients that maps every test fold onto itself, and those whom no
         fold tests among themselves.
     """
-    rows = folds[folds["repeat"] == repeat]
-    tested = rows[rows["role"] == "test"].set_index("patient_id")["fold"]
-    ids = np.unique(rows["patient_id"].to_numpy(dtype=str))
-    stratum = tested.reindex(ids, fill_value=UNTESTED).to_numpy(dtype=int)
+    repeat, fold = key
+    ids = np.unique([*folds.training(key), *folds.test(key)])
+    stratum = folds.tested(repeat).reindex(ids, fill_value=UNTESTED).to_numpy(dtype=int)
     partners: dict[str, str] = {}
     for part in np.unique(stratum):
         members = ids[stratum == part]

@@ -8,10 +8,12 @@ so a killed run goes on where it stopped and ends with the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
@@ -29,7 +31,7 @@ from fusion.models.training import single_thread
 
 def evaluate(
     cohort: Cohort,
-    folds: pd.DataFrame,
+    folds: Folds,
     features_for: Callable[[int, int], FeatureTable],
     arms: Iterable[Arm],
     plan: Plan,
@@ -47,8 +49,9 @@ def evaluate(
         cohort: The cohort that the folds are of.
         folds: Frozen outer folds.
         features_for: Per repeat and fold the features of all patients, as that fold's encoders
-            embed them. Called once for every fold that has work left, before anything is fitted;
-            frozen encoders should return the same object each time, so that memory holds one.
+            embed them. Called once for every fold that has work left; folds that get the same
+            object, as those of frozen encoders should, are fitted together, and others one after
+            the other, so that memory holds two tables at most.
         arms: Arms, with or without floors (`with_floors`).
         plan: What all tasks share.
         progress: Listener.
@@ -66,15 +69,15 @@ def evaluate(
     tasks = plan_tasks(folds, list(arms), plan)
     parts = PartStore(plan.work / "parts")
     pending = [task for task in tasks if parts.read(task.digest) is None]
-    tables = {key: features_for(*key) for key in dict.fromkeys((t.repeat, t.fold) for t in pending)}
     progress.start("ablate", len(tasks))
     progress.advance(len(tasks) - len(pending))
     failures: dict[str, Failure] = {}
-    calls = [(task, tables[task.repeat, task.fold], plan, parts) for task in pending]
-    for task, failure in run_all(_run, calls, plan.config.jobs, plan.config.scheduler):
-        if failure is not None:
-            failures[task.digest] = failure
-        progress.advance(1, detail=task.arm.name)
+    for table, sharing in _by_table(pending, features_for):
+        calls = [(task, table, plan, parts) for task in sharing]
+        for task, failure in run_all(_run, calls, plan.config.jobs, plan.config.scheduler):
+            if failure is not None:
+                failures[task.digest] = failure
+            progress.advance(1, detail=task.arm.name)
     done = {t.digest: _require_part(parts, t) for t in tasks if t.digest not in failures}
     failed = [failures[t.digest] for t in tasks if t.digest in failures]
     progress.finish(_summary(tasks, pending, failed))
@@ -103,14 +106,31 @@ def _run(
     return task, None
 
 
-def _check_folds(folds: pd.DataFrame, cohort: Cohort) -> None:
+def _by_table(
+    tasks: Iterable[Task], features_for: Callable[[int, int], FeatureTable]
+) -> Iterator[tuple[FeatureTable, list[Task]]]:
+    """Tasks whose folds have one table, with it; in order."""
+    table: FeatureTable | None = None
+    sharing: list[Task] = []
+    for key, own in itertools.groupby(tasks, key=lambda task: (task.repeat, task.fold)):
+        found = features_for(*key)
+        if table is not None and found is not table:
+            yield table, sharing
+            sharing = []
+        table = found
+        sharing += own
+    if table is not None:
+        yield table, sharing
+
+
+def _check_folds(folds: Folds, cohort: Cohort) -> None:
     known = set(cohort.patients["patient_id"])
-    unknown = sorted(set(folds["patient_id"]) - known)
+    unknown = sorted(folds.patients - known)
     if unknown:
         raise DataError(f"the folds name patients that the cohort lacks: {name_some(unknown)}")
-    twice = folds.duplicated(["repeat", "fold", "patient_id"])
+    twice = folds.table.duplicated(["repeat", "fold", "patient_id"])
     if twice.any():
-        ids = sorted(set(folds.loc[twice, "patient_id"]))
+        ids = sorted(set(folds.table.loc[twice, "patient_id"]))
         raise LeakageError(f"patients have more than one role in a fold: {name_some(ids)}")
 
 

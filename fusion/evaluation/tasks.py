@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.errors import DataError, LeakageError, name_some
 from fusion.arms import Arm
 from fusion.config import AblationConfig
@@ -71,17 +71,13 @@ class Task:
     partners: Mapping[str, str] | None = None
 
 
-def plan_tasks(folds: pd.DataFrame, arms: Sequence[Arm], plan: Plan) -> list[Task]:
+def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
     """Lists all tasks, fold by fold."""
     software = versions()
     tasks = []
-    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
-    for repeat, fold in keys.itertuples(index=False, name=None):
-        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
-        sides = {
-            role: tuple(sorted(rows.loc[rows["role"] == role, "patient_id"]))
-            for role in ("train", "test")
-        }
+    for key in folds.keys:
+        repeat, fold = key
+        sides = {"train": folds.training(key), "test": folds.test(key)}
         task_seed = int(np.random.SeedSequence([plan.seed, repeat, fold]).generate_state(1)[0])
         for arm in arms:
             settings = relevant_settings(arm, plan.config)
@@ -106,7 +102,7 @@ def plan_tasks(folds: pd.DataFrame, arms: Sequence[Arm], plan: Plan) -> list[Tas
                 url = storage or sqlite_storage(plan.work / "tuning", study_digest)
                 study = StudyLocation(url, name)
             permuted = find_model(arm.model).permuted
-            partners = draw_partners(folds, repeat, fold, plan.seed) if permuted else None
+            partners = draw_partners(folds, key, plan.seed) if permuted else None
             digest = _digest([*facts, settings, partners])
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from featurestore.cohort.folds import FoldKey
 from featurestore.cohort.tables import Cohort
 from featurestore.store.lineage import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
 from fusion.evidence.analysis import analysis_facts
 from fusion.evidence.collect import RunFacts
-from fusion.features.fold_encoders import FoldKey
 from fusion.provenance import versions
 
 

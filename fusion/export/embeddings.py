@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort.folds import FoldKey, Folds
 from featurestore.errors import ConfigError
 from featurestore.export import ColumnNote, ExportTable
 from fusion.features.reduction import PrincipalComponents
@@ -78,7 +79,7 @@ class Embedded:
 
 def embedded(
     form: EmbeddingForm,
-    folds: pd.DataFrame,
+    folds: Folds,
     features_for: FeaturesFor,
     tuned: Collection[str],
 ) -> list[Embedded]:
@@ -94,43 +95,40 @@ def embedded(
         return []
     if form.kind == "pca":
         return _per_fold(folds, features_for, form.components)
-    keys = _fold_keys(folds)
-    first = features_for(*keys[0])
+    first = features_for(*folds.keys[0])
     if form.kind == "pca-cohort":
         # A fine-tuned encoder knows outcomes of patients; its coordinates describe no cohort.
         frozen = [name for name in first.embeddings if name not in tuned]
         return [_descriptive(first, name, form.components) for name in frozen]
+    parts_of: dict[str, list[tuple[pd.DataFrame, tuple[str, ...]]]] = {}
+    for key in folds.keys if set(first.embeddings) & set(tuned) else ():
+        table = features_for(*key)  # once a fold, however many encoders it has
+        for name in first.embeddings.keys() & set(tuned):
+            parts_of.setdefault(name, []).append(_raw(table, name, folds, key))
     found = []
     for name in first.embeddings:
         if name in tuned:
-            parts = [_raw(features_for(*key), name, folds, key) for key in keys]
+            parts = parts_of[name]
             label, note = "One row an image and fold", TUNED
         else:
             parts, label, note = [_raw(first, name)], "One row an image", f"of {name}"
         frame = pd.concat([part for part, _ in parts], ignore_index=True)
-        table = f"embeddings_{name}"
-        found.append(Embedded(name, table, label, frame, parts[0][1], note))
+        found.append(Embedded(name, f"embeddings_{name}", label, frame, parts[0][1], note))
     return found
 
 
-def per_patient(found: Embedded, folds: pd.DataFrame) -> pd.DataFrame:
+def per_patient(found: Embedded, folds: Folds) -> pd.DataFrame:
     """Mean of a patient's images in the fold that tests it, first repeat; index patient_id."""
-    first = folds["repeat"].min()
+    first = folds.repeats[0]
     rows = found.frame[(found.frame["role"] == "test") & (found.frame["repeat"] == first)]
     return rows.groupby("patient_id")[list(found.values)].mean()
 
 
-def _fold_keys(folds: pd.DataFrame) -> list[tuple[int, int]]:
-    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
-    return [(int(r), int(f)) for r, f in keys.itertuples(index=False, name=None)]
-
-
-def _per_fold(folds: pd.DataFrame, features_for: FeaturesFor, k: int) -> list[Embedded]:
+def _per_fold(folds: Folds, features_for: FeaturesFor, k: int) -> list[Embedded]:
     parts: dict[str, list[pd.DataFrame]] = {}
-    for key in _fold_keys(folds):
-        rows = folds[(folds["repeat"] == key[0]) & (folds["fold"] == key[1])]
+    for key in folds.keys:
         table = features_for(*key)
-        training = table.of_patients(rows.loc[rows["role"] == "train", "patient_id"])
+        training = table.of_patients(folds.training(key))
         for name, matrix in table.embeddings.items():
             components = PrincipalComponents(k).fit(training.embeddings[name])
             keys = _ids(table, folds, key)
@@ -156,8 +154,8 @@ def _descriptive(table: FeatureTable, name: str, k: int) -> Embedded:
 def _raw(
     table: FeatureTable,
     name: str,
-    folds: pd.DataFrame | None = None,
-    key: tuple[int, int] | None = None,
+    folds: Folds | None = None,
+    key: FoldKey | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     matrix = table.embeddings[name]
     return _with_values(_ids(table, folds, key), matrix, name, "e", matrix.shape[1])
@@ -165,17 +163,16 @@ def _raw(
 
 def _ids(
     table: FeatureTable,
-    folds: pd.DataFrame | None = None,
-    key: tuple[int, int] | None = None,
+    folds: Folds | None = None,
+    key: FoldKey | None = None,
 ) -> pd.DataFrame:
     ids = pd.DataFrame(
         {"patient_id": table.patient_ids.astype(str), "image_id": table.row_ids.astype(str)}
     )
     if folds is None or key is None:
         return ids
-    rows = folds[(folds["repeat"] == key[0]) & (folds["fold"] == key[1])]
-    roles = rows.set_index("patient_id")["role"]
-    return ids.assign(repeat=key[0], fold=key[1], role=roles.loc[table.patient_ids].to_numpy())
+    tested = np.isin(ids["patient_id"], folds.test(key))
+    return ids.assign(repeat=key[0], fold=key[1], role=np.where(tested, "test", "train"))
 
 
 def _with_values(

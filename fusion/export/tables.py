@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.cohort.watermark import short_watermark, watermark
 from featurestore.export import ColumnNote, ExportTable
@@ -88,7 +89,7 @@ class Material:
     """
 
     cohort: Cohort
-    folds: pd.DataFrame
+    folds: Folds
     features_for: FeaturesFor
     predictions: pd.DataFrame
     form: EmbeddingForm
@@ -183,18 +184,16 @@ def _reasons(cohort: Cohort, patients: pd.DataFrame) -> dict[str, np.ndarray]:
     return reasons
 
 
-def _suffix(folds: pd.DataFrame, repeat: int) -> str:
+def _suffix(folds: Folds, repeat: int) -> str:
     """Nothing where there is one repeat."""
-    return f"_r{repeat}" if folds["repeat"].nunique() > 1 else ""
+    return f"_r{repeat}" if len(folds.repeats) > 1 else ""
 
 
 def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
-    tested = material.folds[material.folds["role"] == "test"]
     columns, notes = {}, {}
-    for repeat in sorted(tested["repeat"].unique()):
-        rows = tested[tested["repeat"] == repeat]
-        suffix = _suffix(material.folds, int(repeat))
-        columns[f"fold{suffix}"] = rows.set_index("patient_id")["fold"]
+    for repeat in material.folds.repeats:
+        suffix = _suffix(material.folds, repeat)
+        columns[f"fold{suffix}"] = material.folds.tested(repeat)
         label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
         notes[f"fold{suffix}"] = ColumnNote(label)
     return pd.DataFrame(columns), notes
@@ -238,7 +237,7 @@ def _predictions(material: Material) -> list[ExportTable]:
 
 def _folds(material: Material) -> list[ExportTable]:
     label, key = "One row a repeat, fold and patient", ("repeat", "fold", "patient_id")
-    return [ExportTable("folds", material.folds, notes=KEYS, label=label, key=key)]
+    return [ExportTable("folds", material.folds.table, notes=KEYS, label=label, key=key)]
 
 
 def _exclusions(material: Material) -> list[ExportTable]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
 from extractor.stages import one_torch_thread
 from extractor.views import views_of
-from featurestore.cohort.folds import inner_split, patient_groups
+from featurestore.cohort.folds import FoldKey, Folds, inner_split, patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
@@ -35,9 +35,6 @@ SUFFIX = "_ft"
 """Ends the name of a fine-tuned backbone in modalities and arms."""
 
 HISTORY_KEYS = ("encoder", "repeat", "fold")
-
-FoldKey = tuple[int, int]
-"""Repeat and fold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +101,7 @@ def fine_tuned_names(config: FinetuneConfig | None) -> tuple[str, ...]:
 def per_fold(
     cohort: Cohort,
     groups: Mapping[str, str],
-    folds: pd.DataFrame,
+    folds: Folds,
     config: FinetuneConfig,
     seed: int,
 ) -> list[Training]:
@@ -121,15 +118,14 @@ def per_fold(
         DataError: A fold has too few patients with images of either outcome.
     """
     plans = []
-    for repeat, fold in fold_keys(folds):
-        rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
-        people = set(rows.loc[rows["role"] == "train", "patient_id"])
+    for key in folds.keys:
+        repeat, fold = key
+        people = set(folds.training(key))
         own_seed = int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
         where = f"repeat {repeat}, fold {fold}"
         training, validation = _parts(cohort, groups, people, config, own_seed, where)
         plans += [
-            Training(backbone, (repeat, fold), training, validation, own_seed)
-            for backbone in config.backbones
+            Training(backbone, key, training, validation, own_seed) for backbone in config.backbones
         ]
     return plans
 
@@ -182,7 +178,7 @@ def external(study: Cohort, other: Cohort, config: FinetuneConfig, seed: int) ->
 def fine_tune(
     plans: list[Training],
     images: pd.DataFrame,
-    keys: list[FoldKey],
+    keys: Sequence[FoldKey],
     config: FinetuneConfig,
     extract: ExtractConfig,
     store: FeatureStore,
@@ -305,12 +301,6 @@ def _samples(images: pd.DataFrame, labels: np.ndarray, rows: np.ndarray) -> Trai
         sha256s=part["sha256"].to_numpy(dtype=object),
         labels=labels[rows],
     )
-
-
-def fold_keys(folds: pd.DataFrame) -> list[FoldKey]:
-    """Repeat and fold of every outer fold, in order."""
-    keys = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
-    return [(int(repeat), int(fold)) for repeat, fold in keys.itertuples(index=False, name=None)]
 
 
 def _history(plans: list[Training], results: list[Finetuned]) -> pd.DataFrame:

@@ -174,7 +174,9 @@ class FeatureReader:
             check_unseen(identity, scored)
             check_fold(identity, fold)
         named = [*encoders.items(), *views.identities.items()]
-        key = tuple(f"{name}={identity.digest}" for name, identity in named)
+        networks = [f"{name}:{b.model_dump_json()}" for name, b in (backbones or {}).items()]
+        rows = f"views {views.learned} {views.scored}"
+        key = (*(f"{name}={identity.digest}" for name, identity in named), *networks, rows)
         if self._last is None or self._last[0] != key:
             table, digests = self._join(encoders, backbones or {})
             self._last = key, self._with_views(table, digests, views)

@@ -17,7 +17,14 @@ from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from featurestore.atomic import replacing, write_text
 from featurestore.cohort.assemble import build_cohort, drop_images
-from featurestore.cohort.folds import freeze_folds, load_folds, make_folds, patient_groups
+from featurestore.cohort.folds import (
+    FoldKey,
+    Folds,
+    freeze_folds,
+    load_folds,
+    make_folds,
+    patient_groups,
+)
 from featurestore.cohort.tables import Cohort
 from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError
@@ -41,12 +48,10 @@ from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
-    FoldKey,
     Training,
     external,
     fine_tune,
     fine_tuned_names,
-    fold_keys,
     per_fold,
 )
 from fusion.features.image_files import file_locator
@@ -183,7 +188,7 @@ class Stages:
         return patient_groups(self.cohort.patients, self.cohort.images)
 
     @cached_property
-    def folds(self) -> pd.DataFrame:
+    def folds(self) -> Folds:
         """The frozen folds: made once for this cohort, and read from then on."""
         key = self._folds_key
         if self.paths.folds.exists():
@@ -215,9 +220,7 @@ class Stages:
         Raises:
             LeakageError: An encoder has seen a test patient of the fold.
         """
-        folds = self.folds
-        test = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == "test")
-        scored = folds.loc[test, "patient_id"].tolist()
+        scored = self.folds.test((repeat, fold))
         frozen = {backbone.name: backbone for backbone in self.config.extract.backbones}
         tuned = self.fold_encoders.backbones.get((repeat, fold), {})
         encoders = self.encoders(repeat, fold)
@@ -248,13 +251,13 @@ class Stages:
         if config is None or self.cohort.images.empty:
             return NO_FOLD_ENCODERS
         plans = self._trainings(config)
-        encoders = self._fine_tune(plans, fold_keys(self.folds), config, "finetune")
+        encoders = self._fine_tune(plans, self.folds.keys, config, "finetune")
         if self.workers.is_first:
             _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
         return encoders
 
     def _fine_tune(
-        self, plans: list[Training], keys: list[FoldKey], config: FinetuneConfig, folder: str
+        self, plans: list[Training], keys: Sequence[FoldKey], config: FinetuneConfig, folder: str
     ) -> FoldEncoders:
         """Trains what is planned; checkpoints lie in a folder of that name under `work`."""
         return fine_tune(

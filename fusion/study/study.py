@@ -34,7 +34,6 @@ from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
     fine_tuned_names,
-    fold_keys,
     on_everyone,
 )
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
@@ -94,7 +93,7 @@ class Study(Stages):
         if config is None or self.cohort.images.empty:
             return NO_FOLD_ENCODERS
         plans = on_everyone(self.cohort, self.groups, config, self.config.seed)
-        return self._fine_tune(plans, fold_keys(self.folds)[:1], config, "finetune-final")
+        return self._fine_tune(plans, self.folds.keys[:1], config, "finetune-final")
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report from the predictions of the last `ablate`.
@@ -176,7 +175,7 @@ class Study(Stages):
                 self.groups,
                 self.folds,
                 self.config.ablation,
-                {key: self.encoders(*key) for key in fold_keys(self.folds)},
+                {key: self.encoders(*key) for key in self.folds.keys},
                 fits,
                 predictions,
             )

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from extractor.config import BackboneConfig
-from featurestore.cohort.folds import make_folds
+from featurestore.cohort.folds import Folds, make_folds
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import OUTCOMES
 from featurestore.tables.dictionary import Column, DataDictionary
@@ -160,7 +160,7 @@ def cohort(table: FeatureTable) -> Cohort:
     return cohort_of(table)
 
 
-def folds_of(cohort: Cohort) -> pd.DataFrame:
+def folds_of(cohort: Cohort) -> Folds:
     """Three outer folds of a cohort without copies."""
     groups = {patient: patient for patient in cohort.patients["patient_id"]}
     return make_folds(cohort.patients, groups, n_folds=3, repeats=1, seed=0)
@@ -173,12 +173,12 @@ def make_cohort() -> Callable[[FeatureTable], Cohort]:
 
 
 @pytest.fixture(scope="session")
-def make_fold_table() -> Callable[[Cohort], pd.DataFrame]:
+def make_fold_table() -> Callable[[Cohort], Folds]:
     """Builds three outer folds of a cohort."""
     return folds_of
 
 
 @pytest.fixture(scope="session")
-def folds(cohort: Cohort) -> pd.DataFrame:
+def folds(cohort: Cohort) -> Folds:
     """Three outer folds of `table`."""
     return folds_of(cohort)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.distributed import ALONE
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError
 from fusion.arms import Arm, Modality
@@ -52,7 +52,7 @@ class Setting:
     """What an evaluation needs."""
 
     cohort: Cohort
-    folds: pd.DataFrame
+    folds: Folds
     table: FeatureTable
     modalities: tuple[Modality, ...]
 
@@ -72,8 +72,8 @@ class Setting:
         return Arm(model, model, seen if model == "joint" else self.modalities)
 
     def part(self, fold: int, role: str) -> list[str]:
-        here = (self.folds["fold"] == fold) & (self.folds["role"] == role)
-        return sorted(self.folds.loc[here, "patient_id"])
+        side = self.folds.test if role == "test" else self.folds.training
+        return list(side((0, fold)))
 
     def audited(self, records: tuple[FitRecord, ...]) -> AuditSubject:
         groups = {patient: patient for patient in self.cohort.patients["patient_id"]}
@@ -82,7 +82,7 @@ class Setting:
 
 @pytest.fixture(scope="module")
 def setting(
-    cohort: Cohort, folds: pd.DataFrame, table: FeatureTable, modalities: tuple[Modality, ...]
+    cohort: Cohort, folds: Folds, table: FeatureTable, modalities: tuple[Modality, ...]
 ) -> Setting:
     return Setting(cohort, folds, table, modalities)
 
@@ -232,7 +232,7 @@ class TestWhereFitsRun:
     def test_by_the_processes_that_fit_joint_networks(
         self, setting: Setting, tmp_path: Path
     ) -> None:
-        folds = setting.folds[setting.folds["fold"] == 0]
+        folds = Folds(setting.folds.table[setting.folds.table["fold"] == 0])
         one = dataclasses.replace(setting, folds=folds)
         plan = Plan(CONFIG, 0, "ledger", tmp_path, "d")
         tasks = plan_tasks(folds, [one.arm("joint")], plan)

@@ -42,7 +42,7 @@ def test_outer_folds(
     population: tuple[pd.DataFrame, dict[str, str]], seed: int, shuffle: np.random.Generator
 ) -> None:
     patients, groups = population
-    folds = make_folds(patients, groups, n_folds=3, repeats=2, seed=seed)
+    folds = make_folds(patients, groups, n_folds=3, repeats=2, seed=seed).table
     tests = folds[folds["role"] == "test"]
     for _, tested in tests.groupby("repeat"):
         assert sorted(tested["patient_id"]) == sorted(groups)
@@ -55,18 +55,18 @@ def test_outer_folds(
         assert (classes.nunique() == 2).all()
     order = list(range(len(patients)))
     shuffle.shuffle(order)  # type: ignore[arg-type]
-    again = make_folds(patients.iloc[order], groups, n_folds=3, repeats=2, seed=seed)
+    again = make_folds(patients.iloc[order], groups, n_folds=3, repeats=2, seed=seed).table
     pd.testing.assert_frame_equal(again, folds)
 
 
 def test_repeats_and_seeds_shuffle_anew() -> None:
     patients, groups = plain(60)
-    folds = make_folds(patients, groups, 5, 2, seed=0)
+    folds = make_folds(patients, groups, 5, 2, seed=0).table
     first, second = (
         part.drop(columns="repeat").reset_index(drop=True) for _, part in folds.groupby("repeat")
     )
     assert not first.equals(second)
-    assert not make_folds(patients, groups, 5, 2, seed=1).equals(folds)
+    assert not make_folds(patients, groups, 5, 2, seed=1).table.equals(folds)
 
 
 def plain(n: int) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -77,7 +77,7 @@ def plain(n: int) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def test_events_are_spread_evenly() -> None:
     patients, groups = plain(90)
-    folds = make_folds(patients, groups, 5, 1, seed=0).merge(patients)
+    folds = make_folds(patients, groups, 5, 1, seed=0).table.merge(patients)
     events = folds[folds["role"] == "test"].groupby("fold")["outcome"].sum()
     assert (events == 6).all()
 
@@ -159,7 +159,7 @@ def test_frozen_folds_come_back_only_for_their_cohort(tmp_path: Path) -> None:
     folds = make_folds(*plain(30), 3, 1, seed=0)
     path = tmp_path / "new" / "folds.parquet"
     freeze_folds(folds, "abc", path)
-    pd.testing.assert_frame_equal(load_folds(path, "abc"), folds)
+    pd.testing.assert_frame_equal(load_folds(path, "abc").table, folds.table)
     assert load_folds(path, "other") is None
     assert [p.name for p in path.parent.iterdir()] == ["folds.parquet"]
 

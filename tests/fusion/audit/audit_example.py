@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import make_folds, patient_groups
+from featurestore.cohort.folds import Folds, make_folds, patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome, ValueRule
 from featurestore.tables.dictionary import Column, DataDictionary
@@ -129,5 +129,5 @@ def shuffled(subject: AuditSubject, seed: int = 3) -> AuditSubject:
         images=subject.cohort.images.sample(frac=1, random_state=seed),
         patients=subject.cohort.patients.sample(frac=1, random_state=seed),
     )
-    folds = subject.folds.sample(frac=1, random_state=seed)
+    folds = Folds(subject.folds.table.sample(frac=1, random_state=seed))
     return dataclasses.replace(subject, cohort=cohort, folds=folds)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from audit_example import clean_cohort, find_check, make_subject, run_one, shuffled, with_column
 
+from featurestore.cohort.folds import Folds
 from featurestore.errors import ConfigError
 from featurestore.tables.dictionary import Column
 from fusion.audit import Acceptance, AuditSubject
@@ -24,7 +25,7 @@ def subject() -> AuditSubject:
 
 def apart(subject: AuditSubject, n: int = 2) -> list[str]:
     """Patients tested in different folds of the first repeat, the first by id of each."""
-    folds = subject.folds
+    folds = subject.folds.table
     tests = folds[(folds["repeat"] == 0) & (folds["role"] == "test")]
     return tests.groupby("fold")["patient_id"].min().tolist()[:n]
 
@@ -39,13 +40,13 @@ def with_patients(subject: AuditSubject, patients: pd.DataFrame) -> AuditSubject
 
 
 def test_patient_in_both_parts(subject: AuditSubject) -> None:
-    patient = subject.folds["patient_id"].min()
+    patient = min(subject.folds.patients)
     extra = pd.DataFrame({"repeat": [1], "fold": [2], "patient_id": [patient], "role": ["train"]})
-    folds = subject.folds
+    folds = subject.folds.table
     mine = (folds["patient_id"] == patient) & (folds["repeat"] == 1) & (folds["fold"] == 2)
     extra["role"] = "test" if folds.loc[mine, "role"].item() == "train" else "train"
     result = run_one(
-        "patient_across_folds", dataclasses.replace(subject, folds=pd.concat([folds, extra]))
+        "patient_across_folds", dataclasses.replace(subject, folds=Folds(pd.concat([folds, extra])))
     )
     assert result.status == "fired"
     assert result.severity == "invalidates"
@@ -62,7 +63,7 @@ def test_one_patient_under_two_spellings(subject: AuditSubject) -> None:
         patients=subject.cohort.patients.replace({"patient_id": rename}),
         images=subject.cohort.images.replace({"patient_id": rename}),
     )
-    folds = subject.folds.replace({"patient_id": rename})
+    folds = Folds(subject.folds.table.replace({"patient_id": rename}))
     result = run_one(
         "patient_across_folds", dataclasses.replace(subject, cohort=cohort, folds=folds)
     )
@@ -77,7 +78,7 @@ def test_samples_of_one_tcga_patient(subject: AuditSubject) -> None:
         patients=subject.cohort.patients.replace({"patient_id": rename}),
         images=subject.cohort.images.replace({"patient_id": rename}),
     )
-    folds = subject.folds.replace({"patient_id": rename})
+    folds = Folds(subject.folds.table.replace({"patient_id": rename}))
     result = run_one(
         "patient_across_folds", dataclasses.replace(subject, cohort=cohort, folds=folds)
     )
@@ -212,7 +213,7 @@ def test_crossing_names_the_first_place_and_counts_them() -> None:
         columns=["repeat", "fold", "patient_id", "role"],
     )
     keys = pd.DataFrame({"key": ["x", "x", "y"], "patient_id": ["b", "a", "a"]})
-    (found,) = crossing(keys, folds)
+    (found,) = crossing(keys, Folds(folds))
     assert (found.key, found.patients, found.repeat, found.fold, found.places) == (
         "x",
         ("a", "b"),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from audit_example import clean_cohort, make_subject, with_column
 
+from featurestore.cohort.folds import Folds
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.tables.dictionary import Column
 from fusion.audit import CHECKS, AuditReport, AuditSubject, run_audit
@@ -24,7 +25,7 @@ Plant = Callable[[AuditSubject], AuditSubject]
 
 def complete(subject: AuditSubject) -> AuditSubject:
     """Adds what a sound ablation leaves: encoders, ledgers, out-of-fold predictions."""
-    keys = sorted(set(subject.folds[["repeat", "fold"]].itertuples(index=False, name=None)))
+    keys = subject.folds.keys
     return dataclasses.replace(
         subject,
         encoders={key: {"resnet18": FROZEN} for key in keys},
@@ -38,9 +39,8 @@ def complete(subject: AuditSubject) -> AuditSubject:
 
 
 def part(subject: AuditSubject, repeat: int, fold: int, role: str) -> list[str]:
-    folds = subject.folds
-    here = (folds["repeat"] == repeat) & (folds["fold"] == fold) & (folds["role"] == role)
-    return folds.loc[here, "patient_id"].tolist()
+    side = subject.folds.test if role == "test" else subject.folds.training
+    return list(side((repeat, fold)))
 
 
 def sound_fit(subject: AuditSubject, arm: str, repeat: int, fold: int) -> FitRecord:
@@ -57,7 +57,7 @@ def predicted(
     """Calibrated scores: the outcome of each patient follows the log odds it is given."""
     rng = np.random.default_rng(seed)
     outcome = subject.cohort.patients.set_index("patient_id")["outcome"]
-    tests = subject.folds[subject.folds["role"] == "test"]
+    tests = subject.folds.table[subject.folds.table["role"] == "test"]
     y = outcome.loc[tests["patient_id"]].to_numpy()
     prevalence = float(outcome.mean())
     # Two normal distributions one variance apart have exactly these log odds.
@@ -101,10 +101,10 @@ def apart(subject: AuditSubject) -> tuple[str, str]:
 
 
 def patient_twice(subject: AuditSubject) -> AuditSubject:
-    folds = subject.folds.copy()
+    folds = subject.folds.table.copy()
     patient = part(subject, 0, 0, "test")[0]
     row = pd.DataFrame([{"repeat": 0, "fold": 0, "patient_id": patient, "role": "train"}])
-    return dataclasses.replace(subject, folds=pd.concat([folds, row], ignore_index=True))
+    return dataclasses.replace(subject, folds=Folds(pd.concat([folds, row], ignore_index=True)))
 
 
 def shared_image_fact(column: str) -> Plant:

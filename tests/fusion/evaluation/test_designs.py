@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError
 from fusion import metrics
@@ -98,7 +99,7 @@ def test_smaller_shares_are_parts_of_larger_ones_and_keep_groups_whole(
 @pytest.fixture(scope="module")
 def finished(
     cohort: Cohort,
-    folds: pd.DataFrame,
+    folds: Folds,
     table: FeatureTable,
     arms: tuple[Arm, ...],
     tmp_path_factory: pytest.TempPathFactory,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, MetadataConfig, TuningConfig
@@ -26,20 +26,19 @@ SMALL = AblationConfig(
 )
 
 
-def test_partners_are_a_permutation_within_each_test_fold(folds: pd.DataFrame) -> None:
-    partners = draw_partners(folds, 0, 1, seed=1)
-    test = folds[(folds["repeat"] == 0) & (folds["role"] == "test")]
-    fold_of = test.set_index("patient_id")["fold"]
-    assert sorted(partners) == sorted(partners.values()) == sorted(test["patient_id"])
+def test_partners_are_a_permutation_within_each_test_fold(folds: Folds) -> None:
+    partners = draw_partners(folds, (0, 1), seed=1)
+    fold_of = folds.tested(0)
+    assert sorted(partners) == sorted(partners.values()) == sorted(fold_of.index)
     assert all(fold_of[a] == fold_of[b] for a, b in partners.items())
     assert sum(a == b for a, b in partners.items()) < len(partners) / 4
-    assert draw_partners(folds.iloc[::-1], 0, 1, seed=1) == partners
-    assert draw_partners(folds, 0, 1, seed=2) != partners
-    assert draw_partners(folds, 0, 2, seed=1) != partners, "folds share no exchange"
+    assert draw_partners(Folds(folds.table.iloc[::-1]), (0, 1), seed=1) == partners
+    assert draw_partners(folds, (0, 1), seed=2) != partners
+    assert draw_partners(folds, (0, 2), seed=1) != partners, "folds share no exchange"
 
 
-def test_every_row_gets_its_partners_outcome(table: FeatureTable, folds: pd.DataFrame) -> None:
-    partners = draw_partners(folds, 0, 1, seed=1)
+def test_every_row_gets_its_partners_outcome(table: FeatureTable, folds: Folds) -> None:
+    partners = draw_partners(folds, (0, 1), seed=1)
     exchanged = with_partners_outcomes(table, partners)
     outcome = dict(zip(table.patient_ids, table.y, strict=True))
     assert exchanged.y.tolist() == [outcome[partners[p]] for p in table.patient_ids]
@@ -50,7 +49,7 @@ def test_every_row_gets_its_partners_outcome(table: FeatureTable, folds: pd.Data
 def test_the_floors_interval_covers_one_half(
     make_table: Callable[..., FeatureTable],
     make_cohort: Callable[[FeatureTable], Cohort],
-    make_fold_table: Callable[[Cohort], pd.DataFrame],
+    make_fold_table: Callable[[Cohort], Folds],
     modalities: tuple[Modality, ...],
     tmp_path: Path,
 ) -> None:

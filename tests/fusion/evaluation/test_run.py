@@ -20,6 +20,7 @@ import pytest
 from locations import ROOT
 
 import fusion.evaluation.fitting
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError, DataError, LeakageError
 from featurestore.progress import Silent
@@ -62,7 +63,7 @@ class Setting:
     """Everything `evaluate` needs, with what a test wants to vary as arguments of `run`."""
 
     cohort: Cohort
-    folds: pd.DataFrame
+    folds: Folds
     table: FeatureTable
     arms: tuple[Arm, ...]
 
@@ -82,7 +83,7 @@ class Setting:
 
 @pytest.fixture(scope="module")
 def setting(
-    cohort: Cohort, folds: pd.DataFrame, table: FeatureTable, modalities: tuple[Modality, ...]
+    cohort: Cohort, folds: Folds, table: FeatureTable, modalities: tuple[Modality, ...]
 ) -> Setting:
     arms = (
         Arm("fusion_head[all]", "fusion_head", modalities),
@@ -125,7 +126,7 @@ class TestPredictions:
     def test_rows_are_of_the_fold_that_held_the_patient_out(
         self, predictions: pd.DataFrame, setting: Setting
     ) -> None:
-        test = setting.folds[setting.folds["role"] == "test"].set_index("patient_id")["fold"]
+        test = setting.folds.tested(0)
         assert (predictions["fold"] == predictions["patient_id"].map(test)).all()
         outcome = setting.cohort.patients.set_index("patient_id")["outcome"]
         assert (predictions["y"] == predictions["patient_id"].map(outcome)).all()
@@ -274,13 +275,13 @@ class TestRefusals:
             split_fold(table, ["P0001"], ["P9999"])
 
     def test_folds_that_were_tampered_with(self, setting: Setting, tmp_path: Path) -> None:
-        test = setting.folds[setting.folds["role"] == "test"]
-        both = pd.concat([setting.folds, test.assign(role="train")])
+        table = setting.folds.table
+        both = pd.concat([table, table[table["role"] == "test"].assign(role="train")])
         with pytest.raises(LeakageError, match="more than one role"):
-            setting.run(tmp_path, folds=both)
-        stranger = setting.folds.assign(patient_id="X1").iloc[:1]
+            setting.run(tmp_path, folds=Folds(both))
+        stranger = table.assign(patient_id="X1").iloc[:1]
         with pytest.raises(DataError, match="the cohort lacks: X1"):
-            setting.run(tmp_path, folds=pd.concat([setting.folds, stranger]))
+            setting.run(tmp_path, folds=Folds(pd.concat([table, stranger])))
 
     def test_leaking_groups_end_the_run(self, setting: Setting, tmp_path: Path) -> None:
         tied = dataclasses.replace(setting.table, groups=np.full(len(setting.table), "G"))
@@ -296,9 +297,8 @@ class TestRefusals:
     def test_an_arm_that_fails_on_a_fold_is_left_out_and_named(
         self, setting: Setting, tmp_path: Path, modalities: tuple[Modality, ...]
     ) -> None:
-        training = setting.folds[(setting.folds["fold"] == 1) & (setting.folds["role"] == "train")]
         blind = setting.table.embeddings["net_a"].copy()
-        blind[np.isin(setting.table.patient_ids, training["patient_id"])] = np.nan
+        blind[np.isin(setting.table.patient_ids, setting.folds.training((0, 1)))] = np.nan
         table = dataclasses.replace(setting.table, embeddings={"net_a": blind})
         arms = [
             Arm("image", "logistic_regression", modalities[:1]),

@@ -29,6 +29,7 @@ import fusion.models.joint
 import fusion.models.lightgbm
 import fusion.models.rank_average
 from extractor.finetune import ImageCache, TrainingSamples
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
@@ -58,13 +59,13 @@ class Fold:
     """One outer fold, so that there is one set of test patients."""
 
     cohort: Cohort
-    folds: pd.DataFrame
+    folds: Folds
     table: FeatureTable
     modalities: tuple[Modality, ...]
 
     @property
     def test_patients(self) -> set[str]:
-        return set(self.folds.loc[self.folds["role"] == "test", "patient_id"])
+        return set(self.folds.test((0, 0)))
 
     @property
     def test_rows(self) -> np.ndarray:
@@ -89,9 +90,9 @@ class Fold:
 
 @pytest.fixture(scope="module")
 def fold(
-    cohort: Cohort, folds: pd.DataFrame, table: FeatureTable, modalities: tuple[Modality, ...]
+    cohort: Cohort, folds: Folds, table: FeatureTable, modalities: tuple[Modality, ...]
 ) -> Fold:
-    return Fold(cohort, folds[folds["fold"] == 0], table, modalities)
+    return Fold(cohort, Folds(folds.table[folds.table["fold"] == 0]), table, modalities)
 
 
 def nothing(fold: Fold) -> FeatureTable:

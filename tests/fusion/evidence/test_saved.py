@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError, DataError
 from fusion.audit import AuditReport, Check, CheckResult, Hit
@@ -77,9 +78,11 @@ def ladder() -> Ladder:
     return Ladder((Rung("first", "First", "", 9, 3, 2, values),), Claim("A paper", {"auroc": 0.99}))
 
 
-def predictions(cohort: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
+def predictions(cohort: Cohort, folds: Folds) -> pd.DataFrame:
     rng = np.random.default_rng(3)
-    test = folds[folds["role"] == "test"].merge(cohort.patients[["patient_id", "outcome"]])
+    test = folds.table[folds.table["role"] == "test"].merge(
+        cohort.patients[["patient_id", "outcome"]]
+    )
     parts = []
     for model, signal in (("head", 1.0), ("clinical_reference", 0.3), ("permuted_labels", 0.0)):
         score = signal * test["outcome"] + rng.normal(size=len(test))
@@ -142,7 +145,7 @@ def inputs(studied: Cohort) -> ReportInputs:
 
 
 @pytest.fixture
-def folder(inputs: ReportInputs, folds: pd.DataFrame, tmp_path: Path) -> RunPaths:
+def folder(inputs: ReportInputs, folds: Folds, tmp_path: Path) -> RunPaths:
     """A finished run: what the study writes, then the inputs, then the report."""
     paths = RunPaths(tmp_path / "run")
     paths.cohort.mkdir(parents=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.export.labelling import labelled
 from featurestore.tables.gaps import CODES
@@ -26,10 +27,10 @@ from fusion.features.table import FeatureTable
 Maker = Callable[..., Material]
 
 
-def predictions_of(table: FeatureTable, folds: pd.DataFrame) -> pd.DataFrame:
+def predictions_of(table: FeatureTable, folds: Folds) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     outcome = dict(zip(table.patient_ids, table.y, strict=True))
-    tested = folds[folds["role"] == "test"]
+    tested = folds.table[folds.table["role"] == "test"]
     parts = []
     for arm in ("model[all]", "model[net_a]"):
         y = tested["patient_id"].map(outcome).astype(int)
@@ -50,7 +51,7 @@ def predictions_of(table: FeatureTable, folds: pd.DataFrame) -> pd.DataFrame:
     return predictions_table(parts)
 
 
-def fold_rows(table: FeatureTable, repeats: int = 1) -> pd.DataFrame:
+def fold_rows(table: FeatureTable, repeats: int = 1) -> Folds:
     patients = sorted(set(table.patient_ids))
     rows = [
         (repeat, fold, patient, "test" if (place + repeat) % 2 == fold else "train")
@@ -58,7 +59,7 @@ def fold_rows(table: FeatureTable, repeats: int = 1) -> pd.DataFrame:
         for fold in range(2)
         for place, patient in enumerate(patients)
     ]
-    return pd.DataFrame(rows, columns=["repeat", "fold", "patient_id", "role"])
+    return Folds(pd.DataFrame(rows, columns=["repeat", "fold", "patient_id", "role"]))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_analysis_is_one_row_a_patient_with_all_that_is_asked(
     (analysis,) = export_tables(studied, ["analysis"])
     frame = analysis.frame.set_index("patient_id")
     assert sorted(frame.index) == sorted(set(table.patient_ids))
-    tested = studied.folds[studied.folds["role"] == "test"].set_index("patient_id")
+    tested = studied.folds.table[studied.folds.table["role"] == "test"].set_index("patient_id")
     pd.testing.assert_series_equal(frame["fold"], tested["fold"].loc[frame.index])
     assert frame["n_images"].sum() == len(studied.cohort.images)
     for arm, rows in studied.predictions.groupby("arm"):
@@ -128,8 +129,7 @@ def test_components_beside_predictions_never_saw_their_patient(
     columns = [c for c in frame.columns if c.startswith("net_a_pc")]
     assert len(columns) == 3
     for fold in (0, 1):
-        rows = studied.folds[studied.folds["fold"] == fold].set_index("patient_id")["role"]
-        train = table.of_patients(rows.index[rows == "train"]).embeddings["net_a"]
+        train = table.of_patients(studied.folds.training((0, fold))).embeddings["net_a"]
         fitted = PrincipalComponents(3).fit(train)
         for patient in rows.index[rows == "test"][:7]:
             scores = fitted.transform(table.of_patients([patient]).embeddings["net_a"])

@@ -20,7 +20,7 @@ from extractor.finetune import ImageCache, TrainingSamples, finetune
 from extractor.stages import one_torch_thread
 from featurestore.errors import DataError, LeakageError
 from fusion import metrics
-from fusion.features.fold_encoders import external, fold_keys, per_fold
+from fusion.features.fold_encoders import external, per_fold
 from fusion.features.table import ViewPlan
 from fusion.metrics.logits import by_patient
 from fusion.study.study import Study
@@ -103,14 +103,12 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
 
 
 def side(study: Study, key: tuple[int, int], role: str) -> set[str]:
-    folds = study.folds
-    here = (folds["repeat"] == key[0]) & (folds["fold"] == key[1]) & (folds["role"] == role)
-    return set(folds.loc[here, "patient_id"])
+    return set(study.folds.test(key) if role == "test" else study.folds.training(key))
 
 
 def test_the_record_of_each_encoder_names_training_patients_only(tuned: Tuned) -> None:
     study = tuned.study
-    keys = fold_keys(study.folds)
+    keys = study.folds.keys
     assert len(keys) == 2
     for key in keys:
         identity = study.encoders(*key)["test_efficientnet_ft"]
@@ -125,14 +123,14 @@ def test_the_record_of_each_encoder_names_training_patients_only(tuned: Tuned) -
 def test_no_training_opened_a_test_patients_picture(tuned: Tuned) -> None:
     images = tuned.study.cohort.images
     assert len(tuned.opened) == 2
-    for repeat, fold in fold_keys(tuned.study.folds):
+    for repeat, fold in tuned.study.folds.keys:
         opened = tuned.opened[f"test_efficientnet-{repeat}-{fold}"]
         patients = set(images.loc[images["sha256"].isin(opened), "patient_id"])
         assert patients == side(tuned.study, (repeat, fold), "train")
 
 
 def test_every_fold_reads_its_own_encoder(tuned: Tuned) -> None:
-    first, second = (tuned.study.features(*key) for key in fold_keys(tuned.study.folds))
+    first, second = (tuned.study.features(*key) for key in tuned.study.folds.keys)
     assert first.row_ids.tolist() == second.row_ids.tolist()
     np.testing.assert_array_equal(
         first.embeddings["test_efficientnet"], second.embeddings["test_efficientnet"]
@@ -143,7 +141,7 @@ def test_every_fold_reads_its_own_encoder(tuned: Tuned) -> None:
 
 def test_an_encoder_of_another_fold_is_refused(tuned: Tuned) -> None:
     study = tuned.study
-    here, other = fold_keys(study.folds)
+    here, other = study.folds.keys
     with pytest.raises(LeakageError, match="patients to be scored"):
         study._reader.read(study.encoders(*other), sorted(side(study, here, "test")), "0/0")
     # Even for patients that neither was trained on: it is another coordinate system.
@@ -154,7 +152,7 @@ def test_an_encoder_of_another_fold_is_refused(tuned: Tuned) -> None:
 def test_a_matrix_comes_from_one_encoder_only(tuned: Tuned) -> None:
     """Encoders of two folds cannot stand side by side either, whatever they are called."""
     study = tuned.study
-    first, second = (study.encoders(*key)["test_efficientnet_ft"] for key in fold_keys(study.folds))
+    first, second = (study.encoders(*key)["test_efficientnet_ft"] for key in study.folds.keys)
     with pytest.raises(LeakageError):
         study._reader.read({"a_ft": first, "b_ft": second}, [], "0/0")
     digests = study.cohort.images["sha256"].tolist()[:3]
@@ -222,7 +220,7 @@ def test_views_are_learned_from_and_averaged(tuned: Tuned) -> None:
 
 def test_views_of_another_fold_are_refused(tuned: Tuned) -> None:
     study = tuned.study
-    here, other = fold_keys(study.folds)
+    here, other = study.folds.keys
     views = ViewPlan({"test_efficientnet_ft": study.encoders(*other)["test_efficientnet_ft"]}, 1, 0)
     with pytest.raises(LeakageError):
         study._reader.read(
@@ -308,7 +306,7 @@ def out_of_fold_auroc(study: Study, embeddings: np.ndarray) -> float:
     """AUROC of a ridge logistic regression on embeddings, over the study's own folds."""
     table = study.features(0, 0)
     ids, y, scores = [], [], []
-    for key in fold_keys(study.folds):
+    for key in study.folds.keys:
         train = np.isin(table.patient_ids.astype(str), sorted(side(study, key, "train")))
         model = LogisticRegression(C=0.01, max_iter=2000)
         model.fit(embeddings[train], table.y[train])
