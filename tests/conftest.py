@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from bundle_example import Fitted
+
+settings.register_profile("melafuse", deadline=None)  # no test measures time
+settings.load_profile("melafuse")
 
 HERE = Path(__file__).parent
 for folder in sorted({HERE, *(p.parent for p in HERE.rglob("*_example.py"))}):

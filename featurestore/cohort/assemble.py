@@ -80,6 +80,7 @@ def _assembled(
     images, copies = without_copies(images)
     labels = outcome.labels(patients, images, dictionary)
     patients["outcome"] = patients["patient_id"].map(labels).astype(float)
+    patients["person_id"] = patients["patient_id"]
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
     patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
     allowed = config.use_anyway

@@ -79,19 +79,24 @@ class Folds:
 
 
 def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
-    """Finds the patients that must stay together because they share an image or a clinical row.
+    """Finds the patients that must stay together: of one person, image or clinical row.
 
     Args:
-        patients: Patients table with `patient_id`, and `donor_id` where rows were lent.
+        patients: Patients table with `patient_id` and `person_id`, and `donor_id` where rows were
+            lent.
         images: Images table with `patient_id` and `duplicate_cluster`.
 
     Returns:
         The group of each patient: the smallest patient id of its connected component in the graph
-        of patients, duplicate clusters and donors.
+        of patients, persons, duplicate clusters and donors.
     """
     ids = sorted(patients["patient_id"])
     position = {patient: k for k, patient in enumerate(ids)}
-    ties = [images[["patient_id", "duplicate_cluster"]].set_axis(["patient_id", "tie"], axis=1)]
+    persons = patients[["patient_id", "person_id"]].set_axis(["patient_id", "tie"], axis=1)
+    ties = [
+        images[["patient_id", "duplicate_cluster"]].set_axis(["patient_id", "tie"], axis=1),
+        persons.assign(tie="person " + persons["tie"].astype("str")),
+    ]
     if "donor_id" in patients.columns:
         lent = patients[["patient_id", "donor_id"]].set_axis(["patient_id", "tie"], axis=1)
         ties.append(lent.assign(tie="donor " + lent["tie"]))

@@ -68,7 +68,11 @@ def with_rows_of_donors(
     patients: pd.DataFrame, donors: Cohort, pairs: pd.DataFrame
 ) -> pd.DataFrame:
     """Patients table of the paired patients, with `donor_id` and the donors' columns and sites."""
-    own = patients.set_index("patient_id").loc[pairs["patient_id"], ["outcome"]].reset_index()
+    own = (
+        patients.set_index("patient_id")
+        .loc[pairs["patient_id"], ["person_id", "outcome"]]
+        .reset_index()
+    )
     lent = donors.patients.set_index("patient_id").loc[pairs["donor_id"]]
     columns = lent[["site", *donors.dictionary.names]].reset_index(drop=True)
     own["donor_id"] = pairs["donor_id"].to_numpy()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.outcomes import Outcome
+from featurestore.outcomes import TARGETS, Outcome, Target
 from featurestore.tables.dictionary import DataDictionary
 from featurestore.tables.exclusions import EXCLUSION_COLUMNS
 from featurestore.tables.gaps import no_gaps
@@ -29,7 +30,9 @@ IMAGE_COLUMNS = (
     "licence",
     "attribution",
 )
-PATIENT_COLUMNS = ("patient_id", "outcome", "site")
+PATIENT_COLUMNS = ("patient_id", "person_id", "outcome", "site")
+"""`patient_id` names what is observed and scored (today a patient); `person_id` the person whom
+folds and the bootstrap keep together, however many observations there are of one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Cohort:
         name: Name for reports.
         outcome: The outcome that `patients.outcome` holds.
         images: One row an image, at least `IMAGE_COLUMNS`; acquisition columns follow.
-        patients: One row a patient: `PATIENT_COLUMNS`, then one column per dictionary entry.
+        patients: One row an observation: `PATIENT_COLUMNS`, then one column per dictionary entry.
         dictionary: What each patient column is.
         exclusions: One row for everything left out anywhere: `EXCLUSION_COLUMNS`, where entity is
             `image`, `patient` or `value`.
@@ -102,6 +105,11 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of patients with the outcome."""
         return float(self.patients["outcome"].mean())
+
+    def target(self, patient_ids: Sequence[str] | np.ndarray) -> Target:
+        """What is known of the outcome of some patients, in their order."""
+        rows = self.patients.set_index("patient_id").loc[list(patient_ids)]
+        return TARGETS[self.outcome.kind](rows)
 
     def digest(self) -> str:
         """SHA-256 over the content that any result depends on; row order does not matter."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes.expressions import parse
+from featurestore.outcomes.target import Kind
 from featurestore.tables.dictionary import DataDictionary, Measured
 
 Unit = Literal["patient", "specimen", "lesion"]
@@ -107,7 +108,7 @@ class ExpressionRule:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A binary outcome.
+    """An outcome.
 
     Attributes:
         name: Name in configs and reports.
@@ -121,6 +122,7 @@ class Outcome:
         as_of_time: The same as `as_of` for the machine: columns that become known later are
             withheld.
         among: Expression over patient columns that says who is studied; empty is everyone.
+        kind: Kind of the endpoint (`featurestore.outcomes.target`).
     """
 
     name: str
@@ -132,6 +134,7 @@ class Outcome:
     caveats: tuple[str, ...] = ()
     as_of_time: Measured = "unknown"
     among: str = ""
+    kind: Kind = "binary"
 
     def denied(self, columns: Iterable[str]) -> list[str]:
         """Columns that must not be used as predictors: the labels themselves and the deny-list."""

@@ -50,6 +50,6 @@ def draw_partners(folds: Folds, key: FoldKey, seed: int) -> dict[str, str]:
 
 def with_partners_outcomes(table: FeatureTable, partners: Mapping[str, str]) -> FeatureTable:
     """Returns the table with each patient's outcome replaced by its partner's."""
-    outcome = dict(zip(table.patient_ids, table.y, strict=True))
-    exchanged = [outcome[partners[patient]] for patient in table.patient_ids]
-    return dataclasses.replace(table, y=np.array(exchanged, dtype=float))
+    row = {patient: k for k, patient in enumerate(table.patient_ids)}
+    of_partner = np.array([row[partners[patient]] for patient in table.patient_ids], dtype=int)
+    return dataclasses.replace(table, target=table.target.take(of_partner))

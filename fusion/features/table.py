@@ -11,6 +11,7 @@ import pandas as pd
 from extractor.config import BackboneConfig
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, name_some
+from featurestore.outcomes import Target
 from featurestore.store.lineage import EncoderIdentity, check_fold, check_unseen
 from featurestore.store.store import FeatureStore
 from featurestore.tables.dictionary import DataDictionary
@@ -58,8 +59,9 @@ class FeatureTable:
     Attributes:
         row_ids: Image id of each row; the patient id for a patient without image. Shape (n,).
         patient_ids: Patient of each row. Shape (n,).
-        groups: Group that must not be split (patients tied by duplicate images). Shape (n,).
-        y: Outcome of the row's patient, 0.0 or 1.0. Shape (n,).
+        groups: Group that must not be split (a person's observations, and those tied by duplicate
+            images). Shape (n,).
+        target: Outcome of the row's patient. Length n.
         embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN.
         columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
             are not here.
@@ -72,7 +74,7 @@ class FeatureTable:
     row_ids: np.ndarray
     patient_ids: np.ndarray
     groups: np.ndarray
-    y: np.ndarray
+    target: Target
     embeddings: Mapping[str, np.ndarray]
     columns: pd.DataFrame
     dictionary: DataDictionary
@@ -82,13 +84,18 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.row_ids)
 
+    @property
+    def y(self) -> np.ndarray:
+        """1.0 where the outcome was seen, else 0.0; shape (n,)."""
+        return self.target.event
+
     def take(self, rows: np.ndarray) -> FeatureTable:
         """Returns the rows given by an integer or boolean index, in that order."""
         return FeatureTable(
             row_ids=self.row_ids[rows],
             patient_ids=self.patient_ids[rows],
             groups=self.groups[rows],
-            y=self.y[rows],
+            target=self.target.take(rows),
             embeddings={name: matrix[rows] for name, matrix in self.embeddings.items()},
             columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
             dictionary=self.dictionary,
@@ -208,7 +215,7 @@ class FeatureReader:
             row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
             patient_ids=rows["patient_id"].to_numpy(dtype=object),
             groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
-            y=by_patient["outcome"].to_numpy(dtype=float),
+            target=cohort.target(rows["patient_id"].to_numpy()),
             embeddings=embeddings,
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,

@@ -17,6 +17,7 @@ from scipy.stats import t as student_t
 
 from featurestore.errors import DataError
 from featurestore.images.opening import UnreadableImage
+from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.bundle.archive import Bundle, read_bundle
 from fusion.bundle.codecs import load_arrays, load_calibration, load_model
@@ -204,7 +205,7 @@ class Predictor:
             row_ids=np.array([f"row {k:06d}" for k in range(n)], dtype=object),
             patient_ids=ids,
             groups=ids,
-            y=np.zeros(n),
+            target=Target.binary(np.zeros(n)),
             embeddings=embeddings,
             columns=pd.DataFrame(columns, index=range(n)),
             dictionary=self._dictionary,

@@ -15,7 +15,7 @@ from PIL import Image
 from extractor.config import BackboneConfig
 from featurestore.cohort.folds import Folds, make_folds
 from featurestore.cohort.tables import Cohort
-from featurestore.outcomes import OUTCOMES
+from featurestore.outcomes import OUTCOMES, Target
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.arms import Modality
@@ -71,7 +71,7 @@ def feature_table(patients: int = 120, seed: int = 0, dims: int = 12) -> Feature
         row_ids=rows,
         patient_ids=ids[owner],
         groups=ids[owner],
-        y=y[owner],
+        target=Target.binary(y[owner]),
         embeddings={"net_a": embedding},
         columns=frame.iloc[owner].reset_index(drop=True),
         dictionary=DICTIONARY,
@@ -110,8 +110,9 @@ def cohort_of(table: FeatureTable) -> Cohort:
     first = np.unique(table.patient_ids.astype(str), return_index=True)[1]
     patients = table.columns.iloc[first].reset_index(drop=True)
     patients.insert(0, "patient_id", table.patient_ids[first].astype(str))
-    patients.insert(1, "outcome", table.y[first])
-    patients.insert(2, "site", "S1")
+    patients.insert(1, "person_id", patients["patient_id"])
+    patients.insert(2, "outcome", table.y[first])
+    patients.insert(3, "site", "S1")
     images = pd.DataFrame(
         {"image_id": table.row_ids.astype(str), "patient_id": table.patient_ids.astype(str)}
     )

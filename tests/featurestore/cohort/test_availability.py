@@ -16,7 +16,8 @@ from featurestore.tables.exclusions import exclusions_table
 
 def cohort_of(columns: dict[str, list[float]], pictured: list[str]) -> Cohort:
     n = len(next(iter(columns.values())))
-    patients = pd.DataFrame({"patient_id": [f"P{k}" for k in range(n)], "site": "S", **columns})
+    ids = [f"P{k}" for k in range(n)]
+    patients = pd.DataFrame({"patient_id": ids, "person_id": ids, "site": "S", **columns})
     patients["outcome"] = (np.arange(n) % 2).astype(float)
     images = pd.DataFrame(dict.fromkeys(IMAGE_COLUMNS, pictured)).assign(patient_id=pictured)
     dictionary = DataDictionary(Column(name, "numeric", name[0]) for name in columns)

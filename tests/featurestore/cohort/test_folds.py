@@ -99,13 +99,19 @@ def test_one_large_group_of_events_is_one_group() -> None:
 
 
 def test_patient_groups_follow_copies_through_several_patients() -> None:
-    patients = pd.DataFrame({"patient_id": ["d", "c", "b", "a"]})
+    patients = pd.DataFrame({"patient_id": ["d", "c", "b", "a"], "person_id": ["d", "c", "b", "a"]})
     images = pd.DataFrame(
         {"patient_id": ["c", "b", "b", "d", "d"], "duplicate_cluster": ["1", "1", "2", "2", "3"]}
     )
     assert patient_groups(patients, images) == {"a": "a", "b": "b", "c": "b", "d": "b"}
     assert patient_groups(patients, images.iloc[::-1]) == {"a": "a", "b": "b", "c": "b", "d": "b"}
     assert patient_groups(patients, images.iloc[:0]) == {p: p for p in "abcd"}
+
+
+def test_observations_of_one_person_stay_together() -> None:
+    patients = pd.DataFrame({"patient_id": ["l1", "l2", "l3"], "person_id": ["p", "q", "p"]})
+    images = pd.DataFrame({"patient_id": [], "duplicate_cluster": []}, dtype="str")
+    assert patient_groups(patients, images) == {"l1": "l1", "l2": "l2", "l3": "l1"}
 
 
 @settings(max_examples=40, deadline=None)

@@ -16,6 +16,7 @@ def _cohort() -> Cohort:
     patients = pd.DataFrame(
         {
             "patient_id": list("abcde"),
+            "person_id": list("abcde"),
             "outcome": [0.0, 0.0, 0.0, 1.0, 1.0],
             "site": "",
             "breslow": [1.0, 2.0, 3.0, 4.0, np.nan],

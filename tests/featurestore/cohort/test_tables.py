@@ -22,6 +22,7 @@ def small_cohort() -> Cohort:
     patients = pd.DataFrame(
         {
             "patient_id": ["p1", "p2"],
+            "person_id": ["p1", "p2"],
             "outcome": [1.0, 0.0],
             "site": ["unknown", "unknown"],
             "age": [50.0, np.nan],

@@ -58,6 +58,7 @@ def clean_cohort(patients: int = 640, seed: int = 0) -> Cohort:
     table = pd.DataFrame(
         {
             "patient_id": pd.Series(ids, dtype="str"),
+            "person_id": pd.Series(ids, dtype="str"),
             "outcome": (rng.random(patients) < chance).astype(float),
             "site": rng.choice(["S1", "S2", "S3", "S4"], size=patients),
             "age": age,

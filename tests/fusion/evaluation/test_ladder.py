@@ -12,7 +12,7 @@ from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.matching import label_matched
 from featurestore.cohort.tables import IMAGE_COLUMNS, Cohort
 from featurestore.errors import DataError
-from featurestore.outcomes import Outcome, ValueRule
+from featurestore.outcomes import Outcome, Target, ValueRule
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.config import LadderConfig, MetadataConfig
@@ -29,6 +29,7 @@ def people(prefix: str, n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "patient_id": pd.Series([f"{prefix}{k:04d}" for k in range(n)], dtype="str"),
+            "person_id": pd.Series([f"{prefix}{k:04d}" for k in range(n)], dtype="str"),
             "outcome": (rng.random(n) < 0.4).astype(float),
             "site": "S",
         }
@@ -64,7 +65,7 @@ def tables(cohort: Cohort, donors: Cohort) -> tuple[FeatureTable, FeatureTable]:
         row_ids=ids,
         patient_ids=ids,
         groups=ids,
-        y=patients["outcome"].to_numpy(),
+        target=Target.binary(patients["outcome"].to_numpy()),
         embeddings={"net": rng.normal(size=(len(ids), 8)).astype(np.float32)},
         columns=patients[donors.dictionary.names].reset_index(drop=True),
         dictionary=donors.dictionary,
@@ -75,7 +76,7 @@ def tables(cohort: Cohort, donors: Cohort) -> tuple[FeatureTable, FeatureTable]:
         row_ids=own_ids,
         patient_ids=own_ids,
         groups=own_ids,
-        y=own["outcome"].to_numpy(),
+        target=Target.binary(own["outcome"].to_numpy()),
         embeddings={},
         columns=own[donors.dictionary.names],
         dictionary=donors.dictionary,

@@ -31,6 +31,7 @@ import fusion.models.rank_average
 from extractor.finetune import ImageCache, TrainingSamples
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
+from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
 from fusion.evaluation.run import evaluate
@@ -114,7 +115,8 @@ def huge(fold: Fold) -> FeatureTable:
 def relabelled(fold: Fold) -> FeatureTable:
     """Test rows of the other outcome."""
     return dataclasses.replace(
-        fold.table, y=np.where(fold.test_rows, 1 - fold.table.y, fold.table.y)
+        fold.table,
+        target=Target.binary(np.where(fold.test_rows, 1 - fold.table.y, fold.table.y)),
     )
 
 

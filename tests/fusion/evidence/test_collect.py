@@ -41,6 +41,7 @@ def make_cohort(n: int = 200, seed: int = 0) -> Cohort:
     patients = pd.DataFrame(
         {
             "patient_id": ids,
+            "person_id": ids,
             "outcome": (rng.random(n) < 0.35).astype(float),
             "site": "trunk",
             "age": np.where(np.arange(n) % 10 == 0, np.nan, rng.normal(60, 10, n)),

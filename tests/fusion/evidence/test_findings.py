@@ -32,7 +32,12 @@ def _cohort(events: int = 60, n: int = 200, columns: int = 4) -> Cohort:
     ids = [f"P{i}" for i in range(n)]
     names = [f"c{k}" for k in range(columns)]
     patients = pd.DataFrame(
-        {"patient_id": ids, "outcome": [1.0] * events + [0.0] * (n - events), "site": ""}
+        {
+            "patient_id": ids,
+            "person_id": ids,
+            "outcome": [1.0] * events + [0.0] * (n - events),
+            "site": "",
+        }
     ).assign(**dict.fromkeys(names, 1.0))
     images = pd.DataFrame({"image_id": ids, "patient_id": ids, "duplicate_cluster": ids})
     rest = ("lesion_id", "path", "sha256", "width", "height", "source", "licence", "attribution")

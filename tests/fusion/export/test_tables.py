@@ -131,7 +131,7 @@ def test_components_beside_predictions_never_saw_their_patient(
     for fold in (0, 1):
         train = table.of_patients(studied.folds.training((0, fold))).embeddings["net_a"]
         fitted = PrincipalComponents(3).fit(train)
-        for patient in rows.index[rows == "test"][:7]:
+        for patient in studied.folds.test((0, fold))[:7]:
             scores = fitted.transform(table.of_patients([patient]).embeddings["net_a"])
             np.testing.assert_allclose(frame.loc[patient, columns], scores.mean(axis=0))
     assert all(ONE_FOLD in analysis.notes[c].note for c in columns)

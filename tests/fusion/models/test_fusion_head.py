@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fusion.models.fusion_head
 from featurestore.errors import DataError
+from featurestore.outcomes import Target
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.config import HeadConfig, MetadataConfig
@@ -65,7 +66,7 @@ def make_table(n: int, seed: int, rows_each: int = 2, width: int = 24) -> Featur
         row_ids=np.array([f"I{seed}_{i:05d}" for i in range(len(rows))], dtype=object),
         patient_ids=ids[rows],
         groups=ids[rows],
-        y=y[rows],
+        target=Target.binary(y[rows]),
         embeddings={"resnet18": embedding.astype(np.float32)},
         columns=columns.iloc[rows].reset_index(drop=True),
         dictionary=DataDictionary([*CLINICAL, *GENES]),

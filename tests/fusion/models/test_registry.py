@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from featurestore.errors import ConfigError, DataError
+from featurestore.outcomes import Target
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion import metrics
 from fusion.arms import Arm, Modality
@@ -160,7 +161,7 @@ class TestConformance:
         self, name: str, parts: tuple[FeatureTable, FeatureTable], modalities: tuple[Modality, ...]
     ) -> None:
         for y in (0.0, 1.0):
-            one = dataclasses.replace(parts[0], y=np.full(len(parts[0]), y))
+            one = dataclasses.replace(parts[0], target=Target.binary(np.full(len(parts[0]), y)))
             with pytest.raises(DataError):
                 fit(name, one, modalities)
 

@@ -1,0 +1,35 @@
+"""The configuration of a run: one YAML file, one schema."""
+
+from fusion.config.ablation import (
+    AblationConfig,
+    ArmConfig,
+    LearningCurveConfig,
+    LeaveOutConfig,
+    ModalityConfig,
+    ThresholdConfig,
+)
+from fusion.config.evidence import AcceptConfig, AuditConfig, ClaimConfig, LadderConfig
+from fusion.config.export import ExportConfig, TableName
+from fusion.config.models import HeadConfig, JointConfig, MetadataConfig, SpaceConfig, TuningConfig
+from fusion.config.run import RunConfig
+
+__all__ = [
+    "AblationConfig",
+    "AcceptConfig",
+    "ArmConfig",
+    "AuditConfig",
+    "ClaimConfig",
+    "ExportConfig",
+    "HeadConfig",
+    "JointConfig",
+    "LadderConfig",
+    "LearningCurveConfig",
+    "LeaveOutConfig",
+    "MetadataConfig",
+    "ModalityConfig",
+    "RunConfig",
+    "SpaceConfig",
+    "TableName",
+    "ThresholdConfig",
+    "TuningConfig",
+]

@@ -1,0 +1,39 @@
+"""What a kind of endpoint is: the names of everything that is done with its outcomes.
+
+The floors above look their own part up by these names, so a kind is registered in one place and
+nothing else asks which kind it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One kind of endpoint.
+
+    Attributes:
+        kind: Kind of the outcome that it is for.
+        predictions: Columns of the predictions table beside the keys of a row, with their types:
+            what is known of the patient, then what is predicted.
+        headline: Metric that arms are ranked and shown by; higher is better.
+        tested: Metrics whose differences get an interval and a p, the headline first.
+        clinical_reference: Model of what a clinician knows without any other.
+        floors: Models that know nothing, in the order of the table.
+        loss: Loss of networks (`fusion.models.losses`).
+        sections: Sections of the report about the arms' numbers, in order.
+        exported: Per predictions column that is exported for each arm: prefix of the variable's
+            name, and its label.
+    """
+
+    kind: str
+    predictions: Mapping[str, str]
+    headline: str
+    tested: tuple[str, ...]
+    clinical_reference: str
+    floors: tuple[str, ...]
+    loss: str
+    sections: tuple[str, ...]
+    exported: Mapping[str, tuple[str, str]]
