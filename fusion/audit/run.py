@@ -26,7 +26,7 @@ def run_checks(
     Raises:
         ConfigError: An acceptance names no check, one that cannot be accepted, or no reason.
     """
-    _require_acceptable(checks, accept)
+    require_acceptable(checks, accept)
     progress.start("audit", len(checks))
     results = []
     for check in checks:
@@ -57,7 +57,12 @@ def _subjects(hit: Hit) -> set[str]:
     return set(hit.subjects or ("",))
 
 
-def _require_acceptable(checks: Sequence[Check], accept: Sequence[Acceptance]) -> None:
+def require_acceptable(checks: Sequence[Check], accept: Sequence[Acceptance]) -> None:
+    """Refuses acceptances that can set nothing aside.
+
+    Raises:
+        ConfigError: An acceptance names no check, one that cannot be accepted, or no reason.
+    """
     by_name = {check.name: check for check in checks}
     for acceptance in accept:
         check = by_name.get(acceptance.check)

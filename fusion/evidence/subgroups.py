@@ -89,17 +89,27 @@ def subgroups(
     return tuple(found)
 
 
+def require_columns_of(cohort: Cohort, columns: Sequence[str]) -> None:
+    """Refuses names by which patients cannot be parted.
+
+    Raises:
+        ConfigError: A name is no patient column of the cohort.
+    """
+    known = [*cohort.dictionary.names, SITE]
+    for name in columns:
+        if name not in known:
+            raise ConfigError(
+                f"ablation.subgroups: no patient column {name!r}; known: {', '.join(known)}"
+            )
+
+
 def _parts(
     cohort: Cohort, patients: pd.DataFrame, columns: Sequence[str] | None
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     known = {c.name: c for c in cohort.dictionary}
+    require_columns_of(cohort, columns or ())
     for name in DEFAULTS if columns is None else columns:
         if name not in patients.columns or (name not in known and name != SITE):
-            if columns is not None:
-                raise ConfigError(
-                    f"ablation.subgroups: no patient column {name!r}; known: "
-                    f"{', '.join([*known, SITE])}"
-                )
             continue
         column = known.get(name)
         label = "Source site" if column is None else (column.label or column.name)

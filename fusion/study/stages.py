@@ -57,9 +57,9 @@ from fusion.features.fold_encoders import (
 from fusion.features.image_files import file_locator
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.models.floors import with_floors
-from fusion.models.registry import find_model
 from fusion.paths import RunPaths
 from fusion.provenance import command_line
+from fusion.study.validation import require_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +154,8 @@ class Stages:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
-        for arm in self.arms:  # a wrong name in the ablation shows before hours of extraction
-            find_model(arm.model)
+        # A wrong name shows before hours of extraction and fits.
+        require_names(self.config, cohort, self.arms, self._planned_arms)
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)

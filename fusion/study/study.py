@@ -16,7 +16,7 @@ from featurestore.cohort.folds import make_folds, patient_groups
 from featurestore.errors import ConfigError
 from featurestore.export.package import Exported
 from featurestore.store.lineage import EncoderIdentity
-from fusion.audit import Acceptance, AuditReport, AuditSubject, run_audit
+from fusion.audit import AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
 from fusion.evaluation.ladder import Claim, Ladder, climb
@@ -39,6 +39,7 @@ from fusion.features.fold_encoders import (
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.report import ReportFiles, write_report
 from fusion.study.stages import Stages
+from fusion.study.validation import acceptances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +159,7 @@ class Study(Stages):
             ConfigError: `audit.accept` names no check, or one that cannot be accepted.
             DataError: The predictions are of other folds than this configuration makes.
         """
-        accept = [Acceptance(**a.model_dump()) for a in self.config.audit.accept]
+        accept = acceptances(self.config.audit)
         if predictions is None and self.paths.predictions.exists():
             predictions = self._read_predictions()
         if predictions is None:
