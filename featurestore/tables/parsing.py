@@ -5,32 +5,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.numbers import Marks, find_marks, is_unclear, read_numbers
 
 MISSING_TOKENS = (
-    "",
-    "-",
-    "--",
-    "'--",
-    "na",
-    "n/a",
-    "nan",
-    "not reported",
-    "[not available]",
-    "[not applicable]",
-    "[not evaluated]",
-    "[unknown]",
-    "[pending]",
-    "[discrepancy]",
-    "[completed]",
-    "[null]",
-    "[error]",
+    *("", "-", "--", "'--", "na", "n/a", "n.a.", "nan", "<na>", "null", "(null)", "\\n"),
+    *("#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#n/v", "#nv"),
+    *("not reported", "[not available]", "[not applicable]", "[not evaluated]", "[unknown]"),
+    *("[pending]", "[discrepancy]", "[completed]", "[null]", "[error]", "[not reported]"),
 )
-"""Texts that mean missing in any column, in lower case; cells are compared without case."""
+"""Texts that mean missing in any column, in lower case; cells are compared without case. A text
+that a configuration names as a value is one, whatever it is."""
+
+GUESSED_TOKENS = (
+    *(".", "..", "...", "?", "??", "*", "_", "nil", "none", "missing", "unknown", "unk", "not known"),
+    *("nd", "n.d.", "not available", "not applicable", "not evaluated", "not assessed", "not done"),
+    *("not recorded", "not documented", "not provided", "not stated", "not specified"),
+    *("unspecified", "not given", "unavailable", "no data", "(blank)", "blank", "tbd", "pending"),
+)
+"""Texts that mean missing in most columns, but may be a level of some; in lower case."""
 
 BINARY_TEXTS = {
     "1": 1.0,
@@ -49,10 +45,6 @@ BINARY_TEXTS = {
 # A numeric column may hold this many texts that are no numbers, or this share; more is an error.
 _TOLERATED_TEXTS = 3
 _TOLERATED_SHARE = 0.1
-
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_DECIMAL_COMMA = r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"
-_THOUSANDS = r"[+-]?[1-9]\d{0,2}(?:,\d{3})+"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +73,25 @@ class Parsed:
     rejected: pd.Series
 
 
-def known_text(texts: pd.Series, extra: Iterable[str] = ()) -> KnownText:
+def known_text(
+    texts: pd.Series,
+    extra: Iterable[str] = (),
+    named: Iterable[str] = (),
+    guessed: bool = False,
+) -> KnownText:
     """Finds the missing values of a text column.
 
     Args:
         texts: Column of text.
         extra: Texts that mean missing in this column, beside `MISSING_TOKENS`; a cell that
             repeats tokens between bars (`[Not Available]|[Not Available]`) is missing too.
+        named: Texts that somebody named as values of this column; they are no tokens.
+        guessed: Whether `GUESSED_TOKENS` mean missing too: in columns whose values are numbers or
+            come from a known list.
     """
-    tokens = {*MISSING_TOKENS, *(token.strip().lower() for token in extra)}
+    usual = {*MISSING_TOKENS, *(GUESSED_TOKENS if guessed else ())}
+    tokens = usual - {text.strip().lower() for text in named if text.strip()}
+    tokens |= {token.strip().lower() for token in extra}
     lowered = texts.str.lower()
     barred = lowered[lowered.str.contains("|", regex=False, na=False)].unique()
     tokens.update(text for text in barred if all(p.strip() in tokens for p in text.split("|")))
@@ -99,15 +101,13 @@ def known_text(texts: pd.Series, extra: Iterable[str] = ()) -> KnownText:
     return KnownText(values, tuple(sorted(text for text in found if text)))
 
 
-def parse_numbers(texts: pd.Series, where: str) -> Parsed:
-    """Reads numbers; a decimal comma is understood where the column leaves no doubt.
-
-    A comma is decimal if no number of the column has a point and at least one has a comma that
-    cannot group thousands (`0,5`, `12,75`).
+def parse_numbers(texts: pd.Series, where: str, marks: Marks | None = None) -> Parsed:
+    """Reads numbers; what points and commas mean is decided over the whole column.
 
     Args:
         texts: Text with NaN for missing.
         where: File and column, for messages.
+        marks: What points and commas mean, where it was decided over more than this column.
 
     Returns:
         Floats. A few texts that are no finite numbers are missing and rejected.
@@ -115,18 +115,7 @@ def parse_numbers(texts: pd.Series, where: str) -> Parsed:
     Raises:
         DataError: More than a few texts are no numbers, or none is one.
     """
-    known = texts.dropna()
-    plain = known.str.fullmatch(_NUMBER)
-    comma = known.str.fullmatch(_DECIMAL_COMMA) & ~plain
-    if comma.any():
-        has_point = known[plain].str.contains(".", regex=False).any()
-        if not has_point and not known[comma].str.fullmatch(_THOUSANDS).all():
-            known = known.where(~comma, known.str.replace(",", ".", regex=False))
-            plain |= comma
-    values = pd.Series(np.nan, index=texts.index, dtype=float)
-    numbers = known[plain].astype(float)
-    numbers = numbers[np.isfinite(numbers)]
-    values[numbers.index] = numbers
+    values = read_numbers(texts, find_marks(texts) if marks is None else marks)
     rejected = texts[texts.notna() & values.isna()]
     _check_rejected(rejected, int(texts.notna().sum()), where)
     return Parsed(values, rejected)
@@ -195,6 +184,12 @@ def _check_rejected(rejected: pd.Series, known: int, where: str) -> None:
     limit = max(_TOLERATED_TEXTS, _TOLERATED_SHARE * known)
     if len(rejected) > limit or 0 < known == len(rejected):
         texts = sorted(set(rejected))
+        if any(is_unclear(text) for text in texts):
+            raise DataError(
+                f"{where}: in {len(rejected)} of {known} values a point or comma may be decimal or "
+                f"group thousands ({name_some([repr(t) for t in texts if is_unclear(t)])}); write "
+                "the numbers without grouping marks"
+            )
         raise DataError(
             f"{where} is read as numbers, but {len(rejected)} of {known} values are none: "
             f"{name_some([repr(t) for t in texts])}; list them under missing or change the kind"

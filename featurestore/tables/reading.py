@@ -7,11 +7,11 @@ names and the word `None`.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import dataclasses
 import io
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,16 +21,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from featurestore.errors import DataError, name_some
+from featurestore.tables.encoding import decode
+from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
 
 MAX_TABLE_BYTES = 500_000_000
 MAX_HEAD_BYTES = 1_000_000
 _BLOCK_BYTES = 16_000_000
-_SNIFFED_BYTES = 4096
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_LOOKED_AT = 40
+_SNIFFED_CHARACTERS = 4096
 _OTHER_FILES = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook; export the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; export the sheet as CSV"),
@@ -44,40 +42,50 @@ _OTHER_FILES = (
 
 
 def read_table(
-    path: Path, comment_lines: int = 0, max_bytes: int = MAX_TABLE_BYTES
+    path: Path,
+    comment_lines: int = 0,
+    max_bytes: int = MAX_TABLE_BYTES,
+    header: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Reads a table as text.
 
-    CSV and TSV may be UTF-8 (with or without byte order mark), UTF-16 with byte order mark or, as
-    a last resort, Latin-1; lines may end in LF, CRLF or CR. The delimiter is a tab where the header
-    has one, else a comma or semicolon, whichever the header has more of. Quotes follow RFC 4180,
-    but in a tab-delimited table a quote is an ordinary character as long as every row has the
-    header's number of fields that way (clinical tables hold unbalanced quotes).
+    CSV and TSV may be UTF-8 (with or without byte order mark), UTF-16 with byte order mark, or one
+    of the older encodings that can be told for certain (`featurestore.tables.encoding`); lines may
+    end in LF, CRLF or CR. The delimiter is a tab where the header has one, else a comma or
+    semicolon, whichever the header has more of. Quotes follow RFC 4180, but in a tab-delimited
+    table a quote is an ordinary character as long as every row has the header's number of fields
+    that way (clinical tables hold unbalanced quotes). Titles above the header and rows without any
+    text are no part of the table.
 
     Args:
         path: File; `.parquet` and `.pq` are read as Parquet, all else as delimited text.
         comment_lines: Lines before the header to skip.
         max_bytes: Larger files are refused.
+        header: Names of the columns of a delimited file that has none.
 
     Returns:
         Table of text columns; an empty cell is the empty text. A column without a name is called
-        `unnamed_1`, `unnamed_2`, … by its place.
+        `unnamed_1`, `unnamed_2`, … by its place, and the first one `row_names` where R left its
+        name out.
 
     Raises:
-        DataError: The file cannot be read, is too large, is no table, has a row with another
-            number of fields than the header, or two columns of one name.
+        DataError: The file cannot be read, is too large, is no table, begins with a row in place
+            of a header, has a row with another number of fields than the header, or two columns of
+            one name.
     """
     _check_file(path, max_bytes)
     if path.suffix.lower() in (".parquet", ".pq"):
         names, columns = _read_parquet(path)
     else:
-        names, columns = _read_delimited(path, comment_lines)
+        names, columns = _read_delimited(path, comment_lines, header)
     names = [name or f"unnamed_{k + 1}" for k, name in enumerate(names)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"{path}: the header names these columns twice: {name_some(repeated)}")
     trimmed = [pc.utf8_trim_whitespace(column) for column in columns]
-    return pa.table(trimmed, names=names).to_pandas().astype("str")
+    table = pa.table(trimmed, names=names).to_pandas().astype("str")
+    empty = (table == "").all(axis=1)
+    return table[~empty].reset_index(drop=True) if empty.any() else table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +93,7 @@ class TableHead:
     """The beginning of a table.
 
     Attributes:
-        comments: Lines that start with `#`, before the header.
+        comments: Lines that start with `#`, or are titles, before the header.
         header: Column names; empty if nothing follows the comments.
         rows: First rows; a row may have another number of fields than the header.
     """
@@ -119,16 +127,21 @@ def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> 
     body = next((k for k, line in enumerate(lines) if line and not line.startswith("#")), None)
     if body is None:
         return TableHead(tuple(lines), (), ())
-    delimiter = _delimiter(lines[body])
-    if delimiter == "\t":
-        reader = csv.reader(lines[body:], delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines[body:], delimiter=delimiter)
+    place = find_header("\n".join(lines[body:]))
+    body += place.titles
+    quoting = csv.QUOTE_NONE if place.delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines[body:], delimiter=place.delimiter, quoting=quoting)
     try:
         rows = [tuple(_bare(c) for c in row) for row in itertools.islice(reader, n_rows + 1)]
     except csv.Error as error:
         raise DataError(f"{path} is no table ({error})") from None
-    return TableHead(tuple(lines[:body]), rows[0], tuple(row for row in rows[1:] if row))
+    header = (ROW_NAMES, *rows[0]) if place.row_names else rows[0]
+    return TableHead(tuple(lines[:body]), header, tuple(row for row in rows[1:] if any(row)))
+
+
+def begins_with_a_row(head: TableHead) -> bool:
+    """Whether a row stands where the header belongs."""
+    return looks_like_a_row(head.header, head.rows)
 
 
 def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
@@ -209,28 +222,57 @@ def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         raise DataError(f"{where} holds {kind}, which has no text form") from None
 
 
-def _read_delimited(path: Path, comment_lines: int) -> tuple[list[str], list[pa.ChunkedArray]]:
+def _read_delimited(
+    path: Path, comment_lines: int, header: Sequence[str] | None
+) -> tuple[list[str], list[pa.ChunkedArray]]:
     text = _decode(path).replace("\r\n", "\n").replace("\r", "\n")
     for _ in range(comment_lines):
         _, _, text = text.partition("\n")
     text = text.lstrip("\n")
     if not text.strip():
         raise DataError(f"{path}: nothing stands after {comment_lines} comment lines")
+    if header is not None:
+        columns = _columns(path, text, delimiter_of(text.partition("\n")[0]), 0)
+        if len(columns) != len(header):
+            raise DataError(f"{path}: {len(columns)} columns in place of {', '.join(header)}")
+        return list(header), columns
+    place = find_header(text)
+    for _ in range(place.titles):
+        _, _, text = text.partition("\n")
+    text = text.lstrip("\n")
+    columns = _columns(path, text, place.delimiter, int(place.row_names))
+    names, columns = _split_header(columns, place.row_names)
+    _refuse_a_row(names, columns, path)
+    return names, columns
+
+
+def _refuse_a_row(names: list[str], columns: list[pa.ChunkedArray], path: Path) -> None:
+    rows = list(zip(*(column.slice(0, _LOOKED_AT).to_pylist() for column in columns), strict=True))
+    if looks_like_a_row(names, rows):
+        raise DataError(
+            f"{path} has no header: its first line ({name_some([repr(n) for n in names], 4)}) is a "
+            "row like those below; put a line with the names of the columns above it"
+        )
+
+
+def _columns(path: Path, text: str, delimiter: str, more: int) -> list[pa.ChunkedArray]:
+    """Columns with their header as first cell; of `more` columns the header has no cell."""
     first, _, _ = text.partition("\n")
-    delimiter = _delimiter(first)
+    if more:  # an empty name for what the header leaves out
+        text = delimiter + text
     body = text.encode()
     if delimiter == "\t":
-        plain = _parse(body, delimiter, len(first.split("\t")), quoted=False)
+        plain = _parse(body, delimiter, len(first.split("\t")) + more, quoted=False)
         if isinstance(plain, pa.Table):
-            return _split_header([_unquoted(c) for c in plain.columns])
+            return [_unquoted(c) for c in plain.columns]
     n_fields = len(next(csv.reader(io.StringIO(text), delimiter=delimiter)))
     parsed = _parse(body, delimiter, n_fields, quoted=True)
     if isinstance(parsed, str):
         raise DataError(
             f"{path}: {_where_ragged(text, delimiter, n_fields) or parsed}; the header has "
-            f"{n_fields} columns"
+            f"{n_fields - more} columns"
         )
-    return _split_header(parsed.columns)
+    return list(parsed.columns)
 
 
 def _decode(path: Path, max_bytes: int | None = None) -> str:
@@ -243,15 +285,8 @@ def _decode(path: Path, max_bytes: int | None = None) -> str:
     for magic, kind in _OTHER_FILES:
         if raw.startswith(magic):
             raise DataError(f"{path} is no table but {kind}")
-    encoding = next((name for bom, name in _BOMS if raw.startswith(bom)), "utf-8")
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        text = decoder.decode(raw, final=max_bytes is None or len(raw) < max_bytes)
-    except UnicodeDecodeError:
-        if encoding != "utf-8":
-            raise DataError(f"{path}: damaged {encoding} text") from None
-        text = raw.decode("latin-1")
-    head = text[:_SNIFFED_BYTES].lstrip().lower()
+    text = decode(raw, str(path), final=max_bytes is None or len(raw) < max_bytes)
+    head = text[:_SNIFFED_CHARACTERS].lstrip().lower()
     if "\0" in text:
         raise DataError(f"{path} is a binary file, not a table")
     if head.startswith("<"):
@@ -261,13 +296,6 @@ def _decode(path: Path, max_bytes: int | None = None) -> str:
     if head.startswith(("{", "[{")):
         raise DataError(f"{path} is JSON, not a table")
     return text
-
-
-def _delimiter(header: str) -> str:
-    bare = "".join(part for k, part in enumerate(header.split('"')) if k % 2 == 0)
-    if "\t" in bare:
-        return "\t"
-    return ";" if bare.count(";") > bare.count(",") else ","
 
 
 def _parse(body: bytes, delimiter: str, n_fields: int, quoted: bool) -> pa.Table | str:
@@ -295,8 +323,12 @@ def _unquoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(whole, inner, column)
 
 
-def _split_header(columns: list[pa.ChunkedArray]) -> tuple[list[str], list[pa.ChunkedArray]]:
+def _split_header(
+    columns: list[pa.ChunkedArray], row_names: bool
+) -> tuple[list[str], list[pa.ChunkedArray]]:
     names = [column[0].as_py().strip() for column in columns]
+    if row_names:
+        names[0] = ROW_NAMES
     return names, [column.slice(1) for column in columns]
 
 

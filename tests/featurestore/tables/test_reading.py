@@ -45,7 +45,7 @@ def test_what_a_csv_writer_writes_is_read_back(
     path = write(tmp_path / "t.csv", out.getvalue().encode(encoding))
     read = read_table(path)
     assert list(read.columns) == header
-    assert read.to_numpy().tolist() == [names, *rows]
+    assert read.to_numpy().tolist() == [row for row in (names, *rows) if any(row)]
 
 
 @settings(
