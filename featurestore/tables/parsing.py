@@ -21,7 +21,21 @@ MISSING_TOKENS = (
 that a configuration names as a value is one, whatever it is."""
 
 GUESSED_TOKENS = (
-    *(".", "..", "...", "?", "??", "*", "_", "nil", "none", "missing", "unknown", "unk", "not known"),
+    *(
+        ".",
+        "..",
+        "...",
+        "?",
+        "??",
+        "*",
+        "_",
+        "nil",
+        "none",
+        "missing",
+        "unknown",
+        "unk",
+        "not known",
+    ),
     *("nd", "n.d.", "not available", "not applicable", "not evaluated", "not assessed", "not done"),
     *("not recorded", "not documented", "not provided", "not stated", "not specified"),
     *("unspecified", "not given", "unavailable", "no data", "(blank)", "blank", "tbd", "pending"),

@@ -69,7 +69,9 @@ def test_a_few_texts_that_are_no_numbers_are_rejected(bad: str) -> None:
 
 
 def test_a_comma_that_may_be_either_is_not_guessed() -> None:
-    with pytest.raises(DataError, match=r"in 2 of 2 values a point or comma may be .* \('1,234', '5,678'\)"):
+    with pytest.raises(
+        DataError, match=r"in 2 of 2 values a point or comma may be .* \('1,234', '5,678'\)"
+    ):
         parse_numbers(texts("1,234", "5,678"), "t")
 
 
