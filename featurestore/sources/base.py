@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -37,12 +38,15 @@ class ReadContext:
         scratch: Folder for files that a source makes itself (the synthetic cohort).
         seed: Seed of the run.
         progress: Told of long work of a source (drawing the synthetic cohort).
+        named: Texts that the outcome names as values, by the column they stand in; a token for
+            missing that is named is a value.
     """
 
     data_root: Path
     scratch: Path
     seed: int = 0
     progress: Progress = SILENT
+    named: Mapping[str, Collection[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,25 +11,26 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ImageFolder
+from featurestore.images.finding import ImageFolder, image_key, shown_masks
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.isic_layouts import recognise, translate
+from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
 from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import EXCLUSION_COLUMNS, exclusions_table
+from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.ids import require_unique
 from featurestore.tables.merging import first_known
 from featurestore.tables.parsing import (
+    BINARY_TEXTS,
+    Parsed,
     known_text,
     parse_binary,
     parse_levels,
     parse_numbers,
     rejected_values,
 )
-from featurestore.tables.reading import read_table
+from featurestore.tables.reading import read_head, read_table
 
 _STAGE = "read"
-_MISSING = ("unknown",)
-_MASKS = r"_(?:superpixels|segmentation|attribute_\w+)$"
+_IS_MASK = "a mask, not a photograph"
 
 # What the archive knows of a person, and the site of the lesion; the rest stays with the image.
 ARCHIVE_COLUMNS: tuple[Column, ...] = (
@@ -58,6 +59,7 @@ class _Metadata:
     headers: dict[str, set[str]]  # what each column is called in the files
     tokens: dict[str, set[str]]  # texts that were read as missing in it
     conflicts: pd.DataFrame
+    whole: frozenset[str]  # ids that keep their ending, because a file has both
 
 
 class IsicSource(Section):
@@ -68,7 +70,8 @@ class IsicSource(Section):
         metadata: Metadata files; several are merged by image id. Where two files disagree, the
             one listed first counts and the difference is reported.
         images: Folders that are searched, with their subfolders, for `<image id>.jpg` and the like.
-        suffixes: Endings that a file name may carry after the image id.
+        suffixes: Endings that follow the image id in the name of a file, in a metadata file, or in
+            both; they are left out on both sides.
         columns: Patient columns to use, of those the files have; all by default.
         licence: Licence of images whose metadata names none (challenge files).
         attribution: Attribution of images whose metadata names none.
@@ -103,19 +106,22 @@ class IsicSource(Section):
         """
         read = self._read_metadata(context)
         rows, id_note = _with_patients(read.rows)
-        dictionary, typed, rejected = _typed(rows, self.columns, read)
-        images, unmatched = self._find_images(typed, context)
+        typed = _typed(rows, self.columns, read)
+        images, unmatched = self._find_images(typed.rows, read.whole, context)
         patients, conflicts = first_known(
-            typed.assign(_fileless=~typed["image_id"].isin(images["image_id"])),
+            typed.rows.assign(_fileless=~typed.rows["image_id"].isin(images["image_id"])),
             "patient_id",
             ["_fileless", "image_id"],
-            dictionary.names,
+            typed.dictionary.names,
             _STAGE,
             "first image by id, those with a file before the others",
         )
-        exclusions = pd.concat([read.conflicts, rejected, unmatched, conflicts], ignore_index=True)
+        parts = [read.conflicts, typed.exclusions, unmatched, conflicts]
+        exclusions = pd.concat(parts, ignore_index=True)
         notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note)
-        return SourceTables(images, patients, dictionary, exclusions, notes)
+        return SourceTables(
+            images, patients, typed.dictionary, exclusions, notes, unmapped=typed.unmapped
+        )
 
     def _read_metadata(self, context: ReadContext) -> _Metadata:
         parts, layouts = [], []
@@ -123,20 +129,26 @@ class IsicSource(Section):
         tokens: dict[str, set[str]] = {}
         for order, file in enumerate(self.metadata):
             path = context.data_root / file
-            raw = read_table(path)
-            layout = recognise(raw, path)
-            columns = {str(c): known_text(raw[c], _MISSING) for c in raw.columns}
+            raw, found = _read_file(path)
+            columns = {
+                str(c): known_text(raw[c], named=context.named.get(str(c), ()), guessed=True)
+                for c in raw.columns
+            }
             known = pd.DataFrame({name: column.values for name, column in columns.items()})
-            nameless = int(known[layout.image_id].isna().sum())
+            nameless = int(known[found.image_id].isna().sum())
             if nameless:
-                raise DataError(f"{path}: {nameless} rows have no {layout.image_id}")
-            part, names = translate(known, layout, path)
+                raise DataError(f"{path}: {nameless} rows have no {found.image_id}")
+            part, names = translate(known, found, path)
             for name, column in columns.items():
-                headers.setdefault(names.get(name, name), set()).add(name)
-                tokens.setdefault(names.get(name, name), set()).update(column.tokens)
-            require_unique(part["image_id"], f"image id in {path}")
-            layouts.append(f"{path.name} ({layout.name}, {len(part)} images)")
+                headers.setdefault(names[name], set()).add(name)
+                tokens.setdefault(names[name], set()).update(column.tokens)
+            layouts.append(f"{path.name} ({found.layout.name}, {len(part)} images)")
             parts.append(part.assign(_file=order, source=path.name))
+        whole = _with_ending(parts, self.suffixes)
+        for part, file in zip(parts, self.metadata, strict=True):
+            ids = part["image_id"].map(lambda name: image_key(name, self.suffixes, whole))
+            part["image_id"] = ids.astype("str")
+            require_unique(part["image_id"], f"image id in {context.data_root / file}")
         rows = pd.concat(parts, ignore_index=True)
         disagreeing = [c for c in rows.columns if c not in ("image_id", "_file", "source")]
         merged, conflicts = first_known(
@@ -146,14 +158,16 @@ class IsicSource(Section):
             lambda names: "+".join(dict.fromkeys(names))
         )
         merged["source"] = merged["image_id"].map(sources)
-        return _Metadata(merged, layouts, headers, tokens, conflicts)
+        return _Metadata(merged, layouts, headers, tokens, conflicts, whole)
 
     def _find_images(
-        self, typed: pd.DataFrame, context: ReadContext
+        self, typed: pd.DataFrame, whole: frozenset[str], context: ReadContext
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         folders = [context.data_root / folder for folder in self.images]
-        files = ImageFolder.scan(folders).by_id(self.suffixes)
-        excluded: list[tuple[str, str, str, str]] = []
+        folder = ImageFolder.scan(folders)
+        files = folder.by_id(self.suffixes, whole)
+        excluded = [("image", mask, _STAGE, _IS_MASK) for mask in shown_masks(folder, folders)]
+        excluded += [("image", p.stem, _STAGE, "a link that leads nowhere") for p in folder.broken]
         where = name_some([str(folder) for folder in self.images], 3)
         found = typed["image_id"].isin(list(files))
         for image in typed.loc[~found, "image_id"]:
@@ -161,18 +175,17 @@ class IsicSource(Section):
         named = set(typed["image_id"])
         for image, paths in files.items():
             if image not in named:
-                is_mask = pd.Series([image]).str.contains(_MASKS).item()
-                reason = "a mask, not a photograph" if is_mask else "no metadata row names it"
-                excluded.append(("image", image, _STAGE, reason))
+                excluded.append(("image", image, _STAGE, "no metadata row names it"))
             elif len(paths) > 1:
                 reason = (
                     f"{len(paths)} files have this id; {paths[0].name} in {paths[0].parent} used"
                 )
                 excluded.append(("value", image, _STAGE, reason))
         if not found.any():
+            masks = f" ({len(folder.masks)} masks lie there)" if folder.masks else ""
             raise DataError(
                 f"none of the {len(typed)} images of "
-                f"{name_some([str(m) for m in self.metadata], 2)} has a file under {where}"
+                f"{name_some([str(m) for m in self.metadata], 2)} has a file under {where}{masks}"
             )
         images = typed[found].reset_index(drop=True)
         images["path"] = [str(files[image][0]) for image in images["image_id"]]
@@ -214,38 +227,96 @@ def _column(rows: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(pd.NA, index=rows.index, dtype="str")
 
 
-def _typed(
-    rows: pd.DataFrame, wanted: tuple[str, ...], read: _Metadata
-) -> tuple[DataDictionary, pd.DataFrame, pd.DataFrame]:
-    """Types the patient columns that the files have."""
+@dataclasses.dataclass(frozen=True)
+class _Typed:
+    """Metadata with its patient columns typed."""
+
+    rows: pd.DataFrame
+    dictionary: DataDictionary
+    exclusions: pd.DataFrame
+    unmapped: tuple[str, ...]
+
+
+def _typed(rows: pd.DataFrame, wanted: tuple[str, ...], read: _Metadata) -> _Typed:
+    """Types the patient columns that the files have.
+
+    A value that its column cannot hold is missing and reported; a column that cannot be read as
+    what it is called is left out and reported.
+    """
     typed = rows.copy()
     entries = []
-    rejected = [pd.DataFrame(columns=list(EXCLUSION_COLUMNS), dtype="str")]
+    excluded = [exclusions_table()]
+    unmapped = []
     for column in ARCHIVE_COLUMNS:
         if column.name not in wanted or column.name not in rows.columns:
             continue
-        where = f"ISIC metadata, column {column.name!r}"
+        headers = " | ".join(sorted(read.headers[column.name]))
+        try:
+            parsed = _parsed(column, rows[column.name])
+        except DataError as error:
+            typed = typed.drop(columns=column.name)
+            unmapped.append(f"ISIC metadata: {headers}")
+            excluded.append(exclusions_table([("value", headers, _STAGE, str(error))]))
+            continue
+        typed[column.name] = parsed.values
+        expected = "a number" if column.kind == "numeric" else f"a level of {column.label}"
+        excluded.append(
+            rejected_values(parsed.rejected, rows["image_id"], column.name, _STAGE, expected)
+        )
         levels = column.levels
-        if column.kind == "numeric":
-            parsed = parse_numbers(rows[column.name], where)
-            typed[column.name] = parsed.values
-            report = rejected_values(parsed.rejected, rows["image_id"], column.name, _STAGE)
-            rejected.append(report)
-        elif column.kind == "binary":
-            typed[column.name] = parse_binary(rows[column.name], {}, where)
-        else:
-            typed[column.name] = parse_levels(rows[column.name], levels, {}, where)
+        if column.kind == "nominal":
             levels = levels or tuple(sorted(typed[column.name].dropna().unique()))
         entries.append(
-            Column(
-                column.name,
-                column.kind,
-                column.group,
-                column.label,
-                column.unit,
-                levels,
-                source_column=" | ".join(sorted(read.headers[column.name])),
+            dataclasses.replace(
+                column,
+                levels=levels,
+                source_column=headers,
                 missing_tokens=tuple(sorted(read.tokens[column.name])),
             )
         )
-    return DataDictionary(entries), typed, pd.concat(rejected, ignore_index=True)
+    exclusions = pd.concat(excluded, ignore_index=True)
+    return _Typed(typed, DataDictionary(entries), exclusions, tuple(unmapped))
+
+
+def _parsed(column: Column, texts: pd.Series) -> Parsed:
+    """Typed values of one column, and the texts that are none.
+
+    Raises:
+        DataError: None of the texts is a value.
+    """
+    where = f"ISIC metadata, column {column.name!r}"
+    if column.kind == "numeric":
+        return parse_numbers(texts, where)
+    allowed = BINARY_TEXTS if column.kind == "binary" else _spellings(column)
+    strange = texts.notna() & ~texts.str.casefold().isin(list(allowed)) & bool(allowed)
+    rejected = texts[strange]
+    if len(rejected) and len(rejected) == texts.notna().sum():
+        raise DataError(f"{where}: none of its values is understood: {name_some(sorted(set(rejected)))}")
+    known = texts.mask(strange).astype("str")
+    if column.kind == "binary":
+        return Parsed(parse_binary(known, {}, where), rejected)
+    return Parsed(parse_levels(known, column.levels, allowed, where), rejected)
+
+
+def _spellings(column: Column) -> dict[str, str]:
+    """Levels by their spelling without case, with the short forms of sex; empty takes any text."""
+    short = {"f": "female", "m": "male"} if column.name == "sex" else {}
+    return {level.casefold(): level for level in column.levels} | short
+
+
+def _read_file(path: Path) -> tuple[pd.DataFrame, FoundLayout]:
+    head = read_head(path)
+    names = headerless(head.header, head.rows)
+    raw = read_table(path, len(head.comments), header=names)
+    return raw, recognise(raw, path)
+
+
+def _with_ending(parts: list[pd.DataFrame], endings: tuple[str, ...]) -> frozenset[str]:
+    """Ids that keep their ending: a file has rows of both, so they are two images."""
+    whole: set[str] = set()
+    for part in parts:
+        stems = part["image_id"].map(image_key)
+        keys = part["image_id"].map(lambda name: image_key(name, endings))
+        several = stems.groupby(keys).transform("nunique") > 1
+        whole.update(stems[several])
+    return frozenset(whole)

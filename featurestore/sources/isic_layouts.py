@@ -1,13 +1,15 @@
 """The layouts of ISIC metadata files, recognised by their columns, and their melanoma label.
 
-The archive renamed its columns over the years, and every challenge published its own; a layout
-translates one of them into common names. A new layout is one `Layout` and one line in `LAYOUTS`.
+The archive renamed its columns over the years, every challenge published its own, and people rename
+them once more; headers become common names first, and a layout is recognised by those. A new layout
+is one `Layout` and one line in `LAYOUTS`, another word for a column goes into `_HEADERS`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,70 +24,126 @@ _UNDECIDED = r"\bindeterminate\b|atypical melanocytic|\bAIMP\b|^other$|collision
 _CLASSES_2018 = ("MEL", "NV", "BCC", "BKL", "DF", "VASC")
 
 
+ISIC_ID = re.compile(r"ISIC_\d{7}(?:_downsampled)?(?:\.\w+)?", re.IGNORECASE)
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """One file layout.
 
     Attributes:
         name: Name for people.
-        image_id: Column of image ids.
-        required: Columns by which the layout is recognised, beside `image_id`.
-        rename: Common name of a column; other columns keep their names.
+        image_id: Columns that image ids may be in, the preferred one first.
+        required: Columns by which the layout is recognised, beside the image ids.
+        one_of: Further columns of which there must be one; empty asks for none.
         melanoma: Computes 1.0, 0.0 and NaN from the renamed table, or None without diagnosis.
     """
 
     name: str
-    image_id: str
+    image_id: tuple[str, ...]
     required: frozenset[str]
-    rename: Mapping[str, str]
+    one_of: frozenset[str]
     melanoma: Callable[[pd.DataFrame, str], pd.Series] | None = None
 
+    def find_ids(self, header: Iterable[str]) -> str:
+        """The column of image ids as the file spells it; empty if the layout does not fit."""
+        spelled = {name: header for header, name in common_names(header, ()).items()}
+        if not self.required <= set(spelled) or (self.one_of and not self.one_of & set(spelled)):
+            return ""
+        return next((spelled[name] for name in self.image_id if name in spelled), "")
 
-def recognise(table: pd.DataFrame, path: Path) -> Layout:
+
+@dataclasses.dataclass(frozen=True)
+class FoundLayout:
+    """The layout of one file.
+
+    Attributes:
+        layout: The layout.
+        image_id: Its column of image ids, as the file spells it.
+    """
+
+    layout: Layout
+    image_id: str
+
+
+def common_names(header: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Common name of each column, compared without case; of several with one name the preferred."""
+    listed = list(header)
+    spelled = {column.strip().casefold(): column for column in reversed(listed)}
+    used = set(taken)
+    names: dict[str, str] = {}
+    for common, headers in _HEADERS.items():
+        column = next((spelled[h] for h in headers if h in spelled), None)
+        if column is not None and common not in used:
+            names[column] = common
+            used.add(common)
+    for column in listed:
+        names.setdefault(column, f"{column}_2" if column in used else column)
+    return {column: names[column] for column in listed}
+
+
+def headerless(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
+    """Names of the columns of a challenge file that has no header, or None if it is none.
+
+    ISIC-2016 published image ids and a label, and nothing above them.
+    """
+    pairs = [row for row in (header, *rows) if len(row) == 2]
+    if len(header) != 2 or 2 * len(pairs) <= len(rows) or not ISIC_ID.fullmatch(header[0]):
+        return None
+    return ("image_id", "melanoma") if header[1].casefold() in _LABELS_2016 else None
+
+
+def recognise(table: pd.DataFrame, path: Path) -> FoundLayout:
     """Finds the layout of a file.
 
     Raises:
         DataError: The columns fit no known layout.
     """
-    columns = set(table.columns)
-    for layout in LAYOUTS:
-        if layout.image_id in columns and layout.required <= columns:
-            return layout
-    known = "; ".join(f"{y.name} ({', '.join([y.image_id, *sorted(y.required)])})" for y in LAYOUTS)
+    header = [str(name) for name in table.columns]
+    found = find_layout(header)
+    if found is not None:
+        return found
+    known = "; ".join(
+        f"{y.name} ({', '.join([y.image_id[0], *sorted(y.required or y.one_of)])})" for y in LAYOUTS
+    )
     raise DataError(
-        f"{path}: not a layout of ISIC metadata; it has {name_some(list(table.columns), 12)}; "
+        f"{path}: not a layout of ISIC metadata; it has {name_some(header, 12)}; "
         f"known: {known}; for other tables use kind: table"
     )
 
 
+def find_layout(header: Sequence[str]) -> FoundLayout | None:
+    """The first layout that fits, or None."""
+    for layout in LAYOUTS:
+        ids = layout.find_ids(header)
+        if ids:
+            return FoundLayout(layout, ids)
+    return None
+
+
 def translate(
-    table: pd.DataFrame, layout: Layout, path: Path
+    table: pd.DataFrame, found: FoundLayout, path: Path
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Gives the columns of a file (text, NaN for missing) their common names.
 
     Returns:
-        Table with `image_id`, common and remaining columns, and `melanoma` (1.0, 0.0, NaN) where
-        the file knows a diagnosis; and the common name of every renamed column.
+        Table with `image_id` as the file has it, common and remaining columns, and `melanoma` (1.0,
+        0.0, NaN) where the file knows a diagnosis; and the common name of every column.
 
     Raises:
         DataError: A label holds what it cannot hold.
     """
-    names = {layout.image_id: "image_id"}
-    for column, common in layout.rename.items():
-        if column in table.columns and common not in {*table.columns, *names.values()}:
-            names[column] = common
+    others = [str(name) for name in table.columns if name != found.image_id]
+    names = {**common_names(others, {"image_id"}), found.image_id: "image_id"}
     renamed = table.rename(columns=names)
-    renamed["image_id"] = renamed["image_id"].str.replace(
-        r"\.(?i:jpe?g|png|tiff?)$", "", regex=True
-    )
-    if layout.melanoma is not None:
-        renamed["melanoma"] = layout.melanoma(renamed, str(path))
+    if found.layout.melanoma is not None:
+        renamed["melanoma"] = found.layout.melanoma(renamed, str(path))
     return renamed, names
 
 
 def _from_column(column: str) -> Callable[[pd.DataFrame, str], pd.Series]:
     def melanoma(table: pd.DataFrame, where: str) -> pd.Series:
-        return parse_binary(table[column], {}, f"{where}: column {column!r}")
+        return parse_binary(table[column], _LABELS_2016, f"{where}: column {column!r}")
 
     return melanoma
 
@@ -155,19 +213,33 @@ def _text(table: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(pd.NA, index=table.index, dtype="str")
 
 
-_PATIENT_NAMES = {
-    "age_approx": "age",
-    "age_approximate": "age",
-    "anatom_site_general_challenge": "anatomical_site",
-    "anatom_site_general": "anatomical_site",
-    "anatom_site_1": "anatomical_site",
-    "localization": "anatomical_site",
-    "fitzpatrick_skin_type": "fitzpatrick",
-    "personal_hx_mm": "personal_history",
-    "family_hx_mm": "family_history",
-    "copyright_license": "licence",
-    "patient": "patient_id",
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "age": ("age", "age_approx", "age_approximate", "approximate_age", "age_at_diagnosis"),
+    "sex": ("sex", "gender"),
+    "anatomical_site": (
+        *("anatomical_site", "anatom_site_general_challenge", "anatom_site_general"),
+        *("anatom_site_1", "localization", "localisation", "anatomical_location", "body_site"),
+    ),
+    "fitzpatrick": ("fitzpatrick", "fitzpatrick_skin_type", "skin_type"),
+    "personal_history": ("personal_history", "personal_hx_mm"),
+    "family_history": ("family_history", "family_hx_mm"),
+    "licence": ("licence", "copyright_license", "license"),
+    "patient_id": ("patient_id", "patient", "patientid"),
+    "lesion_id": ("lesion_id", "lesion", "lesionid"),
+    **{
+        name: (name.casefold(),)
+        for name in (
+            *("isic_id", "image_name", "image_id", "image", "target", "dx", "melanoma"),
+            *("benign_malignant", "attribution", "mel_class", "diagnosis"),
+            *(f"diagnosis_{k}" for k in range(1, 6)),
+            *(*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK"),
+        )
+    },
 }
+"""Common names, and what files call them in lower case, preferred first."""
+
+_LABELS_2016 = {"benign": "0", "malignant": "1", "0": "0", "1": "1", "0.0": "0", "1.0": "1"}
+"""Labels of ISIC-2016, all of whose malignant lesions are melanomas, and of later files."""
 
 
 def _layout(
@@ -175,8 +247,10 @@ def _layout(
     image_id: str,
     required: str = "",
     melanoma: Callable[[pd.DataFrame, str], pd.Series] | None = None,
+    one_of: str = "",
 ) -> Layout:
-    return Layout(name, image_id, frozenset(required.split()), _PATIENT_NAMES, melanoma)
+    ids = tuple(image_id.split())
+    return Layout(name, ids, frozenset(required.split()), frozenset(one_of.split()), melanoma)
 
 
 # The first that fits counts, so the more specific come first.
@@ -187,7 +261,12 @@ LAYOUTS: tuple[Layout, ...] = (
     _layout("HAM10000 metadata", "image_id", "dx", _from_dx),
     _layout("ISIC-2018/2019 ground truth", "image", " ".join(_CLASSES_2018), _from_one_hot),
     _layout("ISIC-2017 ground truth", "image_id", "melanoma", _from_column("melanoma")),
-    _layout("ISIC-2017 metadata", "image_id", "age_approximate sex"),
+    _layout("ISIC-2017 metadata", "image_id", "age sex"),
     _layout("archive image list", "image", "benign_malignant diagnosis", _from_diagnosis),
-    _layout("ISIC-2019 metadata", "image", "age_approx sex"),
+    _layout("ISIC-2019 metadata", "image", "age sex"),
+    _layout(
+        "image metadata",
+        "image_id image image_name",
+        one_of="age sex anatomical_site lesion_id patient_id",
+    ),
 )

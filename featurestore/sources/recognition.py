@@ -12,11 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from featurestore.errors import DataError, name_some
-from featurestore.sources.isic_layouts import LAYOUTS
+from featurestore.sources.isic_layouts import ISIC_ID, find_layout, headerless
 from featurestore.tables.barcodes import parse_barcode
 from featurestore.tables.reading import TableHead, read_head
 
-_ISIC_ID = re.compile(r"ISIC_\d{7}(?:_downsampled)?(?:\.\w+)?", re.IGNORECASE)
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)
 _MAIN_ROLES = {
     "cbioportal": "clinical",
@@ -249,16 +248,18 @@ def _count_matrix(head: TableHead) -> str:
 
 def _isic(head: TableHead) -> str:
     """A layout of the archive or a challenge, with ids as the archive gives them."""
-    columns = set(head.header)
-    for layout in LAYOUTS:
-        if layout.image_id in columns and layout.required <= columns:
-            place = head.header.index(layout.image_id)
-            ids = [row[place] for row in head.rows if place < len(row) and row[place]]
-            if not ids or any(_ISIC_ID.fullmatch(i) for i in ids):
-                named = ", ".join([layout.image_id, *sorted(layout.required)])
-                return f"{layout.name}: {named}" + (f" = {ids[0]}" if ids else "")
-            return ""
-    return ""
+    if headerless(head.header, head.rows) is not None:
+        return f"ISIC-2016 ground truth without a header: {', '.join(head.header)}"
+    found = find_layout(head.header)
+    if found is None:
+        return ""
+    place = head.header.index(found.image_id)
+    ids = [row[place] for row in head.rows if place < len(row) and row[place]]
+    if ids and not any(ISIC_ID.fullmatch(i) for i in ids):
+        return ""
+    layout = found.layout
+    named = ", ".join([found.image_id, *sorted(layout.required)])
+    return f"{layout.name}: {named}" + (f" = {ids[0]}" if ids else "")
 
 
 def _plain(head: TableHead) -> str:

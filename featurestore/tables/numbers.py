@@ -22,7 +22,7 @@ _NUMBER = rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}"
 _SPACED = r"[+-]?[1-9]\d{0,2}(?:[ '\u2019\u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?"
 _SPACES = re.compile(r"[ '\u2019\u00a0\u2009\u202f]")
 _MANY = 100.0
-"""Whole numbers of this size beside `1.234` may be counts, of which that is more than a thousand."""
+"""Whole numbers of this size beside `1.234` may be counts: then that is more than a thousand."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,24 +21,10 @@ MISSING_TOKENS = (
 that a configuration names as a value is one, whatever it is."""
 
 GUESSED_TOKENS = (
-    *(
-        ".",
-        "..",
-        "...",
-        "?",
-        "??",
-        "*",
-        "_",
-        "nil",
-        "none",
-        "missing",
-        "unknown",
-        "unk",
-        "not known",
-    ),
+    *(".", "..", "...", "?", "??", "*", "_", "nil", "none", "missing", "unknown", "unk", "tbd"),
     *("nd", "n.d.", "not available", "not applicable", "not evaluated", "not assessed", "not done"),
-    *("not recorded", "not documented", "not provided", "not stated", "not specified"),
-    *("unspecified", "not given", "unavailable", "no data", "(blank)", "blank", "tbd", "pending"),
+    *("not known", "not recorded", "not documented", "not provided", "not stated", "not given"),
+    *("not specified", "unspecified", "unavailable", "no data", "(blank)", "blank", "pending"),
 )
 """Texts that mean missing in most columns, but may be a level of some; in lower case."""
 

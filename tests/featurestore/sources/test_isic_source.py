@@ -219,11 +219,11 @@ def test_rows_and_files_without_counterpart_are_reported(tmp_path: Path) -> None
     assert found.keys() == {
         ("image", "ISIC_2"),
         ("image", "ISIC_9"),
-        ("image", "ISIC_1_superpixels"),
+        ("image", "ISIC_1_superpixels.png"),
         ("value", "ISIC_1"),
     }
     assert found["image", "ISIC_9"] == "no metadata row names it"
-    assert found["image", "ISIC_1_superpixels"] == "a mask, not a photograph"
+    assert found["image", "ISIC_1_superpixels.png"] == "a mask, not a photograph"
     assert "ISIC_1.png" in found["value", "ISIC_1"]
 
 
