@@ -46,7 +46,7 @@ class Cohort:
         patients: One row an observation: `PATIENT_COLUMNS`, then one column per dictionary entry.
         dictionary: What each patient column is.
         exclusions: One row for everything left out anywhere: `EXCLUSION_COLUMNS`, where entity is
-            `image`, `patient` or `value`.
+            `image`, `patient`, `specimen`, `column` or `value`.
         linkage: How images and patient rows were matched: `patient`, `label_matched` or `none`.
         synthetic: Whether any row was made by melafuse itself.
         notes: Sentences that every report prints (provenance, assumptions, oracle AUROC).

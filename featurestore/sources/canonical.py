@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from featurestore.errors import DataError
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.gaps import find_gaps, no_gaps, unassigned
+from featurestore.tables.merging import disagree
 from featurestore.tables.parsing import known_text, rejected_values
 from featurestore.tables.vocabulary import find_term, levels_of
 
@@ -57,8 +59,8 @@ def read_canonical(
         missing: Further texts that mean missing.
         used: Headers that the reader uses otherwise (ids); they are not listed as unmapped.
 
-    Raises:
-        DataError: A column holds nothing that it could hold.
+    A column none of whose texts is understood is left out, and reported as unmapped and among the
+    exclusions: that it is there must not stop the others.
     """
     spelled = {str(name).casefold(): str(name) for name in table.columns}
     taken = {name.casefold() for name in used}
@@ -68,8 +70,16 @@ def read_canonical(
         found = [spelled[h.casefold()] for h in candidates if h.casefold() in spelled]
         if not found:
             continue
+        read = []
+        for header in list(found):
+            try:
+                read.append(_read_one(name, table[header], ids, path, stage, missing))
+            except DataError as error:
+                found.remove(header)
+                excluded.append(exclusions_table([("column", header, stage, str(error))]))
+        if not found:
+            continue
         taken.update(h.casefold() for h in found)
-        read = [_read_one(name, table[h], ids, path, stage, missing) for h in found]
         merged, conflicts = _first_known(name, [r.values for r in read], found, ids, stage)
         values[name] = merged
         excluded += [*(r.exclusions for r in read), conflicts]
@@ -94,7 +104,7 @@ def _read_one(
     name: str, texts: pd.Series, ids: pd.Series, path: Path, stage: str, missing: Iterable[str]
 ) -> _ReadColumn:
     term = find_term(name)
-    text = known_text(_without_repeats(texts, missing), missing)
+    text = known_text(_without_repeats(texts, missing), missing, guessed=True)
     parsed = term.read(text.values, f"{path}: column {texts.name!r}")
     column = term.column
     levels = f" of {column.label}" if column.label else ""
@@ -122,7 +132,7 @@ def _without_repeats(texts: pd.Series, missing: Iterable[str]) -> pd.Series:
     single = {}
     for text in texts[barred].unique():
         parts = pd.Series([part.strip() for part in text.split("|")], dtype="str")
-        known = known_text(parts, missing).values.dropna().unique()
+        known = known_text(parts, missing, guessed=True).values.dropna().unique()
         single[text] = str(known[0]) if len(known) == 1 else text
     return texts.replace(single)
 
@@ -132,11 +142,13 @@ def _first_known(
 ) -> tuple[pd.Series, pd.DataFrame]:
     merged = columns[0]
     rows = []
+    years = find_term(name).column.unit == "years"
     for header, other in zip(found[1:], columns[1:], strict=True):
         differing = merged.notna() & other.notna() & (merged != other)
         rows += [
             ("value", str(ids[k]), stage, f"{name}: {merged[k]} kept, {header} says {other[k]}")
             for k in merged.index[differing]
+            if disagree(merged[k], other[k], years)
         ]
         merged = merged.where(merged.notna(), other)
     return merged, exclusions_table(rows)

@@ -7,12 +7,10 @@ from typing import Literal
 
 import pydantic
 
-from featurestore.config import Section
-from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
-from featurestore.sources.genomic import with_genomics
+from featurestore.sources.base import SourceTables
+from featurestore.sources.clinical_table import Layout, read_clinical
+from featurestore.sources.genomic import StudySource
 from featurestore.sources.mutations import GENES_OF_MELANOMA
-from featurestore.sources.specimens import Preferred
 from featurestore.tables.reading import read_head, read_table
 
 # Names in study files, then those that the portal shows.
@@ -70,7 +68,7 @@ LAYOUT = Layout(
 )
 
 
-class CbioportalSource(Section):
+class CbioportalSource(StudySource):
     """A cBioPortal study: clinical tables, and expression and mutations where they are wanted.
 
     Attributes:
@@ -90,26 +88,24 @@ class CbioportalSource(Section):
     expression: Path | None = None
     mutations: Path | None = None
     genes: tuple[str, ...] = GENES_OF_MELANOMA
-    expression_genes: tuple[str, ...] | None = None
-    prefer: Preferred = "primary"
-    columns: tuple[str, ...] | None = None
 
-    def read(self, context: ReadContext) -> SourceTables:
-        """Reads all files.
-
-        Raises:
-            DataError: A file is missing, damaged or of another format, or an id is no id.
-        """
+    def clinical_tables(self, data_root: Path) -> list[SourceTables]:
+        """Reads the clinical tables as they are listed."""
         tables = []
         for file in self.clinical:
-            path = context.data_root / file
+            path = data_root / file
             table = read_table(path, len(read_head(path).comments))
             tables.append(read_clinical(table, LAYOUT, path, self.prefer))
-        return with_genomics(
-            kept(joined(tables), self.columns),
-            self.kind,
-            None if self.expression is None else context.data_root / self.expression,
-            None if self.mutations is None else context.data_root / self.mutations,
-            self.expression_genes,
-            self.genes,
-        )
+        return tables
+
+    def expression_file(self) -> Path | None:
+        """The matrix, or None."""
+        return self.expression
+
+    def mutations_file(self) -> Path | None:
+        """The MAF, or None."""
+        return self.mutations
+
+    def mutated_genes(self) -> tuple[str, ...]:
+        """Genes whose mutations become columns."""
+        return self.genes

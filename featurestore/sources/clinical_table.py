@@ -97,6 +97,7 @@ def read_clinical(
         read = _with_types_of_barcodes(read, rows, path)
     unmapped = tuple(f"{path.name}: {name}" for name in read.unmapped)
     names = read.dictionary.names
+    years = [column.name for column in read.dictionary if column.unit == "years"]
     people = pd.concat([rows[["patient_id", "sample_id", "site"]], read.values], axis=1)
     # By content, because the order of rows in a file means nothing.
     people["_order"] = table[sorted(table.columns)].map(str).agg("\t".join, axis=1)
@@ -107,6 +108,7 @@ def read_clinical(
         ["sample_id", "site", *names],
         _STAGE,
         f"first row of {path.name} as text",
+        years,
     )
     order = {patient: place for place, patient in enumerate(people["patient_id"].unique())}
     merged = merged.sort_values("patient_id", key=lambda ids: ids.map(order), ignore_index=True)

@@ -6,13 +6,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
+from featurestore.sources.gene_matrix import (
+    as_logarithms,
+    measure,
+    one_row_a_gene,
+    read_numbers,
+    scale_note,
+)
 from featurestore.sources.recognition import explain_mismatch
-from featurestore.tables.barcodes import parse_barcode
+from featurestore.sources.specimens import specimen_of
 from featurestore.tables.dictionary import DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.reading import read_head, read_table
@@ -20,8 +25,6 @@ from featurestore.tables.vocabulary import find_term
 
 GENE_COLUMNS = ("Hugo_Symbol", "sample", "gene_name", "gene_id", "Ensembl_ID", "xena_sample")
 OTHER_COLUMNS = ("Entrez_Gene_Id", "gene_type", "gene_id", "Cytoband")
-LARGEST_LOGARITHM = 30.0
-"""log2 of the reads of a whole sequencing run; values above are counts, not logarithms."""
 _STAGE = "read"
 
 
@@ -33,33 +36,44 @@ class PatientColumns:
         values: One row a patient; index is the patient id.
         dictionary: What the columns are.
         exclusions: What was left out.
+        notes: Sentences that every report prints.
     """
 
     values: pd.DataFrame
     dictionary: DataDictionary
     exclusions: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
-def read_expression(
-    path: Path,
-    samples: Mapping[str, str],
-    genes: Sequence[str] | None,
-    kind: str,
-) -> PatientColumns:
-    """Reads the expression of the specimens that the clinical table stands for.
+@dataclasses.dataclass(frozen=True)
+class GeneMatrix:
+    """A matrix of genes by specimens as it stands in a file.
 
-    Whether the file holds logarithms is told by its greatest value: no log2 of a read count exceeds
-    `LARGEST_LOGARITHM`. Values below zero mean z-scores, which depend on who else was in the
-    table, so they are refused.
+    Attributes:
+        path: The file.
+        genes: Gene name of each row, as text.
+        values: Text of the same rows; one column a specimen.
+    """
+
+    path: Path
+    genes: pd.Series
+    values: pd.DataFrame
+
+    @property
+    def specimens(self) -> set[str]:
+        """Specimens (of a matrix of patients: patients) that its columns are of."""
+        return {specimen_of(str(name)) for name in self.values.columns}
+
+
+def open_matrix(path: Path, kind: str) -> GeneMatrix:
+    """Reads the text of a matrix.
 
     Args:
         path: Matrix; one column a specimen (any form of barcode), one row a gene.
-        samples: Specimen (or, where there is none, patient) id of each patient.
-        genes: Genes to take; None for all.
         kind: Kind of the source, for messages.
 
     Raises:
-        DataError: The file is no such matrix, no specimen matches, or a gene is not there.
+        DataError: The file is no such matrix.
     """
     table = read_table(path, len(read_head(path).comments))
     spelled = {str(name).casefold(): str(name) for name in table.columns}
@@ -67,29 +81,53 @@ def read_expression(
     if named is None:
         raise DataError(explain_mismatch(path, f"{kind}.expression"))
     other = [spelled[n.casefold()] for n in OTHER_COLUMNS if n.casefold() in spelled]
-    values = table.drop(columns=list({named, *other}))
-    columns, unmatched = _columns_of(samples, list(values.columns), path)
-    kept, excluded = one_row_a_gene(table[named], values, path)
+    return GeneMatrix(path, table[named], table.drop(columns=list({named, *other})))
+
+
+def read_expression(
+    matrix: GeneMatrix, samples: Mapping[str, str], genes: Sequence[str] | None
+) -> PatientColumns:
+    """Reads the expression of the specimens that patients count with.
+
+    Whether the file holds logarithms is decided by all of its values (`gene_matrix`), whichever
+    genes and patients are taken. Many values below zero mean z-scores, which depend on who else was
+    in the table, so they are refused.
+
+    Args:
+        matrix: What `open_matrix` read.
+        samples: Specimen (or, where there is none, patient) id of each patient.
+        genes: Genes to take; None for all.
+
+    Raises:
+        DataError: No specimen matches, or a gene is not there.
+    """
+    path = matrix.path
+    columns, unmatched = _columns_of(samples, list(matrix.values.columns), path)
+    numbers, rejected = read_numbers(matrix.values, str(path))
+    facts = measure(numbers)
+    kept, excluded = one_row_a_gene(matrix.genes, numbers, path.name)
     if genes is not None:
         absent = sorted(set(genes) - set(kept))
         if absent:
             raise DataError(f"{path}: there are no genes {name_some(absent)}")
         kept = kept[kept.isin(list(genes))]
     kept = kept.sort_values()
-    matrix, rejected = read_numbers(values.loc[kept.index, list(columns.values())], path)
+    taken = set(columns.values())
     excluded += [
         ("value", sample, _STAGE, f"{kept[k]}: {text!r} is not a number")
         for k, sample, text in rejected
+        if k in kept.index and sample in taken
     ]
-    matrix, unit = _as_logarithms(matrix, path)
+    own = as_logarithms(numbers.loc[kept.index, list(columns.values())], facts, str(path))
+    unit = "counts in the file" if facts.are_counts else "log2(x+1) in the file"
     names = [f"expr_{gene}" for gene in kept]
     dictionary = DataDictionary(
         dataclasses.replace(find_term(name).column, source_column=f"{gene} ({unit})")
         for name, gene in zip(names, kept, strict=True)
     )
-    frame = pd.DataFrame(matrix.T, index=list(columns), columns=names)
-    exclusions = exclusions_table(excluded)
-    return PatientColumns(frame, dictionary, pd.concat([exclusions, unmatched]))
+    frame = pd.DataFrame(own.to_numpy().T, index=list(columns), columns=names)
+    exclusions = pd.concat([exclusions_table(excluded), unmatched])
+    return PatientColumns(frame, dictionary, exclusions, (scale_note(facts, path.name),))
 
 
 def _columns_of(
@@ -98,10 +136,12 @@ def _columns_of(
     """Column of each patient's specimen; patients without one are reported."""
     by_sample: dict[str, str] = {}
     for name in sorted(header):
-        code = parse_barcode(name)
-        key = name if code is None else code.sample or code.patient
-        by_sample.setdefault(key, name)  # of several vials or aliquots the first by id
-    found = {p: by_sample[s] for p, s in samples.items() if s in by_sample}
+        by_sample.setdefault(specimen_of(name), name)  # of several vials the first by id
+    found = {}
+    for patient, sample in samples.items():
+        key = sample if sample in by_sample else patient  # a matrix may be of patients
+        if key in by_sample:
+            found[patient] = by_sample[key]
     if not found:
         wanted = name_some(sorted(samples.values()), 3)
         raise DataError(
@@ -120,14 +160,3 @@ def _columns_of(
         if name not in taken
     ]
     return found, exclusions_table(rows)
-
-
-def _as_logarithms(matrix: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
-    if np.nanmin(matrix, initial=0.0) < 0:
-        raise DataError(
-            f"{path}: there are negative values: z-scores depend on who else is in the table; "
-            f"take the table of counts, RSEM or log2(x+1)"
-        )
-    if np.nanmax(matrix, initial=0.0) <= LARGEST_LOGARITHM:
-        return matrix, "log2(x+1) in the file"
-    return np.log2(matrix + 1), "counts in the file"

@@ -1,32 +1,32 @@
 """GDC portal: `clinical.tsv`, the pathology details, and a matrix of STAR counts.
 
-The portal writes one row for every case, diagnosis and treatment. The diagnosis of the disease
-that the case is in the project for counts (`diagnosis_is_primary_disease`); of the rest the first
-row does.
+The portal writes one row for every case, diagnosis and treatment; which diagnosis counts is decided
+by `gdc_diagnoses`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from featurestore.config import Section
 from featurestore.errors import DataError
-from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
-from featurestore.sources.genomic import with_genomics
+from featurestore.sources import gdc_diagnoses
+from featurestore.sources.base import SourceTables
+from featurestore.sources.clinical_table import Layout, read_clinical
+from featurestore.sources.genomic import StudySource
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import Preferred
-from featurestore.tables.parsing import known_text
+from featurestore.tables.parsing import known_text, parse_numbers
 from featurestore.tables.reading import read_head, read_table
 
 DAYS_PER_YEAR = 365.25
 _IDS = ("cases.submitter_id", "case_submitter_id")
-_PRIMARY_DISEASE = ("diagnoses.diagnosis_is_primary_disease", "diagnosis_is_primary_disease")
 _AGE_IN_DAYS = ("diagnoses.age_at_diagnosis", "age_at_diagnosis")
 _AGE = "age_at_diagnosis in years"
+_OLDEST = 130  # years; a greater number of a column of ages is one of days
 
 
 def _both(section: str, *names: str) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def _both(section: str, *names: str) -> tuple[str, ...]:
 CLINICAL = Layout(
     kind="gdc",
     ids=_IDS,
-    used=("cases.case_id", "case_id", "project.project_id", "project_id", *_PRIMARY_DISEASE),
+    used=("cases.case_id", "case_id", "project.project_id", "project_id", *gdc_diagnoses.USED),
     headers={
         "age": (_AGE, *_both("demographic", "age_at_index")),
         "sex": _both("demographic", "sex_at_birth", "gender"),
@@ -65,7 +65,7 @@ PATHOLOGY = Layout(
 )
 
 
-class GdcSource(Section):
+class GdcSource(StudySource):
     """GDC portal exports.
 
     Attributes:
@@ -81,26 +81,29 @@ class GdcSource(Section):
     clinical: Path
     pathology: Path | None = None
     star_counts: Path | None = None
-    expression_genes: tuple[str, ...] | None = None
-    prefer: Preferred = "primary"
-    columns: tuple[str, ...] | None = None
 
-    def read(self, context: ReadContext) -> SourceTables:
-        """Reads the files.
-
-        Raises:
-            DataError: A file is missing, damaged or of another format, or an id is no id.
-        """
-        path = context.data_root / self.clinical
-        table = _one_diagnosis(_with_years(_read(path)))
-        tables = [read_clinical(table, CLINICAL, path, self.prefer)]
+    def clinical_tables(self, data_root: Path) -> list[SourceTables]:
+        """Reads the clinical table and the pathology details."""
+        tables = [_clinical(data_root / self.clinical, self.prefer)]
         if self.pathology is not None:
-            details = context.data_root / self.pathology
-            tables.append(_pathology(details, self.prefer))
-        counts = None if self.star_counts is None else context.data_root / self.star_counts
-        return with_genomics(
-            kept(joined(tables), self.columns), self.kind, counts, None, self.expression_genes
-        )
+            tables.append(_pathology(data_root / self.pathology, self.prefer))
+        return tables
+
+    def expression_file(self) -> Path | None:
+        """The matrix of counts, or None."""
+        return self.star_counts
+
+
+def _clinical(path: Path, prefer: Preferred) -> SourceTables:
+    table = _read(path)
+    case = next(name for name in _IDS if name in table.columns)
+    values = [h for headers in CLINICAL.headers.values() for h in headers]
+    plain = [h for h in values if f"diagnoses.{h}" in values]
+    of_diagnoses = (*plain, "age_at_diagnosis")
+    rows, untold = gdc_diagnoses.one_diagnosis(table, case, of_diagnoses)
+    tables = read_clinical(_with_years(rows), CLINICAL, path, prefer)
+    exclusions = pd.concat([tables.exclusions, untold], ignore_index=True)
+    return dataclasses.replace(tables, exclusions=exclusions)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -114,22 +117,12 @@ def _with_years(table: pd.DataFrame) -> pd.DataFrame:
     """Adds the age in years to a table that has it in days."""
     for name in _AGE_IN_DAYS:
         if name in table.columns:
-            days = pd.to_numeric(known_text(table[name]).values, errors="coerce")
-            years = (days / DAYS_PER_YEAR).round(1).astype("str").where(days.notna(), "")
+            age = parse_numbers(known_text(table[name], guessed=True).values, name).values
+            if age.max() <= _OLDEST:  # somebody has turned it into years already
+                return table.rename(columns={name: _AGE})
+            years = (age / DAYS_PER_YEAR).round(4).astype("str").where(age.notna(), "")
             return table.drop(columns=name).assign(**{_AGE: years})
     return table
-
-
-def _one_diagnosis(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the disease that the case is in the project for, where the table says so."""
-    name = next((n for n in _PRIMARY_DISEASE if n in table.columns), None)
-    identity = next(n for n in _IDS if n in table.columns)
-    if name is None:
-        return table
-    primary = table[name].str.casefold() == "true"
-    # A case without a marked diagnosis keeps all its rows.
-    marked = table[identity].isin(set(table.loc[primary, identity]))
-    return table[primary | ~marked].reset_index(drop=True)
 
 
 def _pathology(path: Path, prefer: Preferred) -> SourceTables:

@@ -1,60 +1,102 @@
-"""Adds expression and mutations to the patients of a clinical table, specimen by specimen."""
+"""What the downloads of one study have in common: clinical tables, expression and mutations.
+
+Every patient counts with one specimen, and all files speak of that one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from featurestore.sources.base import SourceTables
-from featurestore.sources.expression_matrix import PatientColumns, read_expression
-from featurestore.sources.mutations import read_mutations
+from featurestore.config import Section
+from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources.clinical_table import joined, kept
+from featurestore.sources.expression_matrix import PatientColumns, open_matrix, read_expression
+from featurestore.sources.mutations import GENES_OF_MELANOMA, open_mutations, read_mutations
+from featurestore.sources.specimens import Preferred, chosen_specimens
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 
 _STAGE = "read"
 
 
-def with_genomics(
-    clinical: SourceTables,
-    kind: str,
-    expression: Path | None = None,
-    mutations: Path | None = None,
-    expression_genes: Sequence[str] | None = None,
-    genes: Sequence[str] = (),
-) -> SourceTables:
-    """Joins the files to the clinical patients by the specimen that each counts with.
+class StudySource(Section):
+    """A study's download: clinical tables, and files of its specimens where they are wanted.
 
-    A column that both give (the mutation count) keeps the clinical value where it is known;
-    differences are reported.
-
-    Args:
-        clinical: Patients, with `sample_id` where the table is of specimens.
-        kind: Kind of the source, for messages.
-        expression: Expression matrix.
-        mutations: MAF.
-        expression_genes: Genes to take from the matrix; None for all.
-        genes: Genes to take from the MAF.
-
-    Raises:
-        DataError: A file is of another format or matches no specimen.
+    Attributes:
+        expression_genes: Genes whose expression becomes columns `expr_GENE`; all by default.
+        prefer: Specimen to take where a patient has a `primary` and a `metastatic` one.
+        columns: Canonical clinical columns to take; all that are there by default.
     """
-    people = clinical.patients
-    ids = people["patient_id"]
-    samples = people["sample_id"] if "sample_id" in people.columns else ids
-    by_patient = dict(zip(ids, samples.where(samples.notna(), ids), strict=True))
-    result = clinical
-    if mutations is not None:
-        result = _joined(result, read_mutations(mutations, by_patient, genes, kind), mutations)
-    if expression is not None:
-        read = read_expression(expression, by_patient, expression_genes, kind)
-        result = _joined(result, read, expression)
-    return result
+
+    kind: str
+    expression_genes: tuple[str, ...] | None = None
+    prefer: Preferred = "primary"
+    columns: tuple[str, ...] | None = None
+
+    @abstractmethod
+    def clinical_tables(self, data_root: Path) -> list[SourceTables]:
+        """Reads the clinical tables, the one whose values count first."""
+
+    def expression_file(self) -> Path | None:
+        """The matrix of genes by specimens, or None."""
+        return None
+
+    def mutations_file(self) -> Path | None:
+        """The MAF, or None."""
+        return None
+
+    def mutated_genes(self) -> tuple[str, ...]:
+        """Genes whose mutations become columns."""
+        return GENES_OF_MELANOMA
+
+    def read(self, context: ReadContext) -> SourceTables:
+        """Reads all files.
+
+        Raises:
+            DataError: A file is missing, damaged or of another format, or an id is no id.
+        """
+        clinical = kept(joined(self.clinical_tables(context.data_root)), self.columns)
+        expression, mutations = self.expression_file(), self.mutations_file()
+        matrix = maf = None
+        if mutations is not None:
+            maf = open_mutations(context.data_root / mutations, self.kind)
+        if expression is not None:
+            matrix = open_matrix(context.data_root / expression, self.kind)
+        listed = [file.specimens for file in (maf, matrix) if file is not None]
+        if not listed:
+            return clinical
+        samples = chosen_specimens(_known_specimens(clinical.patients), listed, self.prefer)
+        result = _with_specimens(clinical, samples)
+        if maf is not None:
+            result = _joined(result, read_mutations(maf, samples, self.mutated_genes()), maf.path)
+        if matrix is not None:
+            read = read_expression(matrix, samples, self.expression_genes)
+            result = _joined(result, read, matrix.path)
+        return result
+
+
+def _known_specimens(people: pd.DataFrame) -> dict[str, str | None]:
+    if "sample_id" not in people.columns:
+        return dict.fromkeys(people["patient_id"])
+    pairs = zip(people["patient_id"], people["sample_id"], strict=True)
+    return {str(p): None if pd.isna(s) else str(s) for p, s in pairs}
+
+
+def _with_specimens(tables: SourceTables, samples: Mapping[str, str]) -> SourceTables:
+    """Fills in the specimens that were chosen for patients known as persons only."""
+    people = tables.patients
+    chosen = people["patient_id"].map(samples)
+    chosen = chosen.where(chosen != people["patient_id"]).astype("str")
+    return dataclasses.replace(tables, patients=people.assign(sample_id=chosen))
 
 
 def _joined(tables: SourceTables, more: PatientColumns, path: Path) -> SourceTables:
+    """Adds columns of patients; one that both give keeps the clinical value where it is known."""
     patients = tables.patients
     added = more.values.reindex(patients["patient_id"]).reset_index(drop=True)
     added.index = patients.index
@@ -81,4 +123,5 @@ def _joined(tables: SourceTables, more: PatientColumns, path: Path) -> SourceTab
         exclusions=pd.concat(
             [tables.exclusions, more.exclusions, exclusions_table(rows)], ignore_index=True
         ),
+        notes=(*tables.notes, *more.notes),
     )

@@ -256,7 +256,7 @@ def _typed(rows: pd.DataFrame, wanted: tuple[str, ...], read: _Metadata) -> _Typ
         except DataError as error:
             typed = typed.drop(columns=column.name)
             unmapped.append(f"ISIC metadata: {headers}")
-            excluded.append(exclusions_table([("value", headers, _STAGE, str(error))]))
+            excluded.append(exclusions_table([("column", headers, _STAGE, str(error))]))
             continue
         typed[column.name] = parsed.values
         expected = "a number" if column.kind == "numeric" else f"a level of {column.label}"
@@ -291,7 +291,9 @@ def _parsed(column: Column, texts: pd.Series) -> Parsed:
     strange = texts.notna() & ~texts.str.casefold().isin(list(allowed)) & bool(allowed)
     rejected = texts[strange]
     if len(rejected) and len(rejected) == texts.notna().sum():
-        raise DataError(f"{where}: none of its values is understood: {name_some(sorted(set(rejected)))}")
+        raise DataError(
+            f"{where}: none of its values is understood: {name_some(sorted(set(rejected)))}"
+        )
     known = texts.mask(strange).astype("str")
     if column.kind == "binary":
         return Parsed(parse_binary(known, {}, where), rejected)

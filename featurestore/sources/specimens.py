@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from featurestore.tables.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES
+from featurestore.tables.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES, parse_barcode
 from featurestore.tables.exclusions import exclusions_table
 
 Preferred = Literal["primary", "metastatic"]
@@ -58,3 +59,40 @@ def one_specimen(
     ]
     chosen = ordered.index[~second]
     return rows[rows.index.isin(chosen)], exclusions_table(excluded)
+
+
+def specimen_of(name: str) -> str:
+    """The specimen that a barcode of any length names, or its patient; else the name itself."""
+    code = parse_barcode(name)
+    return name if code is None else code.sample or code.patient
+
+
+def chosen_specimens(
+    samples: Mapping[str, str | None], listed: Sequence[Collection[str]], prefer: Preferred
+) -> dict[str, str]:
+    """The specimen that each patient counts with, where the clinical table may not name one.
+
+    A patient whose specimen is known keeps it. Of a patient who is known as a person only, the
+    tumour specimens of the genomic files are looked at: one that all files have comes first, then
+    the preferred type, then the lowest id. So all files speak of one specimen.
+
+    Args:
+        samples: Specimen of each patient, or None.
+        listed: Specimens (`specimen_of`) of each genomic file.
+        prefer: Type to take where a patient has both.
+
+    Returns:
+        The specimen of each patient; her own id where no file has one of hers.
+    """
+    of_patient: dict[str, list[tuple[int, bool, str]]] = {}
+    for sample in set().union(*listed):
+        code = parse_barcode(sample)
+        if code is None or code.sample_type not in TUMOUR_TYPES:
+            continue
+        absent = sum(sample not in names for names in listed)
+        kind = SPECIMEN_TYPES.get(code.sample_type or 0, "")
+        of_patient.setdefault(code.patient, []).append((absent, kind != prefer, sample))
+    return {
+        patient: sample or min(of_patient.get(patient, [(0, False, patient)]))[2]
+        for patient, sample in samples.items()
+    }

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from featurestore.config import Section
-from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.clinical_table import Layout, kept, read_clinical
-from featurestore.sources.genomic import with_genomics
-from featurestore.sources.specimens import Preferred
+from featurestore.sources.base import SourceTables
+from featurestore.sources.clinical_table import Layout, read_clinical
+from featurestore.sources.genomic import StudySource
 from featurestore.sources.tcga_names import BCR_HEADERS
 from featurestore.tables.reading import read_head, read_table
 
@@ -41,7 +39,7 @@ LAYOUT = Layout(
 )
 
 
-class XenaSource(Section):
+class XenaSource(StudySource):
     """UCSC Xena: a clinical matrix and, where it is wanted, expression.
 
     Attributes:
@@ -55,19 +53,13 @@ class XenaSource(Section):
     kind: Literal["xena"] = "xena"
     clinical: Path
     expression: Path | None = None
-    expression_genes: tuple[str, ...] | None = None
-    prefer: Preferred = "primary"
-    columns: tuple[str, ...] | None = None
 
-    def read(self, context: ReadContext) -> SourceTables:
-        """Reads the files.
-
-        Raises:
-            DataError: A file is missing, damaged or of another format, or an id is no id.
-        """
-        path = context.data_root / self.clinical
+    def clinical_tables(self, data_root: Path) -> list[SourceTables]:
+        """Reads the clinical matrix."""
+        path = data_root / self.clinical
         table = read_table(path, len(read_head(path).comments))
-        clinical = read_clinical(table, LAYOUT, path, self.prefer)
-        expression = None if self.expression is None else context.data_root / self.expression
-        tables = kept(clinical, self.columns)
-        return with_genomics(tables, self.kind, expression, None, self.expression_genes)
+        return [read_clinical(table, LAYOUT, path, self.prefer)]
+
+    def expression_file(self) -> Path | None:
+        """The matrix, or None."""
+        return self.expression

@@ -48,7 +48,7 @@ def decode(raw: bytes, name: str, final: bool = True) -> str:
     except UnicodeDecodeError:
         if encoding != "utf-8":
             raise DataError(f"{name}: damaged {encoding} text") from None
-    if _is_chinese(raw):
+    if _is_chinese(raw, final):
         return codecs.getincrementaldecoder("gb18030")().decode(raw, final=final)
     text = _western(raw)
     if text is None:
@@ -59,14 +59,15 @@ def decode(raw: bytes, name: str, final: bool = True) -> str:
     return text
 
 
-def _is_chinese(raw: bytes) -> bool:
+def _is_chinese(raw: bytes, final: bool) -> bool:
     """Whether all bytes above ASCII are pairs of GB 2312, most of them usual characters.
 
     Text that may as well be Korean or Japanese is not.
     """
     runs = _HIGH_RUN.findall(raw)
     pairs = [(run[k], run[k + 1]) for run in runs for k in range(0, len(run) - 1, 2)]
-    if not pairs or any(len(run) % 2 for run in runs[:-1]):
+    whole = runs if final or not raw.endswith(runs[-1]) else runs[:-1]
+    if not pairs or any(len(run) % 2 for run in whole):
         return False
     if any(not (0xA1 <= a <= 0xF7 and b >= 0xA1) for a, b in pairs):
         return False

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
+
 import pandas as pd
 
 from featurestore.tables.exclusions import exclusions_table
 
 
 def first_known(
-    rows: pd.DataFrame, key: str, order: list[str], columns: list[str], stage: str, rule: str
+    rows: pd.DataFrame,
+    key: str,
+    order: list[str],
+    columns: list[str],
+    stage: str,
+    rule: str,
+    years: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Takes for every key and column the first known value, never a mean.
 
@@ -19,10 +28,11 @@ def first_known(
         columns: Columns to take.
         stage: Stage for the exclusions.
         rule: What `order` means, in words (`first image by id`), for the exclusions.
+        years: Columns in years, which people count in full ones.
 
     Returns:
         A table with one row a key (sorted, `key` then `columns`), and an exclusions table with one
-        `value` row for every key and column with different known values.
+        `value` row for every key and column with known values that `disagree`.
     """
     ordered = rows.sort_values([key, *order], kind="stable")
     by_key = ordered.groupby(key, sort=True)
@@ -32,7 +42,10 @@ def first_known(
         known = ordered.loc[ordered[column].notna(), [key, column]]
         distinct = known.drop_duplicates().groupby(key)[column].apply(list)
         for name, values in distinct[distinct.map(len) > 1].items():
-            others = ", ".join(_shown(v) for v in values[1:])
+            differing = [v for v in values[1:] if disagree(values[0], v, column in years)]
+            if not differing:
+                continue
+            others = ", ".join(_shown(v) for v in differing)
             reports.append(
                 (
                     "value",
@@ -42,6 +55,29 @@ def first_known(
                 )
             )
     return merged[[key, *columns]], exclusions_table(reports)
+
+
+def disagree(a: object, b: object, years: bool = False) -> bool:
+    """Whether two known values say different things.
+
+    A number agrees with the same number rounded to fewer decimals, and an age of 24.6 with the 24
+    years that are full.
+    """
+    if a == b:
+        return False
+    if not isinstance(a, float | int) or not isinstance(b, float | int):
+        return True
+    fine, rough = sorted((float(a), float(b)), key=_decimals, reverse=True)
+    places = _decimals(rough)
+    if _decimals(fine) == places:
+        return True
+    return round(fine, places) != rough and not (years and math.floor(fine) == rough)
+
+
+def _decimals(number: float) -> int:
+    """Decimals that a number is written with."""
+    _, _, decimals = f"{number:.10f}".rstrip("0").partition(".")
+    return len(decimals)
 
 
 def _shown(value: object) -> str:

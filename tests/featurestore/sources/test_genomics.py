@@ -10,13 +10,27 @@ import pytest
 from featurestore.errors import DataError
 from featurestore.sources import SOURCES
 from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.expression_matrix import read_expression
-from featurestore.sources.mutations import read_mutations
+from featurestore.sources.expression_matrix import PatientColumns, open_matrix
+from featurestore.sources.expression_matrix import read_expression as read_matrix
+from featurestore.sources.mutations import open_mutations
+from featurestore.sources.mutations import read_mutations as read_maf
 
 SAMPLES = {"TCGA-XX-0001": "TCGA-XX-0001-01", "TCGA-XX-0002": "TCGA-XX-0002-06"}
 CLINICAL = (
     "Sample ID\tMutation Count\nTCGA-XX-0001-01\t2\nTCGA-XX-0001-06\t9\nTCGA-XX-0002-06\tNA\n"
 )
+
+
+def read_expression(
+    path: Path, samples: dict[str, str], genes: list[str] | None, kind: str
+) -> PatientColumns:
+    return read_matrix(open_matrix(path, kind), samples, genes)
+
+
+def read_mutations(
+    path: Path, samples: dict[str, str], genes: list[str], kind: str
+) -> PatientColumns:
+    return read_maf(open_mutations(path, kind), samples, genes)
 
 
 def matrix(tmp_path: Path, *lines: str) -> Path:
