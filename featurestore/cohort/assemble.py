@@ -15,11 +15,10 @@ from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
 from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.joining import join_patients
+from featurestore.sources.joining import join_sources
 from featurestore.tables.dictionary import DataDictionary, known_later
 from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.gaps import joined_gaps, without_record
-from featurestore.tables.ids import require_unique
 
 __all__ = ["CohortConfig", "ColumnOutcome", "build_cohort", "drop_images"]
 
@@ -46,6 +45,7 @@ def build_cohort(
         DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
             no patients with, or none without, the outcome.
     """
+    context = dataclasses.replace(context, named=config.named_texts())
     tables = [source.read(context) for source in config.sources]
     matched = config.label_matched
     if matched is None:
@@ -73,10 +73,9 @@ def _assembled(
 ) -> Cohort:
     """Joins tables that describe the same people, and applies the outcome."""
     linkage = "none" if config.linkage == "none" else "patient"
-    patients, dictionary, conflicts = join_patients(tables, linkage)
-    images = pd.concat([t.images for t in tables], ignore_index=True)
-    require_unique(images["image_id"], "image_id in the sources")
-    images = inspected(images, config.max_megapixels, context, progress)
+    joined = join_sources(tables, linkage)
+    tables, patients, dictionary = joined.tables, joined.patients, joined.dictionary
+    images = inspected(joined.images, config.max_megapixels, context, progress)
     images, copies = without_copies(images)
     labels = outcome.labels(patients, images, dictionary)
     patients["outcome"] = patients["patient_id"].map(labels).astype(float)
@@ -92,7 +91,7 @@ def _assembled(
         images=images.sort_values("image_id", ignore_index=True),
         patients=patients[[*PATIENT_COLUMNS, *dictionary.names]],
         dictionary=dictionary.flagged(withheld(dictionary, outcome, allowed)),
-        exclusions=pd.concat([*(t.exclusions for t in tables), conflicts, copies]),
+        exclusions=pd.concat([*(t.exclusions for t in tables), joined.conflicts, copies]),
         linkage=linkage,
         synthetic=any(t.synthetic for t in tables),
         facts={key: value for t in tables for key, value in t.facts.items()},
@@ -101,7 +100,8 @@ def _assembled(
         gaps=_gaps(tables, patients),
     )
     cohort = _restricted(cohort, "outcome", config.require_images)
-    return dataclasses.replace(cohort, notes=(*_notes(tables), *copy_notes(cohort.images)))
+    notes = (*_notes(tables), *joined.notes, *copy_notes(cohort.images))
+    return dataclasses.replace(cohort, notes=notes)
 
 
 def withheld(

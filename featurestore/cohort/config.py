@@ -8,7 +8,15 @@ import pydantic
 
 from featurestore.config import Section, Text
 from featurestore.errors import DataError
-from featurestore.outcomes import ExpressionRule, Outcome, Rule, Unit, ValueRule, find_outcome
+from featurestore.outcomes import (
+    ExpressionRule,
+    NamedTexts,
+    Outcome,
+    Rule,
+    Unit,
+    ValueRule,
+    find_outcome,
+)
 from featurestore.outcomes.expressions import parse
 from featurestore.sources import SourceSection
 from featurestore.tables.dictionary import Measured
@@ -165,3 +173,15 @@ class CohortConfig(Section):
     def find_outcome(self) -> Outcome:
         """The outcome that this section names or defines."""
         return resolve_outcome(self.outcome)
+
+    def named_texts(self) -> dict[str, NamedTexts]:
+        """Texts that the outcome (and that of donors) names as values, by column."""
+        outcomes = [self.find_outcome()]
+        if self.label_matched is not None:
+            outcomes.append(resolve_outcome(self.label_matched.outcome))
+        named: dict[str, NamedTexts] = {}
+        for outcome in outcomes:
+            for column, texts in outcome.named.items():
+                known = named.get(column)
+                named[column] = texts if known is None else known.merged(texts)
+        return named

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import pandas as pd
-
 from featurestore.outcomes import Outcome
 from featurestore.sources.base import SourceTables
-from featurestore.sources.joining import join_patients
+from featurestore.sources.joining import join_sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +38,9 @@ def count_outcomes(tables: Sequence[SourceTables], linkage: str, outcome: Outcom
     Raises:
         DataError: The tables cannot be joined, or lack what the outcome needs.
     """
-    patients, dictionary, _ = join_patients(list(tables), linkage)
-    images = pd.concat([table.images for table in tables], ignore_index=True)
-    labels = outcome.labels(patients, images, dictionary).reindex(patients["patient_id"])
+    joined = join_sources(tables, linkage)
+    patients, dictionary = joined.patients, joined.dictionary
+    labels = outcome.labels(patients, joined.images, dictionary).reindex(patients["patient_id"])
     eligible = outcome.eligible(patients, dictionary).to_numpy()
     events = int((labels[eligible] == 1).sum())
     others = int((labels[eligible] == 0).sum())

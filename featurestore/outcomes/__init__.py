@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from featurestore.errors import DataError
 from featurestore.outcomes import isic, synthetic, tcga
-from featurestore.outcomes.base import ExpressionRule, Outcome, Rule, Unit, ValueRule
+from featurestore.outcomes.base import ExpressionRule, NamedTexts, Outcome, Rule, Unit, ValueRule
 from featurestore.outcomes.target import TARGETS, Target
 
 __all__ = [
     "OUTCOMES",
     "TARGETS",
     "ExpressionRule",
+    "NamedTexts",
     "Outcome",
     "Rule",
     "Target",

@@ -14,13 +14,37 @@ from featurestore.errors import DataError, name_some
 from featurestore.outcomes.expressions import parse
 from featurestore.outcomes.target import Kind
 from featurestore.tables.dictionary import DataDictionary, Measured
+from featurestore.tables.parsing import BINARY_TEXTS
 
 Unit = Literal["patient", "specimen", "lesion"]
 NO_COLUMNS = DataDictionary([])
 
 
+@dataclasses.dataclass(frozen=True)
+class NamedTexts:
+    """Texts that somebody named as values of a column: none of them means missing there.
+
+    Attributes:
+        texts: The texts.
+        is_closed: Whether the column can hold nothing else, so that words such as `unknown` are no
+            values.
+    """
+
+    texts: frozenset[str]
+    is_closed: bool = False
+
+    def merged(self, other: NamedTexts) -> NamedTexts:
+        """What both name."""
+        return NamedTexts(self.texts | other.texts, self.is_closed or other.is_closed)
+
+
 class Rule(Protocol):
     """Turns columns into the label of each row."""
+
+    @property
+    def named(self) -> dict[str, NamedTexts]:
+        """Texts that it names, by column."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,6 +81,12 @@ class ValueRule:
         """The label column."""
         return (self.column,)
 
+    @property
+    def named(self) -> dict[str, NamedTexts]:
+        """Texts of the label column."""
+        texts = frozenset((*self.positive, *self.negative))
+        return {self.column: NamedTexts(texts, is_closed=bool(self.negative))}
+
     def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
         """Label of each row.
 
@@ -65,12 +95,12 @@ class ValueRule:
         """
         text = table[self.column].map(_as_text)
         result = pd.Series(np.nan, index=table.index, dtype=float)
-        result[text.isin([p.casefold() for p in self.positive])] = 1.0
+        result[_means(text, self.positive, self.negative)] = 1.0
         rest = text.notna() & result.isna()
         if not self.negative:
             result[rest] = 0.0
             return result
-        negative = text.isin([n.casefold() for n in self.negative])
+        negative = _means(text, self.negative, self.positive)
         strange = sorted(set(text[rest & ~negative]))
         if strange and self.others == "error":
             raise DataError(
@@ -96,6 +126,12 @@ class ExpressionRule:
     def columns(self) -> tuple[str, ...]:
         """Columns that the expression names."""
         return parse(self.text).columns
+
+    @property
+    def named(self) -> dict[str, NamedTexts]:
+        """Words of the expression; each may be meant for any of its columns."""
+        parsed = parse(self.text)
+        return {column: NamedTexts(parsed.words) for column in parsed.columns}
 
     def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
         """Label of each row.
@@ -140,6 +176,15 @@ class Outcome:
         """Columns that must not be used as predictors: the labels themselves and the deny-list."""
         patterns = (*self.rule.columns, *self.deny)
         return [c for c in columns if any(fnmatch.fnmatch(c, p) for p in patterns)]
+
+    @property
+    def named(self) -> dict[str, NamedTexts]:
+        """Texts that it names as values, by column."""
+        named = dict(self.rule.named)
+        if self.among:
+            for column, texts in ExpressionRule(self.among).named.items():
+                named[column] = named[column].merged(texts) if column in named else texts
+        return named
 
     def of_images(self, images: pd.DataFrame) -> bool:
         """Whether each image has a label of its own."""
@@ -201,6 +246,19 @@ class Outcome:
 def _evaluated(text: str, table: pd.DataFrame, dictionary: DataDictionary) -> pd.Series:
     levels = {c.name: c.levels for c in dictionary if c.kind == "ordinal"}
     return parse(text).evaluate(table, levels)
+
+
+def _means(texts: pd.Series, wanted: tuple[str, ...], others: tuple[str, ...]) -> pd.Series:
+    """Where a text is one of those that are wanted, or says yes or no as one of them does.
+
+    A text that itself stands among the others is one of those.
+    """
+    exact = {text.strip().casefold() for text in wanted}
+    opposite = {text.strip().casefold() for text in others}
+    truths = {BINARY_TEXTS[text] for text in exact if text in BINARY_TEXTS}
+    truths -= {BINARY_TEXTS[text] for text in opposite if text in BINARY_TEXTS}
+    alike = {text for text, truth in BINARY_TEXTS.items() if truth in truths}
+    return texts.isin(exact | (alike - opposite))
 
 
 def _as_text(value: object) -> str | None:

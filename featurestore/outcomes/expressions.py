@@ -57,6 +57,12 @@ class Expression:
     columns: tuple[str, ...]
     _root: ast.expr = dataclasses.field(repr=False, compare=False)
 
+    @property
+    def words(self) -> frozenset[str]:
+        """Quoted words that values are compared with."""
+        nodes = (node for node in ast.walk(self._root) if isinstance(node, ast.Constant))
+        return frozenset(node.value for node in nodes if isinstance(node.value, str))
+
     def evaluate(self, table: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> pd.Series:
         """Says for each row whether the expression is true.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
+from featurestore.outcomes import NamedTexts
 from featurestore.progress import SILENT, Progress
 from featurestore.tables.dictionary import DataDictionary
 from featurestore.tables.gaps import no_gaps
@@ -38,15 +39,15 @@ class ReadContext:
         scratch: Folder for files that a source makes itself (the synthetic cohort).
         seed: Seed of the run.
         progress: Told of long work of a source (drawing the synthetic cohort).
-        named: Texts that the outcome names as values, by the column they stand in; a token for
-            missing that is named is a value.
+        named: What the outcome names as values, by the column they stand in; a text that is named
+            is never missing.
     """
 
     data_root: Path
     scratch: Path
     seed: int = 0
     progress: Progress = SILENT
-    named: Mapping[str, Collection[str]] = dataclasses.field(default_factory=dict)
+    named: Mapping[str, NamedTexts] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from featurestore.tables.barcodes import SPECIMEN_TYPES, parse_barcode, read_bar
 from featurestore.tables.dictionary import DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.gaps import joined_gaps
+from featurestore.tables.ids import spelled_ids
 from featurestore.tables.merging import first_known
 from featurestore.tables.parsing import known_text
 from featurestore.tables.vocabulary import VOCABULARY
@@ -169,7 +170,7 @@ def kept(tables: SourceTables, columns: Sequence[str] | None) -> SourceTables:
 
 def _identified(table: pd.DataFrame, found: list[str], path: Path) -> tuple[pd.DataFrame, bool]:
     """Patient, specimen and site of each row; whether ids are TCGA barcodes."""
-    texts = [known_text(table[name]).values for name in found]
+    texts = [spelled_ids(known_text(table[name]).values) for name in found]
     finest = texts[0]
     empty = finest.isna()
     if empty.any():

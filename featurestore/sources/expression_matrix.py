@@ -10,6 +10,7 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.sources.gene_matrix import (
+    GeneMatrix,
     as_logarithms,
     measure,
     one_row_a_gene,
@@ -45,24 +46,9 @@ class PatientColumns:
     notes: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class GeneMatrix:
-    """A matrix of genes by specimens as it stands in a file.
-
-    Attributes:
-        path: The file.
-        genes: Gene name of each row, as text.
-        values: Text of the same rows; one column a specimen.
-    """
-
-    path: Path
-    genes: pd.Series
-    values: pd.DataFrame
-
-    @property
-    def specimens(self) -> set[str]:
-        """Specimens (of a matrix of patients: patients) that its columns are of."""
-        return {specimen_of(str(name)) for name in self.values.columns}
+def specimens_of(matrix: GeneMatrix) -> set[str]:
+    """Specimens (of a matrix of patients: patients) that its columns are of."""
+    return {specimen_of(str(name)) for name in matrix.values.columns}
 
 
 def open_matrix(path: Path, kind: str) -> GeneMatrix:

@@ -7,6 +7,7 @@ takes of it: a gene has one scale, whoever asks for it.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,14 +21,32 @@ from featurestore.tables.parsing import known_text, parse_numbers
 LARGEST_LOGARITHM = 30.0
 """log2 of the reads of a whole sequencing run; values above are counts, not logarithms."""
 
-MOST_NEGATIVE = 0.1
-"""Share of values below zero that a correction for batches leaves in counts; of z-scores about half
-are."""
+MOST_NEGATIVE = 0.3
+"""Share of values below zero that a correction for batches may leave in counts; of z-scores about
+half are."""
+
+SMALL = 0.01
+"""What such a correction leaves is small against the greatest count."""
 
 MANY = 100
 """So many whole numbers are counts, however small: logarithms of counts are seldom whole."""
 
 _STAGE = "read"
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneMatrix:
+    """A matrix of genes by samples as it stands in a file.
+
+    Attributes:
+        path: The file.
+        genes: Gene name of each row, as text.
+        values: Text of the same rows; one column a sample.
+    """
+
+    path: Path
+    genes: pd.Series
+    values: pd.DataFrame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +59,7 @@ class MatrixFacts:
         negative: Number of values below zero.
         known: Number of values.
         whole: Whether all are whole numbers.
+        is_linear: Whether it was said that they are counts, whatever they look like.
     """
 
     least: float
@@ -47,11 +67,19 @@ class MatrixFacts:
     negative: int
     known: int
     whole: bool
+    is_linear: bool = False
 
     @property
     def are_counts(self) -> bool:
         """Whether the numbers are on a linear scale (counts, RSEM, TPM), not logarithms."""
-        return self.greatest > LARGEST_LOGARITHM or self.are_small_counts
+        return self.is_linear or self.greatest > LARGEST_LOGARITHM or self.are_small_counts
+
+    @property
+    def may_be_corrected_counts(self) -> bool:
+        """Whether the negative values are few and small enough for a correction for batches."""
+        few = self.negative <= MOST_NEGATIVE * self.known
+        small = -self.least <= SMALL * self.greatest
+        return few and small and self.greatest > LARGEST_LOGARITHM
 
     @property
     def are_small_counts(self) -> bool:
@@ -174,15 +202,16 @@ def as_logarithms(numbers: pd.DataFrame, facts: MatrixFacts, where: str) -> pd.D
     Raises:
         DataError: There are too many values below zero for counts, or any among logarithms.
     """
-    if facts.negative and (
-        not facts.are_counts or facts.negative > MOST_NEGATIVE * max(facts.known, 1)
-    ):
+    if facts.negative and not facts.may_be_corrected_counts:
         raise DataError(
             f"{where}: {facts.negative:,} of {facts.known:,} values are negative (down to "
             f"{facts.least:g}): z-scores depend on who else is in the table; take the table of "
             "counts, RSEM or log2(x+1)"
         )
-    return np.log2(numbers.clip(lower=0) + 1) if facts.are_counts else numbers
+    if not facts.are_counts:
+        return numbers
+    logarithms = np.log2(numbers.to_numpy(dtype=float).clip(min=0) + 1)
+    return pd.DataFrame(logarithms, index=numbers.index, columns=numbers.columns)
 
 
 def scale_note(facts: MatrixFacts, file: str) -> str:

@@ -15,7 +15,12 @@ import pandas as pd
 from featurestore.config import Section
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.clinical_table import joined, kept
-from featurestore.sources.expression_matrix import PatientColumns, open_matrix, read_expression
+from featurestore.sources.expression_matrix import (
+    PatientColumns,
+    open_matrix,
+    read_expression,
+    specimens_of,
+)
 from featurestore.sources.mutations import GENES_OF_MELANOMA, open_mutations, read_mutations
 from featurestore.sources.specimens import Preferred, chosen_specimens
 from featurestore.tables.dictionary import Column, DataDictionary
@@ -63,11 +68,13 @@ class StudySource(Section):
         clinical = kept(joined(self.clinical_tables(context.data_root)), self.columns)
         expression, mutations = self.expression_file(), self.mutations_file()
         matrix = maf = None
+        listed = []
         if mutations is not None:
             maf = open_mutations(context.data_root / mutations, self.kind)
+            listed.append(maf.specimens)
         if expression is not None:
             matrix = open_matrix(context.data_root / expression, self.kind)
-        listed = [file.specimens for file in (maf, matrix) if file is not None]
+            listed.append(specimens_of(matrix))
         if not listed:
             return clinical
         samples = chosen_specimens(_known_specimens(clinical.patients), listed, self.prefer)

@@ -16,7 +16,7 @@ from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceT
 from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.ids import require_unique
+from featurestore.tables.ids import require_unique, spelled_ids
 from featurestore.tables.merging import first_known
 from featurestore.tables.parsing import (
     BINARY_TEXTS,
@@ -131,7 +131,7 @@ class IsicSource(Section):
             path = context.data_root / file
             raw, found = _read_file(path)
             columns = {
-                str(c): known_text(raw[c], named=context.named.get(str(c), ()), guessed=True)
+                str(c): known_text(raw[c], named=_named(context, str(c)), guessed=True)
                 for c in raw.columns
             }
             known = pd.DataFrame({name: column.values for name, column in columns.items()})
@@ -198,8 +198,8 @@ class IsicSource(Section):
 
 def _with_patients(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Fills patient ids: those of the file, else those of the lesion, else lesion, else image."""
-    lesion = _column(rows, "lesion_id")
-    patient = _column(rows, "patient_id")
+    lesion = spelled_ids(_column(rows, "lesion_id"))
+    patient = spelled_ids(_column(rows, "patient_id"))
     of_lesion = patient.groupby(lesion).min()
     by_lesion = patient.isna() & lesion.notna()
     by_image = patient.isna() & lesion.isna()
@@ -287,8 +287,9 @@ def _parsed(column: Column, texts: pd.Series) -> Parsed:
     where = f"ISIC metadata, column {column.name!r}"
     if column.kind == "numeric":
         return parse_numbers(texts, where)
-    allowed = BINARY_TEXTS if column.kind == "binary" else _spellings(column)
-    strange = texts.notna() & ~texts.str.casefold().isin(list(allowed)) & bool(allowed)
+    spellings = _spellings(column)
+    allowed = list(BINARY_TEXTS) if column.kind == "binary" else list(spellings)
+    strange = texts.notna() & ~texts.str.casefold().isin(allowed) & bool(allowed)
     rejected = texts[strange]
     if len(rejected) and len(rejected) == texts.notna().sum():
         raise DataError(
@@ -297,7 +298,7 @@ def _parsed(column: Column, texts: pd.Series) -> Parsed:
     known = texts.mask(strange).astype("str")
     if column.kind == "binary":
         return Parsed(parse_binary(known, {}, where), rejected)
-    return Parsed(parse_levels(known, column.levels, allowed, where), rejected)
+    return Parsed(parse_levels(known, column.levels, spellings, where), rejected)
 
 
 def _spellings(column: Column) -> dict[str, str]:
@@ -311,6 +312,11 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, FoundLayout]:
     names = headerless(head.header, head.rows)
     raw = read_table(path, len(head.comments), header=names)
     return raw, recognise(raw, path)
+
+
+def _named(context: ReadContext, column: str) -> frozenset[str]:
+    found = context.named.get(column)
+    return frozenset() if found is None else found.texts
 
 
 def _with_ending(parts: list[pd.DataFrame], endings: tuple[str, ...]) -> frozenset[str]:

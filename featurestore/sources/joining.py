@@ -20,6 +20,94 @@ if TYPE_CHECKING:  # the sources' package imports this module
 _STAGE = "join"
 
 
+@dataclasses.dataclass(frozen=True)
+class JoinedSources:
+    """Sources that describe the same people, joined.
+
+    Attributes:
+        tables: What each source yielded, with ids that mean one patient spelled alike.
+        patients: One row a patient known to any source, sorted by id.
+        images: One row an image of any source.
+        dictionary: What the columns of patients are.
+        conflicts: Exclusions table of the values that sources disagree on.
+        notes: Sentences that every report prints.
+    """
+
+    tables: tuple[SourceTables, ...]
+    patients: pd.DataFrame
+    images: pd.DataFrame
+    dictionary: DataDictionary
+    conflicts: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def join_sources(tables: Sequence[SourceTables], linkage: str) -> JoinedSources:
+    """Joins patients and images of all sources.
+
+    Args:
+        tables: What the sources yielded.
+        linkage: `patient`, or `none` where there is nothing to join.
+
+    Raises:
+        DataError: See `join_patients`; or two sources have an image of one id.
+    """
+    alike, notes = with_shared_ids(tables)
+    patients, dictionary, conflicts = join_patients(alike, linkage)
+    images = pd.concat([table.images for table in alike], ignore_index=True)
+    require_unique(images["image_id"], "image_id in the sources")
+    return JoinedSources(tuple(alike), patients, images, dictionary, conflicts, notes)
+
+
+def id_key(text: str) -> str:
+    """What ids that mean one patient have in common: zeros in front and case are spelling."""
+    return (text.lstrip("0") or "0") if text.isdigit() else text.casefold()
+
+
+def with_shared_ids(
+    tables: Sequence[SourceTables],
+) -> tuple[list[SourceTables], tuple[str, ...]]:
+    """Spells ids alike that differ between sources only in zeros in front or in case.
+
+    The spelling of the source listed first counts. Ids that one source itself tells apart are left
+    as they are.
+
+    Returns:
+        The tables, and a sentence where ids were spelled anew.
+    """
+    owners: dict[str, dict[str, set[int]]] = {}
+    for k, table in enumerate(tables):
+        for text in {*table.patients["patient_id"], *table.images["patient_id"]}:
+            owners.setdefault(id_key(text), {}).setdefault(text, set()).add(k)
+    renamed: dict[str, str] = {}
+    for spellings in owners.values():
+        places = [k for where in spellings.values() for k in where]
+        if len(spellings) < 2 or len(set(places)) < len(places):
+            continue
+        first = min(spellings, key=lambda text: min(spellings[text]))
+        renamed |= {text: first for text in spellings if text != first}
+    if not renamed:
+        return list(tables), ()
+    text, first = min(renamed.items())
+    note = (
+        f"{len(renamed)} patient ids are spelled differently in several sources ({text} and "
+        f"{first}) and count as the same."
+    )
+    return [_renamed(table, renamed) for table in tables], (note,)
+
+
+def _renamed(table: SourceTables, names: dict[str, str]) -> SourceTables:
+    def spelled(frame: pd.DataFrame) -> pd.DataFrame:
+        ids = frame["patient_id"]
+        return frame.assign(patient_id=ids.map(names).fillna(ids).astype("str"))
+
+    return dataclasses.replace(
+        table,
+        images=spelled(table.images),
+        patients=spelled(table.patients),
+        gaps=spelled(table.gaps),
+    )
+
+
 def join_patients(
     tables: Sequence[SourceTables], linkage: str
 ) -> tuple[pd.DataFrame, DataDictionary, pd.DataFrame]:
@@ -62,8 +150,9 @@ def join_patients(
         ],
         ignore_index=True,
     )
+    years = [column.name for column in dictionary if column.unit == "years"]
     joined, conflicts = first_known(
-        rows, "patient_id", ["_source"], shared, _STAGE, "source listed first"
+        rows, "patient_id", ["_source"], shared, _STAGE, "source listed first", years
     )
     for table in people:
         own = table[["patient_id", *(c for c in table.columns if c in columns and c not in shared)]]

@@ -6,22 +6,24 @@ genes in rows and samples in columns.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pydantic
 
 from featurestore.config import Section, Text
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ImageFolder
+from featurestore.images.finding import ImageFolder, shown_masks
+from featurestore.outcomes import NamedTexts
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.gene_matrix import one_row_a_gene, read_numbers
+from featurestore.sources.gene_matrix import GeneMatrix
+from featurestore.sources.table_matrix import read_samples
 from featurestore.tables.dictionary import Column, DataDictionary, Kind, Measured
 from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.gaps import find_gaps, joined_gaps
-from featurestore.tables.ids import require_unique
+from featurestore.tables.ids import require_unique, spelled_ids
 from featurestore.tables.merging import first_known
 from featurestore.tables.parsing import (
     known_text,
@@ -161,7 +163,13 @@ class TableSource(Section):
         path = context.data_root / self.path
         table = read_table(path, self.comment_lines)
         if self.layout == "genes_by_samples":
-            return _read_matrix(self, table, path)
+            genes_in = self.feature_column or str(table.columns[0])
+            require_header(table, [genes_in, *self.drop], path)
+            values = table.drop(columns=[genes_in, *self.drop])
+            matrix = GeneMatrix(path, table[genes_in], values)
+            unit = "log2(x+1)" if self.transform == "log2p1" else self.unit
+            counts = self.transform == "log2p1"
+            return read_samples(matrix, self.patient_id_length, self.prefix, unit, counts)
         return _read_rows(self, table, path, context)
 
 
@@ -176,9 +184,14 @@ def _read_rows(
         named += [pictures.image_id, pictures.path, pictures.lesion_id]
     require_header(table, [name for name in named if name is not None], path)
     rows = pd.DataFrame({"patient_id": _ids(table[source.id], path, source.patient_id_length)})
-    dictionary, exclusions, gaps = _read_columns(source, table, path, rows)
+    notes = []
+    if pictures is not None and pictures.lesion_id and source.id == pictures.image_id:
+        lesion = spelled_ids(known_text(table[pictures.lesion_id]).values)
+        rows["patient_id"] = lesion.fillna(rows["patient_id"]).astype("str")
+        notes.append(f"{path.name} names no patients: images of one lesion count as one patient.")
+    dictionary, exclusions, gaps = _read_columns(source, table, path, rows, context)
     for name, column in source.labels.items():
-        rows[name] = known_text(table[column]).values
+        rows[name] = _label(table[column], context.named.get(name))
     if source.site is not None:
         rows["site"] = known_text(table[source.site]).values
     if pictures is None:
@@ -204,7 +217,7 @@ def _read_rows(
     )
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
     images = images.reset_index(drop=True)
-    return SourceTables(images, patients, dictionary, exclusions, gaps=gaps)
+    return SourceTables(images, patients, dictionary, exclusions, tuple(notes), gaps=gaps)
 
 
 def _preferred(
@@ -226,16 +239,33 @@ def _preferred(
     return rows[taken].reset_index(drop=True), exclusions_table(reports)
 
 
+def _label(texts: pd.Series, named: NamedTexts | None) -> pd.Series:
+    """Text of a label column; what the outcome names is a value, whatever it says."""
+    if named is None:
+        return known_text(texts).values
+    return known_text(texts, named=named.texts, guessed=named.is_closed).values
+
+
 def _read_columns(
-    source: TableSource, table: pd.DataFrame, path: Path, rows: pd.DataFrame
+    source: TableSource,
+    table: pd.DataFrame,
+    path: Path,
+    rows: pd.DataFrame,
+    context: ReadContext,
 ) -> tuple[DataDictionary, pd.DataFrame, pd.DataFrame]:
     """Adds the typed columns to `rows`; returns what they are, what was left out, and gaps."""
     entries, gaps = [], []
     excluded = [exclusions_table()]
     for name, mapping in source.columns.items():
         where = f"{path}: column {mapping.source!r}"
-        text = known_text(table[mapping.source], mapping.missing)
         levels = mapping.levels
+        by_outcome = context.named.get(name)
+        text = known_text(
+            table[mapping.source],
+            mapping.missing,
+            named=(*levels, *mapping.values, *(by_outcome.texts if by_outcome else ())),
+            guessed=mapping.kind != "nominal" or bool(levels),
+        )
         rejected = rows.index[:0]
         if mapping.kind in ("numeric", "expression"):
             parsed = parse_numbers(text.values, where)
@@ -267,9 +297,9 @@ def _read_columns(
 
 
 def _ids(texts: pd.Series, path: Path, length: int | None) -> pd.Series:
-    known = known_text(texts).values
+    known = spelled_ids(known_text(texts).values)
     if known.isna().any():
-        lines = [int(k) + 1 for k in np.flatnonzero(known.isna())]
+        lines = [int(k) + 1 for k in known.index[known.isna()]]
         raise DataError(
             f"{path}: column {texts.name!r} has no id in {len(lines)} rows: row {name_some(lines)}"
         )
@@ -284,13 +314,13 @@ def _find_images(
     context: ReadContext,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Images whose file exists (index as in `rows`), and what had no counterpart."""
-    folder = context.data_root / pictures.folder
+    folder = (context.data_root / pictures.folder).absolute()
     if pictures.path is not None:
         names = known_text(table[pictures.path]).values
     else:
         assert pictures.pattern is not None  # checked by the section
         names = rows["image_id"].map(lambda i: str(pictures.pattern).replace("{image_id}", i))
-    files = names.map(lambda name: str((folder / name).resolve()), na_action="ignore")
+    files = names.map(lambda name: os.path.normpath(folder / name), na_action="ignore")
     exists = files.map(lambda file: Path(file).is_file(), na_action="ignore").fillna(False)
     excluded = [
         (
@@ -302,8 +332,15 @@ def _find_images(
         for k in rows.index[~exists.astype(bool)]
     ]
     if pictures.pattern is not None:
-        unclaimed = ImageFolder.scan([folder]).without(files[files.notna()])
+        around = ImageFolder.scan([folder])
+        unclaimed = around.without(files[files.notna()])
         excluded += [("image", str(f), _STAGE, "no row of the table names it") for f in unclaimed]
+        claimed = set(files[files.notna()])
+        excluded += [
+            ("image", shown, _STAGE, "a mask, not a photograph")
+            for shown, mask in zip(shown_masks(around, [folder]), around.masks, strict=True)
+            if str(mask) not in claimed
+        ]
     images = pd.DataFrame(
         {
             "image_id": rows["image_id"],
@@ -317,39 +354,3 @@ def _find_images(
         dtype="str",
     )
     return images[exists.astype(bool)], exclusions_table(excluded)
-
-
-def _read_matrix(source: TableSource, table: pd.DataFrame, path: Path) -> SourceTables:
-    """Expression matrix: genes in rows, samples in columns."""
-    genes_in = source.feature_column or str(table.columns[0])
-    require_header(table, [genes_in, *source.drop], path)
-    values = table.drop(columns=[genes_in, *source.drop])
-    genes, excluded = one_row_a_gene(table[genes_in], values, path)
-    samples = sorted(values.columns)
-    patients = pd.Series(samples, dtype="str").str.slice(0, source.patient_id_length)
-    first = ~patients.duplicated()
-    for sample, patient in zip(np.array(samples)[~first], patients[~first], strict=True):
-        excluded.append(
-            ("value", str(patient), _STAGE, f"sample {sample}: another sample comes first by id")
-        )
-    kept = [s for s, is_first in zip(samples, first, strict=True) if is_first]
-    order = genes.sort_values().index
-    matrix, rejected = read_numbers(values.loc[order, kept], path)
-    excluded += [
-        ("value", str(patients[samples.index(s)]), _STAGE, f"{genes[k]}: {t!r} is not a number")
-        for k, s, t in rejected
-    ]
-    if source.transform == "log2p1":
-        if np.nanmin(matrix, initial=0.0) < 0:
-            raise DataError(f"{path}: log2p1 needs counts, but there are negative values")
-        matrix = np.log2(matrix + 1)
-    unit = "log2(x+1)" if source.transform == "log2p1" else source.unit
-    names = [f"{source.prefix}{gene}" for gene in genes[order]]
-    table_out = pd.DataFrame(matrix.T, columns=names)
-    table_out.insert(0, "patient_id", patients[first].to_numpy())
-    dictionary = DataDictionary(
-        Column(name, "expression", "expression", label=gene, unit=unit, source_column=gene)
-        for name, gene in zip(names, genes[order], strict=True)
-    )
-    images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
-    return SourceTables(images, table_out, dictionary, exclusions_table(excluded))

@@ -129,8 +129,11 @@ def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> 
         return TableHead(tuple(lines), (), ())
     place = find_header("\n".join(lines[body:]))
     body += place.titles
-    quoting = csv.QUOTE_NONE if place.delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines[body:], delimiter=place.delimiter, quoting=quoting)
+    reader = csv.reader(
+        lines[body:],
+        delimiter=place.delimiter,
+        quoting=csv.QUOTE_NONE if place.delimiter == "\t" else csv.QUOTE_MINIMAL,
+    )
     try:
         rows = [tuple(_bare(c) for c in row) for row in itertools.islice(reader, n_rows + 1)]
     except csv.Error as error:
