@@ -6,6 +6,7 @@ Every section forbids unknown keys, so a typo is an error and never a silent def
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ import pydantic
 import yaml
 
 from featurestore.errors import ConfigError
+from featurestore.yamltext import load_yaml
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -33,7 +35,7 @@ def _scalar_text(value: Any) -> Any:
 
 
 Text = Annotated[str, pydantic.BeforeValidator(_scalar_text)]
-"""Text of a data file: YAML reads an unquoted `1` or `yes` as number or truth, a table as text."""
+"""Text of a data file, also where a program hands over a number or a truth."""
 
 
 class FoldsConfig(Section):
@@ -87,7 +89,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES:,} bytes; is it a config?")
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -105,7 +107,7 @@ def _apply_override(record: dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write it as key.subkey=value")
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
     node: Any = record
@@ -167,7 +169,8 @@ def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
 
 def _shown(value: object) -> str:
     """A value as it was given; of a long one only its beginning."""
-    text = repr(value)
+    is_number = isinstance(value, str) and re.fullmatch(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", value)
+    text = str(value) if is_number else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import join_patients
+from featurestore.yamltext import load_yaml
 from fusion.config import RunConfig
 from fusion.start.propose.outcome import ProposedOutcome, propose_outcome
 from fusion.start.propose.rendering import render
@@ -69,7 +68,7 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
         max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
-    validate(RunConfig, yaml.safe_load(text), "the proposal")
+    validate(RunConfig, load_yaml(text), "the proposal")
     return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome)
 
 

@@ -59,7 +59,7 @@ def render(
     if unused:
         parts += ["#", "# Files that are not used:"]
         parts += [line for text in unused for line in _comment(text, "#   ")]
-    parts += [f"name: {name}", "seed: 0", "cohort:", *_outcome(outcome)]
+    parts += [f"name: {_flow(name)}", "seed: 0", "cohort:", *_outcome(outcome)]
     parts.append("  linkage: patient")
     parts += ["  require_images: true"] if with_images else []
     parts.append("  sources:")
