@@ -49,6 +49,30 @@ def _acquire(path: Path, shared: bool) -> int:
 
 
 @contextlib.contextmanager
+def unless_held(path: Path) -> Iterator[bool]:
+    """Takes the lock without waiting, and yields False where another process holds it.
+
+    Where the file system has no locks nobody can be told from anybody else, and it yields True.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            if _is_still_at(descriptor, path):  # else its holder removed it at this moment
+                yield True
+                return
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
 def if_free(path: Path) -> Iterator[bool]:
     """Yields whether no other process holds the lock, and then holds it inside the block."""
     try:

@@ -31,10 +31,11 @@ from extractor.finetune.samples import ImageCache, TrainingSamples
 from extractor.finetune.state import EpochRow
 from extractor.finetune.tensorboard import event_files, record_nothing
 from extractor.images import Geometry
-from featurestore.atomic import make_folder, write_text
+from featurestore.atomic import make_folder
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
+from featurestore.sealed import DamagedFile, read_sealed, write_sealed_text
 
 WEIGHTS_FILE = "weights.safetensors"
 FINISHED_FILE = "finished.json"
@@ -153,7 +154,8 @@ def finetune(
                     best_epoch=trained.best_epoch,
                     history=trained.history,
                 )
-                write_text(folder / FINISHED_FILE, finished.model_dump_json(indent=1) + "\n")
+                text = finished.model_dump_json(indent=1) + "\n"
+                write_sealed_text(folder / FINISHED_FILE, text)
         if workers.is_first and finished is not None:
             record(finished.history)
             checkpoints.remove()
@@ -207,14 +209,14 @@ def _digest(
 def _read_finished(folder: Path, digest: str, progress: Progress) -> _Finished | None:
     """The result of an earlier call, if it is whole and of the same training."""
     path = folder / FINISHED_FILE
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        finished = _Finished.model_validate_json(path.read_bytes())
+        finished = _Finished.model_validate_json(read_sealed(path, "it is trained again"))
         if finished.digest != digest:
             raise CheckpointRefused("it belongs to other images, labels or settings")
         require_digest(folder / WEIGHTS_FILE, finished.weights_sha256)
-    except (CheckpointRefused, pydantic.ValidationError, OSError) as error:
+    except (CheckpointRefused, DamagedFile, pydantic.ValidationError, OSError) as error:
         reason = "it is damaged" if isinstance(error, pydantic.ValidationError) else str(error)
         progress.start("finetune", 1)
         progress.finish(f"finetune: the result in {folder} is not used: {reason}")

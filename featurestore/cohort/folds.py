@@ -7,7 +7,6 @@ same folds however the tables are ordered.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from featurestore.errors import DataError
+from featurestore.sealed import read_sealed_arrow, sealing
 
 FOLD_COLUMNS = ("repeat", "fold", "patient_id", "role")
 _DIGEST_KEY = b"melafuse_cohort_digest"
@@ -157,10 +157,8 @@ def freeze_folds(folds: Folds, cohort_digest: str, path: Path) -> None:
     """
     table = pa.Table.from_pandas(folds.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _DIGEST_KEY: cohort_digest.encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    pq.write_table(table.replace_schema_metadata(metadata), temporary)
-    temporary.replace(path)
+    with sealing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
 def load_folds(path: Path, cohort_digest: str) -> Folds | None:
@@ -173,10 +171,9 @@ def load_folds(path: Path, cohort_digest: str) -> Folds | None:
         DataError: The file is damaged or holds no folds.
     """
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: cannot read the folds ({reason}); delete the file") from None
+        table = read_sealed_arrow(path, "delete the file, and the same folds are made anew")
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the folds ({error.strerror or error})") from None
     frozen_for = (table.schema.metadata or {}).get(_DIGEST_KEY)
     if frozen_for is None or not set(FOLD_COLUMNS) <= set(table.column_names):
         raise DataError(f"{path}: not a file of frozen folds; delete it or name another folder")

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from featurestore.errors import DataError
 from featurestore.images.duplicates import N_ORIENTATIONS, THUMBNAIL_SIDE
 from featurestore.images.opening import ImageFacts, UnreadableImage, digest_file, inspect_pixels
 from featurestore.progress import SILENT, Progress
+from featurestore.sealed import read_sealed_table, write_sealed_table
 
 # To be raised when anything in the cache is computed otherwise, or is added.
 INSPECTION_VERSION = 2
@@ -79,18 +80,14 @@ def _save(facts: Iterable[ImageFacts], path: Path) -> None:
             "thumbnail": [b"" if f.thumbnail is None else f.thumbnail.tobytes() for f in ordered],
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    write_sealed_table(path, table)
 
 
 def _load(path: Path) -> dict[str, ImageFacts]:
-    if not path.exists():
-        return {}
     try:
-        return {fact.sha256: fact for fact in map(_fact, pd.read_parquet(path).to_dict("records"))}
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        table = read_sealed_table(path, "it is made again")
+        return {fact.sha256: fact for fact in map(_fact, table.to_dict("records"))}
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return {}  # it can always be made again
 
 

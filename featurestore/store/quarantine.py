@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from featurestore.atomic import make_folder, replacing
+from featurestore.atomic import make_folder
 from featurestore.errors import StoreError
 from featurestore.locks import holding
+from featurestore.sealed import DamagedFile, read_sealed, sealing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,7 @@ class QuarantineRow:
     reason: str
 
 
+_ADVICE = "delete it: images that cannot be embedded are entered anew by the next extraction"
 COLUMNS = [field.name for field in dataclasses.fields(QuarantineRow)]
 
 
@@ -46,14 +49,19 @@ class Quarantine:
         Raises:
             StoreError: The file is damaged.
         """
-        if not self._path.exists():
-            return pd.DataFrame(columns=COLUMNS, dtype="str")
         try:
-            table = pd.read_csv(self._path, dtype="str", keep_default_na=False, encoding="utf-8")
+            data = read_sealed(self._path, _ADVICE)
+            table = pd.read_csv(
+                io.BytesIO(data), dtype="str", keep_default_na=False, encoding="utf-8"
+            )
+        except FileNotFoundError:
+            return pd.DataFrame(columns=COLUMNS, dtype="str")
+        except DamagedFile as error:
+            raise StoreError(str(error)) from None
         except (ValueError, OSError) as error:
-            raise StoreError(f"{self._path}: cannot be read ({error}); delete it") from None
+            raise StoreError(f"{self._path}: cannot be read ({error}); {_ADVICE}") from None
         if list(table.columns) != COLUMNS:
-            raise StoreError(f"{self._path}: is not a quarantine table; delete it")
+            raise StoreError(f"{self._path}: is not a quarantine table; {_ADVICE}")
         return table
 
     def add(self, rows: Iterable[QuarantineRow]) -> None:
@@ -84,7 +92,7 @@ class Quarantine:
                 table = table[~table["sha256"].isin(drop)].astype("str")
                 table = table.drop_duplicates(["sha256", "image_id"], keep="last")
                 table = table.sort_values(["image_id", "sha256"])
-                with replacing(self._path) as temporary:
+                with sealing(self._path) as temporary:
                     # All fields are quoted: a bare carriage return would end a row.
                     table.to_csv(
                         temporary,

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from featurestore.atomic import write_text
 from featurestore.errors import DataError
+from featurestore.sealed import read_sealed_text, write_sealed_text
 
 KINDS = ("most certain of the outcome", "least certain", "most certain of no outcome")
 MAX_BYTES = 50_000_000
@@ -45,7 +45,7 @@ def save_overlays(overlays: Iterable[Overlay], key: str, path: Path) -> None:
     """
     records = [dataclasses.asdict(o) | {"png": base64.b64encode(o.png).decode()} for o in overlays]
     try:
-        write_text(path, json.dumps({"key": key, "overlays": records}, indent=1) + "\n")
+        write_sealed_text(path, json.dumps({"key": key, "overlays": records}, indent=1) + "\n")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -61,14 +61,12 @@ def read_overlays(path: Path, key: str | None = None) -> tuple[Overlay, ...] | N
         None where there are none, they are of something else, or the file is damaged.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(read_sealed_text(path, "they are drawn again", MAX_BYTES))
         if key is not None and stored["key"] != key:
             return None
         return tuple(
             Overlay(**record | {"png": base64.b64decode(record["png"], validate=True)})
             for record in stored["overlays"]
         )
-    except (OSError, ValueError, KeyError, TypeError, binascii.Error):
+    except (DataError, OSError, ValueError, KeyError, TypeError, binascii.Error):
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,15 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from featurestore.atomic import replacing
+from featurestore.atomic import make_folder
 from featurestore.errors import DataError
+from featurestore.locks import holding
+from featurestore.sealed import read_sealed_arrow, sealing
 from fusion.evaluation.predictions import PREDICTION_TYPES
+
+_RECORD_KEY = b"melafuse_part"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Part:
 
 
 class PartStore:
-    """Parts by digest: `<digest>.json` and, written last, `<digest>.parquet`."""
+    """Parts by digest: one sealed Parquet file each, with the record in the schema's metadata."""
 
     def __init__(self, folder: Path) -> None:
         """Stores where parts lie; the folder is made when the first one is written."""
@@ -43,27 +47,27 @@ class PartStore:
     def read(self, digest: str) -> Part | None:
         """Reads a part; None if it is absent or damaged, so that it is made again."""
         try:
-            predictions = pd.read_parquet(self._table(digest))
-            stored = json.loads(self._record(digest).read_text(encoding="utf-8"))
-            predictions = predictions[list(PREDICTION_TYPES)].astype(PREDICTION_TYPES)
+            table = read_sealed_arrow(self._path(digest), "it is made again")
+            stored = json.loads((table.schema.metadata or {})[_RECORD_KEY])
+            predictions = table.to_pandas()[list(PREDICTION_TYPES)].astype(PREDICTION_TYPES)
             return Part(predictions, stored["record"], stored["history"])
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        except (DataError, OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
     def write(self, digest: str, part: Part) -> None:
-        """Writes a part; it is there from the moment its table is.
+        """Writes a part.
 
         Raises:
             DataError: The disk is full or refuses to write.
         """
-        stored = {"record": part.record, "history": part.history}
+        stored = json.dumps({"record": part.record, "history": part.history}).encode()
+        table = pa.Table.from_pandas(part.predictions, preserve_index=False)
+        metadata = {**(table.schema.metadata or {}), _RECORD_KEY: stored}
         try:
-            with replacing(self._record(digest)) as temporary:
-                temporary.write_text(json.dumps(stored), encoding="utf-8")
-            with replacing(self._table(digest)) as temporary:
-                part.predictions.to_parquet(temporary, index=False)
+            with sealing(self._path(digest)) as temporary:
+                pq.write_table(table.replace_schema_metadata(metadata), temporary)
         except OSError as error:
-            raise DataError(f"cannot write to {self._folder}: {error.strerror}") from None
+            raise DataError(f"cannot write to {self._folder}: {error.strerror or error}") from None
 
     @contextlib.contextmanager
     def locked(self, digest: str) -> Iterator[None]:
@@ -72,14 +76,9 @@ class PartStore:
         A worker may outlive a killed run by its current part; the run that resumes then waits for
         the worker instead of tuning the same study beside it. A lock dies with its process.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f".{digest}.lock"
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        make_folder(self._folder)
+        with holding(self._folder / f".{digest}.lock"):
             yield
 
-    def _record(self, digest: str) -> Path:
-        return self._folder / f"{digest}.json"
-
-    def _table(self, digest: str) -> Path:
+    def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.parquet"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
+from featurestore.sealed import read_sealed_text, write_sealed_table, write_sealed_text
 from fusion.evaluation.fitting import task_names
 from fusion.evaluation.parts import Part
 from fusion.evaluation.tasks import Task
@@ -45,7 +45,7 @@ def write_choices(
     }
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     with _writing_under(work):
-        write_text(work / "choices.json", text)
+        write_sealed_text(work / "choices.json", text)
 
 
 def write_history(work: Path, tasks: list[Task], done: Mapping[str, Part]) -> None:
@@ -61,8 +61,8 @@ def write_history(work: Path, tasks: list[Task], done: Mapping[str, Part]) -> No
         for epoch in done[task.digest].history
     ]
     table = pd.DataFrame(rows, columns=None if rows else list(HISTORY_KEYS))
-    with _writing_under(work), replacing(work / "history.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
+    with _writing_under(work):
+        write_sealed_table(work / "history.parquet", table)
 
 
 @contextlib.contextmanager
@@ -79,14 +79,29 @@ def read_records(choices: Path) -> tuple[dict[str, Any], ...]:
     Raises:
         DataError: The file is damaged.
     """
-    if not choices.exists():
-        return ()
+    return tuple(dict(fit) for fit in _read_choices(choices)["fits"])
+
+
+def read_failures(choices: Path) -> tuple[Failure, ...]:
+    """Reads why tasks have no predictions; none where the file is absent.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    return tuple(Failure(**failure) for failure in _read_choices(choices)["failures"])
+
+
+def _read_choices(choices: Path) -> dict[str, list[dict[str, Any]]]:
+    again = "run the ablation again"
     try:
-        return tuple(dict(fit) for fit in json.loads(choices.read_text(encoding="utf-8"))["fits"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{choices}: no ledger of fits can be read from it; run the ablation again"
-        ) from None
+        content = json.loads(read_sealed_text(choices, again))
+        return {name: [dict(entry) for entry in content[name]] for name in ("fits", "failures")}
+    except FileNotFoundError:
+        return {"fits": [], "failures": []}
+    except OSError as error:
+        raise DataError(f"cannot read {choices}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{choices}: no ledger of fits can be read from it; {again}") from None
 
 
 def read_fits(choices: Path) -> tuple[FitRecord, ...]:

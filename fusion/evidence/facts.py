@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.store.lineage import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
+from fusion.evaluation.records import read_failures
 from fusion.evidence.analysis import analysis_facts
 from fusion.evidence.collect import RunFacts
 from fusion.provenance import versions
@@ -89,12 +89,9 @@ def _licences(cohort: Cohort) -> tuple[str, ...]:
 
 def _arms_left_out(choices: Path) -> tuple[str, ...]:
     """One line an arm that failed on a fold, with its first reason."""
-    if not choices.exists():
-        return ()
-    failures = json.loads(choices.read_text(encoding="utf-8"))["failures"]
-    first = {failure["arm"]: failure for failure in reversed(failures)}
+    first = {failure.arm: failure for failure in reversed(read_failures(choices))}
     return tuple(
-        f"{arm} failed in repeat {f['repeat']}, fold {f['fold']}: {f['reason']}"
+        f"{arm} failed in repeat {f.repeat}, fold {f.fold}: {f.reason}"
         for arm, f in sorted(first.items())
     )
 

@@ -16,12 +16,17 @@ from typing import Any
 import pandas as pd
 import pydantic
 
-from featurestore.atomic import write_text
 from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.config import load_config
 from featurestore.errors import DataError
 from featurestore.plain import plain
+from featurestore.sealed import (
+    read_sealed,
+    read_sealed_table,
+    read_sealed_text,
+    write_sealed_text,
+)
 from featurestore.tables.dictionary import DataDictionary
 from fusion.audit.base import AuditReport
 from fusion.audit.saved import SavedResult, restore, save
@@ -138,9 +143,9 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
     )
     text = json.dumps(plain(saved), indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        write_text(paths.report_inputs, text + "\n")
+        write_sealed_text(paths.report_inputs, text + "\n")
     except OSError as error:
-        raise DataError(f"cannot write {paths.report_inputs}: {error.strerror}") from None
+        raise DataError(f"cannot write {paths.report_inputs}: {error.strerror or error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +173,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     """
     saved = _read_saved(paths)
     _require_unchanged(saved.files, paths)
-    config = load_config(RunConfig, paths.config)
+    config = load_own_config(paths)
     inputs = ReportInputs(
         run=saved.run,
         cohort=_read_cohort(saved.run, config, paths),
@@ -182,7 +187,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         overlays=_read_overlays(saved.files, paths),
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
-    predictions = predictions_table([_read_table(paths.predictions)])
+    predictions = predictions_table([read_table(paths.predictions)])
     return FinishedRun(
         inputs.evidence(predictions),
         _rows_digest(predictions, ["patient_id", "y"]),
@@ -190,12 +195,24 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     )
 
 
+def load_own_config(paths: RunPaths) -> RunConfig:
+    """The configuration that a run left in its folder.
+
+    Raises:
+        ConfigError: It cannot be read.
+        DataError: It is damaged, or was edited: it would no longer be that of the run.
+    """
+    try:
+        read_sealed(paths.config, _again(paths))
+    except OSError as error:
+        raise DataError(f"cannot read {paths.config}: {error.strerror or error}") from None
+    return load_config(RunConfig, paths.config)
+
+
 def _read_saved(paths: RunPaths) -> _Saved:
     path = paths.report_inputs
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes; it was not written here")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_sealed_text(path, _again(paths), MAX_BYTES))
         if not isinstance(record, dict) or record.get("version") != VERSION:
             raise DataError(f"{path} is of another version of melafuse; {_again(paths)}")
         return pydantic.TypeAdapter(_Saved).validate_python(record)
@@ -205,7 +222,7 @@ def _read_saved(paths: RunPaths) -> _Saved:
             f"{_again(paths)}"
         ) from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -239,12 +256,12 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
         caveats=run.caveats,
     )
     try:
-        records = json.loads((paths.cohort / "dictionary.json").read_text(encoding="utf-8"))
+        records = json.loads(read_sealed_text(paths.cohort / "dictionary.json", _again(paths)))
         dictionary = DataDictionary.from_records(records)
     except (OSError, ValueError, TypeError, AttributeError):
         raise DataError(f"cannot read {paths.cohort / 'dictionary.json'}") from None
     images, patients, exclusions = (
-        _read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES
+        read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES
     )
     return Cohort(
         name=config.name,
@@ -263,7 +280,7 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
 def _read_history(file: str, files: dict[str, str], paths: RunPaths) -> pd.DataFrame:
     path = paths.work / file
     known = path.relative_to(paths.root).as_posix() in files
-    return _read_table(path) if known else pd.DataFrame()
+    return read_table(path) if known else pd.DataFrame()
 
 
 def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[Overlay, ...]:
@@ -275,11 +292,16 @@ def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[Overlay, ...
     return found
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table of a run's folder.
+
+    Raises:
+        DataError: It is absent or damaged.
+    """
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError):
-        raise DataError(f"cannot read the table {path}") from None
+        return read_sealed_table(path, "`melafuse ablate` makes it anew")
+    except OSError as error:
+        raise DataError(f"cannot read the table {path}: {error.strerror or error}") from None
 
 
 def _rows_digest(table: pd.DataFrame, columns: list[str]) -> str:

@@ -11,6 +11,7 @@ from featurestore.config import validate
 from featurestore.errors import ConfigError
 from featurestore.export.deidentify import STEPS
 from featurestore.export.package import Exported
+from featurestore.sealed import read_sealed, read_sealed_text
 from fusion.config import ExportConfig
 from fusion.paths import RunPaths
 
@@ -31,6 +32,10 @@ def opened_run(
     paths = RunPaths(source)
     if not paths.config.is_file():
         raise ConfigError(f"{source} is no folder of a run: it has no {paths.config.name}")
+    try:
+        read_sealed(paths.config, f"`melafuse ablate CONFIG --out {source}` makes it anew")
+    except OSError as error:
+        raise ConfigError(f"cannot read {paths.config}: {error.strerror or error}") from None
     if data_root is None:
         data_root = _recorded_root(paths)
     return paths.config, {"out": out or source, "data_root": data_root}
@@ -39,8 +44,7 @@ def opened_run(
 def _recorded_root(paths: RunPaths) -> Path:
     advice = "say where relative data paths start: --data-root DIR"
     try:
-        with paths.data_root.open(encoding="utf-8") as file:
-            recorded = Path(file.read(_MAX_PATH).strip())
+        recorded = Path(read_sealed_text(paths.data_root, advice, _MAX_PATH).strip())
     except (OSError, UnicodeDecodeError):
         raise ConfigError(
             f"the run {paths.root} does not say where its data were; {advice}"

@@ -1,17 +1,22 @@
 """Scores thousands: chunk by chunk, to a file that an interrupted run goes on with.
 
-Scores are appended to `OUT.partial` and made durable chunk by chunk; when the last one is there the
-file is renamed to `OUT`. The same command takes up the patients whose scores are in it already, as
-far as they are of the same bundle and the same inputs; a line that a crash cut off is dropped.
+Scores are appended to `OUT.partial` and made durable chunk by chunk; when the last one is there
+they become `OUT`. The same command takes up the chunks that are in it already, if they are of the
+same bundle and the same inputs. Before each chunk stands a line with its length and a digest over
+it and all before it: from the first chunk on that a crash cut off or a disk damaged, patients are
+scored again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +24,7 @@ from typing import Any
 from extractor.stages import in_order, worker_threads
 from featurestore.atomic import make_folder, sync_folder
 from featurestore.errors import ConfigError, DataError
+from featurestore.locks import unless_held
 from featurestore.progress import SILENT, Progress
 from fusion.predict.cases import Case
 from fusion.predict.predictor import Predictor, Prepared
@@ -27,6 +33,10 @@ from fusion.predict.result import ROW_COLUMNS, flat_row, prediction_record, stan
 
 CHUNK = 32
 """Patients that are decoded, scored and written together."""
+
+_CHUNK_HEAD = re.compile(rb"chunk (\d{1,12}) (\d{1,9}) (\d{1,9}) ([0-9a-f]{64})\n")
+_MAX_HEAD_BYTES = 120
+_MARK = b"chunk "
 
 READERS = 2
 """Threads that decode."""
@@ -90,27 +100,49 @@ def write_all(
         How many patients could not be scored.
 
     Raises:
-        ConfigError: `out` exists.
+        ConfigError: `out` exists, or another process writes to it.
         DataError: The file cannot be written, or its beginning is of another bundle or of other
             inputs.
     """
-    if out.exists():
-        raise ConfigError(f"{out} exists; remove it, or name another file")
     partial = out.with_name(f"{out.name}.partial")
-    digest = _inputs_digest(predictor, cases, form)
     try:
         make_folder(out.parent)
-        done = _resumed(partial, digest, form)
-        failed = sum(done)
-        with partial.open("ab") as file:
-            if not partial.stat().st_size:
-                _append(file, _head(digest, form))
-            for records in score_all(predictor, cases[len(done) :], progress, seen):
-                failed += sum("error" in record for record in records)
-                _append(file, "".join(_line(record, form) for record in records))
-        _finish(partial, out)
+        with unless_held(partial) as free:
+            if not free:
+                raise ConfigError(f"another process writes to {out}; wait for it")
+            if out.exists():
+                with contextlib.suppress(OSError):
+                    partial.unlink()
+                raise ConfigError(f"{out} exists; remove it, or name another file")
+            begun = _inputs_digest(predictor, cases, form)
+            failed = _write_chunks(predictor, cases, partial, begun, form, progress, seen)
+            _finish(partial, out, begun, form)
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror or error}") from None
+    return failed
+
+
+def _write_chunks(
+    predictor: Predictor,
+    cases: Sequence[Case | Refusal],
+    partial: Path,
+    begun: str,
+    form: str,
+    progress: Progress,
+    seen: Seen | None,
+) -> int:
+    """Scores what is not in the partial file yet; returns how many of all could not be scored."""
+    chunks = list(_whole_chunks(partial, begun))
+    done = sum(chunk.patients for chunk in chunks)
+    failed = sum(chunk.failed for chunk in chunks)
+    os.truncate(partial, chunks[-1].end if chunks else 0)
+    with partial.open("ab") as file:
+        last = chunks[-1].digest if chunks else _append(file, _head(begun), "", 0, 0)
+        for records in score_all(predictor, cases[done:], progress, seen):
+            text = "".join(_line(record, form) for record in records)
+            errors = sum("error" in record for record in records)
+            failed += errors
+            last = _append(file, text, last, len(records), errors)
     return failed
 
 
@@ -175,32 +207,91 @@ def _stamp(source: Path | bytes) -> list[Any]:
     return [str(source), facts.st_size, facts.st_mtime_ns]
 
 
-def _resumed(partial: Path, digest: str, form: str) -> list[bool]:
-    """Whether each patient already in the file failed; cuts off what a crash left of a line."""
-    if not partial.exists():
-        return []
-    data = partial.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.decode(errors="replace").splitlines()
-    if not lines:
-        partial.write_bytes(b"")
-        return []
-    if lines[0] != _head(digest, form).splitlines()[0]:
-        raise DataError(
-            f"{partial} was begun with another bundle, other inputs or another melafuse; remove it "
-            f"to begin again"
-        )
-    os.truncate(partial, len(whole))
-    if form == "json":
-        return ["error" in json.loads(line) for line in lines[1:]]
-    rows = list(csv.DictReader(io.StringIO("\n".join(lines[1:]))))
-    return [bool(row["error"]) for row in rows]
+@dataclasses.dataclass(frozen=True)
+class _Chunk:
+    """A chunk of the partial file.
+
+    Attributes:
+        text: What goes into the finished file; of the first chunk, what the file was begun with.
+        patients: Their number.
+        failed: How many of them could not be scored.
+        digest: Over this chunk and all before it.
+        end: Where it ends in the file.
+    """
+
+    text: bytes
+    patients: int
+    failed: int
+    digest: str
+    end: int
 
 
-def _head(digest: str, form: str) -> str:
-    """First lines of the partial file; that of what it was begun with is not in the finished."""
-    first = json.dumps({"begun_with": digest}) + "\n"
-    return first + (_csv_line(ROW_COLUMNS) if form == "csv" else "")
+def _whole_chunks(partial: Path, begun: str) -> Iterator[_Chunk]:
+    """Chunks up to the first that is cut off or damaged.
+
+    Raises:
+        DataError: The file was begun with something else, or is another one.
+    """
+    before, end = "", 0
+    with partial.open("rb") as file:
+        if file.read(len(_MARK)) not in (_MARK, b""):
+            raise DataError(f"{partial} is not of a prediction; remove it, or name another --out")
+        file.seek(0)
+        while found := _CHUNK_HEAD.fullmatch(file.readline(_MAX_HEAD_BYTES)):
+            size, patients, failed = (int(number) for number in found.group(1, 2, 3))
+            text = file.read(size)
+            digest = _digest(before, text, patients, failed)
+            if len(text) < size or digest.encode() != found[4]:
+                return
+            if not before and text != _head(begun).encode():
+                raise DataError(
+                    f"{partial} was begun with another bundle, other inputs or another melafuse; "
+                    f"remove it to begin again"
+                )
+            before, end = digest, end + len(found[0]) + size
+            yield _Chunk(text, patients, failed, digest, end)
+
+
+def _head(begun: str) -> str:
+    return json.dumps({"begun_with": begun}) + "\n"
+
+
+def _digest(before: str, text: bytes, patients: int, failed: int) -> str:
+    return hashlib.sha256(f"{before} {patients} {failed}\n".encode() + text).hexdigest()
+
+
+def _append(file: Any, text: str, before: str, patients: int, failed: int) -> str:
+    """Appends a chunk, durably; returns its digest."""
+    data = _encoded(text)
+    digest = _digest(before, data, patients, failed)
+    file.write(f"chunk {len(data)} {patients} {failed} {digest}\n".encode() + data)
+    file.flush()
+    os.fsync(file.fileno())
+    return digest
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; file names, which may be ids, can hold bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finish(partial: Path, out: Path, begun: str, form: str) -> None:
+    """The chunks without what stands between them, checked once more, in one rename."""
+    finished = out.with_name(f"{out.name}.finished.partial")
+    with finished.open("wb") as target:
+        target.write(_encoded(_csv_line(ROW_COLUMNS) if form == "csv" else ""))
+        end = 0
+        for chunk in _whole_chunks(partial, begun):
+            target.write(chunk.text if end else b"")
+            end = chunk.end
+        target.flush()
+        os.fsync(target.fileno())
+    if end != partial.stat().st_size:
+        finished.unlink()
+        raise DataError(f"{partial} was damaged while it was written; the same command goes on")
+    finished.replace(out)
+    sync_folder(out.parent)
+    partial.unlink()
 
 
 def _line(record: Mapping[str, Any], form: str) -> str:
@@ -220,23 +311,3 @@ def _csv_line(cells: Sequence[Any]) -> str:
 def _guarded(cell: str) -> str:
     """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-
-
-def _append(file: Any, text: str) -> None:
-    file.write(text.encode())
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _finish(partial: Path, out: Path) -> None:
-    """The file without its first line, in one rename."""
-    finished = out.with_name(f"{out.name}.finished.partial")
-    with partial.open("rb") as source, finished.open("wb") as target:
-        source.readline()
-        while block := source.read(1 << 20):
-            target.write(block)
-        target.flush()
-        os.fsync(target.fileno())
-    finished.replace(out)
-    partial.unlink()
-    sync_folder(out.parent)

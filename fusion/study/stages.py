@@ -15,7 +15,6 @@ import pandas as pd
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
-from featurestore.atomic import replacing, write_text
 from featurestore.cohort.assemble import build_cohort, drop_images
 from featurestore.cohort.folds import (
     FoldKey,
@@ -29,6 +28,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
+from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources.base import ReadContext
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.store import FeatureStore
@@ -253,7 +253,7 @@ class Stages:
         plans = self._trainings(config)
         encoders = self._fine_tune(plans, self.folds.keys, config, "finetune")
         if self.workers.is_first:
-            _write_parquet(encoders.history, self.paths.work / "finetune.parquet")
+            write_sealed_table(self.paths.work / "finetune.parquet", encoders.history)
         return encoders
 
     def _fine_tune(
@@ -329,7 +329,7 @@ class Stages:
             self._plan,
             self._progress,
         )
-        _write_parquet(predictions, self.paths.predictions)
+        write_sealed_table(self.paths.predictions, predictions)
         return predictions
 
     def tasks(self, arms: Sequence[Arm]) -> list[Task]:
@@ -375,19 +375,14 @@ class Stages:
         if not self.workers.is_first:
             return
         folder = self.paths.cohort
-        write_text(self.paths.config, dump_config(self.config))
-        write_text(self.paths.data_root, f"{self._data_root}\n")
+        write_sealed_text(self.paths.config, dump_config(self.config))
+        write_sealed_text(self.paths.data_root, f"{self._data_root}\n")
         records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
-        write_text(folder / "dictionary.json", records + "\n")
+        write_sealed_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):
-            _write_parquet(getattr(cohort, name), folder / f"{name}.parquet")
+            write_sealed_table(folder / f"{name}.parquet", getattr(cohort, name))
         if cohort.pairing is not None:
-            write_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
-
-
-def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
+            write_sealed_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
 
 
 def _digest(*parts: str) -> str:

@@ -26,7 +26,7 @@ from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import read_fits, read_records
 from fusion.evidence.collect import Evidence
 from fusion.evidence.facts import run_facts
-from fusion.evidence.saved import ReportInputs, save_inputs
+from fusion.evidence.saved import ReportInputs, read_table, save_inputs
 from fusion.export.embeddings import EmbeddingForm
 from fusion.export.study import export_study
 from fusion.export.tables import Material
@@ -117,7 +117,7 @@ class Study(Stages):
             reference=self.reference,
             draws=self.config.ablation.bootstrap_draws,
             seed=self.config.seed,
-            history=pd.read_parquet(history) if history.exists() else pd.DataFrame(),
+            history=read_table(history) if history.exists() else pd.DataFrame(),
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
@@ -250,7 +250,7 @@ class Study(Stages):
     def _read_predictions(self) -> pd.DataFrame:
         if not self.paths.predictions.exists():
             return predictions_table([])
-        return predictions_table([pd.read_parquet(self.paths.predictions)])
+        return predictions_table([read_table(self.paths.predictions)])
 
 
 def _claim(config: ClaimConfig | None) -> Claim | None:

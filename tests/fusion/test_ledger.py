@@ -17,6 +17,7 @@ from extractor.distributed import ALONE
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError
+from featurestore.sealed import write_sealed_table, write_sealed_text
 from fusion.arms import Arm, Modality
 from fusion.audit import AuditSubject, fits
 from fusion.audit.run import run_checks
@@ -152,7 +153,7 @@ class TestRecords:
     )
     def test_a_damaged_file_says_what_to_do(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "choices.json"
-        path.write_text(text)
+        write_sealed_text(path, text)
         with pytest.raises(DataError, match=r"choices\.json: no ledger .*run the ablation again"):
             read_fits(path)
 
@@ -224,8 +225,8 @@ class TestWhereFitsRun:
 
     def test_a_fit_without_a_record_is_made_again(self, setting: Setting, tmp_path: Path) -> None:
         first = setting.run(tmp_path, ["prevalence"])
-        for record in (tmp_path / "parts").glob("*.json"):
-            record.write_text("{}")
+        for part in (tmp_path / "parts").glob("*.parquet"):
+            write_sealed_table(part, pd.read_parquet(part))
         assert setting.run(tmp_path, ["prevalence"]) == first
 
     @pytest.mark.slow

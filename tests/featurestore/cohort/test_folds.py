@@ -19,6 +19,7 @@ from featurestore.cohort.folds import (
     patient_groups,
 )
 from featurestore.errors import DataError
+from featurestore.sealed import write_sealed_table
 
 
 @st.composite
@@ -167,15 +168,18 @@ def test_frozen_folds_come_back_only_for_their_cohort(tmp_path: Path) -> None:
     freeze_folds(folds, "abc", path)
     pd.testing.assert_frame_equal(load_folds(path, "abc").table, folds.table)
     assert load_folds(path, "other") is None
-    assert [p.name for p in path.parent.iterdir()] == ["folds.parquet"]
+    assert {p.name for p in path.parent.iterdir() if not p.name.startswith(".")} == {
+        "folds.parquet",
+        "folds.parquet.sha256",
+    }
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "folds.parquet"
     freeze_folds(make_folds(*plain(30), 3, 1, seed=0), "abc", path)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match="cannot read the folds"):
+    with pytest.raises(DataError, match=r"is damaged: .*; delete the file"):
         load_folds(path, "abc")
-    pd.DataFrame({"a": [1]}).to_parquet(path)
+    write_sealed_table(path, pd.DataFrame({"a": [1]}))
     with pytest.raises(DataError, match="not a file of frozen folds"):
         load_folds(path, "abc")

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from featurestore.errors import ConfigError, DataError
+from featurestore.sealed import write_sealed_text
 from fusion.audit import AuditReport
 from fusion.evaluation.permutation import with_partners_outcomes
 from fusion.features.table import FeatureTable
@@ -327,6 +328,6 @@ def test_a_ledger_of_other_folds_proves_nothing(place: Place) -> None:
     path = study.paths.work / "choices.json"
     record = json.loads(path.read_text())
     record["fits"][0]["training_digest"] = "0" * 64
-    path.write_text(json.dumps(record))
+    write_sealed_text(path, json.dumps(record))
     with pytest.raises(DataError, match="other folds"):
         place.study().audit()

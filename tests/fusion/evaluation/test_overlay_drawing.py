@@ -12,6 +12,7 @@ import pytest
 from bundle_example import Fitted, predictions_of
 from PIL import Image
 
+from featurestore.sealed import write_sealed_text
 from fusion.evaluation.overlay_drawing import fit_again, overlays_key, overlays_of
 from fusion.evaluation.overlays import KINDS, Overlay, read_overlays, save_overlays
 from fusion.evaluation.tasks import split_fold
@@ -122,5 +123,5 @@ def test_saved_overlays_are_read_again(overlays: tuple[Overlay, ...], tmp_path: 
 def test_damaged_files_are_no_overlays(content: str, tmp_path: Path) -> None:
     path = tmp_path / "overlays.json"
     assert read_overlays(path) is None
-    path.write_text(content, encoding="utf-8")
+    write_sealed_text(path, content)
     assert read_overlays(path) is None

@@ -224,7 +224,9 @@ class TestReproducibility:
         expected = setting.run(tmp_path, arms=arms)
         parts = sorted((tmp_path / "parts").glob("*.parquet"))
         parts[0].write_bytes(parts[0].read_bytes()[:-7])
-        parts[1].with_suffix(".json").write_text("{")
+        flipped = bytearray(parts[1].read_bytes())
+        flipped[len(flipped) // 2] ^= 1
+        parts[1].write_bytes(flipped)
         listener = Listener()
         again = setting.run(tmp_path, arms=arms, progress=listener)
         pd.testing.assert_frame_equal(again, expected, check_exact=True)

@@ -14,7 +14,8 @@ import pytest
 
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
-from featurestore.errors import ConfigError, DataError
+from featurestore.errors import DataError
+from featurestore.sealed import write_sealed_table, write_sealed_text
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.config import AblationConfig
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
@@ -150,14 +151,14 @@ def folder(inputs: ReportInputs, folds: Folds, tmp_path: Path) -> RunPaths:
     paths = RunPaths(tmp_path / "run")
     paths.cohort.mkdir(parents=True)
     paths.work.mkdir()
-    paths.config.write_text(CONFIG)
+    write_sealed_text(paths.config, CONFIG)
     for name in COHORT_TABLES:
-        getattr(inputs.cohort, name).to_parquet(paths.cohort / f"{name}.parquet", index=False)
+        write_sealed_table(paths.cohort / f"{name}.parquet", getattr(inputs.cohort, name))
     records = json.dumps(inputs.cohort.dictionary.to_records())
-    (paths.cohort / "dictionary.json").write_text(records)
-    inputs.history.to_parquet(paths.work / "history.parquet", index=False)
+    write_sealed_text(paths.cohort / "dictionary.json", records)
+    write_sealed_table(paths.work / "history.parquet", inputs.history)
     table = predictions(inputs.cohort, folds)
-    table.to_parquet(paths.predictions, index=False)
+    write_sealed_table(paths.predictions, table)
     save_inputs(inputs, paths)
     write_report(inputs.evidence(table), paths.report)
     return paths
@@ -190,7 +191,7 @@ def test_the_saved_inputs_are_strict_json(folder: RunPaths) -> None:
 @pytest.mark.parametrize("name", ["predictions.parquet", "cohort/patients.parquet"])
 def test_a_changed_table_is_refused_by_name(folder: RunPaths, name: str) -> None:
     path = folder.root / name
-    pd.read_parquet(path).iloc[:-1].to_parquet(path, index=False)
+    write_sealed_table(path, pd.read_parquet(path).iloc[:-1])
     with pytest.raises(DataError, match=rf"{path.name} changed since the report was made; `melaf"):
         finished_run(folder)
 
@@ -208,7 +209,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_without_its_configuration_is_refused(folder: RunPaths) -> None:
     folder.config.unlink()
-    with pytest.raises(ConfigError, match=r"cannot read the config .*config\.yaml"):
+    with pytest.raises(DataError, match=r"cannot read .*config\.yaml"):
         finished_run(folder)
 
 
@@ -242,7 +243,7 @@ def test_a_changed_record_is_one_line(
 ) -> None:
     record = json.loads(folder.report_inputs.read_text())
     change(record)
-    folder.report_inputs.write_text(json.dumps(record))
+    write_sealed_text(folder.report_inputs, json.dumps(record))
     with pytest.raises(DataError, match=said) as error:
         finished_run(folder)
     assert "\n" not in str(error.value)
@@ -250,6 +251,6 @@ def test_a_changed_record_is_one_line(
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00", "[" * 100_000])
 def test_what_is_no_record_is_one_line(folder: RunPaths, text: str) -> None:
-    folder.report_inputs.write_text(text)
+    write_sealed_text(folder.report_inputs, text)
     with pytest.raises(DataError, match=r"report\.json is"):
         finished_run(folder)

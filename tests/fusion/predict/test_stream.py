@@ -17,10 +17,11 @@ from bundle_example import Fitted
 from locations import ROOT
 
 from featurestore.errors import ConfigError, DataError
+from featurestore.locks import unless_held
 from fusion.predict import Predictor
 from fusion.predict.reading import Refusal, read_cases
 from fusion.predict.result import ROW_COLUMNS
-from fusion.predict.stream import write_all
+from fusion.predict.stream import CHUNK, write_all
 
 pytestmark = pytest.mark.slow
 
@@ -117,16 +118,62 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_another_bundle_or_other_inputs_do_not_continue_a_file(
-    predictor: Predictor, cohort: Path, tmp_path: Path
+    predictor: Predictor, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = read_cases(predictor.bundle.record, [], cohort / "patients.csv")
     out = tmp_path / "scores.jsonl"
     write_all(predictor, found.cases[:3], out, "json")
     with pytest.raises(ConfigError, match="exists"):
         write_all(predictor, found.cases[:3], out, "json")
-    out.rename(tmp_path / "scores.jsonl.partial")
+    finished = out.read_bytes()
+    partial = out.rename(tmp_path / "scores.jsonl.partial")
+    with pytest.raises(DataError, match="is not of a prediction; remove it"):
+        write_all(predictor, found.cases[:3], out, "json")
+    assert partial.read_bytes() == finished
+    partial.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("fusion.predict.stream._finish", lambda *_: None)
+        write_all(predictor, found.cases[:3], out, "json")
     with pytest.raises(DataError, match="other inputs"):
         write_all(predictor, found.cases[:4], out, "json")
+    write_all(predictor, found.cases[:3], out, "json")
+    assert out.read_bytes() == finished
+
+
+def refusals(n: int) -> list[Refusal]:
+    """Patients who cannot be scored: chunks without any computing."""
+    return [Refusal(f"P{k:03d}\u2028\x85 \udce9", f"reason {k}") for k in range(n)]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_damage_in_the_partial_file_is_scored_again(
+    predictor: Predictor, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, rng = refusals(3 * CHUNK + 5), random.Random(1)
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    assert write_all(predictor, cases, tmp_path / "whole", form) == len(cases)
+    expected = (tmp_path / "whole").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("fusion.predict.stream._finish", lambda *_: None)
+        write_all(predictor, cases, out, form)
+    sound = partial.read_bytes()
+    for _ in range(60):
+        damaged = bytearray(sound)
+        damaged[rng.randrange(6, len(sound))] ^= 1 << rng.randrange(8)
+        partial.write_bytes(damaged[: rng.choice([len(sound), rng.randrange(len(sound))])])
+        assert write_all(predictor, cases, out, form) == len(cases)
+        assert out.read_bytes() == expected
+        out.unlink()
+
+
+def test_two_processes_do_not_share_a_file(predictor: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with unless_held(tmp_path / "out.partial") as free:
+        assert free
+        with pytest.raises(ConfigError, match="another process writes to"):
+            write_all(predictor, refusals(3), out, "json")
+    assert write_all(predictor, refusals(3), out, "json") == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_files_of_one_patient_a_folder_and_a_table_by_name(
