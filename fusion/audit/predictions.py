@@ -131,7 +131,7 @@ def _calibration_drift(subject: AuditSubject) -> Iterator[Hit]:
         if MODELS[model].permuted:
             continue
         one = rows[rows["repeat"] == rows["repeat"].min()].sort_values("patient_id")
-        cause = " Weighted sampling of the head is on." if sampled and model != "joint" else ""
+        cause = " Weighted sampling of the head is on." if sampled and MODELS[model].sampled else ""
         for text, value in (*_level(one), *_spread(one, subject)):
             yield Hit(f"{arm} {text}{cause}", (arm,), value)
 

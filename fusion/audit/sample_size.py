@@ -19,6 +19,7 @@ from fusion.arms import Arm
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.subject_views import planned_arms
 from fusion.models.floors import reference_columns
+from fusion.models.registry import find_model
 
 SHRINKAGE = 0.9
 """Share of a fitted effect that is to be no overfitting (Riley et al. 2020, criterion 1)."""
@@ -31,9 +32,6 @@ PROBABILITY_ERROR = 0.05
 
 EXPECTED_R2 = 0.15
 """Nagelkerke's R² of a model of which nothing is known (Riley et al. 2020, box 2)."""
-
-FITS_NO_COLUMNS = ("prevalence", "permuted_labels", "rank_average")
-"""Models whose parameters are none of their own: floors, and averages of other arms."""
 
 
 def cox_snell(prevalence: float, nagelkerke: float = EXPECTED_R2) -> float:
@@ -96,11 +94,12 @@ def arm_parameters(arm: Arm, subject: AuditSubject) -> int:
     Levels count as dummies, missing values as an indicator each; expression and embeddings count
     as the components they are reduced to.
     """
-    if arm.model in FITS_NO_COLUMNS:
+    kind = find_model(arm.model)
+    if not kind.weighs_columns:
         return 0
     dictionary, settings = subject.cohort.dictionary, subject.ablation.metadata
     names = {name for modality in arm.modalities for name in modality.columns(dictionary)}
-    if arm.model == "clinical_reference":
+    if kind.role == "clinical reference":
         reference = reference_columns(dictionary)
         return _width(list(reference.names), subject) if reference else 0
     profiles: dict[str, int] = {}

@@ -18,7 +18,6 @@ import safetensors.numpy
 from featurestore.errors import ConfigError, DataError
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
-from fusion.config import AblationConfig
 from fusion.features.blocks import Arrays
 from fusion.features.tabular import TabularEncoder
 from fusion.models.base import Model
@@ -31,8 +30,12 @@ from fusion.models.calibration import (
     Uncalibrated,
 )
 from fusion.models.fusion_head import FusionHeadModel
-from fusion.models.grid import GridModel, LinearScore, RidgeLogistic
+from fusion.models.grid import GridModel, LinearScore
 from fusion.models.lightgbm import LightGbmModel
+from fusion.models.settings import Settings
+
+FITTED = Settings({})
+"""Predicting asks no settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +81,7 @@ def _trees_state(model: LightGbmModel) -> State:
 
 
 def _trees(state: State) -> Model:
-    model = LightGbmModel(Arm.from_record(state.record["arm"]), AblationConfig())
+    model = LightGbmModel(Arm.from_record(state.record["arm"]), FITTED)
     model.encoder_ = TabularEncoder.from_state(state.record["encoder"], state.arrays)
     require_sound(state.text, len(model.encoder_.features_))
     model.booster_ = lightgbm.Booster(model_str=state.text)
@@ -96,7 +99,7 @@ def _linear_state(model: GridModel) -> State:
 
 
 def _linear(state: State) -> Model:
-    model = GridModel(Arm.from_record(state.record["arm"]), AblationConfig(), RidgeLogistic())
+    model = GridModel(Arm.from_record(state.record["arm"]), FITTED)
     model.encoder_ = TabularEncoder.from_state(state.record["encoder"], state.arrays)
     model.scorer_ = LinearScore(state.arrays["weights"], float(state.record["intercept"]))
     model.scaling_ = PlattScaling(1.0, 0.0)

@@ -20,8 +20,8 @@ from fusion.features.table import FeatureTable
 from fusion.models.base import Model
 from fusion.models.calibration import Calibrated, calibrate
 from fusion.models.registry import chosen_calibration, make_model
+from fusion.models.threads import single_thread
 from fusion.models.thresholds import inner_threshold
-from fusion.models.training import single_thread
 
 REPLICATES = 20
 _TRIES = 3  # draws a replicate that may fail, because one of small cohorts can lack an outcome

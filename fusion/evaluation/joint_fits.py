@@ -17,7 +17,7 @@ from fusion.evaluation.parts import PartStore
 from fusion.evaluation.tasks import Plan, Task
 from fusion.features.table import FeatureTable
 from fusion.ledger import recording
-from fusion.models.training import single_thread
+from fusion.models.threads import single_thread
 
 
 def fit_together(

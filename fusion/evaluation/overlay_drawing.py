@@ -24,7 +24,7 @@ from fusion.evaluation.tasks import Task, split_fold
 from fusion.features.table import FeatureTable
 from fusion.models.base import Differentiable
 from fusion.models.registry import make_model
-from fusion.models.training import single_thread
+from fusion.models.threads import single_thread
 
 _FORMAT = 1  # of overlays; changes when they look different
 

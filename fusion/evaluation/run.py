@@ -26,7 +26,7 @@ from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.evaluation.workers import run_all
 from fusion.features.table import FeatureTable
 from fusion.ledger import recording
-from fusion.models.training import single_thread
+from fusion.models.threads import single_thread
 
 
 def evaluate(

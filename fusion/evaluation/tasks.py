@@ -18,7 +18,7 @@ from fusion.config import AblationConfig
 from fusion.evaluation.permutation import draw_partners
 from fusion.features.table import FeatureTable
 from fusion.models.registry import find_model, relevant_settings
-from fusion.models.tuning import StudyLocation, sqlite_storage
+from fusion.models.study_location import StudyLocation, sqlite_storage
 from fusion.provenance import versions
 
 _FORMAT = 5  # of parts; changes when the meaning of a part changes
@@ -35,6 +35,7 @@ class Plan:
         work: Folder of resumable work.
         data_digest: Names the data, the folds and the encoders; parts made for others are not
             taken.
+        data_root: Folder that relative paths of settings start from.
     """
 
     config: AblationConfig
@@ -42,6 +43,7 @@ class Plan:
     run_name: str
     work: Path
     data_digest: str
+    data_root: Path = Path()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
         sides = {"train": folds.training(key), "test": folds.test(key)}
         task_seed = int(np.random.SeedSequence([plan.seed, repeat, fold]).generate_state(1)[0])
         for arm in arms:
-            settings = relevant_settings(arm, plan.config)
+            settings = relevant_settings(arm, plan.config, plan.data_root)
             facts = [
                 _FORMAT,
                 plan.run_name,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import Backbone, load_backbone
 from extractor.config import BackboneConfig
-from extractor.finetune import TrainingSamples
 from featurestore.errors import ConfigError
+
+if TYPE_CHECKING:  # both load torch, which tables without networks do without
+    from extractor.backbones import Backbone
+    from extractor.finetune import TrainingSamples
 
 FileLocator = Callable[[pd.DataFrame, Mapping[str, BackboneConfig]], "ImageFiles"]
 """Image files of a table with `path` and `sha256` (missing in rows without image)."""
@@ -49,6 +52,8 @@ class ImageFiles:
             ConfigError: No network of this name is known.
             WeightsError: Its weights cannot be found, read or fitted.
         """
+        from extractor.backbones import load_backbone
+
         if name not in self.backbones:
             known = ", ".join(self.backbones) or "none"
             raise ConfigError(f"no network made the embeddings {name!r}; known: {known}")
@@ -60,6 +65,8 @@ class ImageFiles:
         Args:
             rows: Integer rows that have an image; shape (m,).
         """
+        from extractor.finetune import TrainingSamples
+
         return TrainingSamples(
             image_ids=np.array([f"row {row}" for row in rows], dtype=object),
             patient_ids=np.full(len(rows), "", dtype=object),

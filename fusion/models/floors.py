@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Self
 
-import numpy as np
-
-from featurestore.cohort.folds import inner_folds
-from featurestore.errors import ConfigError
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import Arm, Modality
-from fusion.config import AblationConfig
-from fusion.features.table import FeatureTable
-from fusion.ledger import witness
-from fusion.metrics.logits import by_patient
-from fusion.models.base import InnerPredictions
-from fusion.models.grid import GridModel, RidgeLogistic
-from fusion.models.inner import require_both_classes
+from fusion.models.registry import find_model, names_of
 
 PREDICTORS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("Breslow thickness", re.compile(r"breslow|tumou?r thickness"), ("numeric",)),
@@ -60,96 +49,6 @@ def reference_columns(dictionary: DataDictionary) -> ReferenceColumns | None:
     return ReferenceColumns(names, "demographics") if names else None
 
 
-class Prevalence:
-    """The training prevalence for everyone: knows how many, not who."""
-
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig) -> None:
-        """Stores the parameters."""
-        self.arm = arm
-        self.config = config
-
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Takes the share of patients with the outcome.
-
-        Raises:
-            DataError: There are too few patients of either outcome.
-        """
-        require_both_classes(table)
-        patients, y, _ = by_patient(table.patient_ids, table.y, table.y)
-        groups = table.groups[np.unique(table.patient_ids.astype(str), return_index=True)[1]]
-        probability = np.empty(len(y))
-        n_folds = self.config.tuning.inner_folds
-        for training, validation in inner_folds(patients, groups, y, n_folds, seed):
-            probability[validation] = y[training].mean()
-        witness("prevalence", "fitted on", patients)
-        self._prevalence = float(y.mean())
-        self.inner_ = InnerPredictions(patients, y, probability)
-        self.choices_ = {"prevalence": self._prevalence}
-        self.history_ = []
-        return self
-
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """The same probability for each row; shape (n,)."""
-        return np.full(len(table), self._prevalence)
-
-
-class ClinicalReference:
-    """Logistic regression on Breslow thickness, ulceration and age, whatever the arm sees else.
-
-    What a clinician knows without any model; where the cohort has neither thickness nor
-    ulceration, demographics. `choices_` names the columns.
-    """
-
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig) -> None:
-        """Stores the parameters."""
-        self.arm = arm
-        self.config = config
-
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Fits on the reference columns.
-
-        Raises:
-            ConfigError: The cohort has no such columns.
-            DataError: There are too few patients of either outcome, or no column varies.
-        """
-        self._columns = _require_reference(table.dictionary)
-        narrowed = self._narrowed(table)
-        groups = tuple(narrowed.dictionary.groups)
-        arm = dataclasses.replace(self.arm, modalities=(Modality("clinical", groups=groups),))
-        self._model = GridModel(arm, self.config, RidgeLogistic()).fit(narrowed, seed)
-        self.inner_ = self._model.inner_
-        self.choices_ = self._model.choices_ | {
-            "columns": list(self._columns.names),
-            "basis": self._columns.basis,
-        }
-        self.history_ = []
-        return self
-
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,)."""
-        return self._model.predict_proba(self._narrowed(table))
-
-    def _narrowed(self, table: FeatureTable) -> FeatureTable:
-        names = self._columns.names
-        return dataclasses.replace(
-            table,
-            embeddings={},
-            dictionary=DataDictionary(c for c in table.dictionary if c.name in names),
-        )
-
-
-FLOORS = ("clinical_reference", "prevalence", "permuted_labels")
-"""Models that every ablation has, in the order of the table."""
-
-
 def with_floors(
     arms: tuple[Arm, ...], modalities: tuple[Modality, ...], dictionary: DataDictionary
 ) -> tuple[Arm, ...]:
@@ -166,15 +65,15 @@ def with_floors(
     have = {arm.model for arm in arms}
     added = []
     columns = reference_columns(dictionary)
-    for model in FLOORS:
-        if model in have or (model == "clinical_reference" and columns is None):
+    for model in names_of("clinical reference", "floor"):
+        kind = find_model(model)
+        if model in have:
             continue
-        seen: tuple[Modality, ...] = ()
-        if model == "permuted_labels":
-            seen = modalities
-        elif model == "clinical_reference" and columns is not None:
-            seen = _holding(columns, modalities, dictionary)
-        added.append(Arm(model, model, seen))
+        if kind.role == "clinical reference":
+            if columns is not None:
+                added.append(Arm(model, model, _holding(columns, modalities, dictionary)))
+        else:
+            added.append(Arm(model, model, modalities if kind.permuted else ()))
     return (*arms, *added)
 
 
@@ -187,16 +86,6 @@ def _holding(
         return holding
     groups = dict.fromkeys(dictionary[name].group for name in columns.names)
     return (Modality("clinical", groups=tuple(groups)),)
-
-
-def _require_reference(dictionary: DataDictionary) -> ReferenceColumns:
-    columns = reference_columns(dictionary)
-    if columns is None:
-        raise ConfigError(
-            "clinical_reference needs Breslow thickness, ulceration or columns of the group "
-            f"{DEMOGRAPHIC!r}; the cohort has {', '.join(dictionary.names) or 'no columns'}"
-        )
-    return columns
 
 
 def _first_match(

@@ -15,10 +15,12 @@ from fusion.config import HeadConfig, MetadataConfig
 from fusion.features.blocks import Arrays, below
 from fusion.features.table import FeatureTable
 from fusion.metrics.logits import by_patient, sigmoid
-from fusion.models.base import InnerPredictions
+from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS, FusionHead
-from fusion.models.training import predict_logits, seeded, single_thread, train_head
+from fusion.models.settings import Settings
+from fusion.models.threads import single_thread
+from fusion.models.training import TrainingResult, predict_logits, seeded, train_head
 
 MAX_LAYERS, MAX_WIDTH = 16, 100_000
 """Bounds of a head that is read back, so that a wrong file cannot ask for any amount of memory."""
@@ -52,7 +54,7 @@ class Member:
         return self.inputs.embedding_gradients(table, upstream)
 
 
-class FusionHeadModel:
+class FusionHeadModel(BaseModel):
     """A fusion head, or an ensemble of them, behind the `Model` protocol.
 
     Each member holds out its own inner validation patients, fits preprocessing and head on the
@@ -66,78 +68,42 @@ class FusionHeadModel:
         history_: One record an epoch and member, see `training.TrainingResult`.
     """
 
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(
-        self,
-        arm: Arm,
-        head: HeadConfig,
-        metadata: MetadataConfig,
-        variant: str = "concat",
-    ) -> None:
+    def __init__(self, arm: Arm, settings: Settings, variant: str = "concat") -> None:
         """Stores the parameters.
 
         Args:
             arm: Its modalities are the inputs.
-            head: Architecture and training.
-            metadata: Preprocessing of patient columns.
+            settings: Architecture and training, and preprocessing of patient columns.
             variant: Key of `heads.HEADS`.
         """
-        self.arm = arm
-        self.head = head
-        self.metadata = metadata
+        super().__init__(arm, settings)
         self.variant = variant
         self._members: list[Member] = []
 
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Fits all members.
-
-        Args:
-            table: The outer training rows; their order does not matter.
-            seed: Decides splits, initialisation, order of rows and dropout.
-
-        Raises:
-            DataError: There are too few patients of either outcome, or a modality is absent.
-        """
-        ordered = table.take(_canonical_order(table))
-        self._members, self.history_ = [], []
+    def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
+        self._members = []
+        history: list[dict[str, float]] = []
         chosen: list[dict[str, Any]] = []
         held_out: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         with single_thread():
-            for i in range(self.head.ensemble):
+            for i in range(self.settings.head.ensemble):
                 member_seed = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
-                choice, inner = self._fit_member(ordered, i, member_seed)
+                result, choice, inner = self._fit_member(rows, member_seed)
+                history += [{"member": float(i), **epoch} for epoch in result.history]
                 chosen.append(choice)
                 held_out.append(inner)
         ids, y, logits = (np.concatenate(part) for part in zip(*held_out, strict=True))
         patients, truth, score = by_patient(ids, y, sigmoid(logits))
-        self.inner_ = InnerPredictions(patients, truth, sigmoid(score))
-        self.choices_ = {
+        choices = {
             "variant": self.variant,
             "parameters": sum(p.numel() for p in self._members[0].head.parameters()),
             "members": chosen,
         }
-        return self
+        return FitRecord(InnerPredictions(patients, truth, sigmoid(score)), choices, history)
 
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row, from the mean logit of all members; shape (n,).
-
-        Raises:
-            DataError: A backbone or a patient column is absent, or an embedding has another width.
-        """
-        if len(table) == 0:
-            return np.empty(0)
-        # In canonical order, because the last bits of a matrix product can depend on the place
-        # of a row in it.
-        order = _canonical_order(table)
-        ordered = table.take(order)
+    def _probability(self, rows: FeatureTable) -> np.ndarray:
         with single_thread():
-            mean = np.mean([member.logits(ordered) for member in self._members], axis=0)
-        probability = np.empty(len(table))
-        probability[order] = sigmoid(mean)
-        return probability
+            return sigmoid(np.mean([member.logits(rows) for member in self._members], axis=0))
 
     def member_logits(
         self, table: FeatureTable, parts: Sequence[np.ndarray] | None = None
@@ -189,8 +155,8 @@ class FusionHeadModel:
         record = {
             "variant": self.variant,
             "arm": dataclasses.asdict(self.arm),
-            "head": self.head.model_dump(mode="json"),
-            "metadata": self.metadata.model_dump(mode="json"),
+            "head": self.settings.head.model_dump(mode="json"),
+            "metadata": self.settings.metadata.model_dump(mode="json"),
             "members": members,
         }
         return record, arrays
@@ -202,19 +168,21 @@ class FusionHeadModel:
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: Record and arrays do not fit.
         """
-        made = cls(
-            arm=Arm.from_record(record["arm"]),
-            head=HeadConfig.model_validate(record["head"]),
-            metadata=MetadataConfig.model_validate(record["metadata"]),
-            variant=record["variant"],
+        settings = Settings(
+            {
+                "head": HeadConfig.model_validate(record["head"]),
+                "metadata": MetadataConfig.model_validate(record["metadata"]),
+            }
         )
-        widths = [*made.head.hidden, *(width for m in record["members"] for _, width in m["dims"])]
-        if len(made.head.hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
-            raise ValueError(f"a head of layers {made.head.hidden} is none that was fitted")
+        made = cls(Arm.from_record(record["arm"]), settings, record["variant"])
+        hidden = settings.head.hidden
+        widths = [*hidden, *(width for m in record["members"] for _, width in m["dims"])]
+        if len(hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
+            raise ValueError(f"a head of layers {hidden} is none that was fitted")
         for i, member in enumerate(record["members"]):
             own = below(f"{i}.", arrays)
             dims = dict(member["dims"])
-            head = HEADS[made.variant](dims, made.head)
+            head = HEADS[made.variant](dims, settings.head)
             weights = {k: torch.from_numpy(v) for k, v in below("head.", own).items()}
             head.load_state_dict(weights)
             head.eval()
@@ -223,21 +191,25 @@ class FusionHeadModel:
         return made
 
     def _fit_member(
-        self, table: FeatureTable, index: int, seed: int
-    ) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Fits one member; returns its choices, and patients, outcome and logits it held out."""
-        fraction = self.head.validation_fraction
-        held_out = inner_split(table.patient_ids, table.groups, table.y, fraction, seed)
+        self, table: FeatureTable, seed: int
+    ) -> tuple[TrainingResult, dict[str, Any], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Fits one member; returns its training, its choices, and what it held out.
+
+        That is patients, outcome and logits.
+        """
+        config = self.settings.head
+        held_out = inner_split(
+            table.patient_ids, table.groups, table.y, config.validation_fraction, seed
+        )
         training, validation = table.take(~held_out), table.take(held_out)
-        inputs = HeadInputs.fit(self.arm.modalities, self.metadata, training)
+        inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
         rows = inputs.transform(training)
         validation_rows = inputs.transform(validation)
         dims = {name: values.shape[1] for name, values in rows.inputs.items()}
         with seeded(seed, torch.device("cpu")):
-            head = HEADS[self.variant](dims, self.head)
-        result = train_head(head, rows, validation_rows, self.head, seed)
+            head = HEADS[self.variant](dims, config)
+        result = train_head(head, rows, validation_rows, config, seed)
         self._members.append(Member(inputs, head, dims))
-        self.history_ += [{"member": float(index), **epoch} for epoch in result.history]
         choice = {
             "seed": seed,
             "best_epoch": result.best_epoch,
@@ -248,9 +220,4 @@ class FusionHeadModel:
             "columns_without_information": inputs.dropped,
         }
         logits = predict_logits(head, validation_rows)
-        return choice, (validation.patient_ids, validation.y, logits)
-
-
-def _canonical_order(table: FeatureTable) -> np.ndarray:
-    """Rows by patient, then row id."""
-    return np.lexsort((table.row_ids.astype(str), table.patient_ids.astype(str)))
+        return result, choice, (validation.patient_ids, validation.y, logits)

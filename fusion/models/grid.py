@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
@@ -14,21 +14,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from fusion.arms import Arm
-from fusion.config import AblationConfig
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.metrics.logits import logit, sigmoid
-from fusion.models.base import InnerPredictions
+from fusion.models.base import BaseModel, FitRecord
 from fusion.models.calibration import PlattScaling, cross_fitted_platt, fit_platt
 from fusion.models.inner import (
     EncodedRows,
     TrainingData,
-    canonical_order,
     encode_training,
     inner_predictions,
     patient_auroc,
     patient_log_loss,
 )
+from fusion.models.settings import Settings
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 """Encoded rows (n, p) to scores (n,) that rise with the risk."""
@@ -53,7 +52,7 @@ class Estimator(Protocol):
         ...
 
 
-class GridModel:
+class GridModel(BaseModel):
     """Fits every candidate on every inner fold, then the best one on all rows.
 
     The best candidate has the lowest mean log-loss over inner patients, a proper score: AUROC of
@@ -65,37 +64,25 @@ class GridModel:
         scaling_: From scores to probabilities.
     """
 
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig, estimator: Estimator) -> None:
+    def __init__(
+        self, arm: Arm, settings: Settings, estimator: str = "logistic_regression"
+    ) -> None:
         """Stores the parameters.
 
         Args:
             arm: Its modalities are the inputs.
-            config: Inner folds and preprocessing.
-            estimator: What is fitted.
+            settings: Inner folds and preprocessing.
+            estimator: What is fitted: key of `ESTIMATORS`.
         """
-        self.arm = arm
-        self.config = config
-        self.estimator = estimator
+        super().__init__(arm, settings)
+        self.estimator = ESTIMATORS[estimator]
 
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Chooses and fits.
-
-        Args:
-            table: The outer training rows; their order does not matter.
-            seed: Decides inner folds and randomness of the estimator.
-
-        Raises:
-            DataError: There are too few patients of either outcome, or a modality is absent.
-        """
+    def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
         data = encode_training(
-            table,
+            rows,
             self.arm.modalities,
-            self.config.metadata,
-            self.config.tuning.inner_folds,
+            self.settings.metadata,
+            self.settings.tuning.inner_folds,
             seed,
         )
         tried = [self._out_of_fold(data, c, seed) for c in self.estimator.candidates]
@@ -112,9 +99,7 @@ class GridModel:
             if self.estimator.scores_are_logits
             else _calibrated(score, data.whole)
         )
-        self.inner_ = inner_predictions(data.whole, probability)
-        self.history_ = []
-        self.choices_ = {
+        choices = {
             "estimator": self.estimator.name,
             "parameters": dict(parameters),
             "inner_log_loss": losses[best],
@@ -126,17 +111,10 @@ class GridModel:
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),
         }
-        return self
+        return FitRecord(inner_predictions(data.whole, probability), choices)
 
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,)."""
-        if len(table) == 0:
-            return np.empty(0)
-        order = canonical_order(table)
-        probability = np.empty(len(table))
-        x = self.encoder_.transform(table.take(order))
-        probability[order] = self.scaling_(self.scorer_(x))
-        return probability
+    def _probability(self, rows: FeatureTable) -> np.ndarray:
+        return self.scaling_(self.scorer_(self.encoder_.transform(rows)))
 
     def _out_of_fold(
         self, data: TrainingData, parameters: Mapping[str, float], seed: int
@@ -239,3 +217,9 @@ class RadialSvm:
         model = SVC(C=parameters["C"], gamma=gamma, cache_size=500, random_state=0)
         model.fit(rows.x, rows.y, sample_weight=rows.weights)
         return model.decision_function
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    estimator.name: estimator for estimator in (RidgeLogistic(), Forest(), RadialSvm())
+}
+"""Estimators by name. A new one is a class and its place in this tuple."""

@@ -1,4 +1,4 @@
-"""What every comparator does inside the outer training part: order rows, fold, encode, collect.
+"""What every comparator does inside the outer training part: fold, encode, collect.
 
 Encoders are fitted once an inner fold, on its training rows only; every candidate and every trial
 of a tuning reuses the matrices.
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from featurestore.cohort.folds import inner_folds
-from featurestore.errors import DataError
 from fusion import metrics
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
@@ -76,26 +75,6 @@ class TrainingData:
         return result
 
 
-def canonical_order(table: FeatureTable) -> np.ndarray:
-    """Rows by patient, then row id: the order of a table must not change a fit's last bits."""
-    return np.lexsort((table.row_ids.astype(str), table.patient_ids.astype(str)))
-
-
-def require_both_classes(table: FeatureTable) -> None:
-    """Refuses a training part with one outcome only.
-
-    Raises:
-        DataError: No patient, or only patients of one outcome.
-    """
-    patients = len(np.unique(table.patient_ids.astype(str)))
-    if len(np.unique(table.y)) < 2:
-        kind = "with" if len(table) and table.y[0] == 1 else "without"
-        raise DataError(
-            f"the training part has {patients} patients, all {kind} the outcome; a model needs "
-            f"both: use fewer folds or more data"
-        )
-
-
 def encode_training(
     table: FeatureTable,
     modalities: tuple[Modality, ...],
@@ -103,21 +82,18 @@ def encode_training(
     n_folds: int,
     seed: int,
 ) -> TrainingData:
-    """Orders, folds and encodes an outer training part.
+    """Folds and encodes an outer training part.
 
     Args:
-        table: Outer training rows, in any order.
+        table: Outer training rows of both outcomes, in canonical order.
         modalities: Modalities of the arm.
         metadata: Preprocessing.
         n_folds: Inner folds.
         seed: Seed of the inner folds.
 
     Raises:
-        DataError: Only one outcome, too few patients of either for the inner folds, or a modality
-            is absent.
+        DataError: Too few patients of either outcome for the inner folds, or a modality is absent.
     """
-    require_both_classes(table)
-    table = table.take(canonical_order(table))
     folds = []
     for training_rows, validation_rows in inner_folds(
         table.patient_ids, table.groups, table.y, n_folds, seed

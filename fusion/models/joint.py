@@ -7,7 +7,6 @@ what training everything together adds can be read from two lines of one table.
 from __future__ import annotations
 
 import itertools
-from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,22 +18,21 @@ from featurestore.cohort.folds import inner_split
 from featurestore.errors import ConfigError
 from fusion import metrics
 from fusion.arms import Arm
-from fusion.config import AblationConfig
 from fusion.features.image_files import ImageFiles
 from fusion.features.reduction import Standardizer
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.metrics.logits import by_patient, sigmoid
-from fusion.models.base import InnerPredictions
+from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS
-from fusion.models.inner import canonical_order, require_both_classes
 from fusion.models.joint_network import Branch, JointNetwork
 from fusion.models.joint_training import JointData, predict_joint, train_joint
+from fusion.models.settings import Settings
 from fusion.models.training import seeded, train_head
 
 
-class JointModel:
+class JointModel(BaseModel):
     """Backbones, encoding of patient columns and fusion head under one loss.
 
     Attributes:
@@ -43,22 +41,17 @@ class JointModel:
         history_: One record an epoch, see `training.TrainingResult`.
     """
 
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig) -> None:
+    def __init__(self, arm: Arm, settings: Settings) -> None:
         """Stores the parameters.
 
         Args:
             arm: Its modalities are the inputs; at least one must be of images.
-            config: Settings of the head, the joint training and the metadata.
+            settings: Those of the head, the joint training and the metadata.
 
         Raises:
             ConfigError: No modality of the arm is of images, or two share a backbone.
         """
-        self.arm = arm
-        self.config = config
+        super().__init__(arm, settings)
         self.workers = joined()
         self._names = tuple(itertools.chain.from_iterable(m.embeddings for m in arm.modalities))
         if not self._names:
@@ -66,34 +59,22 @@ class JointModel:
         if len(set(self._names)) < len(self._names):
             raise ConfigError(f"arm {arm.name!r}: a backbone stands in two modalities")
 
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Fits on the rows of `table`; an inner part of its patients selects the epoch.
-
-        Args:
-            table: The outer training rows; their order does not matter.
-            seed: Decides the split, new weights, the order of rows, augmentation and dropout.
-
-        Raises:
-            ConfigError: The table has no image files, or the training diverged.
-            DataError: There are too few patients of either outcome, or an image cannot be read.
-        """
-        require_both_classes(table)
-        table = table.pictures()  # it varies pictures itself
-        config, joint = self.config, self.config.joint
-        table = table.take(canonical_order(table))
+    def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
+        table = rows.pictures()  # it varies pictures itself
+        config, joint = self.settings.head, self.settings.joint
         held_out = inner_split(
-            table.patient_ids, table.groups, table.y, config.head.validation_fraction, seed
+            table.patient_ids, table.groups, table.y, config.validation_fraction, seed
         )
         training, validation = table.take(~held_out), table.take(held_out)
         files = _files(table)
         self._device = self.workers.device(joint.device)
-        self._inputs = HeadInputs.fit(self.arm.modalities, config.metadata, training)
-        rows = self._inputs.transform(training)
-        dims = {name: values.shape[1] for name, values in rows.inputs.items()}
+        self._inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
+        data = self._inputs.transform(training)
+        dims = {name: values.shape[1] for name, values in data.inputs.items()}
         with seeded(seed, torch.device("cpu")):
-            head = HEADS["concat"](dims, config.head)
+            head = HEADS["concat"](dims, config)
         if joint.start == "stages":
-            train_head(head, rows, self._inputs.transform(validation), config.head, seed)
+            train_head(head, data, self._inputs.transform(validation), config, seed)
         backbones = {name: files.load(name) for name in self._names}
         self._geometries = {n: b.preprocessing.geometry for n, b in backbones.items()}
         branches = {
@@ -123,12 +104,10 @@ class JointModel:
             self._device,
             self.workers,
         )
-        self.history_ = result.history
         patients, y, score = by_patient(
             validation.patient_ids, validation.y, sigmoid(self._logits(scored))
         )
-        self.inner_ = InnerPredictions(patients, y, sigmoid(score))
-        self.choices_ = {
+        choices = {
             "start": joint.start,
             "parameters": sum(p.numel() for p in self._network.parameters()),
             "seed": seed,
@@ -139,25 +118,13 @@ class JointModel:
             "validation_patients": len(np.unique(validation.patient_ids.astype(str))),
             "columns_without_information": self._inputs.dropped,
         }
-        return self
+        return FitRecord(InnerPredictions(patients, y, sigmoid(score)), choices, result.history)
 
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,).
-
-        Raises:
-            ConfigError: The table has no image files.
-            DataError: An image cannot be read, or a patient column is absent.
-        """
-        if len(table) == 0:
-            return np.empty(0)
-        order = canonical_order(table)
-        probability = np.empty(len(table))
-        data = self._data(table.take(order), self._geometries)
-        probability[order] = sigmoid(self._logits(data))
-        return probability
+    def _probability(self, rows: FeatureTable) -> np.ndarray:
+        return sigmoid(self._logits(self._data(rows, self._geometries)))
 
     def _logits(self, data: JointData) -> np.ndarray:
-        size = self.config.joint.batch_size
+        size = self.settings.joint.batch_size
         return predict_joint(self._network, data, size, self._device, self.workers)
 
     def _data(self, table: FeatureTable, geometries: dict[str, Geometry]) -> JointData:

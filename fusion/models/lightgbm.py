@@ -10,21 +10,22 @@ import numpy as np
 import optuna
 
 from fusion.arms import Arm
-from fusion.config import AblationConfig, SpaceConfig
+from fusion.config import SpaceConfig
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
-from fusion.models.base import InnerPredictions
+from fusion.models.base import BaseModel, FitRecord
 from fusion.models.explanation import Contributions
 from fusion.models.inner import (
     EncodedRows,
     InnerFold,
-    canonical_order,
     encode_training,
     inner_predictions,
     patient_auroc,
     patient_log_loss,
 )
-from fusion.models.tuning import FoldScore, Parameters, Space, StudyLocation, tune
+from fusion.models.settings import Settings
+from fusion.models.study_location import StudyLocation
+from fusion.models.tuning import FoldScore, Parameters, Space, tune
 
 MAX_ROUNDS = 400
 PATIENCE = 25
@@ -78,7 +79,7 @@ def first_trial(config: SpaceConfig) -> Parameters:
     }
 
 
-class LightGbmModel:
+class LightGbmModel(BaseModel):
     """LightGBM (Ke et al. 2017) behind the `Model` protocol.
 
     Trials are scored by AUROC over inner folds; boosting stops by inner-validation loss, which is
@@ -90,38 +91,21 @@ class LightGbmModel:
         booster_: The final fit.
     """
 
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(
-        self, arm: Arm, config: AblationConfig, location: StudyLocation | None = None
-    ) -> None:
+    def __init__(self, arm: Arm, settings: Settings, location: StudyLocation | None = None) -> None:
         """Stores the parameters.
 
         Args:
             arm: Its modalities are the inputs.
-            config: Tuning, inner folds and preprocessing.
+            settings: Tuning, inner folds and preprocessing.
             location: Where the study is kept; by default in memory.
         """
-        self.arm = arm
-        self.config = config
+        super().__init__(arm, settings)
         self.location = location
 
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Tunes and fits.
-
-        Args:
-            table: The outer training rows; their order does not matter.
-            seed: Decides inner folds, trials and bagging.
-
-        Raises:
-            DataError: There are too few patients of either outcome, or a modality is absent.
-            ConfigError: The storage of the study cannot be used.
-        """
-        tuning = self.config.tuning
+    def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
+        tuning = self.settings.tuning
         data = encode_training(
-            table, self.arm.modalities, self.config.metadata, tuning.inner_folds, seed
+            rows, self.arm.modalities, self.settings.metadata, tuning.inner_folds, seed
         )
         folds = [_BinnedFold.of(fold, seed) for fold in data.folds]
         for fold in data.folds:
@@ -149,9 +133,7 @@ class LightGbmModel:
         self.booster_ = lightgbm.train(
             _settings(result.parameters, seed), _dataset(data.whole, seed), rounds
         )
-        self.inner_ = inner_predictions(data.whole, probability)
-        self.history_ = []
-        self.choices_ = {
+        choices = {
             "parameters": result.parameters,
             "rounds": rounds,
             "inner_rounds": [b.best_iteration for b in boosters],
@@ -160,17 +142,11 @@ class LightGbmModel:
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),
         }
-        return self
+        return FitRecord(inner_predictions(data.whole, probability), choices)
 
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,)."""
-        if len(table) == 0:
-            return np.empty(0)
-        order = canonical_order(table)
-        probability = np.empty(len(table))
-        x = self.encoder_.transform(table.take(order))
-        probability[order] = _predict(self.booster_, x, self.booster_.current_iteration())
-        return probability
+    def _probability(self, rows: FeatureTable) -> np.ndarray:
+        x = self.encoder_.transform(rows)
+        return _predict(self.booster_, x, self.booster_.current_iteration())
 
     def contributions(self, table: FeatureTable) -> Contributions:
         """Exact Shapley values of the trees (Lundberg et al. 2020), as LightGBM computes them.

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Self
 
 import numpy as np
 
 from featurestore.cohort.folds import inner_folds
-from fusion.arms import Arm
-from fusion.config import AblationConfig
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.metrics.logits import by_patient, logit
-from fusion.models.base import InnerPredictions
+from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.calibration import cross_fitted_platt, fit_platt
-from fusion.models.grid import GridModel, RidgeLogistic
-from fusion.models.inner import canonical_order, require_both_classes
+from fusion.models.grid import GridModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +32,7 @@ class RankScale:
         return (below + up_to) / (2 * len(self.scores))
 
 
-class RankAverage:
+class RankAverage(BaseModel):
     """Mean rank over logistic regressions of single modalities.
 
     Whatever the modalities' scales, the mean rank weighs them equally; it is hard to beat (the
@@ -44,37 +40,21 @@ class RankAverage:
     a probability by Platt scaling on inner out-of-fold ranks.
     """
 
-    inner_: InnerPredictions
-    choices_: dict[str, Any]
-    history_: list[dict[str, float]]
-
-    def __init__(self, arm: Arm, config: AblationConfig) -> None:
-        """Stores the parameters."""
-        self.arm = arm
-        self.config = config
-
-    def fit(self, table: FeatureTable, seed: int) -> Self:
-        """Fits one logistic regression a modality, then ranks and scaling on inner predictions.
-
-        Raises:
-            DataError: There are too few patients of either outcome, or a modality is absent.
-        """
-        require_both_classes(table)
-        table = table.take(canonical_order(table))
+    def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
         self._singles = [
-            GridModel(
-                dataclasses.replace(self.arm, modalities=(modality,)), self.config, RidgeLogistic()
-            ).fit(table, seed)
+            GridModel(dataclasses.replace(self.arm, modalities=(modality,)), self.settings).fit(
+                rows, seed
+            )
             for modality in self.arm.modalities
         ]
         # All singles share the inner folds (same table and seed), so their out-of-fold scores are
         # of the same patients in the same order.
         inner = self._singles[0].inner_
-        patients, y, _ = by_patient(table.patient_ids, table.y, table.y)
-        groups = table.groups[np.unique(table.patient_ids.astype(str), return_index=True)[1]]
-        n_folds = self.config.tuning.inner_folds
+        patients, y, _ = by_patient(rows.patient_ids, rows.y, rows.y)
+        groups = rows.groups[np.unique(rows.patient_ids.astype(str), return_index=True)[1]]
+        n_folds = self.settings.tuning.inner_folds
         folds = inner_folds(patients, groups, y, n_folds, seed)
-        held_out = [np.arange(len(y))[rows] for _, rows in folds]
+        held_out = [np.arange(len(y))[part] for _, part in folds]
         ones = np.ones(len(y))
         ranks = np.mean([_cross_fitted_ranks(m.inner_, held_out) for m in self._singles], axis=0)
         self._scales = [RankScale(np.sort(logit(m.inner_.probability))) for m in self._singles]
@@ -82,9 +62,7 @@ class RankAverage:
         witness("calibration", "fitted on", patients)
         self._scaling = fit_platt(ranks, y, ones)
         probability = cross_fitted_platt(ranks, y, ones, held_out)
-        self.inner_ = InnerPredictions(inner.patient_ids, y, probability)
-        self.history_ = []
-        self.choices_ = {
+        choices = {
             "slope": self._scaling.slope,
             "intercept": self._scaling.intercept,
             "singles": {
@@ -92,25 +70,16 @@ class RankAverage:
                 for modality, model in zip(self.arm.modalities, self._singles, strict=True)
             },
         }
-        return self
+        return FitRecord(InnerPredictions(inner.patient_ids, y, probability), choices)
 
-    def predict_proba(self, table: FeatureTable) -> np.ndarray:
-        """Probability for each row; shape (n,).
-
-        Ranks are of patients: each single's logits are averaged over a patient's rows before they
-        are ranked, so all rows of a patient get the same probability.
-        """
-        if len(table) == 0:
-            return np.empty(0)
-        order = canonical_order(table)
-        ordered = table.take(order)
+    def _probability(self, rows: FeatureTable) -> np.ndarray:
+        # Ranks are of patients: each single's logits are averaged over a patient's rows before
+        # they are ranked, so all rows of a patient get the same probability.
         ranks = [
-            scale(_patient_mean(ordered.patient_ids, single.predict_proba(ordered)))
+            scale(_patient_mean(rows.patient_ids, single.predict_proba(rows)))
             for single, scale in zip(self._singles, self._scales, strict=True)
         ]
-        probability = np.empty(len(table))
-        probability[order] = self._scaling(np.mean(ranks, axis=0))
-        return probability
+        return self._scaling(np.mean(ranks, axis=0))
 
 
 def _cross_fitted_ranks(inner: InnerPredictions, held_out: list[np.ndarray]) -> np.ndarray:

@@ -11,12 +11,10 @@ import contextlib
 import copy
 import dataclasses
 import itertools
-import threading
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from featurestore.errors import DataError
@@ -92,34 +90,6 @@ class TrainingResult:
 
     history: list[dict[str, float]]
     best_epoch: int
-
-
-@contextlib.contextmanager
-def single_thread() -> Iterator[None]:
-    """Runs torch and BLAS on one thread, and gives the threads back at the end.
-
-    Sums are split between threads, so their last bits depend on the number of threads; on one
-    thread a fit is the same in every process. Small fits are also faster so.
-    """
-    if _alone.inside:  # in this thread already: asking all libraries again costs milliseconds
-        yield
-        return
-    threads = torch.get_num_threads()
-    _alone.inside = True
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        _alone.inside = False
-        torch.set_num_threads(threads)
-
-
-class _Alone(threading.local):
-    inside = False
-
-
-_alone = _Alone()
 
 
 @contextlib.contextmanager

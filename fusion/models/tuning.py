@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from featurestore.errors import ConfigError
+from fusion.models.study_location import StudyLocation
 
 Parameters = dict[str, float]
 Space = Callable[[optuna.Trial], Parameters]
@@ -32,19 +32,6 @@ BUSY_SECONDS = 60  # how long SQLite waits for another process that holds the fi
 
 _ATTRIBUTE = "log_loss"
 _OVER = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyLocation:
-    """Where a study lives.
-
-    Attributes:
-        storage: An Optuna storage URL.
-        name: Name of the study; only one process at a time may work on it.
-    """
-
-    storage: str
-    name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +78,6 @@ class TuningResult:
     parameters: Parameters
     best: int
     trials: tuple[TrialRecord, ...]
-
-
-def sqlite_storage(folder: Path, name: str) -> str:
-    """URL of a SQLite file of its own for a study: processes never wait for one another."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{(folder / name).absolute()}.db"
 
 
 def tune(

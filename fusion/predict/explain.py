@@ -25,7 +25,7 @@ from featurestore.errors import DataError
 from fusion.bundle.record import InputColumn
 from fusion.features.table import FeatureTable
 from fusion.models.base import Differentiable
-from fusion.models.training import single_thread
+from fusion.models.threads import single_thread
 from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
 
 METHOD = (

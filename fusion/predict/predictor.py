@@ -28,7 +28,7 @@ from fusion.metrics.logits import by_patient, sigmoid
 from fusion.models.base import Model
 from fusion.models.calibration import Calibration
 from fusion.models.fusion_head import FusionHeadModel
-from fusion.models.training import single_thread
+from fusion.models.threads import single_thread
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
 from fusion.predict.encoders import Encoders, Squares
 from fusion.predict.result import LEVEL, ImageDistance, Prediction, Score

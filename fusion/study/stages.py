@@ -317,7 +317,14 @@ class Stages:
     @property
     def _plan(self) -> Plan:
         config = self.config
-        return Plan(config.ablation, config.seed, config.name, self.paths.work, self._data_digest)
+        return Plan(
+            config.ablation,
+            config.seed,
+            config.name,
+            self.paths.work,
+            self._data_digest,
+            self._data_root,
+        )
 
     def ablate(self) -> pd.DataFrame:
         """Fits every arm on every fold and writes the out-of-fold predictions table."""
@@ -341,7 +348,7 @@ class Stages:
 
         `ablate` finds them finished.
         """
-        tasks = self.tasks([arm for arm in self.arms if arm.model == "joint"])
+        tasks = self.tasks([arm for arm in self.arms if find_model(arm.model).pictures])
         return fit_together(
             tasks,
             self.features,

@@ -31,7 +31,7 @@ from fusion.features.tabular import TabularEncoder
 from fusion.ledger import FitRecord, Ledger, StepRecord, patients_digest, recording, witness
 from fusion.metrics.logits import by_patient, sigmoid
 from fusion.models.base import InnerPredictions
-from fusion.models.grid import GridModel, RidgeLogistic
+from fusion.models.grid import GridModel
 from fusion.models.registry import MODELS, ModelKind
 from fusion.models.thresholds import inner_threshold
 
@@ -254,7 +254,7 @@ class Cheater(GridModel):
     def fit(self, table: FeatureTable, seed: int) -> Self:
         super().fit(table, seed)
         if self.cheats_at == "encoding":
-            TabularEncoder(self.arm.modalities, self.config.metadata).fit(self.everyone)
+            TabularEncoder(self.arm.modalities, self.settings.metadata).fit(self.everyone)
         else:
             patients, y, score = by_patient(
                 self.everyone.patient_ids, self.everyone.y, self.predict_proba(self.everyone)
@@ -277,7 +277,7 @@ def test_a_model_that_cheats_is_caught(
     """Nobody tells the ledger: the encoder and the threshold themselves do."""
     monkeypatch.setattr(Cheater, "everyone", setting.table, raising=False)
     monkeypatch.setattr(Cheater, "cheats_at", cheats_at, raising=False)
-    kind = ModelKind(lambda a, c, s: Cheater(a, c, RidgeLogistic()))
+    kind = ModelKind(Cheater, ("metadata", "tuning"))
     monkeypatch.setitem(MODELS, "cheater", kind)
     records = setting.run(tmp_path, ["logistic_regression", "cheater"])
     report = run_checks(fits.CHECKS, setting.audited(records))

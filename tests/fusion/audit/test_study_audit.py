@@ -20,7 +20,7 @@ from fusion.evaluation.permutation import with_partners_outcomes
 from fusion.features.table import FeatureTable
 from fusion.features.tabular import TabularEncoder
 from fusion.metrics.logits import sigmoid
-from fusion.models.grid import GridModel, RidgeLogistic
+from fusion.models.grid import GridModel
 from fusion.models.registry import MODELS, ModelKind
 from fusion.study.study import Study
 
@@ -203,7 +203,7 @@ class Peeking(GridModel):
     everyone: FeatureTable
 
     def fit(self, table: FeatureTable, seed: int) -> Self:
-        TabularEncoder(self.arm.modalities, self.config.metadata).fit(self.everyone)
+        TabularEncoder(self.arm.modalities, self.settings.metadata).fit(self.everyone)
         return super().fit(table, seed)
 
 
@@ -242,7 +242,7 @@ def test_a_leak_in_a_model_is_caught_after_the_run(
 ) -> None:
     kind = MODEL_LEAKS[name]
     study = place.study("ablation.models=[leaky]")
-    monkeypatch.setitem(MODELS, "leaky", ModelKind(lambda a, c, s: kind(a, c, RidgeLogistic())))
+    monkeypatch.setitem(MODELS, "leaky", ModelKind(kind, ("metadata", "tuning")))
     monkeypatch.setattr(kind, "everyone", study.features(0, 0), raising=False)
     predictions = study.ablate()
     report = study.audit(predictions)
@@ -273,7 +273,7 @@ def test_predictions_that_know_permuted_outcomes_are_caught(
         return result
 
     monkeypatch.setattr("fusion.evaluation.fitting.with_partners_outcomes", exchanged)
-    kind = ModelKind(lambda a, c, s: Memory(a, c, RidgeLogistic()), permuted=True)
+    kind = ModelKind(Memory, ("metadata", "tuning"), permuted=True)
     monkeypatch.setitem(MODELS, "permuted_labels", kind)
     report = (study := place.study()).audit(study.ablate())
     assert fired(report) == {"permuted_floor"}

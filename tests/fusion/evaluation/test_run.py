@@ -324,7 +324,7 @@ class TestRefusals:
         def broken(*args: Any) -> Any:
             raise ZeroDivisionError
 
-        monkeypatch.setitem(MODELS, "prevalence", ModelKind(broken))
+        monkeypatch.setitem(MODELS, "prevalence", ModelKind(broken, ()))
         with pytest.raises(ZeroDivisionError):
             setting.run(tmp_path, arms=[Arm("prevalence", "prevalence", ())])
 

@@ -20,13 +20,13 @@ import torch
 
 import fusion.evaluation.fitting
 import fusion.models.calibration
-import fusion.models.floors
 import fusion.models.fusion_head
 import fusion.models.grid
 import fusion.models.head_inputs
 import fusion.models.inner
 import fusion.models.joint
 import fusion.models.lightgbm
+import fusion.models.prevalence
 import fusion.models.rank_average
 from extractor.finetune import ImageCache, TrainingSamples
 from featurestore.cohort.folds import Folds
@@ -357,7 +357,7 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
         "fit",
         lambda s, matrix, weights=None: spy.rows("Standardizer.fit", matrix),
     )
-    for module in (fusion.models.inner, fusion.models.rank_average, fusion.models.floors):
+    for module in (fusion.models.inner, fusion.models.rank_average, fusion.models.prevalence):
         before(monkeypatch, module, "inner_folds", folds_of)
     for module in (fusion.models.fusion_head, fusion.models.joint):
         before(monkeypatch, module, "inner_split", folds_of)

@@ -17,10 +17,13 @@ from fusion.metrics.logits import sigmoid
 from fusion.models.base import InnerPredictions
 from fusion.models.calibration import (
     CALIBRATIONS,
+    MIN_SLOPE,
     IsotonicScaling,
     TemperatureScaling,
     calibrate,
     calibration_record,
+    cross_fitted_platt,
+    fit_platt,
 )
 from fusion.models.registry import chosen_calibration
 
@@ -99,3 +102,42 @@ def test_auto_recalibrates_what_weighted_sampling_moved() -> None:
     assert chosen_calibration("fusion_head", AblationConfig()) == "none"
     chosen = AblationConfig(calibration="isotonic")
     assert chosen_calibration("lightgbm", chosen) == "isotonic"
+
+
+class TestPlatt:
+    def test_recovers_a_known_scaling(self) -> None:
+        rng = np.random.default_rng(0)
+        score = 3 * rng.normal(size=20_000) + 5
+        y = (rng.random(20_000) < 1 / (1 + np.exp(-(0.7 * score - 4)))).astype(float)
+        fitted = fit_platt(score, y, np.ones(20_000))
+        assert fitted.slope == pytest.approx(0.7, abs=0.03)
+        assert fitted.intercept == pytest.approx(-4, abs=0.15)
+
+    def test_stays_finite_where_scores_separate(self) -> None:
+        y = np.repeat([0.0, 1.0], 20)
+        p = fit_platt(y * 2 - 1, y, np.ones(40))(y * 2 - 1)
+        assert 0 < p.min() < 0.1
+        assert 0.9 < p.max() < 1
+
+    def test_never_reverses_a_ranking(self) -> None:
+        rng = np.random.default_rng(0)
+        score = rng.normal(size=100)
+        y = (score < 0).astype(float)
+        fitted = fit_platt(score, y, np.ones(100))
+        assert 0 < fitted.slope <= 2 * MIN_SLOPE
+        assert (np.argsort(fitted(score)) == np.argsort(score)).all()
+
+    def test_constant_scores_give_the_prevalence(self) -> None:
+        y = np.array([1.0, 0, 0, 0] * 25)
+        p = fit_platt(np.full(100, 2.0), y, np.ones(100))(np.array([2.0]))
+        assert p[0] == pytest.approx(0.25, abs=0.02)
+
+    def test_cross_fitting_leaves_the_own_fold_out(self) -> None:
+        rng = np.random.default_rng(0)
+        score, y = rng.normal(size=60), (rng.random(60) < 0.4).astype(float)
+        folds = [np.arange(30), np.arange(30, 60)]
+        before = cross_fitted_platt(score, y, np.ones(60), folds)
+        flipped = np.where(np.arange(60) < 30, 1 - y, y)
+        after = cross_fitted_platt(score, flipped, np.ones(60), folds)
+        assert before[:30].tobytes() == after[:30].tobytes()
+        assert before[30:].tobytes() != after[30:].tobytes()

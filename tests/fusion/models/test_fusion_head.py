@@ -21,6 +21,7 @@ from fusion.config import HeadConfig, MetadataConfig
 from fusion.features.table import FeatureTable
 from fusion.metrics.logits import by_patient, sigmoid
 from fusion.models.fusion_head import FusionHeadModel
+from fusion.models.settings import Settings
 
 CLINICAL = [
     Column("age", "numeric", "clinical"),
@@ -37,6 +38,10 @@ MODALITIES = (
 ARM = Arm("fusion_head[all]", "fusion_head", MODALITIES)
 SMALL = HeadConfig(projection=8, hidden=(8,), epochs=6, batch_size=32, ensemble=1)
 METADATA = MetadataConfig(expression_components=4)
+
+
+def settings(head: HeadConfig) -> Settings:
+    return Settings({"head": head, "metadata": METADATA})
 
 
 def make_table(n: int, seed: int, rows_each: int = 2, width: int = 24) -> FeatureTable:
@@ -80,7 +85,7 @@ def table() -> FeatureTable:
 
 @pytest.fixture(scope="module")
 def fitted(table: FeatureTable) -> FusionHeadModel:
-    return FusionHeadModel(ARM, SMALL, METADATA).fit(table, 0)
+    return FusionHeadModel(ARM, settings(SMALL)).fit(table, 0)
 
 
 def patient_auroc(table: FeatureTable, probability: np.ndarray) -> float:
@@ -112,7 +117,7 @@ def test_inner_predictions_are_those_of_the_fitted_head(
 
 def test_row_order_means_nothing(fitted: FusionHeadModel, table: FeatureTable) -> None:
     order = np.random.default_rng(0).permutation(len(table))
-    shuffled = FusionHeadModel(ARM, SMALL, METADATA).fit(table.take(order), 0)
+    shuffled = FusionHeadModel(ARM, settings(SMALL)).fit(table.take(order), 0)
     assert shuffled.history_ == fitted.history_
     expected = fitted.predict_proba(table)
     assert shuffled.predict_proba(table).tobytes() == expected.tobytes()
@@ -122,9 +127,9 @@ def test_row_order_means_nothing(fitted: FusionHeadModel, table: FeatureTable) -
 def test_same_seed_same_bytes_other_seed_other_split(
     fitted: FusionHeadModel, table: FeatureTable
 ) -> None:
-    again = FusionHeadModel(ARM, SMALL, METADATA).fit(table, 0)
+    again = FusionHeadModel(ARM, settings(SMALL)).fit(table, 0)
     assert again.predict_proba(table).tobytes() == fitted.predict_proba(table).tobytes()
-    other = FusionHeadModel(ARM, SMALL, METADATA).fit(table, 1)
+    other = FusionHeadModel(ARM, settings(SMALL)).fit(table, 1)
     assert set(other.inner_.patient_ids) != set(fitted.inner_.patient_ids)
 
 
@@ -140,8 +145,8 @@ def test_preprocessing_and_weights_never_see_the_inner_validation_rows(
     embedding[held_out] = 1e6
     spiked = dataclasses.replace(table, columns=columns, embeddings={"resnet18": embedding})
     once = SMALL.model_copy(update={"epochs": 1})  # one epoch: nothing to stop
-    clean = FusionHeadModel(ARM, once, METADATA).fit(table, 0)
-    dirty = FusionHeadModel(ARM, once, METADATA).fit(spiked, 0)
+    clean = FusionHeadModel(ARM, settings(once)).fit(table, 0)
+    dirty = FusionHeadModel(ARM, settings(once)).fit(spiked, 0)
     assert dirty.predict_proba(table).tobytes() == clean.predict_proba(table).tobytes()
 
 
@@ -149,7 +154,7 @@ def test_an_ensemble_averages_logits_of_members_with_their_own_splits(
     table: FeatureTable,
 ) -> None:
     config = SMALL.model_copy(update={"ensemble": 3, "epochs": 2})
-    model = FusionHeadModel(ARM, config, METADATA).fit(table, 0)
+    model = FusionHeadModel(ARM, settings(config)).fit(table, 0)
     assert {h["member"] for h in model.history_} == {0.0, 1.0, 2.0}
     assert len({m["seed"] for m in model.choices_["members"]}) == 3
     assert 16 < len(model.inner_.patient_ids) <= 48
@@ -166,7 +171,7 @@ def test_a_model_rebuilt_from_its_state_predicts_the_same_bytes(
     record, arrays = fitted.to_state()
     again = FusionHeadModel.from_state(json.loads(json.dumps(record)), arrays)
     assert again.predict_proba(table).tobytes() == fitted.predict_proba(table).tobytes()
-    assert (again.arm, again.head, again.metadata) == (ARM, SMALL, METADATA)
+    assert (again.arm, again.settings) == (ARM, settings(SMALL))
     twice, same = again.to_state()
     assert json.dumps(twice) == json.dumps(record)
     assert {k: v.tobytes() for k, v in same.items()} == {k: v.tobytes() for k, v in arrays.items()}
@@ -220,7 +225,7 @@ def test_a_modality_may_hold_several_backbones(table: FeatureTable) -> None:
         table, embeddings=table.embeddings | {"other": -table.embeddings["resnet18"][:, :5]}
     )
     arm = Arm("a", "fusion_head", (Modality("images", embeddings=("resnet18", "other")),))
-    model = FusionHeadModel(arm, SMALL, METADATA).fit(both, 0)
+    model = FusionHeadModel(arm, settings(SMALL)).fit(both, 0)
     assert model._members[0].dims == {"images": 29}
     assert np.isfinite(model.predict_proba(both)).all()
 
@@ -237,10 +242,10 @@ def test_absent_or_mute_modalities_are_named(fitted: FusionHeadModel, table: Fea
         )
     mute = table.columns.assign(age=1.0, breslow=None, stage="I", site="trunk")
     with pytest.raises(DataError, match="modality 'clinical'"):
-        FusionHeadModel(ARM, SMALL, METADATA).fit(dataclasses.replace(table, columns=mute), 0)
+        FusionHeadModel(ARM, settings(SMALL)).fit(dataclasses.replace(table, columns=mute), 0)
     blind = {"resnet18": np.full_like(table.embeddings["resnet18"], np.nan)}
     with pytest.raises(DataError, match="no training patient has an embedding of resnet18"):
-        FusionHeadModel(ARM, SMALL, METADATA).fit(dataclasses.replace(table, embeddings=blind), 0)
+        FusionHeadModel(ARM, settings(SMALL)).fit(dataclasses.replace(table, embeddings=blind), 0)
 
 
 def test_every_fit_sees_the_given_table_only(
@@ -255,14 +260,14 @@ def test_every_fit_sees_the_given_table_only(
 
     monkeypatch.setattr(fusion.models.fusion_head.HeadInputs, "transform", spy)
     some = table.of_patients(sorted(set(table.patient_ids))[:60])
-    FusionHeadModel(ARM, SMALL, METADATA).fit(some, 0)
+    FusionHeadModel(ARM, settings(SMALL)).fit(some, 0)
     assert seen == set(some.patient_ids)
 
 
 @pytest.mark.slow
 def test_fusion_beats_the_best_single_modality_and_nears_the_linear_reference() -> None:
     training, test = make_table(480, 2, 1, width=256), make_table(1500, 3, 1, width=256)
-    head = FusionHeadModel(ARM, HeadConfig(), METADATA).fit(training, 0)
+    head = FusionHeadModel(ARM, settings(HeadConfig())).fit(training, 0)
     fused = patient_auroc(test, head.predict_proba(test))
 
     def linear(modalities: tuple[Modality, ...]) -> float:

@@ -21,7 +21,7 @@ from extractor.finetune import ImageCache, augmenter
 from extractor.finetune.augment import source_size
 from featurestore.errors import ConfigError
 from fusion.arms import Arm, Modality
-from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig
+from fusion.config import HeadConfig, JointConfig, MetadataConfig
 from fusion.features.reduction import Standardizer
 from fusion.features.table import FeatureTable
 from fusion.models.head_inputs import HeadInputs
@@ -29,6 +29,7 @@ from fusion.models.heads import FusionHead
 from fusion.models.joint import JointModel
 from fusion.models.joint_network import Branch, JointNetwork
 from fusion.models.joint_training import JointData, predict_joint, train_joint
+from fusion.models.settings import Settings
 from fusion.models.training import HeadData, predict_logits, seeded
 
 PICTURES = Modality("net_p", embeddings=("net_p",))
@@ -37,16 +38,18 @@ NETWORK = BackboneConfig(name="test_convnext", weights="random", image_size=32)
 HEAD = HeadConfig(projection=4, hidden=(4,), epochs=3, ensemble=1, dropout=0.0)
 
 
-def config(**joint: Any) -> AblationConfig:
-    return AblationConfig(
-        head=HEAD,
-        joint=JointConfig(epochs=2, batch_size=16, **joint),
-        metadata=MetadataConfig(expression_components=2),
+def settings(**joint: Any) -> Settings:
+    return Settings(
+        {
+            "head": HEAD,
+            "joint": JointConfig(epochs=2, batch_size=16, **joint),
+            "metadata": MetadataConfig(expression_components=2),
+        }
     )
 
 
 def model(table: FeatureTable, **joint: Any) -> JointModel:
-    return JointModel(Arm("joint[all]", "joint", (PICTURES, CLINICAL)), config(**joint)).fit(
+    return JointModel(Arm("joint[all]", "joint", (PICTURES, CLINICAL)), settings(**joint)).fit(
         table, 0
     )
 
@@ -205,13 +208,13 @@ def test_stages_and_scratch_start_from_different_heads(table: FeatureTable) -> N
 
 def test_an_arm_without_images_is_refused() -> None:
     with pytest.raises(ConfigError, match="joint needs a modality of images"):
-        JointModel(Arm("joint[clinical]", "joint", (CLINICAL,)), config())
+        JointModel(Arm("joint[clinical]", "joint", (CLINICAL,)), settings())
 
 
 def test_a_backbone_in_two_modalities_is_refused() -> None:
     twice = (PICTURES, dataclasses.replace(PICTURES, name="again"))
     with pytest.raises(ConfigError, match="stands in two modalities"):
-        JointModel(Arm("joint", "joint", twice), config())
+        JointModel(Arm("joint", "joint", twice), settings())
 
 
 def test_a_table_without_files_is_refused(table: FeatureTable) -> None:

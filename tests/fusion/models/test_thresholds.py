@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fusion.config import ThresholdConfig
+from fusion.features.table import FeatureTable
 from fusion.metrics.classification import auroc
-from fusion.models.base import InnerPredictions
+from fusion.models.base import InnerPredictions, Model
 from fusion.models.thresholds import NO_RANKING, RULES, inner_threshold, rule_text
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(1, 99)), min_size=4, max_size=40).filter(
@@ -82,3 +86,13 @@ def test_rules_are_put_in_words() -> None:
     assert rule_text(ThresholdConfig()) == "Youden's index"
     assert "sensitivity of 0.9" in rule_text(ThresholdConfig(rule="sensitivity", value=0.9))
     assert "5 false alarms" in rule_text(ThresholdConfig(rule="cost", value=5))
+
+
+def test_a_model_that_does_not_rank_has_a_neutral_threshold(
+    fit: Callable[..., Model], table: FeatureTable
+) -> None:
+    inner = fit("logistic_regression", table).inner_
+    reversed_ = dataclasses.replace(inner, probability=1 - inner.probability)
+    assert inner_threshold(reversed_) == NO_RANKING
+    constant = dataclasses.replace(inner, probability=np.full(len(inner.y), 0.2))
+    assert inner_threshold(constant) == NO_RANKING

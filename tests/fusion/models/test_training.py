@@ -13,12 +13,12 @@ import fusion.models.training
 from featurestore.errors import DataError
 from fusion.config import HeadConfig
 from fusion.models.heads import FusionHead
+from fusion.models.threads import single_thread
 from fusion.models.training import (
     HeadData,
     TrainingResult,
     predict_logits,
     seeded,
-    single_thread,
     train_head,
     validate,
 )

@@ -23,15 +23,9 @@ from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, MetadataConfig, SpaceConfig, TuningConfig
 from fusion.features.table import FeatureTable
 from fusion.models.lightgbm import DEFAULTS, LightGbmModel, first_trial, search_space
-from fusion.models.tuning import (
-    RANDOM_TRIALS,
-    FoldScore,
-    Parameters,
-    StudyLocation,
-    TuningResult,
-    sqlite_storage,
-    tune,
-)
+from fusion.models.settings import Settings
+from fusion.models.study_location import StudyLocation, sqlite_storage
+from fusion.models.tuning import RANDOM_TRIALS, FoldScore, Parameters, TuningResult, tune
 
 N_FOLDS, TRIALS = 3, 14
 
@@ -144,7 +138,8 @@ def test_only_the_remaining_trials_are_run(tmp_path: Path, uninterrupted: Tuning
 _KILLED = """
     import sys, time
     from pathlib import Path
-    from fusion.models.tuning import FoldScore, StudyLocation, sqlite_storage, tune
+    from fusion.models.study_location import StudyLocation, sqlite_storage
+    from fusion.models.tuning import FoldScore, tune
 
     def space(trial):
         return {"x": trial.suggest_float("x", 0.0, 1.0), "k": trial.suggest_int("k", 1, 8)}
@@ -212,6 +207,7 @@ CONFIG = AblationConfig(
     tuning=TuningConfig(trials=4, inner_folds=2),
     metadata=MetadataConfig(embedding_components=3, expression_components=2),
 )
+SETTINGS = Settings.of(CONFIG, ("metadata", "tuning"))
 
 
 def test_a_resumed_lightgbm_is_the_uninterrupted_one(
@@ -221,7 +217,7 @@ def test_a_resumed_lightgbm_is_the_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arm = Arm("lightgbm", "lightgbm", modalities)
-    expected = LightGbmModel(arm, CONFIG).fit(table, 3)
+    expected = LightGbmModel(arm, SETTINGS).fit(table, 3)
     real, boosts = fusion.models.lightgbm.lightgbm.train, 0
 
     def dies(*args: Any, **kwargs: Any) -> Any:
@@ -235,15 +231,15 @@ def test_a_resumed_lightgbm_is_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(fusion.models.lightgbm.lightgbm, "train", dies)
         with pytest.raises(KeyboardInterrupt):
-            LightGbmModel(arm, CONFIG, where).fit(table, 3)
-    resumed = LightGbmModel(arm, CONFIG, where).fit(table, 3)
+            LightGbmModel(arm, SETTINGS, where).fit(table, 3)
+    resumed = LightGbmModel(arm, SETTINGS, where).fit(table, 3)
     assert resumed.booster_.model_to_string() == expected.booster_.model_to_string()
     assert resumed.choices_ == expected.choices_
     assert resumed.inner_.probability.tobytes() == expected.inner_.probability.tobytes()
 
 
 def test_lightgbm_says_what_it_chose(table: FeatureTable, modalities: tuple[Modality, ...]) -> None:
-    model = LightGbmModel(Arm("lightgbm", "lightgbm", modalities), CONFIG).fit(table, 3)
+    model = LightGbmModel(Arm("lightgbm", "lightgbm", modalities), SETTINGS).fit(table, 3)
     choices = model.choices_
     assert len(choices["trials"]) == 4
     assert choices["trials"][choices["best_trial"]]["parameters"] == choices["parameters"]
