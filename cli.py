@@ -24,8 +24,7 @@ from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
 
 if TYPE_CHECKING:
-    from fusion.evidence.collect import Evidence
-    from fusion.evidence.saved import FinishedRun
+    from fusion.evidence import Evidence, FinishedRun
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
@@ -132,7 +131,7 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
 
     RUN is the folder of a run. Neither its source data nor its feature store are needed.
     """
-    from fusion.evidence.saved import finished_run
+    from fusion.evidence import finished_run
     from fusion.paths import RunPaths
     from fusion.report import write_report
 

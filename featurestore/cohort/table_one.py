@@ -6,7 +6,8 @@ import pandas as pd
 
 from featurestore.cohort.tables import Cohort
 from featurestore.tables.dictionary import Column
-from fusion.evidence.types import TABLE1_COLUMNS
+
+TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
 
 
 def table_one(cohort: Cohort) -> pd.DataFrame:

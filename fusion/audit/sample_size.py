@@ -33,6 +33,9 @@ PROBABILITY_ERROR = 0.05
 EXPECTED_R2 = 0.15
 """Nagelkerke's R² of a model of which nothing is known (Riley et al. 2020, box 2)."""
 
+EVENTS_PER_PREDICTOR = "events_per_predictor"
+"""Name of the check."""
+
 
 def cox_snell(prevalence: float, nagelkerke: float = EXPECTED_R2) -> float:
     """Cox and Snell's R² of a model with this Nagelkerke R²."""
@@ -164,7 +167,7 @@ def _smallest_training_part(subject: AuditSubject) -> tuple[int, int]:
 
 CHECKS = (
     Check(
-        "events_per_predictor",
+        EVENTS_PER_PREDICTOR,
         "Too few events for what is fitted",
         f"Parameters of each arm against its training patients: shrinkage {SHRINKAGE}, optimism of "
         f"R² {OPTIMISM}, error of probabilities {PROBABILITY_ERROR} (Riley et al. 2020; van Smeden "

@@ -36,7 +36,7 @@ from fusion.bundle.record import (
     Performance,
 )
 from fusion.config import AblationConfig
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.features.table import FeatureTable
 from fusion.models.thresholds import rule_text
 from fusion.report.methods import DISCLAIMER
@@ -65,7 +65,7 @@ def fit_bundle(
         study: The study.
         out: The folder, or a file that ends with `.zip`; it must not exist.
         arms: Names of arms; the first gives the probability, the others are scored beside it. By
-            default the study's reference arm, and the widest LightGBM.
+            default the study's baseline, and the widest LightGBM.
         replicates: Bootstrap replicates an arm.
 
     Raises:
@@ -90,7 +90,7 @@ def choose_arms(
 
     Args:
         planned: The arms of the study.
-        reference: Name of its reference arm.
+        reference: Name of its baseline.
         wanted: Names that were asked for.
 
     Raises:
@@ -102,7 +102,7 @@ def choose_arms(
     if not wanted:
         if by_name[reference].model not in CODECS:
             raise ConfigError(
-                f"the reference arm {reference} cannot be bundled; choose one with --arm: {known}"
+                f"the baseline {reference} cannot be bundled; choose one with --arm: {known}"
             )
         trees = [arm for arm in fit if arm.model == "lightgbm" and arm.name != reference]
         trees.sort(key=lambda arm: -len(arm.modalities))

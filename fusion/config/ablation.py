@@ -103,7 +103,7 @@ class AblationConfig(Section):
             fold: `none`, `platt`, `temperature` or `isotonic`. `auto` is `platt` where weighted
             sampling moved the level of the predictions, else `none`.
         threshold: How decisions are made.
-        subgroups: Columns by which the reference arm is also looked at; by default sex, age, body
+        subgroups: Columns by which the baseline is also looked at; by default sex, age, body
             site and source site, as far as the cohort has them.
         overlays: Patients of each kind (most and least certain) whose pictures the report shows
             with Grad-CAM; 0 leaves pictures out of it.

@@ -1,4 +1,4 @@
-"""Grad-CAM of the patients of whom the reference arm is most and least certain, out of fold.
+"""Grad-CAM of the patients of whom the baseline is most and least certain, out of fold.
 
 The arm is fitted again on the folds of these patients, which on one machine gives the same model;
 each overlay shows what the model saw that had not seen the patient.
@@ -19,7 +19,7 @@ from extractor.saliency import draw_overlays
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
-from fusion.evaluation.overlays import KINDS, Overlay
+from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evaluation.tasks import Task, split_fold
 from fusion.features.table import FeatureTable
 from fusion.models.base import Differentiable
@@ -49,7 +49,7 @@ def overlays_of(
     config: AblationConfig,
     pictured: Iterable[str],
     progress: Progress = SILENT,
-) -> tuple[Overlay, ...]:
+) -> tuple[PatientOverlay, ...]:
     """Draws `config.overlays` patients of each kind, one picture each, for every encoder.
 
     Args:
@@ -71,7 +71,7 @@ def overlays_of(
     chosen = _choose(rows, config.overlays)
     by_fold = {task.fold: task for task in tasks if task.repeat == 0}
     folds = sorted({one.fold for one in chosen} & by_fold.keys())
-    found: list[Overlay] = []
+    found: list[PatientOverlay] = []
     progress.start("overlays", len(folds))
     for fold in folds:
         task = by_fold[fold]
@@ -122,7 +122,7 @@ def _choose(rows: pd.DataFrame, count: int) -> list[_Chosen]:
     return found
 
 
-def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[Overlay]:
+def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[PatientOverlay]:
     """The first picture of the patient; encoders without feature map are left out."""
     files = test.files
     if files is None:
@@ -137,6 +137,6 @@ def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[Overl
     data = Path(str(files.paths[row[0]])).read_bytes()
     drawn, _ = draw_overlays(data, backbones, own, MAX_PIXELS, side=224)
     return [
-        Overlay(one.kind, one.rank, one.probability, one.outcome, name, png)
+        PatientOverlay(one.kind, one.rank, one.probability, one.outcome, name, png)
         for name, png in drawn.items()
     ]

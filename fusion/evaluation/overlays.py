@@ -17,7 +17,7 @@ MAX_BYTES = 50_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Overlay:
+class PatientOverlay:
     """One picture as one encoder sees it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Overlay:
     png: bytes
 
 
-def save_overlays(overlays: Iterable[Overlay], key: str, path: Path) -> None:
+def save_overlays(overlays: Iterable[PatientOverlay], key: str, path: Path) -> None:
     """Writes overlays and what they were made of as JSON.
 
     Raises:
@@ -50,7 +50,7 @@ def save_overlays(overlays: Iterable[Overlay], key: str, path: Path) -> None:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def read_overlays(path: Path, key: str | None = None) -> tuple[Overlay, ...] | None:
+def read_overlays(path: Path, key: str | None = None) -> tuple[PatientOverlay, ...] | None:
     """Reads what `save_overlays` wrote.
 
     Args:
@@ -65,7 +65,7 @@ def read_overlays(path: Path, key: str | None = None) -> tuple[Overlay, ...] | N
         if key is not None and stored["key"] != key:
             return None
         return tuple(
-            Overlay(**record | {"png": base64.b64decode(record["png"], validate=True)})
+            PatientOverlay(**record | {"png": base64.b64decode(record["png"], validate=True)})
             for record in stored["overlays"]
         )
     except (DataError, OSError, ValueError, KeyError, TypeError, binascii.Error):

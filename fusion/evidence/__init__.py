@@ -1,1 +1,45 @@
-"""From the predictions table to every number of a report, each computed once."""
+"""From the predictions table to every number of a report, once.
+
+`run_facts` says what was run, `collect` computes, `save_inputs` and `finished_run` keep what else a
+report is made from in the folder of a run.
+"""
+
+from __future__ import annotations
+
+from fusion.evidence.about import AnalysisFacts, EncoderFacts, RunFacts
+from fusion.evidence.aligned import align
+from fusion.evidence.collect import collect
+from fusion.evidence.facts import run_facts
+from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.saved import FinishedRun, finished_run, save_inputs
+from fusion.evidence.scoring import score_arms
+from fusion.evidence.types import (
+    ArmEvidence,
+    Difference,
+    Evidence,
+    Finding,
+    FlowStep,
+    Gain,
+)
+from fusion.metrics.bootstrap import Estimate
+
+__all__ = [
+    "AnalysisFacts",
+    "ArmEvidence",
+    "Difference",
+    "EncoderFacts",
+    "Estimate",
+    "Evidence",
+    "Finding",
+    "FinishedRun",
+    "FlowStep",
+    "Gain",
+    "ReportInputs",
+    "RunFacts",
+    "align",
+    "collect",
+    "finished_run",
+    "run_facts",
+    "save_inputs",
+    "score_arms",
+]

@@ -67,7 +67,7 @@ class AlignedPredictions:
     Attributes:
         patient_ids: Shape (patients,).
         y: Outcomes, 0.0 or 1.0. Shape (patients,).
-        arms: Arms first, then references, floors and other designs; of the reference arm's model
+        arms: Arms first, then references, floors and other designs; of the baseline's model
             first.
     """
 
@@ -79,18 +79,15 @@ class AlignedPredictions:
         return next(arm for arm in self.arms if arm.arm == name)
 
 
-def align(
-    predictions: pd.DataFrame, reference: str, floors: frozenset[str] = FLOORS
-) -> AlignedPredictions:
+def align(predictions: pd.DataFrame, baseline: str) -> AlignedPredictions:
     """Brings the predictions table of one run into arrays.
 
     Args:
         predictions: The table of `fusion.evaluation.predictions`; row order means nothing.
-        reference: Name of the arm that differences are taken against.
-        floors: Models that are floors.
+        baseline: Name of the arm that differences are taken against.
 
     Raises:
-        DataError: The table is empty or of several runs, lacks the reference arm, an arm has other
+        DataError: The table is empty or of several runs, lacks the baseline, an arm has other
             patients or repeats than the rest, or a patient has two outcomes.
     """
     if predictions.empty:
@@ -99,9 +96,9 @@ def align(
     if len(runs) > 1:
         raise DataError(f"predictions of several runs in one table: {name_some(runs)}")
     names = sorted(set(predictions["arm"]))
-    if reference not in names:
+    if baseline not in names:
         raise DataError(
-            f"the reference arm {reference!r} has no predictions (choices.json says why an arm is "
+            f"the baseline {baseline!r} has no predictions (choices.json says why an arm is "
             f"left out); name another as ablation.reference: {name_some(names, 12)}"
         )
     outcomes = predictions.groupby("patient_id", sort=True)["y"].agg(["min", "max"])
@@ -110,8 +107,8 @@ def align(
         raise DataError(f"patients with two outcomes in the predictions: {name_some(list(torn))}")
     repeats = sorted(set(predictions["repeat"]))
     by_arm = {str(name): rows for name, rows in predictions.groupby("arm")}
-    arms = [_arm(name, rows, outcomes.index, repeats, floors) for name, rows in by_arm.items()]
-    first = next(a.model for a in arms if a.arm == reference)
+    arms = [_arm(name, rows, outcomes.index, repeats) for name, rows in by_arm.items()]
+    first = next(a.model for a in arms if a.arm == baseline)
     arms.sort(
         key=lambda a: (
             KINDS.index(a.kind),
@@ -126,13 +123,11 @@ def align(
     return AlignedPredictions(outcomes.index.to_numpy(dtype=object), y, tuple(arms))
 
 
-def _arm(
-    name: str, rows: pd.DataFrame, patients: pd.Index, repeats: list[int], floors: frozenset[str]
-) -> ArmPredictions:
+def _arm(name: str, rows: pd.DataFrame, patients: pd.Index, repeats: list[int]) -> ArmPredictions:
     model = str(rows["model"].iloc[0])
     text = str(rows["modalities"].iloc[0])
     design = str(rows["design"].iloc[0])
-    kind = "floor" if model in floors else "reference" if model in REFERENCES else "arm"
+    kind = "floor" if model in FLOORS else "reference" if model in REFERENCES else "arm"
     kind = kind if design == ABLATION else "design"
     parts = []
     for repeat in repeats:

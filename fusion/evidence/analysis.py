@@ -9,7 +9,7 @@ from featurestore.cohort.assemble import UNKNOWN_SITE
 from featurestore.cohort.tables import Cohort
 from featurestore.tables.dictionary import TIMES, Column
 from fusion.config import AblationConfig, RunConfig
-from fusion.evidence.collect import AnalysisFacts
+from fusion.evidence.about import AnalysisFacts
 from fusion.features.fold_encoders import fine_tuned_names
 
 MOST_NAMES = 12

@@ -11,8 +11,8 @@ from featurestore.store.lineage import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
 from fusion.evaluation.records import read_failures
+from fusion.evidence.about import EVERY_FOLD, EncoderFacts, RunFacts, Trained
 from fusion.evidence.analysis import analysis_facts
-from fusion.evidence.collect import RunFacts
 from fusion.provenance import versions
 
 
@@ -52,10 +52,7 @@ def run_facts(
         seed=config.seed,
         cohort_digest=cohort.digest(),
         folds_digest=folds_digest,
-        encoders=(
-            *(f"{n}: {e.dimension}-d, weights {e.weights}, {e.short}" for n, e in encoders.items()),
-            *_fine_tuned(fold_encoders),
-        ),
+        encoders=(*_frozen(config, encoders), *_fine_tuned(fold_encoders)),
         versions=versions(),
         caveats=cohort.outcome.caveats,
         notes=cohort.notes,
@@ -66,15 +63,30 @@ def run_facts(
     )
 
 
-def _fine_tuned(fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]]) -> Iterator[str]:
-    """One line a fine-tuned encoder; one that serves all folds has one digest."""
+def _frozen(config: RunConfig, encoders: Mapping[str, EncoderIdentity]) -> Iterator[EncoderFacts]:
+    untrained = {b.name for b in config.extract.backbones if b.weights == "random"}
+    for name, e in encoders.items():
+        trained: Trained = "never" if name in untrained else "elsewhere"
+        yield EncoderFacts(name, e.dimension, e.weights, trained, {EVERY_FOLD: e.short})
+
+
+def _fine_tuned(
+    fold_encoders: Mapping[FoldKey, Mapping[str, EncoderIdentity]],
+) -> Iterator[EncoderFacts]:
+    """One that serves all folds has one digest."""
     for name in dict.fromkeys(name for own in fold_encoders.values() for name in own):
         own = {key: fold_encoders[key][name] for key in sorted(fold_encoders)}
         first = next(iter(own.values()))
         one = len({identity.digest for identity in own.values()}) == 1
-        where = "on other patients" if one else "on the training patients of each fold"
-        digests = [first.short] if one else [f"{r}/{f} {e.short}" for (r, f), e in own.items()]
-        yield f"{name}: {first.dimension}-d, fine-tuned {where}, {', '.join(digests)}"
+        trained: Trained = "other patients" if one else "training parts"
+        digests = {f"{r}/{f}": e.short for (r, f), e in own.items()}
+        yield EncoderFacts(
+            name,
+            first.dimension,
+            first.weights,
+            trained,
+            {EVERY_FOLD: first.short} if one else digests,
+        )
 
 
 def _licences(cohort: Cohort) -> tuple[str, ...]:

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from featurestore.cohort.tables import Cohort
+from featurestore.outcomes.synthetic import SYNTHETIC_DATA
 from fusion.audit.base import AuditReport
-from fusion.evidence.types import ArmEvidence, Estimate, Finding, Gain, RunFacts
+from fusion.evidence.about import RunFacts
+from fusion.evidence.types import ArmEvidence, Finding, Gain
+from fusion.metrics.bootstrap import Estimate
 
 LEVELS = ("invalidates", "warning", "note")
 
@@ -30,7 +33,7 @@ class Bootstrapped:
 def find_problems(
     run: RunFacts,
     cohort: Cohort,
-    groups: Mapping[str, str] | None,
+    groups: Mapping[str, str],
     arms: tuple[ArmEvidence, ...],
     gains: tuple[Gain, ...],
     bootstrapped: Bootstrapped,
@@ -63,12 +66,9 @@ def _audited(audit: AuditReport | None) -> Iterator[Finding]:
 
 
 def _synthetic(run: RunFacts) -> Iterator[Finding]:
-    if run.synthetic and not any("synthetic" in text.casefold() for text in run.caveats):
-        yield Finding(
-            "warning",
-            "Synthetic data: patients, images and outcome were made by a program. No number here "
-            "says anything about melanoma.",
-        )
+    """The same words as the caveat of outcomes that are synthetic themselves: said once."""
+    if run.synthetic:
+        yield Finding("warning", SYNTHETIC_DATA)
 
 
 def _permuted(arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
@@ -121,29 +121,25 @@ def _no_gain(gains: tuple[Gain, ...]) -> Iterator[Finding]:
 
 def _random_weights(run: RunFacts) -> Iterator[Finding]:
     for encoder in run.encoders:
-        if "weights random" in encoder:
+        if encoder.trained == "never":
             yield Finding(
                 "warning",
-                f"Encoder {encoder.split(':')[0]} has random weights: it was never trained, and "
-                "its arms show what an untrained network sees.",
+                f"Encoder {encoder.name} has random weights: it was never trained, and its arms "
+                "show what an untrained network sees.",
             )
 
 
-def _copies(cohort: Cohort, groups: Mapping[str, str] | None) -> Iterator[Finding]:
+def _copies(cohort: Cohort, groups: Mapping[str, str]) -> Iterator[Finding]:
     patients = cohort.images.groupby("duplicate_cluster")["patient_id"].nunique()
     crossing = int((patients > 1).sum())
     if not crossing:
-        return
-    text = f"{crossing} clusters of copied images span several patients"
-    if groups is None:
-        yield Finding("warning", f"{text}, and nothing ties these patients to one fold.")
         return
     sizes = np.unique(list(groups.values()), return_counts=True)[1]
     tied = int(sizes[sizes > 1].sum())
     yield Finding(
         "note",
-        f"{text}; the {tied} patients concerned stay in one fold with their group, and the "
-        "bootstrap draws whole groups.",
+        f"{crossing} clusters of copied images span several patients; the {tied} patients "
+        "concerned stay in one fold with their group, and the bootstrap draws whole groups.",
     )
 
 

@@ -11,12 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pydantic
 
-from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.config import load_config
 from featurestore.errors import DataError
@@ -28,78 +26,24 @@ from featurestore.sealed import (
     write_sealed_text,
 )
 from featurestore.tables.dictionary import DataDictionary
-from fusion.audit.base import AuditReport
 from fusion.audit.saved import SavedResult, restore, save
-from fusion.config import AblationConfig, RunConfig
+from fusion.config import RunConfig
 from fusion.evaluation.ladder import Ladder
-from fusion.evaluation.overlays import Overlay, read_overlays
+from fusion.evaluation.overlays import PatientOverlay, read_overlays
 from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import read_records
-from fusion.evidence.collect import Evidence, RunFacts, collect
+from fusion.evidence.about import RunFacts
+from fusion.evidence.collect import collect
+from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.types import Evidence
 from fusion.paths import RunPaths
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 100_000_000
 
 COHORT_TABLES = ("images", "patients", "exclusions")
 HISTORIES = {"history": "history.parquet", "encoder_history": "finetune.parquet"}
 """Fields of `ReportInputs` that are tables, and their files under `work/`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportInputs:
-    """Everything that `fusion.evidence.collect` needs, beside the predictions.
-
-    Attributes:
-        run: What was run.
-        cohort: The cohort as it was studied.
-        reference: Name of the arm that differences are taken against.
-        draws: Bootstrap draws.
-        seed: Seed of the draws.
-        history: Training curves; may be empty.
-        encoder_history: Training curves of fine-tuned encoders; may be empty.
-        audit: What the audit said.
-        ladder: The linkage ladder; None unless rows were lent by label.
-        fits: Records of `choices.json`.
-        config: The ablation: subgroups to look at, bounds of tuning.
-        overlays: Grad-CAM of some patients, as `paths.overlays` keeps it; may be none.
-    """
-
-    run: RunFacts
-    cohort: Cohort
-    reference: str
-    draws: int
-    seed: int
-    history: pd.DataFrame
-    encoder_history: pd.DataFrame
-    audit: AuditReport
-    ladder: Ladder | None
-    fits: tuple[dict[str, Any], ...]
-    config: AblationConfig
-    overlays: tuple[Overlay, ...] = ()
-
-    def evidence(self, predictions: pd.DataFrame) -> Evidence:
-        """Computes every number of the report.
-
-        Raises:
-            DataError: The predictions are not of this cohort; see `fusion.evidence.collect`.
-        """
-        return collect(
-            predictions,
-            self.run,
-            self.cohort,
-            patient_groups(self.cohort.patients, self.cohort.images),
-            self.reference,
-            self.history,
-            self.draws,
-            self.seed,
-            encoder_history=self.encoder_history,
-            audit=self.audit,
-            ladder=self.ladder,
-            fits=self.fits,
-            config=self.config,
-            overlays=self.overlays,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +57,10 @@ class _Saved:
 
     version: int
     run: RunFacts
-    reference: str
+    baseline: str
     draws: int
     seed: int
-    audit: tuple[SavedResult, ...]
+    audit: tuple[SavedResult, ...] | None
     ladder: Ladder | None
     files: dict[str, str]
 
@@ -134,10 +78,10 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
     saved = _Saved(
         version=VERSION,
         run=inputs.run,
-        reference=inputs.reference,
+        baseline=inputs.baseline,
         draws=inputs.draws,
         seed=inputs.seed,
-        audit=save(inputs.audit),
+        audit=None if inputs.audit is None else save(inputs.audit),
         ladder=inputs.ladder,
         files=_digests(tables, paths.root),
     )
@@ -177,10 +121,10 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     inputs = ReportInputs(
         run=saved.run,
         cohort=_read_cohort(saved.run, config, paths),
-        reference=saved.reference,
+        baseline=saved.baseline,
         draws=saved.draws,
         seed=saved.seed,
-        audit=restore(saved.audit),
+        audit=None if saved.audit is None else restore(saved.audit),
         ladder=saved.ladder,
         fits=read_records(paths.choices),
         config=config.ablation,
@@ -189,7 +133,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     )
     predictions = predictions_table([read_table(paths.predictions)])
     return FinishedRun(
-        inputs.evidence(predictions),
+        collect(inputs, predictions),
         _rows_digest(predictions, ["patient_id", "y"]),
         _rows_digest(predictions, ["patient_id", "y", "repeat", "fold"]),
     )
@@ -283,7 +227,7 @@ def _read_history(file: str, files: dict[str, str], paths: RunPaths) -> pd.DataF
     return read_table(path) if known else pd.DataFrame()
 
 
-def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[Overlay, ...]:
+def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[PatientOverlay, ...]:
     if paths.overlays.relative_to(paths.root).as_posix() not in files:
         return ()
     found = read_overlays(paths.overlays)

@@ -1,4 +1,4 @@
-"""The reference arm among parts of the patients: by sex, age, body site and source site."""
+"""The baseline among parts of the patients: by sex, age, body site and source site."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def export_tables(material: Material, names: Collection[str]) -> list[ExportTabl
 
 
 def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
-    """AUROC of the reference arm in each repeat, as the report computes it, on table analysis."""
+    """AUROC of the baseline in each repeat, as the report computes it, on table analysis."""
     rows = material.predictions[material.predictions["arm"] == reference]
     areas = []
     for repeat in sorted(rows["repeat"].unique()):

@@ -16,8 +16,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.progress import SILENT, Progress
 from fusion.bundle.record import ModelRecord
 from fusion.evaluation.predictions import predictions_table
-from fusion.evidence.aligned import align
-from fusion.evidence.scoring import score_arms
+from fusion.evidence import align, score_arms
 from fusion.metrics.bootstrap import Estimate
 from fusion.metrics.logits import logit
 from fusion.predict.cases import Case

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from featurestore.cohort.watermark import short_watermark, watermark
-from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
-from fusion.evidence.saved import FinishedRun
+from fusion.evidence import ArmEvidence, Estimate, Evidence, FinishedRun
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evaluation.ladder import METRICS
-from fusion.evidence.collect import ArmEvidence, Curve, Evidence
+from fusion.evidence import ArmEvidence, Evidence
+from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder
@@ -19,7 +20,7 @@ from fusion.report.tables import tidy_ladder
 def draw_all(evidence: Evidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
     arms = shown_arms(evidence)
-    leading = next(a for a in evidence.arms if a.arm == evidence.reference)
+    leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
     shown = f"Heavy: {leading.arm}; light: other arms of {leading.model}, and reference models."
     figures = [
         _gains(evidence),
@@ -37,8 +38,8 @@ def draw_all(evidence: Evidence) -> list[Figure]:
 
 
 def shown_arms(evidence: Evidence) -> list[ArmEvidence]:
-    """The reference arm, then reference models and arms of its model while colours last."""
-    leading = next(a for a in evidence.arms if a.arm == evidence.reference)
+    """The baseline, then reference models and arms of its model while colours last."""
+    leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
     others = [
         a
         for a in evidence.arms
@@ -49,10 +50,7 @@ def shown_arms(evidence: Evidence) -> list[ArmEvidence]:
 
 
 def _gains(evidence: Evidence) -> Figure | None:
-    rows = [
-        (f"{g.fused_arm.split('[')[0]}: all − {g.single_arm.split('[')[-1].rstrip(']')}", g.delta)
-        for g in evidence.fusion_gain
-    ]
+    rows = [(f"{g.model}: all − {g.modality}", g.delta) for g in evidence.fusion_gain]
     if not rows:
         return None
     data = pd.DataFrame(
@@ -69,7 +67,7 @@ def _gains(evidence: Evidence) -> Figure | None:
 
 
 def _forest(evidence: Evidence) -> Figure | None:
-    rows = [(a.arm, a.delta_auroc) for a in evidence.arms if a.delta_auroc is not None]
+    rows = [(a.arm, a.differences["auroc"].estimate) for a in evidence.arms if a.differences]
     if not rows:
         return None
     data = pd.DataFrame(
@@ -77,8 +75,8 @@ def _forest(evidence: Evidence) -> Figure | None:
     )
     return Figure(
         "delta_auroc",
-        "Difference in AUROC to the reference arm",
-        f"Each arm minus {evidence.reference}, paired, with 95 % interval.",
+        "Difference in AUROC to the baseline",
+        f"Each arm minus {evidence.baseline}, paired, with 95 % interval.",
         svg(lambda axes: intervals(axes, data, "arm", "ΔAUROC"), height=tall(len(data))),
         data,
     )
@@ -114,7 +112,7 @@ def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
 def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
     def draw(axes: Axes) -> None:
         axes.axhline(evidence.run.prevalence, color=GREY, lw=1, ls=":")
-        _lines(axes, [(fitting(a.arm), a.pr) for a in arms], fitting(evidence.reference))
+        _lines(axes, [(fitting(a.arm), a.pr) for a in arms], fitting(evidence.baseline))
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
 
     caption = f"Out-of-fold precision–recall curves; band: 95 %. Dotted: prevalence. {shown}"
@@ -124,7 +122,7 @@ def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -
 
 
 def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
-    chosen = next(a for a in evidence.arms if a.arm == evidence.reference)
+    chosen = next(a for a in evidence.arms if a.arm == evidence.baseline)
     bins = chosen.calibration
     data = pd.DataFrame({"arm": chosen.arm, **dataclasses.asdict(bins)})
 
@@ -151,7 +149,7 @@ def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure
         everyone = prevalence - (1 - prevalence) * x / (1 - x)
         axes.plot(x, everyone, color=GREY, lw=1, ls="--", label="treat all")
         axes.axhline(0, color=GREY, lw=1, ls=":", label="treat none")
-        _lines(axes, [(fitting(a.arm), a.decision) for a in arms], fitting(evidence.reference))
+        _lines(axes, [(fitting(a.arm), a.decision) for a in arms], fitting(evidence.baseline))
         axes.set(
             xlabel="threshold probability",
             ylabel="net benefit",
@@ -168,9 +166,7 @@ def _training(evidence: Evidence) -> Figure | None:
     if history.empty:
         return None
     arm = (
-        evidence.reference
-        if (history["arm"] == evidence.reference).any()
-        else history["arm"].iloc[0]
+        evidence.baseline if (history["arm"] == evidence.baseline).any() else history["arm"].iloc[0]
     )
     data = history[history["arm"] == arm]
     keys = [k for k in ("repeat", "fold", "member") if k in data]

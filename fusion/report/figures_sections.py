@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.report.drawing import COLOURS, GREY, Figure, intervals, svg, tall
 
 

@@ -8,8 +8,8 @@ import itertools
 
 import pandas as pd
 
-from fusion.evaluation.overlays import Overlay
-from fusion.evidence.collect import Evidence
+from fusion.evaluation.overlays import PatientOverlay
+from fusion.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def tidy_galleries(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "patient", "probability", "outcome", "encoder"])
 
 
-def _picture(overlay: Overlay, number: int, k: int) -> Picture:
+def _picture(overlay: PatientOverlay, number: int, k: int) -> Picture:
     known = "with" if overlay.outcome else "without"
     alt = (
         f"Picture of a patient {known} the outcome and a probability of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.drawing import Figure
 from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods
@@ -20,7 +20,6 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         "template.jinja",
         figures,
         run=evidence.run,
-        reference=evidence.reference,
         header=header_rows(evidence),
         warnings=[f for f in evidence.findings if f.level != "note"],
         notes=[f for f in evidence.findings if f.level == "note"],

@@ -9,7 +9,7 @@ from typing import Any
 from featurestore.cohort.watermark import watermark
 from featurestore.plain import finite
 from fusion.audit.base import CheckResult
-from fusion.evidence.collect import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, Evidence
 
 CURVES = {"roc", "pr", "calibration", "decision"}
 
@@ -24,7 +24,7 @@ def render_json(evidence: Evidence) -> str:
         "ladder": None if evidence.ladder is None else dataclasses.asdict(evidence.ladder),
         "flow": [dataclasses.asdict(s) for s in evidence.flow],
         "availability": evidence.availability.to_dict("records"),
-        "reference": evidence.reference,
+        "baseline": evidence.baseline,
         "bootstrap_draws": evidence.bootstrap_draws,
         "net_benefit_threshold": evidence.net_benefit_threshold,
         "tie_width": evidence.tie_width,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from featurestore.cohort.watermark import watermark
-from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
+from fusion.evidence import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
-from fusion.report.tables import KINDS
+from fusion.report.tables import KINDS, difference
 
 COLUMNS = (
     "Model",
@@ -93,8 +93,8 @@ def _cells(arm: ArmEvidence) -> tuple[str, ...]:
         number(m.get("brier", UNDEFINED).value),
         number(m.get("calibration_slope", UNDEFINED).value, 2),
         number(m.get("calibration_intercept", UNDEFINED).value, 2),
-        with_interval(arm.delta_auroc, sign=True) if arm.delta_auroc else "reference",
-        p_value(arm.p_holm) if arm.delta_auroc else NOTHING,
+        difference(arm),
+        p_value(arm.differences["auroc"].p_holm) if arm.differences else NOTHING,
     )
 
 
@@ -105,7 +105,7 @@ def _caption(evidence: Evidence) -> str:
         f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {run.n_patients} "
         f"patients, {run.n_events} with the outcome. Out-of-fold predictions; 95 % percentile "
         f"intervals of {evidence.bootstrap_draws} bootstrap draws of patients, shared by all arms. "
-        f"ΔAUROC against {evidence.reference}; p adjusted by Holm."
+        f"ΔAUROC against {evidence.baseline}; p adjusted by Holm."
     )
     return (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from featurestore.cohort.watermark import watermark
-from fusion.evidence.collect import Evidence
+from fusion.evidence import EncoderFacts, Evidence
+from fusion.evidence.about import EVERY_FOLD
 from fusion.report.numbers import number
 from fusion.report.tables import oracle
 
@@ -13,6 +14,19 @@ DISCLAIMER = "For research use only. Not a medical device."
 def mark(evidence: Evidence) -> str:
     """What must stand above everything; empty for real, linked patients."""
     return watermark(evidence.run.linkage, evidence.run.synthetic)
+
+
+def encoder_line(encoder: EncoderFacts) -> str:
+    """An encoder with its digest, or one a fold."""
+    where = {
+        "elsewhere": f"weights {encoder.weights}",
+        "never": f"weights {encoder.weights}",
+        "training parts": "fine-tuned on the training patients of each fold",
+        "other patients": "fine-tuned on other patients",
+    }[encoder.trained]
+    one = encoder.digests.keys() == {EVERY_FOLD}
+    digests = [d if one else f"{fold} {d}" for fold, d in encoder.digests.items()]
+    return f"{encoder.name}: {encoder.dimension}-d, {where}, {', '.join(digests)}"
 
 
 def audit_summary(evidence: Evidence) -> str:
@@ -42,7 +56,7 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
             f"{run.n_images:,} images",
         ),
         ("Linkage", run.linkage),
-        *(("Encoder", line) for line in run.encoders),
+        *(("Encoder", encoder_line(encoder)) for encoder in run.encoders),
         ("Seed", str(run.seed)),
         ("Cohort digest", run.cohort_digest[:16]),
         ("Folds digest", run.folds_digest[:16]),
@@ -79,7 +93,7 @@ def methods(evidence: Evidence) -> list[str]:
     ]
     if tie != "—":
         lines.append(
-            f"By the spread over folds (Nadeau & Bengio 2003), a gap in AUROC to the reference arm "
+            f"By the spread over folds (Nadeau & Bengio 2003), a gap in AUROC to the baseline "
             f"below {tie} is a tie."
         )
     return lines

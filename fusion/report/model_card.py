@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from fusion.evidence.collect import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, Evidence
 from fusion.report.markdown_text import plain_text, table_lines
-from fusion.report.methods import DISCLAIMER, audit_summary, mark
+from fusion.report.methods import DISCLAIMER, audit_summary, encoder_line, mark
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable, oracle
 from fusion.report.tripod_answers import chosen_arm
@@ -74,7 +74,7 @@ def _model(e: Evidence) -> CardSection:
             f"{arm.arm}: {arm.model} on {', '.join(arm.modalities) or 'no modality'}; compared "
             f"with {others} other arms, reference models and floors.",
             e.run.analysis.building or "How it is fitted stands under Methods.",
-            *(f"Encoder {line}" for line in e.run.encoders),
+            *(f"Encoder {encoder_line(encoder)}" for encoder in e.run.encoders),
             f"Output: a probability; {arm.threshold}.",
         ),
     )
@@ -124,7 +124,7 @@ def _outcome(e: Evidence) -> CardSection:
 
 
 def _performance(e: Evidence) -> CardSection:
-    shown = [a for a in e.arms if a.arm == e.reference or a.kind != "arm"]
+    shown = [a for a in e.arms if a.arm == e.baseline or a.kind != "arm"]
     best = oracle(e)
     return CardSection(
         "Performance",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fusion.evidence.collect import Estimate
+from fusion.evidence import Estimate
 
 NOTHING = "—"
 """Stands where a number is not defined."""

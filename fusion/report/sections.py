@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.evidence.subgroups import LEAST
 from fusion.report.gallery import Gallery, galleries
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -53,7 +53,7 @@ def _differences(evidence: Evidence) -> Section:
         if arm.differences
     )
     table = TextTable(
-        f"Differences to {evidence.reference}, paired, with Holm's adjustment over the arms of "
+        f"Differences to {evidence.baseline}, paired, with Holm's adjustment over the arms of "
         "each metric. A lower Brier score is better.",
         ("arm", "ΔAUPRC [95 % CI]", "p Holm", "ΔBrier [95 % CI]", "p Holm"),
         rows,
@@ -137,7 +137,7 @@ def _subgroups(evidence: Evidence) -> Section:
         for s in evidence.subgroups
     )
     table = TextTable(
-        f"{evidence.reference} by subgroup; no number where fewer than {LEAST} patients have, or "
+        f"{evidence.baseline} by subgroup; no number where fewer than {LEAST} patients have, or "
         "do not have, the outcome. Above 0 the intercept says that risk is underestimated.",
         (
             "column",
@@ -200,7 +200,7 @@ def _explanation(evidence: Evidence) -> Section:
 def _overlays(evidence: Evidence) -> Section:
     drawn = galleries(evidence)
     table = TextTable(
-        f"Grad-CAM (Selvaraju et al. 2017) of patients of whom {evidence.reference} is most and "
+        f"Grad-CAM (Selvaraju et al. 2017) of patients of whom {evidence.baseline} is most and "
         "least certain, each by the model of the fold that had not seen the patient. Heat is where "
         "the last feature map of an encoder raises the log odds, scaled for each picture by "
         "itself: it compares no pictures, and it says nothing about causes. A picture without heat "

@@ -9,9 +9,11 @@ import pandas as pd
 from featurestore.cohort.watermark import short_watermark
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation.ladder import METRICS, THRESHOLD
-from fusion.evidence.collect import ArmEvidence, Estimate, Evidence
+from fusion.evidence import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 
+BASELINE = "baseline"
+"""Stands in place of a difference beside the arm that differences are taken against."""
 KINDS = {"arm": "", "reference": "reference model", "floor": "floor"}
 # Metric, heading, digits and whether its interval is printed in the wide table.
 WIDE = (
@@ -63,16 +65,15 @@ def ablation(evidence: Evidence) -> TextTable:
                 else number(arm.metrics.get(name, UNDEFINED).value)
                 for name, _, bounds in WIDE
             ),
-            with_interval(arm.delta_auroc, sign=True) if arm.delta_auroc else "reference",
-            p_value(arm.p),
-            p_value(arm.p_holm),
+            difference(arm),
+            *_p_values(arm),
         )
         for arm in evidence.arms
     )
     return TextTable(
         f"All arms on the same patients and folds. Intervals: {evidence.bootstrap_draws:,} draws "
         f"of a bootstrap over patients, shared by all arms. ΔAUROC is taken against "
-        f"{evidence.reference}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}.",
+        f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}.",
         (*headings, "ΔAUROC [95 % CI]", "p", "p Holm"),
         rows,
         text_columns=1 + len(modalities),
@@ -286,9 +287,8 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
     """One row an arm and metric, unrounded, for `metrics.csv`."""
     rows = []
     for arm in evidence.arms:
-        values = dict(arm.metrics)
-        if arm.delta_auroc is not None:
-            values["delta_auroc"] = arm.delta_auroc
+        tested = {f"delta_{name}": found for name, found in arm.differences.items()}
+        values = arm.metrics | {name: found.estimate for name, found in tested.items()}
         for name, estimate in values.items():
             rows.append(
                 {
@@ -302,8 +302,8 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
                     "high": estimate.high,
                     "n": arm.n,
                     "events": arm.events,
-                    "p": arm.p if name == "delta_auroc" else None,
-                    "p_holm": arm.p_holm if name == "delta_auroc" else None,
+                    "p": tested[name].p if name in tested else None,
+                    "p_holm": tested[name].p_holm if name in tested else None,
                     "synthetic": evidence.run.synthetic,
                     "linkage": evidence.run.linkage,
                     "watermark": short_watermark(evidence.run.linkage, evidence.run.synthetic),
@@ -323,6 +323,19 @@ def oracle(evidence: Evidence) -> str | None:
     """AUROC that no predictor can be expected to beat, where the cohort knows it."""
     value = evidence.run.facts.get("oracle_auroc")
     return None if value is None else number(value)
+
+
+def difference(arm: ArmEvidence, digits: int = 3) -> str:
+    """ΔAUROC to the baseline, or the word for the baseline itself."""
+    if not arm.differences:
+        return BASELINE
+    return with_interval(arm.differences["auroc"].estimate, digits, sign=True)
+
+
+def _p_values(arm: ArmEvidence) -> tuple[str, str]:
+    if not arm.differences:
+        return NOTHING, NOTHING
+    return p_value(arm.differences["auroc"].p), p_value(arm.differences["auroc"].p_holm)
 
 
 def _model(arm: ArmEvidence) -> str:

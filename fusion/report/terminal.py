@@ -8,11 +8,11 @@ from rich.text import Text
 
 from featurestore.cohort.watermark import watermark
 from fusion.evaluation.ladder import METRICS, Ladder
-from fusion.evidence.collect import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, Evidence
 from fusion.report.comparison import Comparison, comparison_mark
 from fusion.report.methods import audit_summary
-from fusion.report.numbers import number, p_value, with_interval
-from fusion.report.tables import oracle
+from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.tables import difference, oracle
 
 WIDTH = 100
 NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities
@@ -100,7 +100,6 @@ def _table(evidence: Evidence) -> Table:
 
 def _cells(arm: ArmEvidence) -> list[Text]:
     m = arm.metrics
-    delta = "reference" if arm.delta_auroc is None else with_interval(arm.delta_auroc, 2, sign=True)
     cells = [
         arm.arm if len(arm.arm) <= NAME_WIDTH else arm.arm.replace("[", "\n["),
         with_interval(m["auroc"]),
@@ -108,7 +107,7 @@ def _cells(arm: ArmEvidence) -> list[Text]:
         number(m["brier"].value),
         number(m["calibration_slope"].value, 2),
         number(m["f1"].value, 2),
-        delta,
-        p_value(arm.p_holm),
+        difference(arm, 2),
+        p_value(arm.differences["auroc"].p_holm) if arm.differences else NOTHING,
     ]
     return [Text(cell) for cell in cells]

@@ -1,4 +1,4 @@
-"""What a run can say to the items of TRIPOD+AI, a function each; see `fusion.report.tripod`."""
+"""What a run can say to items of TRIPOD+AI, a function each; see `fusion.report.tripod`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-from fusion.evidence.collect import ArmEvidence, Evidence
+from fusion.audit.sample_size import EVENTS_PER_PREDICTOR
+from fusion.evidence import ArmEvidence, Evidence
+from fusion.report.methods import encoder_line
 from fusion.report.numbers import number, with_interval
 
 Status = Literal["filled from the run", "author must fill", "not applicable"]
@@ -28,19 +30,9 @@ class Answer:
     text: str
 
 
-def author(text: str) -> Callable[[Evidence], Answer]:
-    """An item of which a run knows nothing."""
-    return lambda evidence: Answer(AUTHOR, text)
-
-
-def not_applicable(text: str) -> Callable[[Evidence], Answer]:
-    """An item about something that a run does not do."""
-    return lambda evidence: Answer(NOT_APPLICABLE, text)
-
-
 def chosen_arm(evidence: Evidence) -> ArmEvidence:
     """The arm that the run is about: the one that differences are taken against."""
-    return next(a for a in evidence.arms if a.arm == evidence.reference)
+    return next(a for a in evidence.arms if a.arm == evidence.baseline)
 
 
 def title(e: Evidence) -> Answer:
@@ -55,7 +47,7 @@ def title(e: Evidence) -> Answer:
 def objectives(e: Evidence) -> Answer:
     """Item 4."""
     return _partly(
-        f"development with internal validation; {e.reference} against {len(e.arms) - 1} other "
+        f"development with internal validation; {e.baseline} against {len(e.arms) - 1} other "
         "arms, reference models and floors on the same patients and folds",
         "the question that this answers",
     )
@@ -129,8 +121,8 @@ def sample_size(e: Evidence) -> Answer:
     """Item 10."""
     said = [
         hit.text
-        for result in ([] if e.audit is None else e.audit.results)
-        if "sample" in result.check.name or "events" in result.check.name
+        for result in (() if e.audit is None else e.audit.results)
+        if result.check.name == EVENTS_PER_PREDICTOR
         for hit in result.hits
     ]
     return _partly(
@@ -164,7 +156,7 @@ def predictor_handling(e: Evidence) -> Answer:
         FILLED,
         "Inside the outer training part: numeric columns scaled, categories coded, expression and "
         f"embeddings reduced to components where the model needs it. Encoders: "
-        f"{'; '.join(e.run.encoders) or 'none'}.",
+        f"{'; '.join(map(encoder_line, e.run.encoders)) or 'none'}.",
     )
 
 
@@ -229,7 +221,7 @@ def fairness(e: Evidence) -> Answer:
 
 def output(e: Evidence) -> Answer:
     """Item 15."""
-    return Answer(FILLED, f"A probability. Decisions of {e.reference}: {chosen_arm(e).threshold}.")
+    return Answer(FILLED, f"A probability. Decisions of {e.baseline}: {chosen_arm(e).threshold}.")
 
 
 def ethics(e: Evidence) -> Answer:
@@ -274,7 +266,7 @@ def characteristics(e: Evidence) -> Answer:
 
 def participants_of_analyses(e: Evidence) -> Answer:
     """Item 21."""
-    sizes = e.per_fold.loc[e.per_fold["arm"] == e.reference, ["n", "events"]]
+    sizes = e.per_fold.loc[e.per_fold["arm"] == e.baseline, ["n", "events"]]
     low, high = sizes.min(), sizes.max()
     return Answer(
         FILLED,
@@ -299,7 +291,7 @@ def performance(e: Evidence) -> Answer:
     m = chosen_arm(e).metrics
     return Answer(
         FILLED,
-        f"{e.reference}: AUROC {with_interval(m['auroc'])}, AUPRC {with_interval(m['auprc'])}, "
+        f"{e.baseline}: AUROC {with_interval(m['auroc'])}, AUPRC {with_interval(m['auprc'])}, "
         f"Brier {with_interval(m['brier'])}, calibration slope "
         f"{with_interval(m['calibration_slope'], 2)}; all arms in the ablation table"
         f"{', subgroups in theirs' if e.subgroups else ''}.",
@@ -308,15 +300,15 @@ def performance(e: Evidence) -> Answer:
 
 def heterogeneity_results(e: Evidence) -> Answer:
     """Item 23b."""
-    areas = e.per_fold.loc[e.per_fold["arm"] == e.reference, "auroc"].dropna()
+    areas = e.per_fold.loc[e.per_fold["arm"] == e.baseline, "auroc"].dropna()
     span = f"{number(areas.min())} to {number(areas.max())}" if len(areas) else "not defined"
-    return Answer(FILLED, f"AUROC of {e.reference} over outer folds: {span}.")
+    return Answer(FILLED, f"AUROC of {e.baseline} over outer folds: {span}.")
 
 
 def interpretation(e: Evidence) -> Answer:
     """Item 25."""
     return _partly(
-        f"ΔAUROC to the reference arm with interval and Holm's p in the ablation table; "
+        f"ΔAUROC to the baseline with interval and Holm's p in the ablation table; "
         f"{len(e.fusion_gain)} comparisons of all modalities with one",
         "what this means beside earlier studies",
     )
@@ -336,3 +328,39 @@ def _partly(known: str, missing: str) -> Answer:
     known = known.strip()
     end = "" if known.endswith(".") else "."
     return Answer(AUTHOR, f"From the run: {known}{end} To add: {missing}.")
+
+
+ANSWERS: dict[str, Callable[[Evidence], Answer]] = {
+    "1": title,
+    "4": objectives,
+    "5a": sources,
+    "6a": setting,
+    "6b": eligibility,
+    "7": preparation,
+    "8a": outcome,
+    "9a": predictor_choice,
+    "9b": predictor_definition,
+    "10": sample_size,
+    "11": missing_data,
+    "12a": partition,
+    "12b": predictor_handling,
+    "12c": model_building,
+    "12d": heterogeneity,
+    "12e": measures,
+    "12g": calculation,
+    "13": imbalance,
+    "14": fairness,
+    "15": output,
+    "17": ethics,
+    "18e": data_sharing,
+    "18f": code_sharing,
+    "20a": flow,
+    "20b": characteristics,
+    "21": participants_of_analyses,
+    "22": specification,
+    "23a": performance,
+    "23b": heterogeneity_results,
+    "25": interpretation,
+    "26": limitations,
+}
+"""Items that the run answers, wholly or in part."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
-from fusion.evidence.collect import Evidence
+from fusion.evidence import Evidence
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
 from fusion.report.gallery import galleries, tidy_galleries

@@ -21,12 +21,11 @@ from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
 from fusion.evaluation.ladder import Claim, Ladder, climb
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
-from fusion.evaluation.overlays import Overlay, read_overlays, save_overlays
+from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import read_fits, read_records
-from fusion.evidence.collect import Evidence
-from fusion.evidence.facts import run_facts
-from fusion.evidence.saved import ReportInputs, read_table, save_inputs
+from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
+from fusion.evidence.saved import read_table
 from fusion.export.embeddings import EmbeddingForm
 from fusion.export.study import export_study
 from fusion.export.tables import Material
@@ -114,7 +113,7 @@ class Study(Stages):
                 self.paths.choices,
             ),
             cohort=self.cohort,
-            reference=self.reference,
+            baseline=self.reference,
             draws=self.config.ablation.bootstrap_draws,
             seed=self.config.seed,
             history=read_table(history) if history.exists() else pd.DataFrame(),
@@ -126,10 +125,10 @@ class Study(Stages):
             overlays=self.overlays(predictions),
         )
         save_inputs(inputs, self.paths)
-        return inputs.evidence(predictions)
+        return collect(inputs, predictions)
 
-    def overlays(self, predictions: pd.DataFrame) -> tuple[Overlay, ...]:
-        """Grad-CAM of some patients by the reference arm; drawn once for the same predictions.
+    def overlays(self, predictions: pd.DataFrame) -> tuple[PatientOverlay, ...]:
+        """Grad-CAM of some patients by the baseline; drawn once for the same predictions.
 
         Args:
             predictions: The predictions table.

@@ -15,15 +15,18 @@ from featurestore.outcomes import OUTCOMES
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.evaluation.predictions import predictions_table
-from fusion.evidence.collect import Evidence, RunFacts, _flow, collect
+from fusion.evidence import EncoderFacts, Evidence, ReportInputs, RunFacts, collect
+from fusion.evidence.about import EVERY_FOLD
+from fusion.evidence.collect import _flow
+from fusion.evidence.types import DIFFERENCES
 from fusion.metrics.bootstrap import draw_weights, percentile_interval
 from fusion.metrics.classification import auroc, metrics_at
 from fusion.metrics.logits import sigmoid
 
-REFERENCE = "head[image+clinical]"
+BASELINE = "head[image+clinical]"
 # Arm, model, modalities, and how much of the truth its score holds.
 ARMS = (
-    (REFERENCE, "head", "image+clinical", 1.5),
+    (BASELINE, "head", "image+clinical", 1.5),
     ("head[image]", "head", "image", 1.0),
     ("head[clinical]", "head", "clinical", 0.2),
     ("tree[image+clinical]", "tree", "image+clinical", 1.4),
@@ -131,8 +134,8 @@ def make_run(cohort: Cohort, **changes: object) -> RunFacts:
         cohort_digest="a",
         folds_digest="b",
         encoders=(
-            "net_a: 12-d, weights imagenet, 0123",
-            "net_b: 8-d, weights random(seed=0), 4567",
+            EncoderFacts("net_a", 12, "imagenet", "elsewhere", {EVERY_FOLD: "0123"}),
+            EncoderFacts("net_b", 8, "random(seed=0)", "never", {EVERY_FOLD: "4567"}),
         ),
         versions={},
         caveats=("A caveat.",),
@@ -148,16 +151,8 @@ def make_groups(cohort: Cohort) -> dict[str, str]:
     return groups | {"P001": "P000", "P003": "P002"}
 
 
-def gather(
-    cohort: Cohort,
-    predictions: pd.DataFrame,
-    groups: dict[str, str] | None = None,
-    draws: int = 300,
-    seed: int = 0,
-) -> Evidence:
-    history = pd.DataFrame()
-    run = make_run(cohort)
-    return collect(predictions, run, cohort, groups, REFERENCE, history, draws, seed)
+def gather(cohort: Cohort, predictions: pd.DataFrame, draws: int = 300, seed: int = 0) -> Evidence:
+    return collect(ReportInputs(make_run(cohort), cohort, BASELINE, draws, seed), predictions)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +167,7 @@ def predictions(cohort: Cohort) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def evidence(cohort: Cohort, predictions: pd.DataFrame) -> Evidence:
-    return gather(cohort, predictions, make_groups(cohort))
+    return gather(cohort, predictions)
 
 
 def _mean(predictions: pd.DataFrame, arm: str, function: object) -> float:
@@ -185,7 +180,7 @@ def test_arms_references_and_floors_in_this_order(evidence: Evidence) -> None:
     assert [a.arm for a in evidence.arms] == [
         "head[clinical]",
         "head[image]",
-        REFERENCE,
+        BASELINE,
         "tree[image]",
         "tree[image+clinical]",
         "clinical_reference[clinical]",
@@ -212,7 +207,7 @@ def test_intervals_and_paired_differences_by_repeating_rows(
     groups = make_groups(cohort)
     ids = sorted(groups)
     weights = draw_weights([groups[p] for p in ids], 300, seed=0)
-    found: dict[str, list[float]] = {REFERENCE: [], "head[image]": []}
+    found: dict[str, list[float]] = {BASELINE: [], "head[image]": []}
     for arm, values in found.items():
         own = predictions[predictions["arm"] == arm]
         parts = [part.set_index("patient_id").loc[ids] for _, part in own.groupby("repeat")]
@@ -222,29 +217,32 @@ def test_intervals_and_paired_differences_by_repeating_rows(
             values.append(float(np.mean([auroc(y[rows], s[rows])[0] for y, s in columns])))
     reference, image = (np.array(v) for v in found.values())
     by_name = {a.arm: a for a in evidence.arms}
-    shown = by_name[REFERENCE].metrics["auroc"]
+    shown = by_name[BASELINE].metrics["auroc"]
     expected = percentile_interval(shown.value, reference)
     assert (shown.low, shown.high) == pytest.approx((expected.low, expected.high))
-    delta = by_name["head[image]"].delta_auroc
-    assert delta is not None
+    delta = by_name["head[image]"].differences["auroc"].estimate
     expected = percentile_interval(delta.value, image - reference)
     assert (delta.low, delta.high) == pytest.approx((expected.low, expected.high))
     gain = next(g for g in evidence.fusion_gain if g.single_arm == "head[image]")
     assert gain.delta.low == pytest.approx(-delta.high)
-    assert gain.p == by_name["head[image]"].p
+    assert gain.p == by_name["head[image]"].differences["auroc"].p
+    assert (gain.model, gain.modality) == ("head", "image")
 
 
-def test_reference_has_no_difference_and_holm_leaves_floors_out(evidence: Evidence) -> None:
+def test_the_baseline_has_no_difference_and_holm_leaves_floors_out(evidence: Evidence) -> None:
     by_name = {a.arm: a for a in evidence.arms}
-    assert by_name[REFERENCE].delta_auroc is None
-    assert by_name[REFERENCE].p is None
-    tested = [a for a in evidence.arms if a.kind != "floor" and a.arm != REFERENCE]
-    smallest = min(a.p for a in tested if a.p is not None)
-    adjusted = [a.p_holm for a in tested if a.p_holm is not None]
-    assert len(adjusted) == 5
-    assert min(adjusted) == pytest.approx(5 * smallest)
-    assert by_name["prevalence"].p is not None
-    assert by_name["prevalence"].p_holm is None
+    assert by_name[BASELINE].differences == {}
+    for metric in DIFFERENCES:
+        tested = [
+            a.differences[metric] for a in evidence.arms if a.kind != "floor" and a.arm != BASELINE
+        ]
+        smallest = min(d.p for d in tested)
+        adjusted = [d.p_holm for d in tested if d.p_holm is not None]
+        assert len(adjusted) == 5
+        assert min(adjusted) == pytest.approx(5 * smallest)
+        floor = by_name["prevalence"].differences[metric]
+        assert np.isfinite(floor.p)
+        assert floor.p_holm is None
 
 
 def test_prevalence_ranks_nobody_and_says_nothing_it_cannot(evidence: Evidence) -> None:
@@ -261,15 +259,15 @@ def test_prevalence_ranks_nobody_and_says_nothing_it_cannot(evidence: Evidence) 
 def test_decisions_use_the_threshold_of_each_fold(
     evidence: Evidence, predictions: pd.DataFrame
 ) -> None:
-    own = predictions[predictions["arm"] == REFERENCE]
+    own = predictions[predictions["arm"] == BASELINE]
     right = (own["probability"] >= own["threshold"]) == (own["y"] == 1)
-    arm = next(a for a in evidence.arms if a.arm == REFERENCE)
+    arm = next(a for a in evidence.arms if a.arm == BASELINE)
     assert arm.metrics["accuracy"].value == pytest.approx(right.mean())
     assert "0.300 to 0.340 over 10 folds" in arm.threshold
 
 
 def test_curves_belong_to_the_metrics(evidence: Evidence) -> None:
-    arm = next(a for a in evidence.arms if a.arm == REFERENCE)
+    arm = next(a for a in evidence.arms if a.arm == BASELINE)
     assert np.trapezoid(arm.roc.y, arm.roc.x) == pytest.approx(arm.metrics["auroc"].value, abs=0.01)
     assert arm.pr.y.mean() == pytest.approx(arm.metrics["auprc"].value, abs=0.02)
     at = int(np.argmin(np.abs(arm.decision.x - evidence.net_benefit_threshold)))
@@ -285,8 +283,8 @@ def test_curves_belong_to_the_metrics(evidence: Evidence) -> None:
 def test_fusion_gain_is_taken_within_a_model(evidence: Evidence) -> None:
     pairs = {(g.fused_arm, g.single_arm) for g in evidence.fusion_gain}
     assert pairs == {
-        (REFERENCE, "head[image]"),
-        (REFERENCE, "head[clinical]"),
+        (BASELINE, "head[image]"),
+        (BASELINE, "head[clinical]"),
         ("tree[image+clinical]", "tree[image]"),
     }
     texts = [f.text for f in evidence.findings]
@@ -296,8 +294,8 @@ def test_fusion_gain_is_taken_within_a_model(evidence: Evidence) -> None:
 
 def test_folds_are_scored_one_by_one(evidence: Evidence, predictions: pd.DataFrame) -> None:
     assert len(evidence.per_fold) == len(ARMS) * 2 * 5
-    row = evidence.per_fold.query("arm == @REFERENCE and repeat == 1 and fold == 3").iloc[0]
-    own = predictions.query("arm == @REFERENCE and repeat == 1 and fold == 3")
+    row = evidence.per_fold.query("arm == @BASELINE and repeat == 1 and fold == 3").iloc[0]
+    own = predictions.query("arm == @BASELINE and repeat == 1 and fold == 3")
     assert row["auroc"] == pytest.approx(roc_auc_score(own["y"], own["score"]))
     assert (row["n"], row["events"]) == (len(own), own["y"].sum())
     assert 0 < evidence.tie_width < 0.5
@@ -318,8 +316,9 @@ def test_copies_across_patients_are_noted_and_widen_what_is_drawn(
     assert note.level == "note"
     assert note.text.startswith("2 clusters")
     assert "the 4 patients" in note.text
-    alone = gather(cohort, predictions, None)
-    assert next(f for f in alone.findings if "copied images" in f.text).level == "warning"
+    images = cohort.images.assign(duplicate_cluster=cohort.images["image_id"])
+    alone = gather(dataclasses.replace(cohort, images=images), predictions)
+    assert not any("copied images" in f.text for f in alone.findings)
     assert alone.arms[0].metrics["auroc"].value == evidence.arms[0].metrics["auroc"].value
     assert alone.arms[0].metrics["auroc"].low != evidence.arms[0].metrics["auroc"].low
 
@@ -328,31 +327,32 @@ def test_same_seed_and_other_row_order_give_the_same_numbers(
     cohort: Cohort, predictions: pd.DataFrame, evidence: Evidence
 ) -> None:
     shuffled = predictions.sample(frac=1, random_state=3)
-    again = gather(cohort, shuffled, make_groups(cohort))
+    again = gather(cohort, shuffled)
     for one, two in zip(evidence.arms, again.arms, strict=True):
         for name in one.metrics:
             np.testing.assert_array_equal(
                 dataclasses.astuple(one.metrics[name]), dataclasses.astuple(two.metrics[name])
             )
         np.testing.assert_array_equal(one.roc.low, two.roc.low)
-        assert one.p == two.p
+        assert one.differences == two.differences
     assert evidence.findings == again.findings
     pd.testing.assert_frame_equal(evidence.per_fold, again.per_fold)
-    other = gather(cohort, predictions, make_groups(cohort), seed=1)
+    other = gather(cohort, predictions, seed=1)
     assert other.arms[0].metrics["auroc"].low != evidence.arms[0].metrics["auroc"].low
 
 
 def test_perfect_arm_has_an_honest_interval(cohort: Cohort, predictions: pd.DataFrame) -> None:
     perfect = predictions.copy()
-    own = perfect["arm"] == REFERENCE
+    own = perfect["arm"] == BASELINE
     perfect.loc[own, "score"] = np.where(perfect.loc[own, "y"] == 1, 3.0, -3.0)
     perfect.loc[own, "probability"] = sigmoid(perfect.loc[own, "score"].to_numpy())
     found = gather(cohort, perfect)
-    arm = next(a for a in found.arms if a.arm == REFERENCE)
-    rarer = min(cohort.n_events, cohort.n_patients - cohort.n_events)
+    arm = next(a for a in found.arms if a.arm == BASELINE)
+    groups = cohort.patients["patient_id"].map(make_groups(cohort))
+    rarer = min(groups[cohort.patients["outcome"] == label].nunique() for label in (0, 1))
     assert arm.metrics["auroc"].value == 1.0
     assert arm.metrics["auroc"].low == pytest.approx(0.025 ** (1 / rarer))
-    assert arm.metrics["accuracy"].low == pytest.approx(0.025 ** (1 / 200))
+    assert arm.metrics["accuracy"].low == pytest.approx(0.025 ** (1 / 198))
     assert np.isnan(arm.metrics["auprc"].low)
     assert np.isnan(arm.metrics["calibration_slope"].value)
 
@@ -369,7 +369,7 @@ def test_one_class_only_is_reported_and_not_computed(
 
 
 def test_one_arm_and_one_fold_suffice(cohort: Cohort, predictions: pd.DataFrame) -> None:
-    one = predictions.query("arm == @REFERENCE and repeat == 0").assign(fold=0)
+    one = predictions.query("arm == @BASELINE and repeat == 0").assign(fold=0)
     found = gather(cohort, one)
     assert len(found.arms) == 1
     assert found.fusion_gain == ()
@@ -383,7 +383,7 @@ def _drop_patient(t: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda t: t[t["arm"] != REFERENCE], "reference arm .* has no predictions"),
+        (lambda t: t[t["arm"] != BASELINE], "baseline .* has no predictions"),
         (lambda t: t[:0], "no predictions to report"),
         (_drop_patient, r"head\[image\].* 199 patients"),
         (lambda t: t.assign(run=np.where(t["repeat"] == 1, "a", "b")), "several runs"),
@@ -399,11 +399,6 @@ def test_predictions_that_cannot_be_compared_are_refused(
     assert callable(damage)
     with pytest.raises(DataError, match=message):
         gather(cohort, damage(predictions), draws=20)
-
-
-def test_patients_without_a_group_are_named(cohort: Cohort, predictions: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="without a fold group: P001"):
-        gather(cohort, predictions, {"P000": "P000"}, draws=20)
 
 
 def test_the_flow_counts_images_of_left_out_patients_without_naming_them() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from extractor.config import BackboneConfig, ExtractConfig
 from featurestore.cohort.tables import Cohort
 from featurestore.config import validate
 from featurestore.store.lineage import EncoderIdentity
 from fusion.config import RunConfig
-from fusion.evidence.facts import run_facts
+from fusion.evidence import run_facts
+from fusion.report.methods import encoder_line
 
 FROZEN = EncoderIdentity("net", "imagenet", "a" * 64, "{}", "avg", 12)
 CONFIG = validate(
@@ -36,11 +38,27 @@ def lines(cohort: Cohort, tmp_path: Path, *per_fold: EncoderIdentity) -> tuple[s
     facts = run_facts(
         CONFIG, cohort, {"net": FROZEN}, identities, "f" * 64, "run", tmp_path / "choices.json"
     )
-    return facts.encoders
+    return tuple(encoder_line(encoder) for encoder in facts.encoders)
 
 
 def test_frozen_encoders_have_a_line(cohort: Cohort, tmp_path: Path) -> None:
     assert lines(cohort, tmp_path) == (f"net: 12-d, weights imagenet, {FROZEN.short}",)
+
+
+def test_only_a_frozen_encoder_of_random_weights_was_never_trained(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    backbones = [{"name": "net", "weights": "random"}]
+    config = CONFIG.model_copy(
+        update={"extract": ExtractConfig(backbones=tuple(BackboneConfig(**b) for b in backbones))}
+    )
+    own = {(0, 0): {"net_ft": tuned("0/0", "b")}, (0, 1): {"net_ft": tuned("0/1", "c")}}
+    absent = tmp_path / "choices.json"
+    facts = run_facts(config, cohort, {"net": FROZEN}, own, "f" * 64, "run", absent)
+    assert [(e.name, e.trained) for e in facts.encoders] == [
+        ("net", "never"),
+        ("net_ft", "training parts"),
+    ]
 
 
 def test_encoders_of_the_folds_have_a_digest_each(cohort: Cohort, tmp_path: Path) -> None:

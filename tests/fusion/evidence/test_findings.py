@@ -10,19 +10,14 @@ import pytest
 
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import OUTCOMES
+from featurestore.outcomes.synthetic import SYNTHETIC_DATA
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.audit import AuditReport, Check, CheckResult, Hit
-from fusion.evidence.collect import (
-    ArmEvidence,
-    CalibrationBins,
-    Curve,
-    Estimate,
-    Finding,
-    Gain,
-    RunFacts,
-)
+from fusion.evidence import ArmEvidence, EncoderFacts, Estimate, Finding, Gain, RunFacts
+from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.findings import Bootstrapped, find_problems
+from fusion.metrics.curves import CalibrationBins, Curve
 
 EMPTY = np.array([])
 DRAWS = Bootstrapped(2000, 0)
@@ -59,7 +54,7 @@ def _arm(low: float, high: float, model: str = "head", kind: str = "arm") -> Arm
     bins = CalibrationBins(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)
     metrics = {"auroc": area}
     return ArmEvidence(
-        model, model, ("a",), kind, 200, 60, metrics, "", None, None, None, None,
+        model, model, ("a",), kind, 200, 60, metrics, "", {}, None,
         curve, curve, bins, curve,
     )  # fmt: skip
 
@@ -105,7 +100,7 @@ def test_an_arm_that_could_not_be_fitted_is_named() -> None:
     ],
 )
 def test_gain(low: float, high: float, words: str | None) -> None:
-    found = _find(gains=(Gain("one", "all", Estimate(0.02, low, high), 0.5),))
+    found = _find(gains=(Gain("m", "a", "one", "all", Estimate(0.02, low, high), 0.5),))
     assert len(found) == (words is not None)
     if words:
         assert words in found[0].text
@@ -113,7 +108,7 @@ def test_gain(low: float, high: float, words: str | None) -> None:
 
 def test_gains_of_one_arm_are_one_finding() -> None:
     unclear = Estimate(0.02, -0.01, 0.04)
-    found = _find(gains=(Gain("a", "all", unclear, 0.5), Gain("b", "all", unclear, 0.5)))
+    found = _find(gains=(*(Gain("m", n, n, "all", unclear, 0.5) for n in ("a", "b")),))
     assert len(found) == 1
     assert "over a (ΔAUROC +0.020, -0.010 to +0.040); b (" in found[0].text
 
@@ -126,17 +121,20 @@ def test_draws_left_out_and_patients_not_predicted() -> None:
 
 
 def test_random_encoders_are_named() -> None:
-    lines = ("a: 512-d, weights imagenet, 01", "b: 512-d, weights random(seed=0), 02")
-    (finding,) = _find(_run(encoders=lines))
+    encoders = (
+        EncoderFacts("a", 512, "imagenet", "elsewhere", {EVERY_FOLD: "01"}),
+        EncoderFacts("weights random", 512, "imagenet", "elsewhere", {EVERY_FOLD: "01"}),
+        EncoderFacts("b", 512, "random(seed=0)", "never", {EVERY_FOLD: "02"}),
+    )
+    (finding,) = _find(_run(encoders=encoders))
     assert finding.text.startswith("Encoder b has random weights")
 
 
 def test_synthetic_data_are_said_once() -> None:
     (own,) = _find(_run(synthetic=True))
-    assert own.text.startswith("Synthetic data")
-    (caveat,) = _find(_run(synthetic=True, caveats=("SYNTHETIC DATA: made up.",)))
-    assert caveat.text == "SYNTHETIC DATA: made up."
-    assert caveat.level == "warning"
+    assert own == Finding("warning", SYNTHETIC_DATA)
+    caveats = OUTCOMES["synthetic_metastasis"].caveats
+    assert _find(_run(synthetic=True, caveats=caveats)) == (own,)
 
 
 def test_gravest_first() -> None:

@@ -19,8 +19,16 @@ from featurestore.sealed import write_sealed_table, write_sealed_text
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.config import AblationConfig
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
-from fusion.evidence.collect import RunFacts
-from fusion.evidence.saved import COHORT_TABLES, ReportInputs, finished_run, save_inputs
+from fusion.evidence import (
+    EncoderFacts,
+    ReportInputs,
+    RunFacts,
+    collect,
+    finished_run,
+    save_inputs,
+)
+from fusion.evidence.about import EVERY_FOLD
+from fusion.evidence.saved import COHORT_TABLES
 from fusion.metrics.bootstrap import Estimate
 from fusion.paths import RunPaths
 from fusion.report import write_report
@@ -49,7 +57,7 @@ def facts(cohort: Cohort) -> RunFacts:
         seed=0,
         cohort_digest=cohort.digest(),
         folds_digest="f" * 64,
-        encoders=("net: 12-d, weights random(seed=0), 0123",),
+        encoders=(EncoderFacts("net", 12, "random(seed=0)", "never", {EVERY_FOLD: "0123"}),),
         versions={"python": "3.11"},
         caveats=("A caveat with ümlauts – and dashes.",),
         notes=("A note.",),
@@ -133,7 +141,7 @@ def inputs(studied: Cohort) -> ReportInputs:
     return ReportInputs(
         run=facts(studied),
         cohort=studied,
-        reference="head[all]",
+        baseline="head[all]",
         draws=200,
         seed=0,
         history=history,
@@ -160,7 +168,7 @@ def folder(inputs: ReportInputs, folds: Folds, tmp_path: Path) -> RunPaths:
     table = predictions(inputs.cohort, folds)
     write_sealed_table(paths.predictions, table)
     save_inputs(inputs, paths)
-    write_report(inputs.evidence(table), paths.report)
+    write_report(collect(inputs, table), paths.report)
     return paths
 
 
@@ -213,8 +221,8 @@ def test_a_run_without_its_configuration_is_refused(folder: RunPaths) -> None:
         finished_run(folder)
 
 
-def _without_reference(record: dict[str, object]) -> None:
-    del record["reference"]
+def _without_baseline(record: dict[str, object]) -> None:
+    del record["baseline"]
 
 
 def _strange_severity(record: dict[str, object]) -> None:
@@ -232,7 +240,7 @@ def _other_version(record: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_without_reference, "reference: field required"),
+        (_without_baseline, "baseline: field required"),
         (_strange_severity, r"audit\.0\.severity"),
         (_foreign_file, "names files that a run does not have"),
         (_other_version, "of another version of melafuse"),

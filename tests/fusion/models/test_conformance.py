@@ -14,6 +14,7 @@ import pytest
 
 from featurestore.config import Section
 from featurestore.errors import DataError
+from featurestore.outcomes import Target
 from fusion import metrics
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
@@ -188,7 +189,7 @@ class TestConformance:
 
     def test_one_outcome_is_refused(self, name: str, parts: Parts, fit: Fitter) -> None:
         for y in (0.0, 1.0):
-            one = dataclasses.replace(parts[0], y=np.full(len(parts[0]), y))
+            one = dataclasses.replace(parts[0], target=Target.binary(np.full(len(parts[0]), y)))
             with pytest.raises(DataError):
                 fit(name, one)
 

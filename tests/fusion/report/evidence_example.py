@@ -11,12 +11,11 @@ from PIL import Image
 
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
-from fusion.evaluation.overlays import KINDS, Overlay
-from fusion.evidence.collect import (
+from fusion.evaluation.overlays import KINDS, PatientOverlay
+from fusion.evidence import (
     ArmEvidence,
-    CalibrationBins,
-    Curve,
     Difference,
+    EncoderFacts,
     Estimate,
     Evidence,
     Finding,
@@ -24,11 +23,14 @@ from fusion.evidence.collect import (
     Gain,
     RunFacts,
 )
+from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.matched import Matched, MatchedResult
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
+from fusion.evidence.types import DIFFERENCES
+from fusion.metrics.curves import CalibrationBins, Curve
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
 GRID = np.linspace(0, 1, 21)
@@ -53,7 +55,11 @@ def estimate(value: float, half: float = 0.04) -> Estimate:
 
 
 def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: str) -> ArmEvidence:
-    reference = name.startswith("fusion_head[") and len(modalities) > 1
+    baseline = name.startswith("fusion_head[") and len(modalities) > 1
+    differences = {
+        metric: Difference(estimate(auroc - 0.84), 0.0004, None if kind == "floor" else 0.012)
+        for metric in DIFFERENCES
+    }
     curve = Curve(GRID, GRID ** (1 - auroc / 1.2), GRID * 0.9, np.minimum(GRID * 1.1, 1))
     metrics = {n: estimate(auroc - 0.01 * k) for k, n in enumerate(NAMES)}
     if kind == "floor":
@@ -67,9 +73,7 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
         events=192,
         metrics=metrics,
         threshold="Youden's index on inner data, 0.28 to 0.36 over folds",
-        delta_auroc=None if reference else estimate(auroc - 0.84),
-        p=None if reference else 0.0004,
-        p_holm=None if reference else 0.012,
+        differences={} if baseline else differences,
         delong=None if kind == "floor" else estimate(auroc, 0.03),
         roc=curve,
         pr=Curve(GRID, 1 - 0.6 * GRID, None, None),
@@ -154,7 +158,11 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
             seed=0,
             cohort_digest="ab" * 32,
             folds_digest="cd" * 32,
-            encoders=("resnet18: 512-d, weights random(seed=0), 0123456789ab",),
+            encoders=(
+                EncoderFacts(
+                    "resnet18", 512, "random(seed=0)", "never", {EVERY_FOLD: "0123456789ab"}
+                ),
+            ),
             versions={"python": "3.11", "torch": "2.14"},
             caveats=("Made up.",),
             notes=("A note.",),
@@ -168,7 +176,7 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
             columns=["variable", "level", "unit", "all", "no event", "event", "missing"],
         ),
         arms=tuple(arms),
-        reference=full,
+        baseline=full,
         per_fold=per_fold,
         history=epochs if history else pd.DataFrame(),
         net_benefit_threshold=0.32,
@@ -176,7 +184,10 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         tie_width=0.03,
         fusion_gain=()
         if single
-        else tuple(Gain(f"fusion_head[{s}]", full, estimate(0.12), 0.001) for s in SINGLES),
+        else tuple(
+            Gain("fusion_head", s, f"fusion_head[{s}]", full, estimate(0.12), 0.001)
+            for s in SINGLES
+        ),
         encoder_history=encoder_epochs() if history else pd.DataFrame(),
         audit=example_audit(),
         ladder=example_ladder(),
@@ -192,15 +203,10 @@ def _png(red: int, green: int) -> bytes:
 def everything(name: str = "demo") -> Evidence:
     """The example with every section that follows the ablation."""
     base = example(name)
-    full = base.reference
+    full = base.baseline
     area, none = estimate(0.7), Estimate(NAN, NAN, NAN)
-    differences = {metric: Difference(estimate(0.05), 0.01, 0.04) for metric in ("auprc", "brier")}
     return dataclasses.replace(
         base,
-        arms=tuple(
-            a if a.arm == full else dataclasses.replace(a, differences=differences)
-            for a in base.arms
-        ),
         group_losses=tuple(
             GroupLoss("lightgbm", group, area, estimate(0.02), 0.03, 0.06) for group in SINGLES
         ),
@@ -219,7 +225,7 @@ def everything(name: str = "demo") -> Evidence:
         ),
         inputs=(InputSize(full, "breslow", "histopathology", 0.3, 5),),
         overlays=tuple(
-            Overlay(kind, rank, 0.9 - 0.4 * k, k == 0, encoder, _png(k, rank))
+            PatientOverlay(kind, rank, 0.9 - 0.4 * k, k == 0, encoder, _png(k, rank))
             for k, kind in enumerate(KINDS)
             for rank in range(2)
             for encoder in ("resnet18", "<b>other</b>")

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from evidence_example import everything, example
 
-from fusion.evidence.collect import Evidence, Finding
-from fusion.evidence.saved import FinishedRun
+from fusion.evidence import Evidence, Finding, FinishedRun
 from fusion.report import write_report
 from fusion.report.comparison import compare
 from fusion.report.comparison_page import write_comparison
@@ -71,7 +70,7 @@ def awkward() -> Evidence:
         findings=tuple(findings),
         arms=tuple(arms),
         per_fold=per_fold,
-        reference=f"{LONG}[{base.reference}]",
+        baseline=f"{LONG}[{base.baseline}]",
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from evidence_example import example
 
-from fusion.evidence.saved import FinishedRun
+from fusion.evidence import FinishedRun
 from fusion.report.comparison import arms_table, compare, draw_forest, tidy_comparison
 from fusion.report.comparison_page import comparison_markdown, write_comparison
 from fusion.report.numbers import with_interval

@@ -64,7 +64,7 @@ def test_it_compiles(name: str, tmp_path: Path) -> None:
     base = example(name=name)
     run = dataclasses.replace(base.run, outcome_definition=name, outcome_name=name)
     arms = tuple(dataclasses.replace(a, arm=f"{name}{a.arm}") for a in base.arms)
-    evidence = dataclasses.replace(base, run=run, arms=arms, reference=f"{name}{base.reference}")
+    evidence = dataclasses.replace(base, run=run, arms=arms, baseline=f"{name}{base.baseline}")
     (tmp_path / "t.tex").write_text(DOCUMENT.format(render_latex(evidence)), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evidence_example import everything, example
 
-from fusion.evidence.collect import AnalysisFacts, Finding
+from fusion.evidence import AnalysisFacts, Finding
 from fusion.report import write_report
 from fusion.report.model_card import model_card, model_card_markdown
 from fusion.report.numbers import with_interval

@@ -14,7 +14,7 @@ import pytest
 from evidence_example import example
 from rich.console import Console
 
-from fusion.evidence.collect import Estimate, Evidence, Finding
+from fusion.evidence import Estimate, Evidence, Finding
 from fusion.report import write_report
 from fusion.report.audit import audit_json, print_audit
 from fusion.report.figures import draw_all
@@ -155,7 +155,7 @@ def test_reports_without_history_or_with_one_arm(tmp_path: Path) -> None:
     files = write_report(example(single=True), tmp_path)
     assert Page(files.html.read_text(encoding="utf-8")).open == []
     metrics = pd.read_csv(files.metrics)
-    assert set(metrics["arm"]) == {example().reference}
+    assert set(metrics["arm"]) == {example().baseline}
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import re
 import pandas as pd
 from evidence_example import everything, example
 
-from fusion.evidence.collect import AnalysisFacts, Evidence
+from fusion.evidence import AnalysisFacts, Evidence
 from fusion.report import write_report
 from fusion.report.tripod import ITEMS, tidy_tripod, tripod, tripod_summary
-from fusion.report.tripod_answers import AUTHOR, FILLED, NOT_APPLICABLE
+from fusion.report.tripod_answers import ANSWERS, AUTHOR, FILLED, NOT_APPLICABLE
 
 # Letters of the items that have parts, as the statement counts them; the others stand alone.
 PARTS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc",
@@ -29,8 +29,11 @@ def with_run(**changes: object) -> Evidence:
 
 def test_there_are_27_items_with_52_parts() -> None:
     numbers = [f"{k}{part}" for k in range(1, 28) for part in PARTS.get(k, " ")]
-    assert [item.number for item in ITEMS] == [n.strip() for n in numbers]
+    assert [item.item for item in ITEMS] == [n.strip() for n in numbers]
     assert len(ITEMS) == 52
+    assert {item.item for item in ITEMS if item.status == "computed"} == ANSWERS.keys()
+    assert {item.status for item in ITEMS} == {"computed", AUTHOR, NOT_APPLICABLE}
+    assert all(bool(item.text) == (item.status != "computed") for item in ITEMS)
 
 
 def test_every_part_has_a_status_and_a_text() -> None:
@@ -71,7 +74,7 @@ def test_it_is_on_the_page_in_markdown_and_a_file(tmp_path_factory) -> None:  # 
     folder = tmp_path_factory.mktemp("report")
     files = write_report(example(), folder)
     written = pd.read_csv(folder / "tripod.csv", dtype=str)
-    assert list(written["item"]) == [item.number for item in ITEMS]
+    assert list(written["item"]) == [item.item for item in ITEMS]
     for path in (files.html, files.markdown):
         text = path.read_text(encoding="utf-8")
         assert "e078378" in text
