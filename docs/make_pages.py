@@ -18,7 +18,9 @@ from typing import Any
 import pydantic
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+import floors  # noqa: E402
 
 from featurestore.outcomes import OUTCOMES, ExpressionRule, Outcome  # noqa: E402
 from featurestore.outcomes.base import ValueRule  # noqa: E402
@@ -82,7 +84,17 @@ def pages() -> dict[Path, str]:
         docs / "configuration.md": configuration(),
         docs / "checks.md": checks(),
         docs / "outcomes.md": outcomes(),
+        docs / "architecture.md": architecture(),
+        docs / "architecture.svg": floors.drawing(),
     }
+
+
+def architecture() -> str:
+    """The page about the floors, with the table of them made anew."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    before, rest = text.split("<!-- floors -->\n")
+    after = rest.split("<!-- /floors -->\n")[1]
+    return f"{before}<!-- floors -->\n{floors.table()}<!-- /floors -->\n{after}"
 
 
 def checks() -> str:

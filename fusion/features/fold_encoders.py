@@ -22,8 +22,8 @@ from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
+from extractor.finetune.views import views_of
 from extractor.stages import one_torch_thread
-from extractor.views import views_of
 from featurestore.cohort.folds import FoldKey, Folds, inner_split, patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, LeakageError, name_some

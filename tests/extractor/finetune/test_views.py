@@ -18,8 +18,8 @@ from extractor.distributed import ProcessGroup
 from extractor.extract import ExtractionReport, embed_images
 from extractor.finetune.augment import augmenter, source_size
 from extractor.finetune.batches import as_tensor
+from extractor.finetune.views import ViewEncoder, view_identity, view_seed, views_of
 from extractor.images import Geometry, decode
-from extractor.views import ViewEncoder, view_identity, view_seed, views_of
 from featurestore.errors import ConfigError, LeakageError, StoreError
 from featurestore.store.lineage import check_fold, check_unseen
 from featurestore.store.store import FeatureStore
