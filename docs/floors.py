@@ -155,7 +155,8 @@ def drawing() -> str:
             f'<rect x="{left}" y="{y}" width="{wide - left - 10}" height="{high - 4}" rx="3" '
             f'fill="{colours[room]}"/>'
             f'<text x="{left + 10}" y="{y + 17}" fill="#fff" font-weight="600">{name}</text>'
-            f'<text x="{left + 130}" y="{y + 17}" fill="#fff">{html.escape(sentence(package))}</text>'
+            f'<text x="{left + 130}" y="{y + 17}" fill="#fff">'
+            f"{html.escape(sentence(package))}</text>"
         )
     for room in ROOMS:
         places = [i for i, package in enumerate(rows) if package.split(".")[0] == room]

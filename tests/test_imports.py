@@ -1,42 +1,106 @@
-"""Imports run in one direction: cli -> fusion -> extractor -> featurestore."""
+"""The house: imports run downwards only, past no package's surface, and what is light stays so."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from locations import ROOT
 
-ROOMS = ("featurestore", "extractor", "fusion", "cli")  # each may import those before it
-FORBIDDEN = {"featurestore": {"torch", "torchvision", "timm", "lightgbm", "optuna"}}
+sys.path.insert(0, str(ROOT / "docs"))
+from floors import FLAT, FLOORS, imports, modules, package_of
+
+HEAVY = ["torch", "torchvision", "timm", "lightgbm", "optuna"]
+MOST_ARGUMENTS, MOST_LINES, MOST_IMPORTERS = 8, 400, 2
 
 
-def files_of(room: str) -> list[Path]:
-    return [ROOT / "cli.py"] if room == "cli" else sorted((ROOT / room).rglob("*.py"))
+def test_every_package_is_a_floor() -> None:
+    assert {package_of(module) for module in modules()} == set(FLOORS)
 
 
-def imported(file: Path) -> set[str]:
+def test_no_import_runs_up() -> None:
+    up = [
+        one
+        for one in imports()
+        if FLOORS.index(package_of(one.imported)) > FLOORS.index(package_of(one.importer))
+    ]
+    assert up == []
+
+
+def test_what_many_packages_need_is_in_a_surface() -> None:
+    """A module of a package that more than two others import is imported through the package."""
+    importers: dict[str, set[str]] = defaultdict(set)
+    for one in imports():
+        own = package_of(one.imported)
+        if own not in FLAT and one.imported != own and package_of(one.importer) != own:
+            importers[one.imported].add(package_of(one.importer))
+    past = {module: sorted(who) for module, who in importers.items() if len(who) > MOST_IMPORTERS}
+    assert past == {}
+
+
+def test_data_at_rest_needs_no_network_and_no_trees() -> None:
+    for module, path in modules().items():
+        found = libraries(path)
+        if module.split(".")[0] == "featurestore":
+            assert not found & set(HEAVY), module
+
+
+def libraries(path: Path) -> set[str]:
     """Top-level packages that a file imports anywhere, also inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno}: relative import"
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
             found.add((node.module or "").split(".")[0])
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_room_imports_one_above_it(room: str) -> None:
-    files = files_of(room)
-    assert files
-    above = set(ROOMS[ROOMS.index(room) + 1 :])
-    for file in files:
-        assert not imported(file) & (above | FORBIDDEN.get(room, set())), file
+DESCRIBE = """
+import cli
+command = ["cohort", "describe", "tests/tiny.yaml", "--out", sys.argv[1]]
+cli.cli(command, standalone_mode=False)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import fusion.metrics", "import fusion.models", "import fusion.evidence", DESCRIBE],
+    ids=["metrics", "models", "evidence", "describe"],
+)
+def test_what_fits_nothing_loads_no_model(code: str, tmp_path: Path) -> None:
+    watched = f"import sys\n{code}\nprint('loaded', *(n for n in {HEAVY} if n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", watched, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["loaded"]
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_functions_take_few_arguments_and_files_are_short() -> None:
+    for module, path in modules().items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES, module
+        for function in functions(path):
+            arguments = function.args
+            given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            named = [a for a in given if a.arg not in ("self", "cls")]
+            assert len(named) <= MOST_ARGUMENTS, f"{module}.{function.name}"
 
 
 ALONE = """

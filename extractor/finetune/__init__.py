@@ -8,6 +8,7 @@ from extractor.finetune.augment import Augmenter, augmenter, source_size
 from extractor.finetune.run import Finetuned, finetune
 from extractor.finetune.samples import ImageCache, TrainingSamples
 from extractor.finetune.state import EpochRow
+from extractor.finetune.workplace import Workplace
 
 __all__ = [
     "Augmenter",
@@ -15,6 +16,7 @@ __all__ = [
     "Finetuned",
     "ImageCache",
     "TrainingSamples",
+    "Workplace",
     "augmenter",
     "finetune",
     "source_size",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from extractor.backbones import Backbone
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import Workers
+from extractor.distributed import ALONE, Workers
 from extractor.finetune.augment import Augmenter
 from extractor.finetune.batches import Pictures, as_tensor, load_passes, plan_epoch
 from extractor.finetune.checkpoint import CheckpointFolder
@@ -37,7 +37,7 @@ from extractor.finetune.optimiser import (
 from extractor.finetune.state import EpochRow, TrainingState
 from extractor.finetune.tensorboard import Recorder, record_nothing
 from featurestore.errors import ConfigError
-from featurestore.progress import Progress
+from featurestore.progress import SILENT, Progress
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -57,6 +57,21 @@ class Trained:
     best_epoch: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Company:
+    """Who trains, and who is told.
+
+    Attributes:
+        workers: Processes that train together.
+        progress: Told of every optimiser step; the first process's.
+        record: Told of all epochs, those of an interrupted training included; the first process's.
+    """
+
+    workers: Workers = ALONE
+    progress: Progress = SILENT
+    record: Recorder = record_nothing
+
+
 def train(
     backbone: Backbone,
     training: Pictures,
@@ -65,9 +80,7 @@ def train(
     config: FinetuneConfig,
     seed: int,
     checkpoints: CheckpointFolder,
-    progress: Progress,
-    workers: Workers,
-    record: Recorder = record_nothing,
+    company: Company,
 ) -> Trained:
     """Trains a backbone with a head for one logit, from the newest good checkpoint on.
 
@@ -82,15 +95,14 @@ def train(
         config: Everything else.
         seed: Seed of the head, of the order and of the augmentation.
         checkpoints: Where the state is kept; the first process writes.
-        progress: Told of every optimiser step; the first process's.
-        workers: Processes that train together.
-        record: Told of all epochs, those of an interrupted training included; the first process's.
+        company: Who trains, and who is told.
 
     Raises:
         ConfigError: The precision or the device is not available, the loss is not finite, or
             several processes cannot train batch normalisation here.
         OSError: A checkpoint cannot be written.
     """
+    workers, progress, record = company.workers, company.progress, company.record
     device = workers.device(config.device)
     with _cpu_threads(config.threads if device.type == "cpu" else None):
         loop = _Loop(backbone, training, validation, augment, config, seed, workers, device)

@@ -16,7 +16,7 @@ import pydantic
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import ALONE, Workers
+from extractor.distributed import Workers
 from extractor.finetune.augment import augmenter, source_size, spec
 from extractor.finetune.batches import Pictures
 from extractor.finetune.checkpoint import (
@@ -26,10 +26,11 @@ from extractor.finetune.checkpoint import (
     require_digest,
     save_tensors,
 )
-from extractor.finetune.loop import train
+from extractor.finetune.loop import Company, train
 from extractor.finetune.samples import ImageCache, TrainingSamples
 from extractor.finetune.state import EpochRow
 from extractor.finetune.tensorboard import event_files, record_nothing
+from extractor.finetune.workplace import Workplace
 from extractor.images import Geometry
 from featurestore.atomic import make_folder
 from featurestore.errors import DataError, LeakageError, name_some
@@ -85,11 +86,7 @@ def finetune(
     backbone: BackboneConfig,
     config: FinetuneConfig,
     seed: int,
-    data_root: Path,
-    folder: Path,
-    progress: Progress = SILENT,
-    workers: Workers = ALONE,
-    cache: ImageCache | None = None,
+    place: Workplace,
 ) -> Finetuned:
     """Fine-tunes one backbone, or takes up what an earlier call with the same arguments left.
 
@@ -102,11 +99,7 @@ def finetune(
         backbone: Architecture, start weights and image size.
         config: How to train.
         seed: Seed of everything that is drawn, and of random start weights.
-        data_root: Folder that relative paths start from.
-        folder: Where weights, history and checkpoints go; all processes must see it.
-        progress: Told of every step.
-        workers: Processes that train together.
-        cache: Decoded images, to be shared between trainings of the same images.
+        place: Where, with whom, and who is told; the folder belongs to this training.
 
     Raises:
         LeakageError: A patient is in both parts.
@@ -117,7 +110,8 @@ def finetune(
     """
     training, validation = training.in_order(), validation.in_order()
     _check(training, validation)
-    progress = progress if workers.is_first else SILENT
+    data_root, folder, workers = place.data_root, place.folder, place.workers
+    progress = place.progress if workers.is_first else SILENT
     start = load_backbone(backbone, seed, data_root)
     digest = _digest(training, validation, start.weights.sha256, backbone, config, seed, data_root)
     patients = tuple(sorted({str(p) for s in (training, validation) for p in s.patient_ids}))
@@ -131,7 +125,7 @@ def finetune(
     ):
         finished = _read_finished(folder, digest, progress) if workers.is_first else None
         if not workers.from_first(finished is not None):
-            cache = cache or ImageCache(data_root, folder / "scratch")
+            cache = place.cache or ImageCache(data_root, folder / "scratch")
             resampling = start.preprocessing.geometry.resampling
             size = start.preprocessing.geometry.size
             larger = Geometry(source_size(config.augment, size), resampling)
@@ -143,9 +137,7 @@ def finetune(
                 config,
                 seed,
                 checkpoints,
-                progress,
-                workers,
-                record,
+                Company(workers, progress, record),
             )
             if workers.is_first:
                 finished = _Finished(

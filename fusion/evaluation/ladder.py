@@ -23,7 +23,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.progress import SILENT, Progress
 from fusion import metrics
 from fusion.arms import Modality
-from fusion.config import LadderConfig, MetadataConfig
+from fusion.config import AblationConfig, LadderConfig, MetadataConfig
 from fusion.evaluation.workers import run_all
 from fusion.features.table import FeatureTable
 from fusion.features.tabular import TabularEncoder
@@ -117,9 +117,8 @@ def climb(
     table: FeatureTable,
     own_rows: FeatureTable,
     config: LadderConfig,
-    metadata: MetadataConfig,
+    ablation: AblationConfig,
     claim: Claim | None,
-    draws: int,
     seed: int,
     progress: Progress = SILENT,
 ) -> Ladder:
@@ -130,14 +129,14 @@ def climb(
         table: Its features: embeddings of the images, columns of the donors.
         own_rows: Features of the donors as patients of their own.
         config: Components, folds and repeats.
-        metadata: Encoding of patient columns.
+        ablation: Encoding of patient columns, and bootstrap draws.
         claim: Published result.
-        draws: Bootstrap draws.
         seed: Seed of folds, pairs, models and draws.
         progress: Told of every fit.
     """
     settings = _settings(cohort, table, own_rows, seed)
-    encoding = metadata.model_copy(update={"embedding_components": config.components})
+    draws = ablation.bootstrap_draws
+    encoding = ablation.metadata.model_copy(update={"embedding_components": config.components})
     calls = [
         (setting, repeat, encoding, config.folds, seed)
         for setting in settings

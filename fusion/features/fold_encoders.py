@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,15 +18,13 @@ import pandas as pd
 from extractor.backbones import Embedder, Encoder, load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import ALONE, Workers
 from extractor.extract import embed_images
-from extractor.finetune import Finetuned, ImageCache, TrainingSamples, finetune
+from extractor.finetune import Finetuned, ImageCache, TrainingSamples, Workplace, finetune
 from extractor.finetune.views import views_of
 from extractor.stages import one_torch_thread
 from featurestore.cohort.folds import FoldKey, Folds, inner_split, patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, LeakageError, name_some
-from featurestore.progress import SILENT, Progress
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.store import FeatureStore
 
@@ -182,10 +179,7 @@ def fine_tune(
     config: FinetuneConfig,
     extract: ExtractConfig,
     store: FeatureStore,
-    data_root: Path,
-    work: Path,
-    progress: Progress = SILENT,
-    workers: Workers = ALONE,
+    place: Workplace,
 ) -> FoldEncoders:
     """Trains what is planned and embeds all images with each result, in one pass over them.
 
@@ -196,12 +190,11 @@ def fine_tune(
         config: How to fine-tune.
         extract: How to embed.
         store: Where embeddings go.
-        data_root: Folder that relative paths start from.
-        work: Folder of checkpoints; finished encoders are taken from there.
-        progress: Told of epochs and images.
-        workers: Processes that train together.
+        place: Where; finished encoders are taken from folders of its folder.
     """
-    cache = ImageCache(data_root, work / "scratch", max_megapixels=extract.max_megapixels)
+    data_root, workers, progress = place.data_root, place.workers, place.progress
+    scratch = place.folder / "scratch"
+    cache = ImageCache(data_root, scratch, max_megapixels=extract.max_megapixels)
     results = [
         finetune(
             plan.training,
@@ -209,11 +202,7 @@ def fine_tune(
             plan.backbone,
             config,
             plan.seed,
-            data_root,
-            work / plan.folder,
-            progress,
-            workers,
-            cache,
+            dataclasses.replace(place, folder=place.folder / plan.folder, cache=cache),
         )
         for plan in plans
     ]

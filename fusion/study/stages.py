@@ -15,6 +15,7 @@ import pandas as pd
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
+from extractor.finetune import Workplace
 from featurestore.cohort.assemble import build_cohort, drop_images
 from featurestore.cohort.folds import (
     FoldKey,
@@ -268,10 +269,7 @@ class Stages:
             config,
             self.config.extract,
             self.store,
-            self._data_root,
-            self.paths.work / folder,
-            self._progress,
-            self.workers,
+            Workplace(self._data_root, self.paths.work / folder, self._progress, self.workers),
         )
 
     def _trainings(self, config: FinetuneConfig) -> list[Training]:

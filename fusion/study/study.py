@@ -195,9 +195,8 @@ class Study(Stages):
             table,
             FeatureReader(donors, alone, self.store).read({}, []),
             self.config.ladder,
-            self.config.ablation.metadata,
+            self.config.ablation,
             _claim(self.config.claim),
-            self.config.ablation.bootstrap_draws,
             self.config.seed,
             self._progress,
         )

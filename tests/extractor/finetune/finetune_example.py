@@ -18,7 +18,7 @@ from extractor.backbones import Backbone, load_backbone
 from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import Workers
-from extractor.finetune import TrainingSamples, finetune
+from extractor.finetune import TrainingSamples, Workplace, finetune
 from extractor.finetune.augment import augmenter
 from extractor.finetune.batches import Pictures
 from extractor.finetune.checkpoint import CheckpointFolder
@@ -170,5 +170,5 @@ def finetune_as_rank(
     """Fine-tunes as one of several processes and writes down what it was told."""
     root = Path(folder)
     with rank_of(rank, world_size, port) as workers:
-        result = finetune(*parts, TINY, config, 0, root, root / "ft", workers=workers)
+        result = finetune(*parts, TINY, config, 0, Workplace(root, root / "ft", workers=workers))
     (root / f"rank{rank}.txt").write_text(repr(result))

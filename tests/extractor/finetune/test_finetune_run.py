@@ -14,7 +14,7 @@ from finetune_example import TINY, tiny_config, write_samples
 
 from extractor.backbones import load_backbone
 from extractor.config_finetune import FinetuneConfig
-from extractor.finetune import Finetuned, TrainingSamples, finetune
+from extractor.finetune import Finetuned, TrainingSamples, Workplace, finetune
 from extractor.finetune import run as module
 from extractor.finetune.run import CHECKPOINT_FOLDER, FINISHED_FILE, WEIGHTS_FILE
 from featurestore.errors import ConfigError, DataError, LeakageError
@@ -92,7 +92,7 @@ def run(
     progress: Any = SILENT,
     seed: int = 0,
 ) -> Finetuned:
-    return finetune(*parts, TINY, config, seed, folder.parent, folder, progress)
+    return finetune(*parts, TINY, config, seed, Workplace(folder.parent, folder, progress))
 
 
 def test_the_result_is_a_backbone_that_can_be_loaded(tmp_path: Path, parts: Parts) -> None:
@@ -264,7 +264,7 @@ def test_one_outcome_in_a_part_is_refused(tmp_path: Path, parts: Parts, part: in
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, parts: Parts) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot write the fine-tuning to .*file") as caught:
-        finetune(*parts, TINY, CONFIG, 0, tmp_path, tmp_path / "file" / "ft")
+        finetune(*parts, TINY, CONFIG, 0, Workplace(tmp_path, tmp_path / "file" / "ft"))
     assert "\n" not in str(caught.value)
 
 

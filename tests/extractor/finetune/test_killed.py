@@ -10,7 +10,7 @@ import pytest
 from finetune_example import TINY, tiny_config, write_samples
 
 import extractor
-from extractor.finetune import Finetuned, TrainingSamples, finetune
+from extractor.finetune import Finetuned, TrainingSamples, Workplace, finetune
 
 CONFIG = tiny_config(epochs=4, patience=9, weighted_sampling=True, unfreeze=1)
 REPOSITORY = Path(extractor.__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from extractor.config_finetune import FinetuneConfig
-from extractor.finetune import checkpoint, finetune
+from extractor.finetune import Workplace, checkpoint, finetune
 from finetune_example import TINY, write_samples
 
 moment, root, config = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
@@ -69,12 +69,12 @@ elif moment == "in the tensors":
     checkpoint.save_tensors = die_in_the_tensors
 parts = write_samples(root, 22, "training", 1), write_samples(root, 12, "validation", 2)
 config = FinetuneConfig.model_validate_json(config)
-finetune(*parts, TINY, config, 0, root, root / "killed", Progress())
+finetune(*parts, TINY, config, 0, Workplace(root, root / "killed", Progress()))
 """
 
 
 def run(parts: tuple[TrainingSamples, TrainingSamples], folder: Path) -> Finetuned:
-    return finetune(*parts, TINY, CONFIG, 0, folder.parent, folder)
+    return finetune(*parts, TINY, CONFIG, 0, Workplace(folder.parent, folder))
 
 
 @pytest.mark.slow

@@ -27,9 +27,8 @@ from extractor.finetune.augment import augmenter
 from extractor.finetune.batches import as_tensor
 from extractor.finetune.checkpoint import CheckpointFolder
 from extractor.finetune.classifier import Classifier
-from extractor.finetune.loop import Trained, train
+from extractor.finetune.loop import Company, Trained, train
 from featurestore.errors import ConfigError
-from featurestore.progress import SILENT
 
 STILL = AugmentConfig(
     flips=False, rotation=0, brightness=0, contrast=0, saturation=0, hue=0,
@@ -78,7 +77,7 @@ def test_the_loss_is_the_cross_entropy_with_smoothed_labels(
     backbone = tiny_backbone(config)
     checkpoints = CheckpointFolder(tmp_path, "d")
     trained = train(
-        backbone, training, validation, augmenter(STILL), config, 0, checkpoints, SILENT, ALONE
+        backbone, training, validation, augmenter(STILL), config, 0, checkpoints, Company()
     )
     model = Classifier(tiny_backbone(config), 0.5, 0).eval()
 
@@ -214,7 +213,7 @@ def test_weighted_sampling_starts_the_head_at_one_half(tmp_path: Path) -> None:
         )
         trained = train(
             tiny_backbone(config), few, pictures(6, 2, 32), augmenter(config.augment, 32),
-            config, 0, CheckpointFolder(tmp_path / str(weighted), "d"), SILENT, ALONE,
+            config, 0, CheckpointFolder(tmp_path / str(weighted), "d"), Company(),
         )  # fmt: skip
         losses[weighted] = trained.history[0].train_loss
     entropy = {p: -p * math.log(p) - (1 - p) * math.log(1 - p) for p in (0.1, 0.5)}
@@ -271,6 +270,6 @@ def test_transformers_are_trained_too(tmp_path: Path) -> None:
     config = tiny_config(backbones=(vit,), epochs=1, unfreeze=0, batch_size=4)
     trained = train(
         tiny_backbone(config), pictures(4, 1, 192), pictures(4, 2, 160),
-        augmenter(config.augment, 160), config, 0, CheckpointFolder(tmp_path, "d"), SILENT, ALONE,
+        augmenter(config.augment, 160), config, 0, CheckpointFolder(tmp_path, "d"), Company(),
     )  # fmt: skip
     assert len(trained.history) == 1

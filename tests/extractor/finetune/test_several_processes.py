@@ -20,7 +20,7 @@ from finetune_example import (
 from processes_example import free_port
 
 from extractor.distributed import ALONE
-from extractor.finetune import finetune
+from extractor.finetune import Workplace, finetune
 
 
 @pytest.mark.slow
@@ -50,14 +50,14 @@ def test_two_processes_go_on_from_one_and_both_know_the_result(tmp_path: Path) -
     config = tiny_config(epochs=3, patience=9)
     parts = write_samples(tmp_path, 22, "training", 1), write_samples(tmp_path, 12, "validation", 2)
     with pytest.raises(KeyboardInterrupt):
-        finetune(*parts, TINY, config, 0, tmp_path, tmp_path / "ft", Interrupting(50))
+        finetune(*parts, TINY, config, 0, Workplace(tmp_path, tmp_path / "ft", Interrupting(50)))
     begun = {p.stem for p in (tmp_path / "ft" / "checkpoints").glob("epoch-*.json")}
     assert begun == {"epoch-0001", "epoch-0002"}
     arguments = (2, free_port(), parts, config, str(tmp_path))
     mp.spawn(finetune_as_rank, args=arguments, nprocs=2)
     told = [(tmp_path / f"rank{rank}.txt").read_text() for rank in range(2)]
-    resumed = finetune(*parts, TINY, config, 0, tmp_path, tmp_path / "ft")
+    resumed = finetune(*parts, TINY, config, 0, Workplace(tmp_path, tmp_path / "ft"))
     assert told == [repr(resumed)] * 2
-    alone = finetune(*parts, TINY, config, 0, tmp_path, tmp_path / "alone")
+    alone = finetune(*parts, TINY, config, 0, Workplace(tmp_path, tmp_path / "alone"))
     assert resumed.history[:2] == alone.history[:2]
     assert resumed.history[2].score == pytest.approx(alone.history[2].score, rel=1e-3)

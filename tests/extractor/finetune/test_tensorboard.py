@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from finetune_example import TINY, Interrupting, tiny_config, write_samples
 
-from extractor.finetune import EpochRow, Finetuned, TrainingSamples, finetune
+from extractor.finetune import EpochRow, Finetuned, TrainingSamples, Workplace, finetune
 from extractor.finetune.run import EVENT_FOLDER
 from extractor.finetune.tensorboard import event_files
 from featurestore.errors import ConfigError
@@ -47,7 +47,7 @@ def parts(tmp_path: Path) -> Parts:
 
 def run(parts: Parts, folder: Path, watched: bool = True, progress: object = SILENT) -> Finetuned:
     config = CONFIG.model_copy(update={"tensorboard": watched})
-    return finetune(*parts, TINY, config, 0, folder.parent, folder, progress)  # type: ignore[arg-type]
+    return finetune(*parts, TINY, config, 0, Workplace(folder.parent, folder, progress))  # type: ignore[arg-type]
 
 
 def test_every_number_of_every_epoch_is_there(tmp_path: Path, parts: Parts) -> None:

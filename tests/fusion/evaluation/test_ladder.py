@@ -15,7 +15,7 @@ from featurestore.errors import DataError
 from featurestore.outcomes import Outcome, Target, ValueRule
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
-from fusion.config import LadderConfig, MetadataConfig
+from fusion.config import AblationConfig, LadderConfig
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, climb
 from fusion.features.table import FeatureTable
 
@@ -87,7 +87,7 @@ def tables(cohort: Cohort, donors: Cohort) -> tuple[FeatureTable, FeatureTable]:
 def ladder_of(donors: Cohort, claim: Claim | None = None, seed: int = 0) -> Ladder:
     cohort = label_matched(image_cohort(), donors, True, seed)
     table, rows = tables(cohort, donors)
-    return climb(cohort, table, rows, CONFIG, MetadataConfig(), claim, 200, seed)
+    return climb(cohort, table, rows, CONFIG, AblationConfig(bootstrap_draws=200), claim, seed)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from extractor.config import BackboneConfig
 from extractor.config_finetune import AugmentConfig, FinetuneConfig
 from extractor.device import plan_compute
 from extractor.extract import embed_images
-from extractor.finetune import ImageCache, TrainingSamples, finetune
+from extractor.finetune import ImageCache, TrainingSamples, Workplace, finetune
 from extractor.stages import one_torch_thread
 from featurestore.errors import DataError, LeakageError
 from fusion import metrics
@@ -293,7 +293,9 @@ def all_patients_encoder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stud
         image_ids=copies["image_id"].to_numpy(dtype=object),
         patient_ids=copies["patient_id"].to_numpy(dtype=object),
     )
-    result = finetune(samples(images), validation, backbone, config, 0, Path(), folder / "mistake")
+    result = finetune(
+        samples(images), validation, backbone, config, 0, Workplace(Path(), folder / "mistake")
+    )
     tuned = backbone.model_copy(update={"weights": str(result.weights)})
     plan = plan_compute("cpu", 32)
     with one_torch_thread():
