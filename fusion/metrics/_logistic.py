@@ -32,7 +32,7 @@ def fit_slope(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     draws = len(weights)
     solved = _newton(y, features, np.zeros((2, 1)), np.ones((1, len(y))), np.zeros(len(y)))
     start = np.where(np.isfinite(solved), solved, 0.0).repeat(draws, axis=1)
-    defined = ~_separated(y, x, weights)
+    defined = ~separated(y, x, weights)
     slopes = np.full(draws, np.nan)
     slopes[defined] = _newton(y, features, start[:, defined], weights[defined], np.zeros(len(y)))[1]
     slopes /= x.std()
@@ -50,7 +50,7 @@ def fit_intercept(y: np.ndarray, offset: np.ndarray, weights: np.ndarray) -> np.
     return found
 
 
-def _separated(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def separated(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Draws in which all events lie on one side of all non-events, touching allowed."""
     order = np.argsort(x, kind="stable")
     ordered = x[order]
@@ -81,7 +81,7 @@ def _newton(
             break
         p = expit(offset[:, None] + features.T @ current)
         gradient = features @ (rows * (y[:, None] - p))
-        step = _solve(products @ (rows * p * (1 - p)), gradient)
+        step = solve(products @ (rows * p * (1 - p)), gradient)
         length = np.abs(step).max(axis=0)
         current += step * np.minimum(1.0, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
         done = length < TOLERANCE
@@ -92,7 +92,7 @@ def _newton(
     return found
 
 
-def _solve(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def solve(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Solves the 1×1 or symmetric 2×2 system of each draw; NaN where it is singular."""
     if len(gradient) == 1:
         return ratio(gradient, curvature)

@@ -1,0 +1,1 @@
+"""Times to an event: estimators, metrics and fits under censoring."""
