@@ -45,9 +45,9 @@ def checked_risk(times: Times, risk: np.ndarray) -> np.ndarray:
     return risk
 
 
-def checked_positive(times: Times, hazard: np.ndarray) -> np.ndarray:
-    """As `checked_score`, and refuses values that are not above 0."""
+def checked_hazard(times: Times, hazard: np.ndarray) -> np.ndarray:
+    """As `checked_score`, and refuses negative values."""
     hazard = checked_score(times, hazard)
-    if hazard.min() <= 0:
-        raise DataError("cumulative hazards must be above 0 at the end of everyone's follow-up")
+    if hazard.min() < 0:
+        raise DataError("a cumulative hazard is not negative")
     return hazard

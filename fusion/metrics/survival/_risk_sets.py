@@ -15,7 +15,7 @@ class RiskSets:
 
     Attributes:
         time: Distinct exit times, ascending. Shape (m,).
-        at_risk: Weight of the rows with entry < time ≤ exit. Shape (m, draws).
+        at_risk: Weight of the rows under observation at that time. Shape (m, draws).
         left: Weight of the rows that leave then, for whatever reason. Shape (m, draws).
         ended: Weight of those that leave with an event of any kind. Shape (m, draws).
         events: Weight of those that leave with the event of interest. Shape (m, draws).
@@ -52,7 +52,7 @@ def risk_sets(times: Times, weights: np.ndarray, cause: int = EVENT) -> RiskSets
 
 
 def numbers_at_risk(times: Times, at: np.ndarray) -> np.ndarray:
-    """Rows under observation at each time, entry < t ≤ exit; at 0 those who enter at 0.
+    """Rows under observation at each time, entry < t ≤ exit, or from 0 on.
 
     Equals `summary(survfit(...), times = at)$n.risk` of R survival exactly.
 
@@ -64,8 +64,7 @@ def numbers_at_risk(times: Times, at: np.ndarray) -> np.ndarray:
         Shape (points,), int64.
     """
     at = np.asarray(at, dtype=float)
-    entered = np.searchsorted(np.sort(times.entry), at, side="left")
-    entered = np.where(at == 0, np.sum(times.entry == 0), entered)
+    entered = np.searchsorted(np.sort(times.after), at, side="left")
     gone = np.searchsorted(np.sort(times.time), at, side="left")
     return np.asarray(entered - gone, dtype=np.int64)
 
@@ -99,7 +98,7 @@ def _lookup(values: np.ndarray, steps: np.ndarray, start: float) -> np.ndarray:
 
 def _still_outside(times: Times, weights: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Weight of the rows that enter at or after each time. Shape (m, draws)."""
-    order = np.argsort(times.entry, kind="stable")
+    order = np.argsort(times.after, kind="stable")
     later = np.cumsum(weights.T[order[::-1]], axis=0)[::-1]
     later = np.concatenate([later, np.zeros((1, later.shape[1]))])
-    return np.asarray(later[np.searchsorted(times.entry[order], grid, side="left")])
+    return np.asarray(later[np.searchsorted(times.after[order], grid, side="left")])

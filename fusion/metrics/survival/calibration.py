@@ -17,7 +17,7 @@ from fusion.metrics._logistic import separated
 from fusion.metrics._weighted import ratio
 from fusion.metrics.classification import CONSTANT
 from fusion.metrics.survival._inputs import (
-    checked_positive,
+    checked_hazard,
     checked_risk,
     checked_score,
     checked_weights,
@@ -28,12 +28,17 @@ from fusion.metrics.survival._quasi_likelihood import (
     fit_line,
     poisson,
 )
-from fusion.metrics.survival.censoring import Censoring, last_supported_time, state_at
+from fusion.metrics.survival.censoring import (
+    Censoring,
+    last_followed_time,
+    last_supported_time,
+    state_at,
+)
 from fusion.metrics.survival.kaplan_meier import log_log_interval
 from fusion.metrics.survival.observed_risk import observed_risk, observed_risk_variance
 from fusion.metrics.survival.times import EVENT, Times
 
-LIMIT = 1e-6  # risks are kept this far from 0 and 1 when their complementary log-log is taken
+LIMIT = 1e-6  # risks are kept this far from 0 and 1, and hazards from 0, when their log is taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +84,10 @@ def observed_over_expected(
         cause: Code of the event.
 
     Returns:
-        Shape (draws,); NaN for draws without rows, and beyond the last exit.
+        Shape (draws,); NaN for draws without rows, and beyond `last_followed_time`.
     """
     risk, weights = checked_risk(times, risk), checked_weights(times, weights)
-    if horizon > times.time.max():
+    if horizon > last_followed_time(times):
         return np.full(len(weights), np.nan)
     entered = times.entry < horizon
     expected = ratio(weights @ (risk * entered), weights @ entered)
@@ -169,7 +174,7 @@ def hazard_intercept(
     Returns:
         Shape (draws,); NaN without an event.
     """
-    expected = checked_positive(times, cumulative_hazard)
+    expected = checked_hazard(times, cumulative_hazard)
     weights = checked_weights(times, weights)
     quotient = ratio(weights @ (times.event == cause), weights @ expected)
     return np.log(np.where(quotient > 0, quotient, np.nan))
@@ -199,12 +204,12 @@ def hazard_slope(
     Returns:
         Shape (draws,); NaN where no finite slope exists or (nearly) everyone has one prediction.
     """
-    expected = checked_positive(times, cumulative_hazard)
+    expected = checked_hazard(times, cumulative_hazard)
     lp, weights = checked_score(times, log_hazard_ratio), checked_weights(times, weights)
     if np.ptp(lp) < CONSTANT:
         return np.full(len(weights), np.nan)
     event = (times.event == cause).astype(float)
-    return fit_line(event, lp, np.log(expected) - lp, weights, poisson)
+    return fit_line(event, lp, np.log(np.maximum(expected, LIMIT)) - lp, weights, poisson)
 
 
 def risk_bins(

@@ -48,7 +48,7 @@ class Censoring:
         """Each row's probability of not being censored after entry and before a time.
 
         Args:
-            entry: Shape (n,).
+            entry: Minus infinity from the start on (`Times.after`). Shape (n,).
             until: Shape (n,).
 
         Returns:
@@ -64,7 +64,7 @@ class Censoring:
         """As `chance`, of every row at every one of other times.
 
         Args:
-            entry: Shape (n,).
+            entry: As for `chance`. Shape (n,).
             until: Shape (times,).
 
         Returns:
@@ -122,9 +122,17 @@ def last_supported_time(times: Times, censoring: Censoring, at_risk: int = MIN_A
     Until then G of every training part is known and at least `FLOOR`, and at least `at_risk` of the
     evaluated rows are under observation. Minus infinity if that is never so.
     """
+    return min(censoring.last, last_followed_time(times, at_risk))
+
+
+def last_followed_time(times: Times, at_risk: int = MIN_AT_RISK) -> float:
+    """The last time at which at least `at_risk` rows are under observation, or minus infinity.
+
+    It stands for `last_supported_time` where a metric needs no distribution from training.
+    """
     sets = risk_sets(times, np.ones((1, len(times))))
     enough = np.flatnonzero(sets.at_risk[:, 0] >= at_risk)
-    return min(censoring.last, float(sets.time[enough[-1]])) if len(enough) else float("-inf")
+    return float(sets.time[enough[-1]]) if len(enough) else float("-inf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,5 +169,5 @@ def state_at(times: Times, horizon: float, censoring: Censoring, cause: int = EV
     ended = entered & (times.event != CENSORED) & (times.time <= horizon)
     case = ended & (times.event == cause)
     control = entered & ~case & (ended | (times.time >= horizon))
-    chance = censoring.chance(times.entry, np.minimum(times.time, horizon))
+    chance = censoring.chance(times.after, np.minimum(times.time, horizon))
     return State(case, control, np.where(case | control, 1 / chance, 0.0), entered)

@@ -106,7 +106,7 @@ def _concordance(
     events = np.flatnonzero((times.event == cause) & (times.time <= tau))
     factor = np.ones(len(times))
     if censoring is not None:
-        factor = 1 / censoring.chance(times.entry, times.time)
+        factor = 1 / censoring.chance(times.after, times.time)
     rows = np.asfortranarray(weights).T  # (n, draws), contiguous over draws
     won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     size = max(1, BLOCK_CELLS // len(times))
@@ -134,9 +134,9 @@ def _second_weights(
     at = times.time[events]
     later = times.time > at[:, None]
     later |= (times.time == at[:, None]) & (times.event != cause)
-    weight = (later & (times.entry < at[:, None])).astype(float)
+    weight = (later & (times.after < at[:, None])).astype(float)
     if censoring is not None:
-        weight /= censoring.chances(times.entry, at)
+        weight /= censoring.chances(times.after, at)
     if times.competing:
         rival = (times.event != cause) & (times.event != CENSORED)
         weight = np.where(rival & (times.time < at[:, None]), factor, weight)

@@ -51,8 +51,8 @@ def cox_ridge(
     penalty is meant for all.
 
     Equals `coxph(Surv(entry, time, event) ~ ridge(x, theta = penalty, scale = FALSE), weights)` of
-    R survival and, without penalty, coxph and statsmodels' `PHReg(ties="efron")`: coefficients and
-    standard errors to 6 digits.
+    R survival and, without penalty, coxph and statsmodels' `PHReg(ties="efron")` (where nobody
+    enters at the time of an event): coefficients and standard errors to 6 digits.
 
     Args:
         times: Follow-up of n rows.

@@ -7,6 +7,7 @@ import numpy as np
 from featurestore.errors import DataError
 from fusion.metrics._weighted import ratio
 from fusion.metrics.survival._inputs import checked_risk, checked_weights
+from fusion.metrics.survival.censoring import last_followed_time
 from fusion.metrics.survival.observed_risk import observed_risk
 from fusion.metrics.survival.times import EVENT, Times
 
@@ -38,8 +39,8 @@ def net_benefit_at(
         cause: Code of the event.
 
     Returns:
-        Shape (draws,); 0 where nobody is treated, NaN for draws without rows and beyond the last
-        exit.
+        Shape (draws,); 0 where nobody is treated, NaN for draws without rows and beyond
+        `last_followed_time`.
 
     Raises:
         DataError: The threshold is not between 0 and 1.
@@ -47,7 +48,7 @@ def net_benefit_at(
     if not 0 < threshold < 1:
         raise DataError(f"a threshold probability lies between 0 and 1, not at {threshold}")
     risk, weights = checked_risk(times, risk), checked_weights(times, weights)
-    if horizon > times.time.max():
+    if horizon > last_followed_time(times):
         return np.full(len(weights), np.nan)
     entered = (times.entry < horizon).astype(float)
     treated = np.flatnonzero(entered * (risk >= threshold))

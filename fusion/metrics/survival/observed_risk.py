@@ -45,7 +45,7 @@ def observed_risk(
     cases = np.flatnonzero(entered & (times.event == cause) & (times.time <= horizon))
     inverse = -value_before(sets.time, log_g, times.time[cases], 0.0)
     if times.delayed:
-        inverse = inverse + value_at(sets.time, log_g, times.entry[cases], 0.0)
+        inverse = inverse + value_at(sets.time, log_g, times.after[cases], 0.0)
     found = np.sum(weights.T[cases] * np.exp(inverse), axis=0)
     return ratio(found, weights @ entered)
 

@@ -6,7 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from featurestore.errors import DataError
 from fusion.metrics.survival.times import EVENT, Times, require_event
+
+WIDEST = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Value:
 class PartialLikelihood:
     """Log partial likelihood of one cause with Efron's ties, delayed entry and case weights.
 
-    Sorting is done once; a call costs O(n) more. Every event of a tie has a term of its own: the
+    Sorting is done once; a call costs O(n) more. Predictors further than `WIDEST` below the highest
+    count as that far below. Every event of a tie has a term of its own: the
     l-th of d has the hazards of the tied rows reduced by l/d (Efron 1977). Weights of a tie are
     averaged over its terms, as in R's coxph. Events of other causes are censored.
 
@@ -50,12 +54,17 @@ class PartialLikelihood:
             cause: Code of the event.
 
         Raises:
-            DataError: No row had the event.
+            DataError: No row had the event, none that had it has a weight, or weights are no
+                weights.
         """
         require_event(times, cause)
         n = len(times)
         self.weights = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
+        if self.weights.shape != (n,) or not (self.weights >= 0).all():
+            raise DataError(f"case weights must be non-negative, one for each of {n} rows")
         self.events = np.flatnonzero((times.event == cause) & (self.weights > 0))
+        if not len(self.events):
+            raise DataError("rows with the event have no weight: there is nothing to learn from")
         self.grid, self._tie, self._tied = np.unique(
             times.time[self.events], return_inverse=True, return_counts=True
         )
@@ -67,14 +76,14 @@ class PartialLikelihood:
         self._by_exit = np.argsort(times.time, kind="stable")
         self._first_exit = np.searchsorted(times.time[self._by_exit], self.grid, side="left")
         self._delayed = times.delayed
-        self._by_entry = np.argsort(times.entry, kind="stable")
-        self._first_entry = np.searchsorted(times.entry[self._by_entry], self.grid, side="left")
-        self._from = np.searchsorted(self.grid, times.entry, side="right")
+        self._by_entry = np.argsort(times.after, kind="stable")
+        self._first_entry = np.searchsorted(times.after[self._by_entry], self.grid, side="left")
+        self._from = np.searchsorted(self.grid, times.after, side="right")
         self._until = np.searchsorted(self.grid, times.time, side="right")
 
     def at(self, linear_predictor: np.ndarray) -> Value:
         """Value and derivatives at a linear predictor, (n,)."""
-        eta = np.asarray(linear_predictor, dtype=float)
+        eta = _within(np.asarray(linear_predictor, dtype=float))
         hazard, denominator = self.hazards(eta)
         inverse = self.mean_weight / denominator
         gain = float(self.weights[self.events] @ eta[self.events])
@@ -91,8 +100,8 @@ class PartialLikelihood:
         Returns:
             Shapes (n,) and (events,), both divided by exp(max of eta).
         """
-        hazard = self.weights * np.exp(eta - eta.max())
-        return hazard, np.maximum(self.risk_sum(hazard), np.finfo(float).tiny)
+        hazard = self.weights * np.exp(_within(eta) - eta.max())
+        return hazard, self.risk_sum(hazard)
 
     def risk_sum(self, values: np.ndarray) -> np.ndarray:
         """Sum over the risk set of each term, tied rows reduced as Efron does.
@@ -126,6 +135,11 @@ class PartialLikelihood:
         found = until[self._until] - until[self._from]
         found[self.events] -= np.bincount(self.term, reduction)[self._tie]
         return np.asarray(found)
+
+
+def _within(eta: np.ndarray) -> np.ndarray:
+    """Keeps predictors so near to the highest that squares of hazards are still numbers."""
+    return np.maximum(eta, eta.max() - WIDEST)
 
 
 def _tail_sums(ordered: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from fusion.metrics.survival.concordance import uno_c
 from fusion.metrics.survival.dynamic_auc import dynamic_auc
 from fusion.metrics.survival.times import Times
 
-BLOCK = 4000  # rows of the simulation that are compared pair by pair at once
+BLOCK = 2000  # rows of the simulation that are compared pair by pair at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def simulate(design: Design, rows: int, seed: int) -> Simulated:
     return Simulated(times, Times(event_time, code.astype(np.int64), entry), lp, design)
 
 
-def truth(design: Design, horizon: float, blocks: int = 10, seed: int = 0) -> Truth:
+def truth(design: Design, horizon: float, blocks: int = 20, seed: int = 0) -> Truth:
     """True values by Monte Carlo over `blocks` uncensored cohorts of `BLOCK` rows."""
     found = []
     for block in range(blocks):

@@ -1,9 +1,10 @@
 """Times under observation and what ended them: the checked input of every survival estimator.
 
-A row is under observation over (entry, time]: it is at risk at t if entry < t ≤ time. Codes are 0
-for censored, 1 for the event, 2 and above for competing events, which make the event impossible.
-Any one unit of time will do. Equal means equal to the last bit: times are rounded where they are
-made (whole days), never here.
+A row is under observation over (entry, time]: it is at risk at t if entry < t ≤ time. A row that
+enters at 0 is there from the start: it may leave at 0, with or without an event, as in R. Codes
+are 0 for censored, 1 for the event, 2 and above for competing events, which make the event
+impossible. Any one unit of time will do. Equal means equal to the last bit: times are rounded
+where they are made (whole days), never here.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Times:
         return bool((self.entry > 0).any())
 
     @property
+    def after(self) -> np.ndarray:
+        """A row is at risk at t if after < t ≤ time: entry, minus infinity from the start. (n,)."""
+        return np.where(self.entry > 0, self.entry, -np.inf)
+
+    @property
     def competing(self) -> bool:
         """Whether any row ended with a competing event."""
         return bool((self.event > EVENT).any())
@@ -69,7 +75,7 @@ def checked_times(
     """Checks follow-up columns.
 
     Args:
-        time: When observation ended, above 0. Shape (n,).
+        time: When observation ended. Shape (n,).
         event: Code of what ended it. Shape (n,).
         entry: From when on the row was under observation; None for time zero. Shape (n,).
         codes: The codes that may occur.
@@ -91,7 +97,7 @@ def checked_times(
     _refuse(exits < 0, "time is negative", "check time zero")
     _refuse(entries < 0, "entry is negative", "a row observed before time zero enters at 0")
     _refuse(
-        entries >= exits,
+        (entries > 0) & (entries >= exits),
         "entry is at or after exit",
         "leave them out: nobody is at risk before being observed",
     )

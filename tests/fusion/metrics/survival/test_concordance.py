@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from survival_example import COHORT, HORIZON, R, coarse, fine
 
 from featurestore.errors import DataError
-from fusion.metrics.survival.censoring import Censoring, by_part, censoring_distribution
+from fusion.metrics.survival.censoring import (
+    Censoring,
+    by_part,
+    censoring_distribution,
+    last_supported_time,
+)
 from fusion.metrics.survival.concordance import harrell_c, uno_c
 from fusion.metrics.survival.simulation import Design, simulate
 from fusion.metrics.survival.times import Times, checked_times
@@ -62,13 +67,13 @@ def counted(
 ) -> float:
     """The definition, pair by pair."""
     won = pairs = 0.0
-    t, e, entry = times.time, times.event, times.entry
+    t, e = times.time, times.event
 
     def inverse(row: int, until: float) -> float:
         if censoring is None:
             return 1.0
         every = np.full(len(t), until)
-        return float(1 / censoring.chance(entry, every)[row])
+        return float(1 / censoring.chance(times.after, every)[row])
 
     for i in range(len(t)):
         for j in range(len(t)):
@@ -76,7 +81,7 @@ def counted(
                 continue
             later = t[j] > t[i] or (t[j] == t[i] and e[j] != 1)
             gone = e[j] > 1 and t[j] < t[i]
-            if gone or (later and entry[j] < t[i]):
+            if gone or (later and times.after[j] < t[i]):
                 weight = w[i] * w[j] * inverse(i, t[i]) * inverse(j, min(t[i], t[j]))
                 won += weight * ((score[i] > score[j]) + 0.5 * (score[i] == score[j]))
                 pairs += weight
@@ -84,11 +89,11 @@ def counted(
 
 
 ROW = st.tuples(
-    st.integers(1, 6), st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)
-).filter(lambda row: row[2] < row[0])
+    st.integers(0, 6), st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)
+).filter(lambda row: row[2] == 0 or row[2] < row[0])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rows=st.lists(ROW, min_size=12, max_size=18))
 def test_by_counting_pairs(rows: list[tuple[int, ...]]) -> None:
     time, event, entry, score, weight = np.array(rows, dtype=float).T
@@ -102,8 +107,6 @@ def test_by_counting_pairs(rows: list[tuple[int, ...]]) -> None:
     found = uno_c(times, score, censoring, draws)
     if np.isnan(found).all():
         return
-    from fusion.metrics.survival.censoring import last_supported_time
-
     tau = last_supported_time(times, censoring)
     expected = [counted(times, score, censoring, tau, w) for w in draws]
     np.testing.assert_allclose(found, expected)
@@ -136,18 +139,18 @@ def test_weights_undo_censoring_also_with_delayed_entry(competing: float) -> Non
     found = []
     for seed in range(4):
         design = Design(effect=1.0, competing=competing, censoring=0.3, late=0.5)
-        cohort = simulate(design, 4000, seed)
+        cohort = simulate(design, 2000, seed)
         # A score that is right early and random later: what censoring hides is what it gets wrong.
         rng = np.random.default_rng(seed)
         early = cohort.uncensored.time < 2
-        score = np.where(early, cohort.log_hazard_ratio, rng.normal(size=4000))
+        score = np.where(early, cohort.log_hazard_ratio, rng.normal(size=2000))
         nobody = censoring_distribution(cohort.uncensored)
         truth = uno_c(cohort.uncensored, score, nobody, tau=5.0)[0]
         censoring = censoring_distribution(cohort.times)
         uno = uno_c(cohort.times, score, censoring, tau=5.0)[0]
         found.append([uno - truth, harrell_c(cohort.times, score)[0] - truth])
     uno_bias, harrell_bias = np.mean(found, axis=0)
-    assert abs(uno_bias) < 0.01
+    assert abs(uno_bias) < 0.015
     assert abs(harrell_bias) > 2 * abs(uno_bias)
 
 

@@ -22,9 +22,7 @@ def test_delayed_entry_equals_survfit_and_etm() -> None:
     curve = cumulative_incidence(coarse(entry=True))
     np.testing.assert_allclose(curve.at(AT), R["aj_entry.event.value"], rtol=1e-10)
     np.testing.assert_allclose(curve.at(AT), R["etm_entry.event.value"], rtol=1e-10)
-    np.testing.assert_allclose(
-        np.sqrt(curve.variance_at(AT)), R["etm_entry.event.se"], rtol=1e-10
-    )
+    np.testing.assert_allclose(np.sqrt(curve.variance_at(AT)), R["etm_entry.event.se"], rtol=1e-10)
 
 
 def test_values_equal_cmprsk_and_variances_nearly() -> None:

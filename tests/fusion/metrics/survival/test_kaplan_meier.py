@@ -78,6 +78,13 @@ def test_nobody_is_at_risk_before_entry() -> None:
     np.testing.assert_array_equal(numbers_at_risk(late, np.array([0, 1, 2, 3, 6])), [1, 1, 0, 2, 1])
 
 
+def test_an_event_at_zero_counts_as_in_r() -> None:
+    """`summary(survfit(Surv(c(0, 0, 1, 2), c(1, 0, 1, 0)) ~ 1), times = 0:2)`: .75, .375, .375."""
+    curve = kaplan_meier(checked_times([0, 0, 1, 2], [1, 0, 1, 0]))
+    np.testing.assert_allclose(curve.at([0, 1, 2]), [0.75, 0.375, 0.375])
+    np.testing.assert_array_equal(curve.at_risk, [4, 2, 1])
+
+
 def test_draws_are_repeated_rows() -> None:
     times, rng = coarse(entry=True), np.random.default_rng(0)
     weights = rng.multinomial(len(times), np.full(len(times), 1 / len(times)), size=5)

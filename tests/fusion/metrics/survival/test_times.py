@@ -15,7 +15,7 @@ NAN = float("nan")
     ("time", "event", "entry", "message"),
     [
         ([3, -1, 2], [1, 0, 1], None, r"time is negative in 1 of 3 rows \(1\)"),
-        ([3, 0, 2], [1, 0, 1], None, r"entry is at or after exit in 1 of 3 rows \(1\)"),
+        ([3, 1, 2], [1, 0, 1], [0, 2, 0], r"entry is at or after exit in 1 of 3 rows \(1\)"),
         ([3, 1, 2], [1, 0, 1], [0, 1, 5], r"entry is at or after exit in 2 of 3 rows \(1, 2\)"),
         ([3, 1, 2], [1, 0, 1], [-1, 0, 0], "entry is negative"),
         ([3, 1, 2], [1, 0, 2], None, "event codes 2.0 are not declared; declared are 0, 1"),
@@ -55,3 +55,9 @@ def test_what_counts_as_the_event() -> None:
     np.testing.assert_array_equal(times.any_event().event, [0, 1, 1, 1])
     assert not times.cause_specific().competing
     np.testing.assert_array_equal(times.take(times.event > 1).time, [2, 1])
+
+
+def test_who_is_there_from_the_start_may_leave_at_zero() -> None:
+    times = checked_times([0, 0, 3], [1, 0, 1], [0, 0, 1])
+    np.testing.assert_array_equal(times.after, [-np.inf, -np.inf, 1])
+    assert times.delayed
