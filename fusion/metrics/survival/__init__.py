@@ -39,7 +39,7 @@ from fusion.metrics.survival.concordance import (
     harrell_c,
     uno_c,
 )
-from fusion.metrics.survival.cox_ridge import (
+from fusion.metrics.survival.cox import (
     CoxFit,
     cox_ridge,
 )
@@ -55,6 +55,14 @@ from fusion.metrics.survival.dynamic_auc import (
     dynamic_auc,
     integrated_auc,
 )
+from fusion.metrics.survival.grambsch_therneau import (
+    ProportionalHazards,
+    proportional_hazards,
+)
+from fusion.metrics.survival.group_tests import (
+    LogRank,
+    log_rank,
+)
 from fusion.metrics.survival.incidence import (
     cumulative_incidence,
     incidence_at,
@@ -65,23 +73,15 @@ from fusion.metrics.survival.kaplan_meier import (
     nelson_aalen,
     survival_at,
 )
-from fusion.metrics.survival.log_rank import (
-    LogRank,
-    log_rank,
-)
 from fusion.metrics.survival.net_benefit import (
     decision_curve_at,
     net_benefit_at,
 )
-from fusion.metrics.survival.observed_risk import (
+from fusion.metrics.survival.observed import (
     observed_risk,
 )
 from fusion.metrics.survival.partial_likelihood import (
     PartialLikelihood,
-)
-from fusion.metrics.survival.proportional_hazards import (
-    ProportionalHazards,
-    proportional_hazards,
 )
 from fusion.metrics.survival.restricted_mean import (
     Area,

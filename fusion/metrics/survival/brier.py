@@ -41,9 +41,10 @@ def brier_at(
     Returns:
         Shape (draws,); NaN beyond the last supported time and for draws without rows.
     """
-    risk, weights = checked_risk(times, risk), checked_weights(times, weights)
+    weights = checked_weights(times, weights)
     if horizon > last_supported_time(times, censoring):
         return np.full(len(weights), np.nan)
+    risk = checked_risk(times, risk)
     state = state_at(times, horizon, censoring, cause)
     loss = state.weight * (state.case - risk) ** 2
     return ratio(weights @ loss, weights @ state.entered)

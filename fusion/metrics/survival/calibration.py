@@ -35,7 +35,7 @@ from fusion.metrics.survival.censoring import (
     state_at,
 )
 from fusion.metrics.survival.kaplan_meier import log_log_interval
-from fusion.metrics.survival.observed_risk import observed_risk, observed_risk_variance
+from fusion.metrics.survival.observed import observed_risk, observed_risk_variance
 from fusion.metrics.survival.times import EVENT, Times
 
 LIMIT = 1e-6  # risks are kept this far from 0 and 1, and hazards from 0, when their log is taken
@@ -86,9 +86,10 @@ def observed_over_expected(
     Returns:
         Shape (draws,); NaN for draws without rows, and beyond `last_followed_time`.
     """
-    risk, weights = checked_risk(times, risk), checked_weights(times, weights)
+    weights = checked_weights(times, weights)
     if horizon > last_followed_time(times):
         return np.full(len(weights), np.nan)
+    risk = checked_risk(times, risk)
     entered = times.entry < horizon
     expected = ratio(weights @ (risk * entered), weights @ entered)
     return ratio(observed_risk(times, horizon, weights, cause=cause), expected)
@@ -119,9 +120,11 @@ def calibration_slope_at(
         Shape (draws,); NaN where no finite slope exists, where (nearly) everyone has the same risk,
         and beyond the last supported time.
     """
-    risk, weights = checked_risk(times, risk), checked_weights(times, weights)
-    x = cloglog(risk)
-    if np.ptp(x) < CONSTANT or horizon > last_supported_time(times, censoring):
+    weights = checked_weights(times, weights)
+    if horizon > last_supported_time(times, censoring):
+        return np.full(len(weights), np.nan)
+    x = cloglog(checked_risk(times, risk))
+    if np.ptp(x) < CONSTANT:
         return np.full(len(weights), np.nan)
     state = state_at(times, horizon, censoring, cause)
     case = state.case.astype(float)
@@ -145,9 +148,10 @@ def calibration_intercept_at(
     quasibinomial("cloglog"), weights = 1/G)` of R to 6 digits. Arguments as for
     `calibration_slope_at`.
     """
-    risk, weights = checked_risk(times, risk), checked_weights(times, weights)
+    weights = checked_weights(times, weights)
     if horizon > last_supported_time(times, censoring):
         return np.full(len(weights), np.nan)
+    risk = checked_risk(times, risk)
     state = state_at(times, horizon, censoring, cause)
     case = state.case.astype(float)
     return fit_level(case, cloglog(risk), weights * state.weight, complementary_log_log)

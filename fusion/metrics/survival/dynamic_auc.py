@@ -44,9 +44,10 @@ def dynamic_auc(
         Shape (draws,); NaN beyond the last supported time and for draws without a case or without
         a control.
     """
-    score, weights = checked_score(times, score), checked_weights(times, weights)
+    weights = checked_weights(times, weights)
     if horizon > last_supported_time(times, censoring):
         return np.full(len(weights), np.nan)
+    score = checked_score(times, score)
     state = state_at(times, horizon, censoring, cause)
     order = np.argsort(-score, kind="stable")
     ordered = score[order]

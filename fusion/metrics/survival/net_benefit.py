@@ -8,7 +8,7 @@ from featurestore.errors import DataError
 from fusion.metrics._weighted import ratio
 from fusion.metrics.survival._inputs import checked_risk, checked_weights
 from fusion.metrics.survival.censoring import last_followed_time
-from fusion.metrics.survival.observed_risk import observed_risk
+from fusion.metrics.survival.observed import observed_risk
 from fusion.metrics.survival.times import EVENT, Times
 
 
@@ -47,9 +47,10 @@ def net_benefit_at(
     """
     if not 0 < threshold < 1:
         raise DataError(f"a threshold probability lies between 0 and 1, not at {threshold}")
-    risk, weights = checked_risk(times, risk), checked_weights(times, weights)
+    weights = checked_weights(times, weights)
     if horizon > last_followed_time(times):
         return np.full(len(weights), np.nan)
+    risk = checked_risk(times, risk)
     entered = (times.entry < horizon).astype(float)
     treated = np.flatnonzero(entered * (risk >= threshold))
     if not len(treated):

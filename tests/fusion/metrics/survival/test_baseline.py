@@ -7,7 +7,7 @@ import pytest
 from survival_example import AT, COHORT, R, coarse
 
 from fusion.metrics.survival.baseline import Baseline, baseline_hazard, cause_specific_risk
-from fusion.metrics.survival.cox_ridge import cox_ridge
+from fusion.metrics.survival.cox import cox_ridge
 from fusion.metrics.survival.incidence import cumulative_incidence
 from fusion.metrics.survival.kaplan_meier import nelson_aalen
 from fusion.metrics.survival.simulation import Design, simulate

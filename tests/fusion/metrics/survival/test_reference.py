@@ -15,12 +15,12 @@ from fusion.metrics.survival.baseline import baseline_hazard, cause_specific_ris
 from fusion.metrics.survival.brier import brier_over_time
 from fusion.metrics.survival.censoring import censoring_distribution
 from fusion.metrics.survival.concordance import harrell_c, uno_c
-from fusion.metrics.survival.cox_ridge import cox_ridge
+from fusion.metrics.survival.cox import cox_ridge
 from fusion.metrics.survival.dynamic_auc import auc_over_time
+from fusion.metrics.survival.grambsch_therneau import proportional_hazards
+from fusion.metrics.survival.group_tests import log_rank
 from fusion.metrics.survival.incidence import cumulative_incidence
 from fusion.metrics.survival.kaplan_meier import follow_up, kaplan_meier
-from fusion.metrics.survival.log_rank import log_rank
-from fusion.metrics.survival.proportional_hazards import proportional_hazards
 from fusion.metrics.survival.restricted_mean import restricted_mean
 from fusion.metrics.survival.times import checked_times
 
@@ -33,10 +33,10 @@ def spoken(script: str, *arguments: str) -> dict[str, np.ndarray]:
     """What a script of R prints; skips where R or one of its packages is absent."""
     if shutil.which("Rscript") is None:
         pytest.skip("R is needed")
-    for package in PACKAGES:
-        code = f'quit(status = !requireNamespace("{package}", quietly = TRUE))'
-        if subprocess.run(["Rscript", "-e", code], capture_output=True, check=False).returncode:
-            pytest.skip(f"the package {package} of R is needed")
+    names = ", ".join(f'"{package}"' for package in PACKAGES)
+    code = f"quit(status = !all(sapply(c({names}), requireNamespace, quietly = TRUE)))"
+    if subprocess.run(["Rscript", "-e", code], capture_output=True, check=False).returncode:
+        pytest.skip(f"R needs the packages {names}")
     command = ["Rscript", str(HERE / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

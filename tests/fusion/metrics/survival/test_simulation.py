@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from fusion.metrics.survival.cox_ridge import cox_ridge
+from fusion.metrics.survival.cox import cox_ridge
 from fusion.metrics.survival.simulation import Design, simulate, truth
 
 DESIGN = Design(effect=0.8, competing=0.5, censoring=0.2, late=0.5)

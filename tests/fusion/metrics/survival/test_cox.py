@@ -8,7 +8,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from survival_example import COHORT, R, coarse
 
 from featurestore.errors import DataError
-from fusion.metrics.survival.cox_ridge import cox_ridge
+from fusion.metrics.survival.cox import cox_ridge
 from fusion.metrics.survival.times import checked_times
 
 X = np.stack([COHORT[name] for name in ("x1", "x2", "x3")], axis=1)

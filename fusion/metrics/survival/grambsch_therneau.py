@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from fusion.metrics.survival._risk_sets import value_before
-from fusion.metrics.survival.cox_ridge import CoxFit
+from fusion.metrics.survival.cox import CoxFit
 from fusion.metrics.survival.kaplan_meier import kaplan_meier
 from fusion.metrics.survival.partial_likelihood import PartialLikelihood
 from fusion.metrics.survival.times import EVENT, Times

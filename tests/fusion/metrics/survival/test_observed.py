@@ -7,7 +7,7 @@ import pytest
 from survival_example import HORIZON, coarse
 
 from fusion.metrics.survival.incidence import cumulative_incidence, incidence_at
-from fusion.metrics.survival.observed_risk import observed_risk, observed_risk_variance
+from fusion.metrics.survival.observed import observed_risk, observed_risk_variance
 from fusion.metrics.survival.simulation import Design, simulate
 from fusion.metrics.survival.times import checked_times
 

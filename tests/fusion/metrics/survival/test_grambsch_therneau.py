@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from survival_example import COHORT, R, coarse
 
-from fusion.metrics.survival.cox_ridge import cox_ridge
-from fusion.metrics.survival.proportional_hazards import proportional_hazards
+from fusion.metrics.survival.cox import cox_ridge
+from fusion.metrics.survival.grambsch_therneau import proportional_hazards
 from fusion.metrics.survival.times import checked_times
 
 X = np.stack([COHORT[name] for name in ("x1", "x2", "x3")], axis=1)

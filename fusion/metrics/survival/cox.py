@@ -10,10 +10,12 @@ from featurestore.errors import DataError
 from fusion.metrics.survival.partial_likelihood import PartialLikelihood
 from fusion.metrics.survival.times import EVENT, Times
 
-STEPS = 50
+STEPS = 100
 TOLERANCE = 1e-9
 HALVINGS = 20
-STEEPEST = 50.0  # change of the linear predictor over the data from which no finite fit is near
+LONGEST_STEP = 5.0  # in the linear predictor over the data: far from the optimum Newton overshoots
+STEEPEST = 50.0  # range of the linear predictor from which on no finite fit is near
+STEEPEST_PENALISED = 150.0  # a penalty makes it finite; from here on it is no number to rely on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,7 @@ def cox_ridge(
         gradient = x.T @ current.gradient - ridge * beta
         covariance = _inverse(information(likelihood, x, beta) + np.diag(ridge))
         step = covariance @ gradient
+        step = step * min(1.0, LONGEST_STEP / max(float(np.ptp(x @ step)), LONGEST_STEP))
         for halving in range(HALVINGS):
             trial = beta + step / 2**halving
             value = likelihood.at(x @ trial).value
@@ -88,7 +91,7 @@ def cox_ridge(
             if penalised >= reached - TOLERANCE * abs(reached):
                 break
         beta = trial
-        if np.ptp(x @ beta) > STEEPEST:
+        if np.ptp(x @ beta) > (STEEPEST_PENALISED if ridge.all() else STEEPEST):
             break
         if abs(penalised - reached) <= TOLERANCE * abs(reached) and _still(step, covariance):
             covariance = _inverse(information(likelihood, x, beta) + np.diag(ridge))
@@ -96,7 +99,7 @@ def cox_ridge(
         reached = penalised
     raise DataError(
         "Cox regression has no finite fit: a feature tells the order of all events; "
-        "leave it out or add a penalty"
+        "leave it out or raise the penalty"
     )
 
 
@@ -117,7 +120,7 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
     if not (np.isfinite(found).all() and (np.diag(found) > 0).all()):
         raise DataError(
             "Cox regression has no single fit: a feature is constant or two tell the same; "
-            "leave one out or add a penalty"
+            "leave one out or raise the penalty"
         )
     return found
 

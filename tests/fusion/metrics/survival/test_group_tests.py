@@ -8,7 +8,7 @@ from scipy.stats import chi2
 from survival_example import COHORT, R, coarse, fine
 
 from featurestore.errors import DataError
-from fusion.metrics.survival.log_rank import log_rank
+from fusion.metrics.survival.group_tests import log_rank
 from fusion.metrics.survival.times import checked_times
 
 
