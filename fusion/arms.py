@@ -100,10 +100,52 @@ def withheld_modalities(config: AblationConfig, dictionary: DataDictionary) -> t
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class AblationPlan:
+    """What an ablation compares; `plan_ablation` makes it, and refuses what cannot be run.
+
+    Attributes:
+        modalities: What models may look at.
+        arms: The arms of the ablation table.
+        reference: Name of the arm that differences are taken against.
+    """
+
+    modalities: tuple[Modality, ...]
+    arms: tuple[Arm, ...]
+    reference: str
+
+
+def plan_ablation(
+    config: AblationConfig, backbones: list[str], dictionary: DataDictionary
+) -> AblationPlan:
+    """Plans an ablation; whoever runs, checks or proposes one asks this.
+
+    Args:
+        config: The ablation.
+        backbones: Names of the embeddings that there will be.
+        dictionary: The patient columns, those that models must not see flagged.
+
+    Raises:
+        ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
+    """
+    modalities = find_modalities(config, backbones, dictionary)
+    if not modalities:
+        raise ConfigError(
+            "ablation: there is nothing to learn from: the cohort has no image, and no column that "
+            "models may see"
+        )
+    arms = plan_arms(config, modalities, withheld_modalities(config, dictionary))
+    if not arms:
+        raise ConfigError("ablation: no arm is left of those that are asked for")
+    return AblationPlan(modalities, arms, reference_arm(config, arms))
+
+
 def plan_arms(
     config: AblationConfig, modalities: tuple[Modality, ...], withheld: tuple[str, ...] = ()
 ) -> tuple[Arm, ...]:
     """Lists all arms in the order of the table: subset by subset, then the further arms.
+
+    Of the further arms that nobody asked for, those that the grid has already are not added.
 
     Args:
         config: The ablation.
@@ -114,9 +156,12 @@ def plan_arms(
         ConfigError: A subset or an arm names an unknown modality, or two arms are the same.
     """
     by_name = {m.name: m for m in modalities}
-    planned = [(m, s) for s in _subsets(config, tuple(by_name)) for m in config.models]
-    planned += [(a.model, a.modalities or tuple(by_name)) for a in config.arms]
-    kept = [(model, subset) for model, subset in planned if not set(subset) & set(withheld)]
+    grid = [(m, s) for s in _subsets(config, tuple(by_name)) for m in config.models]
+    further = [(a.model, a.modalities or tuple(by_name)) for a in config.arms]
+    if config.arms == AblationConfig.model_fields["arms"].default:
+        asked = [(model, set(subset)) for model, subset in grid]
+        further = [(model, s) for model, s in further if (model, set(s)) not in asked]
+    kept = [(model, s) for model, s in (*grid, *further) if not set(s) & set(withheld)]
     arms = [_arm(model, subset, by_name) for model, subset in kept]
     names = [arm.name for arm in arms]
     repeated = sorted({n for n in names if names.count(n) > 1})

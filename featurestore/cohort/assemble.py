@@ -104,6 +104,25 @@ def _assembled(
     return dataclasses.replace(cohort, notes=notes)
 
 
+def studied_dictionary(config: CohortConfig, tables: Sequence[SourceTables]) -> DataDictionary:
+    """The columns that a cohort will have, those that models must not see flagged.
+
+    Args:
+        config: Linkage and outcome.
+        tables: What the sources yielded.
+
+    Raises:
+        DataError: The tables cannot be joined, or `use_anyway` names a column that is not there.
+    """
+    outcome, allowed = config.find_outcome(), config.use_anyway
+    if config.label_matched is not None:
+        tables = [table for table in tables if table.images.empty]
+        outcome = resolve_outcome(config.label_matched.outcome)
+    linkage = "none" if config.linkage == "none" else "patient"
+    dictionary = join_sources(tables, linkage).dictionary
+    return dictionary.flagged(withheld(dictionary, outcome, allowed))
+
+
 def withheld(
     dictionary: DataDictionary, outcome: Outcome, use_anyway: Collection[str] = ()
 ) -> list[str]:

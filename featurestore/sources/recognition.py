@@ -17,7 +17,7 @@ from featurestore.tables.barcodes import parse_barcode
 from featurestore.tables.reading import TableHead, read_head
 
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)
-_MAIN_ROLES = {
+MAIN_ROLES = {
     "cbioportal": "clinical",
     "gdc": "clinical",
     "xena": "clinical",
@@ -25,6 +25,8 @@ _MAIN_ROLES = {
     "isic": "metadata",
     "table": "path",
 }
+"""Key that a source of each kind cannot be read without."""
+
 _GENES = ("hugo_symbol", "entrez_gene_id", "gene", "gene_id", "gene_name", "ensembl_id", "sample")
 
 
@@ -100,7 +102,7 @@ def explain_mismatch(path: Path, wanted: str) -> str:
         One line for a DataError.
     """
     kind, _, named = wanted.partition(".")
-    role = named or _MAIN_ROLES[kind]
+    role = named or MAIN_ROLES[kind]
     asked = [known.name for known in FORMATS if (known.kind, known.role) == (kind, role)]
     need = asked[0] if asked else f"a file for {wanted}"
     try:

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from featurestore.errors import DataError
+from featurestore.images.finding import image_key
+from featurestore.sources.id_guess import IdGuess, guess_id, name_key
 from featurestore.tables.barcodes import PATIENT_LENGTH, parse_barcode
-from featurestore.tables.parsing import BINARY_TEXTS, known_text, parse_numbers
+from featurestore.tables.parsing import BINARY_TEXTS, GUESSED_TOKENS, known_text, parse_numbers
 from featurestore.tables.vocabulary import VOCABULARY
 
 MAX_COLUMNS = 300
 _MAX_LEVELS = 12
 _ALIKE = 0.98
-# Preferred first, as `_key` spells them.
-_ID_NAMES = (
-    *("patient_id", "patientid", "patient", "patient_barcode", "bcr_patient_barcode"),
-    *("case_id", "case", "case_submitter_id", "subject_id", "subject"),
-    *("participant_id", "participant", "mrn", "pid", "sample_id", "sample", "sampleid", "id"),
-)
 _SITE_NAMES = ("site", "centre", "center", "hospital", "institution", "clinic")
 _RESERVED = ("patient_id", "outcome", "site", "image_id")
 # Most telling first; a column must also have two values.
@@ -48,6 +44,14 @@ _LATE = (
     r"follow|surviv|(?:^|_)(?:os|dfs|pfs|dss|rfs)(?:$|_)|days_to|last_|vital|death|dead|deceas|"
     r"recur|relapse|new_tumou?r|progress|time_to|(?:^|_)status$|_months$"
 )
+# Names of things, not measurements of a patient.
+_THING = re.compile(
+    r"(?:^|_)(?:id|ids|uid|uuid|guid|barcode|accession|mrn|hash|sha256|md5|url|path|file|filename)$"
+    r"|^(?:lesion|image|photo|picture|patient|sample|specimen|case|visit|study|record|slide|block)"
+    r"_?(?:id|nr|no|num|number|name|code)$|^row_names$|^unnamed_\d+$|^index$"
+)
+_LESION_NAMES = ("lesion_id", "lesionid", "lesion", "lesion_no", "lesion_nr", "lesion_number")
+_LONG_NUMBER = re.compile(r"\d{6,}")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
 
@@ -98,7 +102,11 @@ class RowsGuess:
 
 
 def guess_rows(
-    table: pd.DataFrame, path: Path, image_files: Sequence[Path] = (), root: Path = Path()
+    table: pd.DataFrame,
+    path: Path,
+    image_files: Sequence[Path] = (),
+    root: Path = Path(),
+    others: Sequence[Collection[str]] = (),
 ) -> RowsGuess:
     """Guesses how a table of text is to be mapped.
 
@@ -107,30 +115,39 @@ def guess_rows(
         path: Where it came from, for messages.
         image_files: Absolute paths of the images that its rows may name.
         root: Data root; the folder of the images is given relative to it where it lies below.
+        others: Ids (`id_guess.join_key`) in each column of the other tables that may join.
 
     Raises:
         DataError: No column can hold patient ids.
     """
     known = {name: known_text(table[name]).values for name in table.columns}
     pictures, picture_why = _guess_images(known, image_files, root)
-    id_column, id_why = _guess_id(known, path, pictures.get("image_id"))
+    found = guess_id(known, path, pictures.get("image_id"), others)
+    id_column = found.column
     keys: dict[str, Any] = {"id": id_column}
-    why = [id_why, *picture_why]
+    why = [found.why, *picture_why]
+    if pictures:
+        pictures |= _guess_lesions(known, found)
+    known, tokens = _without_guessed(known, {id_column, *map(str, pictures.values())})
+    why += [
+        f"{name!r}: {', '.join(map(repr, said))} is taken for missing, which is a guess"
+        for name, said in tokens.items()
+    ]
     if any(_is_long_barcode(text) for text in known[id_column].dropna().head(20)):
         keys["patient_id_length"] = PATIENT_LENGTH
         why.append(f"ids are TCGA barcodes; the first {PATIENT_LENGTH} characters name the patient")
-    taken = {id_column, pictures.get("image_id"), pictures.get("path")}
-    site = next((n for n in known if _key(n) in _SITE_NAMES and n not in taken), None)
+    taken = {id_column, *(pictures.get(key) for key in ("image_id", "path", "lesion_id"))}
+    site = next((n for n in known if name_key(n) in _SITE_NAMES and n not in taken), None)
     if site is not None and known[site].nunique() > 1:
         keys["site"] = site
         why.append(f"site is {site!r}, by its name")
         taken.add(site)
     if pictures:
         keys["images"] = pictures
-    two = [n for n in known if n not in taken and known[n].nunique() == 2 and _key(n) != "sex"]
+    two = [n for n in known if n not in taken and known[n].nunique() == 2 and name_key(n) != "sex"]
     label_column = _guess_label_column(two)
     name = _label_name(label_column) if label_column is not None else ""
-    columns, skipped = _guess_columns(known, {*taken, label_column}, {name})
+    columns, skipped = _guess_columns(known, {*taken, label_column}, {name}, tokens)
     label = None
     if label_column is not None:
         label = _guess_label(name, label_column, known, columns)
@@ -139,21 +156,32 @@ def guess_rows(
     return RowsGuess(keys, columns, tuple(why), skipped, label, rest)
 
 
-def _guess_id(known: dict[str, pd.Series], path: Path, image_id: str | None) -> tuple[str, str]:
-    whole = {name: text for name, text in known.items() if text.notna().all() and len(text)}
-    for wanted in _ID_NAMES:
-        for name in whole:
-            if _key(name) == wanted:
-                return name, f"patient ids are in {name!r}, by its name"
-    for name, text in whole.items():
-        if text.map(lambda t: parse_barcode(t) is not None).all():
-            return name, f"patient ids are in {name!r}: all are TCGA barcodes"
-    if image_id is not None:
-        return image_id, f"no column of patient ids: every image of {image_id!r} is its own patient"
-    for name, text in whole.items():
-        if text.is_unique and not text.str.fullmatch(r"[+-]?\d*[.,]\d+").any():
-            return name, f"patient ids may be in {name!r}: the first that is never empty nor twice"
-    raise DataError(f"{path}: no column can hold patient ids: all have gaps or repeated values")
+def _guess_lesions(known: dict[str, pd.Series], found: IdGuess) -> dict[str, str]:
+    """The column of lesions, of which several images may be."""
+    for wanted in _LESION_NAMES:
+        for name in known:
+            if name_key(name) == wanted and name != found.column:
+                return {"lesion_id": name}
+    return {}
+
+
+def _without_guessed(
+    known: dict[str, pd.Series], ids: Collection[str]
+) -> tuple[dict[str, pd.Series], dict[str, tuple[str, ...]]]:
+    """Columns without words that mean missing in most of them, and these words by column.
+
+    A column that would hold less than two values without them keeps them.
+    """
+    cleaned, tokens = {}, {}
+    for name, text in known.items():
+        guessed = text.str.casefold().isin(GUESSED_TOKENS)
+        rest = text.mask(guessed).astype("str")
+        if name in ids or not guessed.any() or rest.nunique() < 2:
+            cleaned[name] = text
+        else:
+            cleaned[name] = rest
+            tokens[name] = tuple(sorted(text[guessed].unique()))
+    return cleaned, tokens
 
 
 def _guess_images(
@@ -162,8 +190,9 @@ def _guess_images(
     """The column whose cells name most image files, and how."""
     if not files:
         return {}, []
-    by_stem = {file.stem: file for file in files}
-    by_name = {file.name: file for file in files}
+    nearest = sorted(files, key=lambda file: (len(file.parts), file), reverse=True)
+    by_stem = {image_key(file.name): file for file in nearest}
+    by_name = {file.name: file for file in nearest}
     best: tuple[int, str, dict[str, Path]] = (0, "", {})
     for name, text in known.items():
         if not text.dropna().is_unique:
@@ -210,7 +239,7 @@ def _guess_label_column(two_valued: Sequence[str]) -> str | None:
 
 
 def _label_name(column: str) -> str:
-    key = _key(column)
+    key = name_key(column)
     return f"{key}_label" if key in _RESERVED else key
 
 
@@ -226,7 +255,7 @@ def _guess_label(
     deny = {}
     for other, mapping in columns.items():
         source = mapping["source"]
-        if re.search(_LATE, _key(source)):
+        if re.search(_LATE, name_key(source)):
             deny[other] = "its name says that it becomes known later"
         elif mapping["kind"] != "numeric" and _splits_alike(known[source], event):
             deny[other] = "its values tell the outcome of nearly every row"
@@ -264,7 +293,10 @@ def _splits_alike(values: pd.Series, event: pd.Series) -> bool:
 
 
 def _guess_columns(
-    known: dict[str, pd.Series], taken: set[str | None], names: set[str]
+    known: dict[str, pd.Series],
+    taken: set[str | None],
+    names: set[str],
+    tokens: dict[str, tuple[str, ...]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     columns: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
@@ -278,7 +310,8 @@ def _guess_columns(
         elif len(columns) == MAX_COLUMNS:
             skipped[name] = f"beyond the first {MAX_COLUMNS} columns"
         else:
-            columns[new] = mapping
+            missing = {"missing": list(tokens[name])} if name in tokens else {}
+            columns[new] = mapping | missing
     return columns, skipped
 
 
@@ -288,7 +321,9 @@ def _mapping(name: str, text: pd.Series) -> dict[str, Any] | str:
     distinct = values.str.casefold().nunique()
     if distinct < 2:
         return "never known" if distinct == 0 else "the same value everywhere"
-    term = VOCABULARY.get(_key(name))
+    if _THING.search(name_key(name)):
+        return "an id, by its name"
+    term = VOCABULARY.get(name_key(name))
     known_as = term.column if term is not None else None
     mapping: dict[str, Any] = {"source": name}
     if values.str.casefold().isin(list(BINARY_TEXTS)).all():
@@ -299,6 +334,8 @@ def _mapping(name: str, text: pd.Series) -> dict[str, Any] | str:
             mapping["unit"] = known_as.unit
         elif len(values) > _MAX_LEVELS and _counts_up(values):
             return "a running number"
+        elif values.is_unique and len(values) > _MAX_LEVELS and _are_long(values):
+            return "an id, by its looks: a long number that is never twice"
     elif values.str.fullmatch(_DATE).mean() > 0.9:
         return "dates"
     elif distinct <= _MAX_LEVELS:
@@ -309,7 +346,7 @@ def _mapping(name: str, text: pd.Series) -> dict[str, Any] | str:
         return f"text of {distinct} different values"
     if known_as is not None:
         mapping["group"] = known_as.group
-    if re.search(_LATE, _key(name)):
+    if re.search(_LATE, name_key(name)):
         mapping["measured"] = "follow_up"
     return mapping
 
@@ -326,17 +363,16 @@ def _counts_up(values: pd.Series) -> bool:
     return bool(numbers.notna().all() and (numbers.sort_values().diff().dropna() == 1).all())
 
 
+def _are_long(values: pd.Series) -> bool:
+    return bool(values.str.fullmatch(_LONG_NUMBER).all())
+
+
 def _is_long_barcode(text: str) -> bool:
     return len(text) > PATIENT_LENGTH and parse_barcode(text) is not None
 
 
-def _key(name: str) -> str:
-    """A name in lower case with single underscores: `Breslow depth (mm)` is `breslow_depth_mm`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
-
-
 def _new_name(name: str, taken: set[str]) -> str:
-    return next(new for new in _numbered(_key(name) or "column") if new not in taken)
+    return next(new for new in _numbered(name_key(name) or "column") if new not in taken)
 
 
 def _numbered(name: str) -> Iterator[str]:

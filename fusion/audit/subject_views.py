@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.tables.dictionary import Column
-from fusion.arms import Arm, find_modalities, plan_arms, withheld_modalities
+from fusion.arms import Arm, plan_ablation
 from fusion.audit.base import AuditSubject
 from fusion.models.floors import reference_columns, with_floors
 
@@ -41,9 +41,8 @@ def planned_arms(subject: AuditSubject) -> tuple[Arm, ...]:
     if config.modalities is not None:
         named = [name for m in config.modalities.values() for name in m.embeddings]
         backbones |= dict.fromkeys(named)
-    modalities = find_modalities(config, list(backbones), dictionary)
-    arms = plan_arms(config, modalities, withheld_modalities(config, dictionary))
-    return with_floors(arms, modalities, dictionary)
+    plan = plan_ablation(config, list(backbones), dictionary)
+    return with_floors(plan.arms, plan.modalities, dictionary)
 
 
 def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:

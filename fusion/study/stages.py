@@ -33,17 +33,10 @@ from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources.base import ReadContext
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.store import FeatureStore
-from fusion.arms import (
-    Arm,
-    Modality,
-    find_modalities,
-    plan_arms,
-    reference_arm,
-    withheld_modalities,
-)
+from fusion.arms import Arm, Modality
 from fusion.config import RunConfig
-from fusion.evaluation.designs import with_designs
 from fusion.evaluation.joint_fits import fit_together
+from fusion.evaluation.planning import StudyPlan, plan_study
 from fusion.evaluation.run import evaluate
 from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.features.fold_encoders import (
@@ -52,13 +45,10 @@ from fusion.features.fold_encoders import (
     Training,
     external,
     fine_tune,
-    fine_tuned_names,
     per_fold,
 )
 from fusion.features.image_files import file_locator
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
-from fusion.models.floors import with_floors
-from fusion.models.registry import find_model
 from fusion.paths import RunPaths
 from fusion.provenance import command_line
 from fusion.study.validation import require_names
@@ -156,8 +146,8 @@ class Stages:
     @cached_property
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
-        # A wrong name shows before hours of extraction and fits.
-        require_names(self.config, cohort, self.arms, self._planned_arms)
+        _ = self.arms  # a wrong name shows before hours of extraction and fits
+        require_names(self.config, cohort)
         if cohort.images.empty:
             self._write_cohort(cohort)
             return Embedded(cohort, NO_EXTRACTION)
@@ -291,27 +281,25 @@ class Stages:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The arms of the ablation with its floors, then those of other designs."""
-        dictionary = self.source_cohort.dictionary
-        planned = with_floors(self._planned_arms, self._modalities, dictionary)
-        return with_designs(planned, self._modalities, dictionary, self.config.ablation)
+        return self._study_plan.arms
 
     @cached_property
-    def _modalities(self) -> tuple[Modality, ...]:
+    def _study_plan(self) -> StudyPlan:
         cohort = self.source_cohort
-        backbones = [] if cohort.images.empty else [b.name for b in self.config.extract.backbones]
-        if backbones:
-            backbones += fine_tuned_names(self.config.finetune)
-        return find_modalities(self.config.ablation, backbones, cohort.dictionary)
+        return plan_study(self.config, not cohort.images.empty, cohort.dictionary)
+
+    @property
+    def _modalities(self) -> tuple[Modality, ...]:
+        return self._study_plan.ablation.modalities
 
     @property
     def _planned_arms(self) -> tuple[Arm, ...]:
-        withheld = withheld_modalities(self.config.ablation, self.source_cohort.dictionary)
-        return plan_arms(self.config.ablation, self._modalities, withheld)
+        return self._study_plan.ablation.arms
 
     @property
     def reference(self) -> str:
         """Name of the arm that differences are taken against."""
-        return reference_arm(self.config.ablation, self._planned_arms)
+        return self._study_plan.ablation.reference
 
     @property
     def _plan(self) -> Plan:

@@ -26,6 +26,7 @@ MACHINE_CHECKS: tuple[MachineCheck, ...] = (
 STUDY_CHECKS: tuple[Check, ...] = (
     Check("paths", study.find_paths),
     Check("cohort", study.find_outcome),
+    Check("arms", study.find_arms),
     Check("images", study.find_images),
     Check("device", study.find_device),
     Check("weights", study.find_weights),

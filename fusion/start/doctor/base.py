@@ -115,7 +115,8 @@ class Diagnosis:
     def tables(self) -> tuple[SourceTables, ...]:
         """What the sources read; a synthetic cohort is made by the run and left out here."""
         with tempfile.TemporaryDirectory() as scratch:
-            context = ReadContext(self.data_root, Path(scratch), self.config.seed)
+            named = self.config.cohort.named_texts()
+            context = ReadContext(self.data_root, Path(scratch), self.config.seed, named=named)
             return tuple(
                 source.read(context)
                 for source in self.config.cohort.sources

@@ -12,6 +12,7 @@ import numpy as np
 
 from extractor.device import resolve_device
 from extractor.offline import WeightsPlace
+from featurestore.cohort.assemble import studied_dictionary
 from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
 from featurestore.images.opening import inspect_image
@@ -19,6 +20,7 @@ from featurestore.sources.base import SourceTables
 from featurestore.sources.recognition import explain_mismatch, guess_format
 from featurestore.store.maintenance import info
 from featurestore.store.store import FeatureStore
+from fusion.evaluation.planning import plan_study
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
 from fusion.start.doctor.machine import usable_cores
 
@@ -49,6 +51,18 @@ def find_outcome(study: Diagnosis) -> Iterator[Finding]:
         yield warn(text, "intervals will be wide; few predictors can be told apart")
     else:
         yield ok(text)
+
+
+def find_arms(study: Diagnosis) -> Iterator[Finding]:
+    """Whether the arms can be planned: by the code that a run plans them with."""
+    if not study.tables:
+        yield ok("the cohort is synthetic: the run plans its arms")
+        return
+    dictionary = studied_dictionary(study.config.cohort, study.tables)
+    has_images = any(len(table.images) for table in study.tables)
+    plan = plan_study(study.config, has_images, dictionary)
+    seen = ", ".join(modality.name for modality in plan.ablation.modalities)
+    yield ok(f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}")
 
 
 def _patients_of(study: Diagnosis) -> tuple[list[SourceTables], str]:

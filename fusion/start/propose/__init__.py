@@ -7,16 +7,25 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from featurestore.cohort.assemble import studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
-from featurestore.sources.joining import join_patients
+from featurestore.sources.joining import id_key, join_sources
 from featurestore.yamltext import load_yaml
 from fusion.config import RunConfig
+from fusion.evaluation.planning import plan_study
 from fusion.start.propose.outcome import ProposedOutcome, propose_outcome
 from fusion.start.propose.rendering import render
-from fusion.start.propose.tables import FoundTable, ProposedSource, look_at, propose_sources
+from fusion.start.propose.tables import (
+    FoundTable,
+    ProposedSource,
+    look_at,
+    propose_sources,
+    unused_images,
+)
 
 _FOLDS = 5
+_LEAST = 6  # of each class: two outer folds, and inner ones in their training parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Proposal:
         used: Sources of the study.
         left_out: Sources that are in the file as comments only.
         outcome: What is predicted.
+        notes: What a person must know: images that are not used, and what stands in the way of a
+            run.
     """
 
     text: str
@@ -36,6 +47,7 @@ class Proposal:
     used: tuple[ProposedSource, ...]
     left_out: tuple[ProposedSource, ...]
     outcome: ProposedOutcome
+    notes: tuple[str, ...] = ()
 
 
 def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Proposal:
@@ -55,6 +67,7 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
     sources = propose_sources(found, [folder.absolute() for folder in images], root)
     used, left_out = _connected(sources)
     unused = [f"{table.path.name}: {table.problem}" for table in found if table.problem]
+    notes = unused_images(used, images)
     if not used:
         reasons = [*unused, *(f"{source.title}: {source.problem}" for source in left_out)]
         raise ConfigError(f"no table can be used: {'; '.join(reasons)}")
@@ -63,13 +76,34 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
         _name(out),
         used,
         left_out,
-        unused,
+        [*unused, *notes],
         outcome,
         max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
-    validate(RunConfig, load_yaml(text), "the proposal")
-    return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome)
+    config = validate(RunConfig, load_yaml(text), "the proposal")
+    notes += _obstacles(config, used, outcome)
+    return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome, tuple(notes))
+
+
+def _obstacles(
+    config: RunConfig, used: Sequence[ProposedSource], outcome: ProposedOutcome
+) -> list[str]:
+    """Why a run of the proposal would end, by the code that a run begins with; nothing if not."""
+    tables = [source.tables for source in used if source.tables is not None]
+    if len(tables) < len(used) or not outcome.least:
+        return []  # said already, with the source or the outcome
+    if outcome.least < _LEAST:
+        return [
+            f"a run needs {_LEAST} patients with and {_LEAST} without the outcome, and the smaller "
+            f"class has {outcome.least}"
+        ]
+    try:
+        dictionary = studied_dictionary(config.cohort, tables)
+        plan_study(config, any(len(table.images) for table in tables), dictionary)
+    except MelafuseError as error:
+        return [f"a run would end with: {error}"]
+    return []
 
 
 def write_proposal(proposal: Proposal, out: Path) -> None:
@@ -100,6 +134,7 @@ def summary(proposal: Proposal, out: Path) -> Iterator[str]:
     outcome = proposal.outcome
     shown = outcome.value if isinstance(outcome.value, str) else outcome.value["column"]
     yield f"outcome {shown}: {outcome.why[0]}"
+    yield from (f"NOTE {note}" for note in proposal.notes)
     yield f"wrote {out}; read its comments, then: melafuse doctor {out}"
 
 
@@ -140,7 +175,7 @@ def _connected(
 def _conflict(sources: Sequence[ProposedSource]) -> str:
     """Why sources cannot be joined; empty if they can."""
     try:
-        join_patients([s.tables for s in sources if s.tables is not None], "patient")
+        join_sources([s.tables for s in sources if s.tables is not None], "patient")
     except MelafuseError as error:
         return str(error)
     return ""
@@ -148,7 +183,7 @@ def _conflict(sources: Sequence[ProposedSource]) -> str:
 
 def _patients(sources: Sequence[ProposedSource]) -> set[str]:
     tables = [source.tables for source in sources if source.tables is not None]
-    return set().union(*(t.patients["patient_id"] for t in tables))
+    return {id_key(patient) for t in tables for patient in t.patients["patient_id"]}
 
 
 def _name(out: Path) -> str:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from featurestore.config import validate
 from featurestore.errors import DataError, MelafuseError
-from featurestore.images.finding import ImageFolder
+from featurestore.images.finding import IMAGE_SUFFIXES, ImageFolder
 from featurestore.sources import SOURCES
 from featurestore.sources.base import ReadContext, SourceTables
-from featurestore.sources.recognition import FormatGuess, guess_head
+from featurestore.sources.id_guess import join_key, joining_columns
+from featurestore.sources.recognition import MAIN_ROLES, FormatGuess, guess_head
 from featurestore.sources.table_guess import LabelGuess, guess_rows
+from featurestore.tables.parsing import known_text
 from featurestore.tables.reading import read_head, read_table
 
-# Keys that hold several files, and the key each kind cannot be read without.
+# Keys that hold several files.
 _MANY = {
     ("cbioportal", "clinical"),
     ("biotab", "follow_up"),
     ("isic", "metadata"),
-}
-_NEEDED = {
-    "cbioportal": "clinical",
-    "gdc": "clinical",
-    "xena": "clinical",
-    "biotab": "patient",
-    "isic": "metadata",
 }
 # Large, and without a say in who the patients are or what the outcome is: not read for a guess.
 _UNREAD = ("expression", "mutations", "star_counts")
@@ -114,15 +112,16 @@ def propose_sources(
     Returns:
         One source for each plain table and for each other format, those with images first.
     """
-    files = ImageFolder.scan(images).files if images else ()
+    folder = ImageFolder.scan(images)
     sources: list[ProposedSource] = []
     sections: dict[str, dict[str, Any]] = {}
     why: dict[str, list[str]] = {}
+    plain: list[FoundTable] = []
     for table in found:
         if table.problem or table.guess is None:
             continue
         if table.guess.kind == "table":
-            sources.append(_plain(table, files, root))
+            plain.append(table)
             continue
         kind, role = table.guess.kind, table.guess.role
         section = sections.setdefault(kind, {"kind": kind})
@@ -138,9 +137,28 @@ def propose_sources(
         reasons.append(f"{table.path.name}: {table.guess.name} ({table.guess.why})")
     for kind, section in sections.items():
         if kind == "isic":
-            section["images"] = [shown_path(folder, root) for folder in images]
-        sources.append(_tried(ProposedSource(section, tuple(why[kind])), root, len(files)))
+            section["images"] = [shown_path(path, root) for path in images]
+        sources.append(_tried(ProposedSource(section, tuple(why[kind])), root, folder))
+    sources += _plain_sources(plain, sources, folder, root)
     return sorted(sources, key=lambda source: -_n_images(source))
+
+
+def unused_images(sources: Sequence[ProposedSource], images: Sequence[Path]) -> list[str]:
+    """A sentence where folders were named and no image of them is used.
+
+    Args:
+        sources: The sources of the study.
+        images: The folders.
+    """
+    if not images or any(_n_images(source) for source in sources):
+        return []
+    folder = ImageFolder.scan(images)
+    shown = ", ".join(str(path) for path in images)
+    if not folder.files:
+        endings = ", ".join(IMAGE_SUFFIXES)
+        return [f"no image is used: under {shown} there is no file that ends with {endings}"]
+    masks = f" ({len(folder.masks):,} of them masks)" if folder.masks else ""
+    return [f"no image is used: no table names the {len(folder.files):,} files{masks} of {shown}"]
 
 
 def shown_path(path: Path, root: Path) -> str:
@@ -148,11 +166,52 @@ def shown_path(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _plain(table: FoundTable, files: Sequence[Path], root: Path) -> ProposedSource:
+def _plain_sources(
+    tables: Sequence[FoundTable], read: Sequence[ProposedSource], folder: ImageFolder, root: Path
+) -> list[ProposedSource]:
+    """A source for each plain table, joined by the column whose ids the others have too."""
+    texts: dict[Path, pd.DataFrame | DataError] = {}
+    for table in tables:
+        try:
+            texts[table.path] = read_table(table.path)
+        except DataError as error:
+            texts[table.path] = error
+    ids = [
+        {join_key(i) for i in source.tables.patients["patient_id"]}
+        for source in read
+        if source.tables is not None
+    ]
+    columns = {
+        path: list(
+            joining_columns({str(c): known_text(text[str(c)]).values for c in text}).values()
+        )
+        for path, text in texts.items()
+        if isinstance(text, pd.DataFrame)
+    }
+    return [
+        _plain(
+            table,
+            texts[table.path],
+            [*ids, *(s for path, own in columns.items() if path != table.path for s in own)],
+            folder,
+            root,
+        )
+        for table in tables
+    ]
+
+
+def _plain(
+    table: FoundTable,
+    text: pd.DataFrame | DataError,
+    others: Sequence[set[str]],
+    folder: ImageFolder,
+    root: Path,
+) -> ProposedSource:
     section: dict[str, Any] = {"kind": "table", "path": shown_path(table.path, root)}
+    if isinstance(text, DataError):
+        return ProposedSource(section, (), problem=str(text))
     try:
-        text = read_table(table.path)
-        guess = guess_rows(text, table.path, files, root.resolve())
+        guess = guess_rows(text, table.path, folder.photographs, root.absolute(), others)
     except DataError as error:
         return ProposedSource(section, (), problem=str(error))
     section |= guess.keys
@@ -165,14 +224,14 @@ def _plain(table: FoundTable, files: Sequence[Path], root: Path) -> ProposedSour
         label=guess.label,
         candidates=guess.candidates,
     )
-    return _tried(source, root, len(files))
+    return _tried(source, root, folder)
 
 
-def _tried(source: ProposedSource, root: Path, n_files: int) -> ProposedSource:
+def _tried(source: ProposedSource, root: Path, folder: ImageFolder) -> ProposedSource:
     """The source with what it reads, or with why it reads nothing."""
     kind = source.section["kind"]
-    needed = _NEEDED.get(kind)
-    if needed is not None and needed not in source.section:
+    needed = MAIN_ROLES[kind]
+    if needed not in source.section:
         problem = f"source kind {kind} cannot be read without `{needed}`; name that file too"
         return dataclasses.replace(source, problem=problem)
     if kind == "isic" and not source.section["images"]:
@@ -188,21 +247,24 @@ def _tried(source: ProposedSource, root: Path, n_files: int) -> ProposedSource:
             tables = reader.read(ReadContext(root, Path(scratch)))
     except MelafuseError as error:
         return dataclasses.replace(source, problem=str(error))
-    why = (*source.why, *_matches(tables, n_files), *_unread(source.section))
+    why = (*source.why, *_matches(tables, folder), *_unread(source.section))
     return dataclasses.replace(source, why=why, tables=tables)
 
 
-def _matches(tables: SourceTables, n_files: int) -> list[str]:
+def _matches(tables: SourceTables, folder: ImageFolder) -> list[str]:
     """How many ids of tables and image files belong together."""
     patients = tables.patients["patient_id"].nunique()
-    if not n_files:
+    if not folder.files:
         return [f"{patients:,} patients"]
-    used = len(tables.images)
+    photographs = {os.path.normpath(path) for path in folder.photographs}
+    used = len(photographs & set(tables.images["path"]))
     reasons = tables.exclusions.loc[tables.exclusions["entity"] == "image", "reason"]
     fileless = int(reasons.str.startswith("no file").sum())
+    masks = f"; {len(folder.masks):,} masks are no photographs" if folder.masks else ""
     return [
         f"{patients:,} patients; {used:,} image files belong to a row, "
-        f"{n_files - used:,} of {n_files:,} files do not, and {fileless:,} ids have no file"
+        f"{len(photographs) - used:,} of {len(photographs):,} files do not, and {fileless:,} ids "
+        f"have no file{masks}"
     ]
 
 
@@ -218,6 +280,6 @@ def _n_images(source: ProposedSource) -> int:
 def _files(section: dict[str, Any]) -> list[str]:
     files: list[str] = []
     for key, value in section.items():
-        if key in ("path", *_UNREAD) or key in _NEEDED.values():
+        if key in _UNREAD or key in MAIN_ROLES.values():
             files += value if isinstance(value, list) else [value]
     return files

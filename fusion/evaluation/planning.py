@@ -1,0 +1,50 @@
+"""What a study will compare, before anything is embedded or fitted.
+
+`doctor`, `init` and every stage of a run ask this, so what one of them accepts all do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from featurestore.tables.dictionary import DataDictionary
+from fusion.arms import AblationPlan, Arm, plan_ablation
+from fusion.config import RunConfig
+from fusion.evaluation.designs import with_designs
+from fusion.features.fold_encoders import fine_tuned_names
+from fusion.models.floors import with_floors
+from fusion.models.registry import find_model
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyPlan:
+    """What a study compares.
+
+    Attributes:
+        ablation: The ablation.
+        arms: Its arms with the floors, then those of other designs.
+    """
+
+    ablation: AblationPlan
+    arms: tuple[Arm, ...]
+
+
+def plan_study(config: RunConfig, has_images: bool, dictionary: DataDictionary) -> StudyPlan:
+    """Plans a study.
+
+    Args:
+        config: The study.
+        has_images: Whether the cohort has images.
+        dictionary: The patient columns, those that models must not see flagged.
+
+    Raises:
+        ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
+    """
+    embeddings = [backbone.name for backbone in config.extract.backbones]
+    names = [*embeddings, *fine_tuned_names(config.finetune)] if has_images else []
+    ablation = plan_ablation(config.ablation, names, dictionary)
+    arms = with_floors(ablation.arms, ablation.modalities, dictionary)
+    arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
+    for arm in arms:
+        find_model(arm.model)
+    return StudyPlan(ablation, arms)
