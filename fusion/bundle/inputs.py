@@ -59,6 +59,7 @@ def _describe(column: Column, values: pd.Series, modality: str) -> InputColumn:
         label=column.label or column.name,
         unit=column.unit,
         levels=column.levels,
+        missing_tokens=column.missing_tokens,
         missing_share=float(values.isna().mean()),
         modality=modality,
         **facts,

@@ -27,6 +27,7 @@ class InputColumn(Section):
         label: Name for people.
         unit: Unit of a numeric column.
         levels: Levels of the data dictionary, ascending where the kind is ordinal.
+        missing_tokens: Texts of the study's files that were read as missing.
         training_levels: Levels that a training patient had.
         training_range: Least and greatest training value of a number.
         allowed_range: Numbers outside are refused: no such value is meant in this unit.
@@ -41,6 +42,7 @@ class InputColumn(Section):
     label: str = ""
     unit: str = ""
     levels: tuple[str, ...] = ()
+    missing_tokens: tuple[str, ...] = ()
     training_levels: tuple[str, ...] = ()
     training_range: tuple[float, float] | None = None
     allowed_range: tuple[float, float] | None = None

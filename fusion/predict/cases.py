@@ -11,7 +11,8 @@ from typing import Any
 
 from featurestore.errors import DataError
 from featurestore.images.opening import UnreadableImage
-from featurestore.tables.parsing import BINARY_TEXTS, MISSING_TOKENS
+from featurestore.tables.numbers import read_number
+from featurestore.tables.parsing import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS
 from fusion.bundle.record import BundleRecord, InputColumn
 
 MAX_TEXT = 200
@@ -132,11 +133,22 @@ def check_case(
 
 def _read(column: InputColumn, value: Any) -> Value | None:
     """The value as the column holds it; None where it is missing."""
-    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING_TOKENS):
+    if value is None or (isinstance(value, str) and _is_missing(column, value)):
         return None
     if isinstance(value, float) and math.isnan(value):
         return None
     return _level(column, value) if column.is_text else _number(column, value)
+
+
+def _is_missing(column: InputColumn, text: str) -> bool:
+    """Whether a text means missing: by the words of every table, and not if it is a level."""
+    said = text.strip().lower()
+    levels = {level.lower() for level in (*column.levels, *column.training_levels)}
+    return said not in levels and said in (
+        *MISSING_TOKENS,
+        *GUESSED_TOKENS,
+        *(token.lower() for token in column.missing_tokens),
+    )
 
 
 def _number(column: InputColumn, value: Any) -> float:
@@ -145,7 +157,9 @@ def _number(column: InputColumn, value: Any) -> float:
         number = BINARY_TEXTS.get(str(value).strip().lower())
     elif isinstance(value, bool):
         number = None
-    elif isinstance(value, int | float | str):
+    elif isinstance(value, str):
+        number = read_number(value)
+    elif isinstance(value, int | float):
         try:
             number = float(value)
         except (ValueError, OverflowError):

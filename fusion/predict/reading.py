@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import IMAGE_SUFFIXES
-from featurestore.tables.parsing import MISSING_TOKENS
+from featurestore.images.finding import ImageFolder, image_key
+from featurestore.tables.ids import spelled_ids
+from featurestore.tables.numbers import find_marks, read_numbers
+from featurestore.tables.parsing import MISSING_TOKENS, known_text
 from featurestore.tables.reading import read_table
 from fusion.bundle.record import BundleRecord
 from fusion.predict.cases import Case, Picture, check_case
@@ -85,7 +87,9 @@ def _images_only(record: BundleRecord, images: Sequence[Path]) -> CaseList:
         if not files:
             raise DataError(f"there is no image in {', '.join(map(str, images))}")
         cases = tuple(check_case(record, {}, (Picture(p.name, p),), p.stem) for p in files)
-        return CaseList(cases, False)
+        masks = len(ImageFolder.scan([p for p in images if p.is_dir()]).masks)
+        notes = (f"{masks} masks are no photographs and are not scored",) if masks else ()
+        return CaseList(cases, False, notes)
     pictures = tuple(Picture(path.name, path) for path in images)
     return CaseList((check_case(record, {}, pictures, images[0].stem),), True)
 
@@ -94,8 +98,7 @@ def _files(images: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in images:
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            found += sorted(p for p in inside if p.is_file())
+            found += ImageFolder.scan([path]).photographs
         else:
             found.append(path)
     return found
@@ -123,15 +126,26 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
     if lacking:
         notes.append(f"{path.name}: missing in every row: {name_some(lacking, 12)}")
     kept = [name for name in (ID, IMAGE, *taken) if name in table.columns]
+    if ID in kept:
+        table[ID] = spelled_ids(known_text(table[ID]).values).fillna("")
+    for column in record.inputs:
+        if column.name in taken and column.kind in ("numeric", "expression"):
+            table[column.name] = _numbers(table[column.name])
     rows: list[dict[str, Any]] = table[kept].to_dict("records")  # type: ignore[assignment]
     return rows, tuple(notes)
+
+
+def _numbers(texts: pd.Series) -> pd.Series:
+    """Numbers of a column, whose marks mean in all cells the same; what is no number stays text."""
+    marks = find_marks(known_text(texts, guessed=True).values)
+    return read_numbers(texts, marks).astype(object).where(lambda n: n.notna(), texts)
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise DataError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -149,7 +163,7 @@ def _table(
     named = any(IMAGE in row for row in rows)
     by_stem: dict[str, list[Path]] = {}
     for file in () if named else _files(images):
-        by_stem.setdefault(file.stem, []).append(file)
+        by_stem.setdefault(image_key(file.name), []).append(file)
     patients: dict[str, list[Mapping[str, Any]]] = {}
     for k, row in enumerate(rows):
         patients.setdefault(str(row.get(ID) or f"row {k + 1}"), []).append(row)
@@ -176,13 +190,16 @@ def _names(cell: Any) -> list[str]:
 
 
 def _picture(name: str, folders: Sequence[Path]) -> Picture:
-    """A file inside one of the folders: what a table names is not trusted beyond them."""
+    """A file inside one of the folders: what a table names is not trusted beyond them.
+
+    Links that lie in a folder are its owner's, and are followed.
+    """
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
         raise DataError(f"image {ascii(name)[:100]}: only names inside the folder are taken")
     for folder in folders:
         file = folder / pure
-        if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
+        if file.is_file():
             return Picture(pure.name, file)
     raise DataError(f"image {ascii(name)[:100]}: no such file in {name_some(folders)}")
 

@@ -200,6 +200,11 @@ def _plain_sources(
     ]
 
 
+def _joining_ids(text: pd.DataFrame) -> list[set[str]]:
+    known = {str(name): known_text(text[str(name)]).values for name in text.columns}
+    return list(joining_columns(known).values())
+
+
 def _plain(
     table: FoundTable,
     text: pd.DataFrame | DataError,
