@@ -117,15 +117,17 @@ def _is_below_titles(lines: list[str], k: int) -> bool:
         return False
     kinds = [_likeness(name, [row[j] for row in rows]) for j, name in enumerate(names)]
     above = [_cells([line], delimiter)[0] for line in lines[:k] if line.strip()]
-    return bool(above) and all(_is_title(row, len(names), "name" in kinds) for row in above)
+    return any(any(cell.strip() for cell in row) for row in above) and all(
+        _is_title(row, len(names), "name" in kinds) for row in above
+    )
 
 
 def _is_title(row: Row, width: int, certain: bool) -> bool:
-    """One cell, the first; or few, where the header below is certain."""
+    """No cell, one, the first, or few, where the header below is certain."""
     filled = [k for k, cell in enumerate(row) if cell.strip()]
-    if not filled or len(row) not in (1, width):
+    if len(row) not in (1, width):
         return False
-    return filled == [0] or (certain and len(row) == width and 2 * len(filled) <= width)
+    return filled in ([], [0]) or (certain and len(row) == width and 2 * len(filled) <= width)
 
 
 def _has_row_names(header: Row, rows: Sequence[Row]) -> bool:
