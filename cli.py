@@ -5,6 +5,8 @@ Heavy imports happen inside commands, so that `melafuse --help` answers at once.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
-invalidates the numbers; 4 wrong data;
-5 damaged or incomplete store; 6 leakage refused; 7 weights not available; 130 interrupted."""
+invalidates the numbers; 4 wrong data, or a disk that fails;
+5 damaged or incomplete store; 6 leakage refused; 7 weights not available; 130 interrupted; 143 terminated."""
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -197,11 +199,41 @@ for command in (init, doctor, cohort, store, fit, evaluate, predict, serve):
     cli.add_command(command)
 
 
-def main() -> None:
-    """Runs the command line and turns errors into one line and an exit code."""
-    from featurestore.errors import MelafuseError
+class _Terminated(BaseException):
+    """SIGTERM came."""
 
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+    raise _Terminated
+
+
+def _restrict_files() -> None:
+    from featurestore.errors import ConfigError
+
+    text = os.environ.get("MELAFUSE_UMASK", "")
     try:
+        mask = int(text or "0", 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ConfigError(f"MELAFUSE_UMASK={text!r}: write it in octal, for example 027")
+    given = os.umask(0o077)
+    os.umask(mask if text else given | 0o077)
+
+
+def main() -> None:
+    """Runs the command line and turns errors into one line and an exit code.
+
+    What it writes is for the person who runs it only, because most of it is about patients;
+    `MELAFUSE_UMASK` (octal, as of `umask`) says otherwise.
+    """
+    from featurestore.disk import disk_line
+    from featurestore.errors import DataError, MelafuseError
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _restrict_files()
         cli.main(prog_name="melafuse", standalone_mode=False)
     except MelafuseError as error:
         click.echo(f"melafuse: {error}", err=True)
@@ -212,6 +244,15 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("melafuse: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
+    except _Terminated:
+        click.echo("melafuse: terminated; the same command goes on from here", err=True)
+        sys.exit(143)
+    except Exception as error:
+        line = disk_line(error)
+        if line is None:
+            raise
+        click.echo(f"melafuse: {line}", err=True)
+        sys.exit(DataError.exit_code)
 
 
 def _run(config: Path, as_json: bool, **options: Any) -> None:

@@ -6,6 +6,7 @@ Every section forbids unknown keys, so a typo is an error and never a silent def
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import types
 import typing
@@ -16,8 +17,9 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 import yaml
 
-from featurestore.errors import ConfigError
-from featurestore.yamltext import load_yaml
+from featurestore import bounded
+from featurestore.errors import ConfigError, redacted
+from featurestore.yaml_text import parse_yaml_words
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -81,22 +83,24 @@ def validate(schema: type[ModelT], record: Mapping[str, Any], where: str) -> Mod
 
 
 def dump_config(config: pydantic.BaseModel) -> str:
-    """Returns the configuration with all defaults filled in, as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Returns the configuration with all defaults filled in, as YAML; passwords are left out."""
+    record = config.model_dump(mode="json")
+    return redacted(yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES:,} bytes; is it a config?")
-        record = load_yaml(path.read_text(encoding="utf-8"))
+        record = parse_yaml_words(bounded.read_text(path, MAX_CONFIG_BYTES))
     except OSError as error:
-        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+        if error.errno == errno.EFBIG:
+            raise ConfigError(
+                f"{path}: larger than {MAX_CONFIG_BYTES:,} bytes; is it a config?"
+            ) from None
+        raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a UTF-8 text file; is it a config?") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(record, dict):
         raise ConfigError(f"{path}: a config is a mapping of keys; this holds {_kind(record)}")
     return record
@@ -107,8 +111,8 @@ def _apply_override(record: dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write it as key.subkey=value")
     try:
-        value = load_yaml(text)
-    except yaml.YAMLError:
+        value = parse_yaml_words(text)
+    except ValueError:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
     node: Any = record
     parts = key.strip().split(".")
@@ -170,7 +174,7 @@ def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
 def _shown(value: object) -> str:
     """A value as it was given; of a long one only its beginning."""
     is_number = isinstance(value, str) and re.fullmatch(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", value)
-    text = str(value) if is_number else repr(value)
+    text = str(value) if is_number else redacted(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

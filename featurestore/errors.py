@@ -7,6 +7,7 @@ message without a traceback and ends with its `exit_code`. The codes are documen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -44,6 +45,14 @@ class WeightsError(MelafuseError):
     """Pretrained weights cannot be found, reached or trusted."""
 
     exit_code = 7
+
+
+_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """The text with `***` for the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\g<before>***", text)
 
 
 def name_some(ids: Sequence[object], limit: int = 5) -> str:

@@ -8,7 +8,6 @@ and nothing is unpickled.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from featurestore import bounded
+from featurestore.config import MAX_CONFIG_BYTES
 from featurestore.errors import ConfigError
+from featurestore.json_text import parse_json
+from featurestore.yaml_text import parse_yaml
 
 _PACKAGE = "albumentations"
 _NAME = "__class_fullname__"
@@ -85,15 +87,15 @@ def load_pipeline(path: Path) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     readers: dict[str, Callable[[str], Any]] = {
-        ".json": json.loads,
-        ".yaml": yaml.safe_load,
-        ".yml": yaml.safe_load,
+        ".json": parse_json,
+        ".yaml": parse_yaml,
+        ".yml": parse_yaml,
     }
     if path.suffix not in readers:
         raise ConfigError(f"{_where(path)}: write it as .json or .yaml")
     try:
-        record = readers[path.suffix](path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        record = readers[path.suffix](bounded.read_text(path, MAX_CONFIG_BYTES))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{_where(path)} cannot be read: {_one_line(error)}") from None
     if not isinstance(record, dict) or not isinstance(record.get("transform"), dict):
         raise ConfigError(f"{_where(path)} was not written by {_PACKAGE}.save")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from featurestore.tables.spreadsheet import markdown_line
+
 UNSTATED = "not stated"
 
 
@@ -21,9 +23,9 @@ def citation(
         watermark: Sentences that mark the data; empty where there are none.
         version: Version of melafuse.
     """
-    lines = [f"# {title}: sources, licences and attribution", ""]
+    lines = [f"# {markdown_line(title)}: sources, licences and attribution", ""]
     if watermark:
-        lines += [f"**{watermark}**", ""]
+        lines += [f"**{markdown_line(watermark)}**", ""]
     lines += [
         f"Tables exported by melafuse {version}. Images and what is computed from them keep the "
         "licence of their source; whoever passes these tables on names the sources below.",
@@ -46,7 +48,7 @@ def citation(
                 "",
             ]
     if notes:
-        lines += ["Notes of the sources:", "", *(f"- {note}" for note in notes), ""]
+        lines += ["Notes of the sources:", "", *(f"- {markdown_line(note)}" for note in notes), ""]
     return "\n".join(lines)
 
 
@@ -62,4 +64,4 @@ def _known(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return markdown_line(text).replace("|", "\\|")

@@ -14,9 +14,7 @@ import pyarrow.csv
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that starts with one of these is run as a formula by spreadsheets."""
+from featurestore.tables.spreadsheet import FORMULA_STARTS
 
 DATE_LIKE = re.compile(
     r"(?:jan|feb|mar|march|apr|april|may|jun|jul|aug|sep|sept|oct|nov|dec)[- /]?\d{1,4}"

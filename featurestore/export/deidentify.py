@@ -38,6 +38,8 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _WORD = re.compile(r"([(\[,;:]*)(\S+?)([)\],.;:]*)(?!\S)")
 _TELLING = re.compile(r"[\d/\\]")
 _HIDDEN = "[…]"
+_CERTAIN = 20  # so many different ids in one column are no coincidence
+_OF_IDS = "pseudonyms: most of its texts are ids"
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -54,7 +56,7 @@ class Key:
         Raises:
             ConfigError: There is no key, or it is too short to be one.
         """
-        advice = "make one with `head -c 32 /dev/urandom > melafuse.key`, and keep it secret"
+        advice = "make one with `(umask 077; head -c 32 /dev/urandom > KEY)`, and keep it secret"
         if path is None:
             raise ConfigError(f"de-identification needs a key: --key FILE; {advice}")
         try:
@@ -115,7 +117,10 @@ def deidentify(tables: Sequence[ExportTable], key: Key, steps: Collection[str]) 
         DataError: Two ids got the same pseudonym.
     """
     known = _known_ids(tables, key)
-    work = _Work(key, frozenset(steps), known)
+    patients = {text for table in tables for column, note in table.notes.items()
+                if note.role == "patient" and column in table.frame
+                for text in _texts(table.frame[column])}  # fmt: skip
+    work = _Work(key, frozenset(steps), known, len(patients))
     made = tuple(work.table(table) for table in tables)
     used = f"{', '.join(s for s in STEPS if s in steps)} with the key {key.fingerprint}"
     report = pd.DataFrame([("", "", used, 0), *work.report], columns=list(REPORT_COLUMNS))
@@ -158,17 +163,20 @@ def _texts(values: pd.Series) -> list[str]:
 class _Work:
     """One pass over all tables."""
 
-    def __init__(self, key: Key, steps: frozenset[str], known: Mapping[str, str]) -> None:
+    def __init__(
+        self, key: Key, steps: frozenset[str], known: Mapping[str, str], patients: int
+    ) -> None:
         self._key, self._steps, self._known = key, steps, known
         self.report: list[tuple[str, str, str, int]] = []
         self._pseudonyms = frozenset(known.values())
+        self._patient_count = max(1, patients)
         spaced = sorted((text for text in known if _SPACE.search(text)), key=len, reverse=True)
         self._spaced = re.compile("|".join(map(re.escape, spaced)) or r"(?!)")
 
     def table(self, table: ExportTable) -> ExportTable:
         frame = table.frame.copy()
         patients = self._patients(table)
-        notes = dict(table.notes)
+        notes, columns = dict(table.notes), dict(table.columns)
         for name in map(str, table.frame.columns):
             note = notes.get(name)
             values = table.frame[name]
@@ -180,8 +188,11 @@ class _Work:
             self.report.append((table.name, name, done, int(changed.sum())))
             if note is not None and done.startswith("ages"):
                 notes[name] = dataclasses.replace(note, note=f"{note.note} {done}".strip())
+            if name in columns and done == _OF_IDS:  # what it may hold is said in the codebook
+                levels = tuple(self._whole(level) for level in columns[name].levels)
+                columns[name] = dataclasses.replace(columns[name], levels=levels)
         self.report = [row for row in self.report if row[2]]
-        return dataclasses.replace(table, frame=frame, notes=notes)
+        return dataclasses.replace(table, frame=frame, notes=notes, columns=columns)
 
     def _patients(self, table: ExportTable) -> pd.Series | None:
         names = [c for c, n in table.notes.items() if n.role == "patient" and c in table.frame]
@@ -210,7 +221,8 @@ class _Work:
         if "dates" in self._steps and _is_date(values):
             return self._dates(values, patients)
         if _is_text(values):
-            return self._text(values)
+            coded = name in table.columns or (note is not None and bool(note.levels))
+            return self._text(values, coded)
         return values, ""
 
     def _pseudonym(self, text: str) -> str:
@@ -248,13 +260,31 @@ class _Work:
         moved = days + pd.to_timedelta(shifts.astype(float), unit="D").astype("timedelta64[s]")
         return moved, "dates moved, each patient by a number of days of its own"
 
-    def _text(self, values: pd.Series) -> tuple[pd.Series, str]:
+    def _text(self, values: pd.Series, coded: bool) -> tuple[pd.Series, str]:
+        """Texts of a column that is said to hold no ids.
+
+        A code may happen to be an id (patients 1 to 120, and a column coded 1, 2, 3), so codes are
+        left alone; so are numbers among other texts. A column most of whose texts are different
+        ids holds ids, whatever is said of it.
+        """
         if "ids" not in self._steps:
             return values, ""
-        made = values.map(lambda v: self._known.get(str(v), v), na_action="ignore")
+        texts = set(_texts(values))
+        ids = texts & self._known.keys()
+        if len(ids) >= min(_CERTAIN, 0.5 * self._patient_count) and 2 * len(ids) > len(texts):
+            return values.map(self._whole, na_action="ignore").astype("str"), _OF_IDS
+        if coded:
+            return values, "codes left as they are"
+        made = values.map(self._free, na_action="ignore")
         if (made.dropna() != values.dropna()).any():
             return made.astype("str"), "pseudonyms where a text is an id"
         return values, "text left as it is"
+
+    def _whole(self, text: str) -> str:
+        return self._known.get(str(text), str(text))
+
+    def _free(self, text: str) -> str:
+        return str(text) if str(text).isdigit() else self._whole(text)
 
 
 def _is_text(values: pd.Series) -> bool:

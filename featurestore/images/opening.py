@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import os
 import stat
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
+from featurestore.images.scans import USUAL_SCANS, has_too_many_scans
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
@@ -36,6 +38,8 @@ _UPRIGHT = {
 # `max_pixels` of every call takes the place of Pillow's own limit, which is one for the process
 # and would refuse files below a larger `max_pixels`.
 Image.MAX_IMAGE_PIXELS = None
+# TIFF may hold JPEG, whose scans its library counts itself.
+os.environ.setdefault("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", str(USUAL_SCANS))
 Image.init()  # else `formats` may name only Pillow's first five
 
 
@@ -179,6 +183,10 @@ def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
                 raise UnreadableImage(f"larger than {max_pixels / 1e6:g} megapixels")
             if image.width < 1 or image.height < 1:
                 raise UnreadableImage("no pixels")
+            if image.format == "JPEG":
+                data = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
+                if has_too_many_scans(data, image.width * image.height):
+                    raise UnreadableImage("too many scans")
             yield image
     except UnreadableImage:
         raise

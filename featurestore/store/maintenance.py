@@ -16,6 +16,7 @@ from featurestore.atomic import TEMPORARY
 from featurestore.errors import StoreError
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
+from featurestore.sealed import DamagedFile, read_sealed
 from featurestore.store.explaining import EncoderExplanation, Explanation, explain
 from featurestore.store.layout import chosen, described, encoder_folders, require_store, shard_paths
 from featurestore.store.lineage import EncoderIdentity
@@ -42,6 +43,7 @@ __all__ = [
     "verify",
 ]
 
+VIRTUAL_FILE = "features.h5"
 NO_ROW = ("none that is known by its checksum",)
 _REMOVED = ".removed"  # suffix of an encoder's folder that is being removed
 
@@ -153,7 +155,7 @@ def verify(
     repair: bool = False,
     progress: Progress = SILENT,
 ) -> VerifyReport:
-    """Checks every byte of every shard and description, and every row against its checksum.
+    """Checks every byte of shards, descriptions and `features.h5`, and every row's checksum.
 
     A shard is parsed only after its bytes were compared with its name. A damaged one is opened to
     say which rows are lost, in a child process with a time limit: a corrupt HDF5 file can hang its
@@ -172,6 +174,7 @@ def verify(
     require_store(store.root)
     folders = encoder_folders(store.root)
     damaged = [found for folder in folders for found in _damaged_description(folder)]
+    damaged += _damaged_virtual(store.root / VIRTUAL_FILE)
     paths = [path for folder in folders for path in shard_paths(folder)]
     rows = 0
     progress.start("verify", len(paths))
@@ -184,7 +187,8 @@ def verify(
     progress.finish()
     if repair and damaged:
         for found in damaged:
-            _set_aside(found.path)
+            if found.path.name != VIRTUAL_FILE:  # that one is only written anew
+                _set_aside(found.path)
         store.refresh_virtual()
     return VerifyReport(len(paths), rows, tuple(damaged), repair)
 
@@ -225,7 +229,7 @@ def gc(store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool =
             removed = Removed(tuple(doomed), sum(_size(p) for p in doomed), tuple(busy))
             if doomed and not dry_run:
                 # While shards go, no virtual file is better than one that points to nothing.
-                (store.root / "features.h5").unlink(missing_ok=True)
+                (store.root / VIRTUAL_FILE).unlink(missing_ok=True)
                 for path in doomed:
                     _remove(path)
                 store.refresh_virtual()
@@ -242,6 +246,15 @@ def _damaged_description(folder: Path) -> Iterator[DamagedRows]:
         elif shard_paths(folder):
             yield DamagedRows(path, "missing; the next extraction writes it again", NO_ROW)
     except StoreError as error:
+        yield DamagedRows(path, str(error).removeprefix(f"{path}: "), NO_ROW)
+
+
+def _damaged_virtual(path: Path) -> Iterator[DamagedRows]:
+    try:
+        read_sealed(path, "--repair writes it anew")
+    except FileNotFoundError:
+        return  # nothing needs it but other tools, and the next extraction writes it
+    except (DamagedFile, OSError) as error:
         yield DamagedRows(path, str(error).removeprefix(f"{path}: "), NO_ROW)
 
 

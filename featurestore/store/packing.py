@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from featurestore.atomic import replacing
-from featurestore.errors import StoreError
+from featurestore.errors import ConfigError, StoreError
 from featurestore.store.layout import chosen, require_store
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.shards import DamagedShard, ShardRows, read_shard
@@ -25,15 +25,18 @@ def pack(store: FeatureStore, out: Path, encoders: Collection[str] | None = None
 
     Args:
         store: The store, which is not changed.
-        out: The file; an existing one is replaced.
+        out: The file; it must not exist.
         encoders: Digests, or their first digits, of the encoders to pack; None packs all.
 
     Raises:
+        ConfigError: `out` exists.
         StoreError: There is no such store or encoder, or the file cannot be written.
     """
     require_store(store.root)
     known = store.encoders()
     digests = chosen((e.digest for e in known), encoders)
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"{out} exists; remove it, or name another file")
     packed = [e for e in known if e.digest in digests]
     groups = dict(zip(group_names(packed), packed, strict=True))
     try:

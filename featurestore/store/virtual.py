@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from featurestore.atomic import replacing
 from featurestore.errors import StoreError
+from featurestore.sealed import sealing
 from featurestore.store.lineage import EncoderIdentity
 
 FIELDS = ("embedding", "sha256", "image_id", "view")
@@ -95,7 +95,7 @@ def write_virtual(path: Path, groups: Sequence[VirtualGroup]) -> Path:
         for group in groups:
             _add(file, group)
     try:
-        with replacing(path) as temporary:
+        with sealing(path) as temporary:
             temporary.write_bytes(content.getvalue())
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from None

@@ -26,6 +26,11 @@ from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, lo
 
 MAX_TABLE_BYTES = 500_000_000
 MAX_HEAD_BYTES = 1_000_000
+MAX_ROWS = 20_000_000
+MAX_COLUMNS = 200_000
+MAX_CELLS = 300_000_000
+MAX_HEADER_CHARACTERS = 10_000_000
+_UNPACKED = 8  # times the size of a packed file
 _BLOCK_BYTES = 16_000_000
 _LOOKED_AT = 40
 _SNIFFED_CHARACTERS = 4096
@@ -75,7 +80,7 @@ def read_table(
     """
     _check_file(path, max_bytes)
     if path.suffix.lower() in (".parquet", ".pq"):
-        names, columns = _read_parquet(path)
+        names, columns = _read_parquet(path, max_bytes)
     else:
         names, columns = _read_delimited(path, comment_lines, header)
     names = [name or f"unnamed_{k + 1}" for k, name in enumerate(names)]
@@ -172,10 +177,11 @@ def _check_file(path: Path, max_bytes: int | None) -> None:
         raise DataError(f"{path} is empty")
 
 
-def _read_parquet(path: Path) -> tuple[list[str], list[pa.ChunkedArray]]:
+def _read_parquet(path: Path, max_bytes: int) -> tuple[list[str], list[pa.ChunkedArray]]:
     try:
+        _require_sane_footer(path, max_bytes)
         table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     names = [str(name).strip() for name in table.column_names]
@@ -187,13 +193,31 @@ def _read_parquet(path: Path) -> tuple[list[str], list[pa.ChunkedArray]]:
     return names, columns
 
 
+def _require_sane_footer(path: Path, max_bytes: int) -> None:
+    """Refuses a file that promises more than any table has, before memory is asked for it."""
+    facts = pq.read_metadata(path)
+    rows, columns = facts.num_rows, facts.num_columns
+    groups = (facts.row_group(k) for k in range(facts.num_row_groups))
+    if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
+        raise DataError(
+            f"{path}: its footer promises {rows:,} rows of {columns:,} columns; at most "
+            f"{MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {MAX_CELLS:,} cells are read"
+        )
+    size = sum(group.total_byte_size for group in groups)
+    if size > _UNPACKED * max_bytes:
+        raise DataError(
+            f"{path}: {size:,} bytes when unpacked; at most {_UNPACKED * max_bytes:,} are read"
+        )
+
+
 def _parquet_head(path: Path, n_rows: int) -> TableHead:
     try:
+        _require_sane_footer(path, MAX_TABLE_BYTES)
         with pq.ParquetFile(path) as file:
             names = tuple(str(name).strip() for name in file.schema_arrow.names)
             batch = next(file.iter_batches(batch_size=n_rows), None)
             cells = [] if batch is None else [_shown(column) for column in batch.columns]
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     return TableHead((), names, tuple(zip(*cells, strict=True)))
@@ -261,6 +285,7 @@ def _refuse_a_row(names: list[str], columns: list[pa.ChunkedArray], path: Path) 
 def _columns(path: Path, text: str, delimiter: str, more: int) -> list[pa.ChunkedArray]:
     """Columns with their header as first cell; of `more` columns the header has no cell."""
     first, _, _ = text.partition("\n")
+    _require_sane_header(first, path)
     if more:  # an empty name for what the header leaves out
         text = delimiter + text
     body = text.encode()
@@ -268,7 +293,10 @@ def _columns(path: Path, text: str, delimiter: str, more: int) -> list[pa.Chunke
         plain = _parse(body, delimiter, len(first.split("\t")) + more, quoted=False)
         if isinstance(plain, pa.Table):
             return [_unquoted(c) for c in plain.columns]
-    n_fields = len(next(csv.reader(io.StringIO(text), delimiter=delimiter)))
+    try:
+        n_fields = len(next(csv.reader(io.StringIO(text), delimiter=delimiter)))
+    except csv.Error as error:
+        raise DataError(f"{path} is no table ({error})") from None
     parsed = _parse(body, delimiter, n_fields, quoted=True)
     if isinstance(parsed, str):
         raise DataError(
@@ -276,6 +304,15 @@ def _columns(path: Path, text: str, delimiter: str, more: int) -> list[pa.Chunke
             f"{n_fields - more} columns"
         )
     return list(parsed.columns)
+
+
+def _require_sane_header(header: str, path: Path) -> None:
+    columns = 1 + max(header.count(mark) for mark in "\t,;")
+    if len(header) > MAX_HEADER_CHARACTERS or columns > MAX_COLUMNS:
+        raise DataError(
+            f"{path}: its header line has {len(header):,} characters and {columns:,} columns; at "
+            f"most {MAX_HEADER_CHARACTERS:,} and {MAX_COLUMNS:,} are read"
+        )
 
 
 def _decode(path: Path, max_bytes: int | None = None) -> str:

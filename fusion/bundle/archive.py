@@ -11,6 +11,7 @@ unless the folder itself listed it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,13 +21,15 @@ import shutil
 import stat
 import uuid
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from featurestore.atomic import make_folder, replacing, sync_folder
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError, name_some
+from featurestore.json_text import parse_json
+from featurestore.locks import unless_held
 from fusion.bundle.record import FORMAT, BundleRecord, FileRecord
 
 RECORD_FILE = "bundle.json"
@@ -101,6 +104,31 @@ def require_free(out: Path) -> None:
     """
     if out.exists() or out.is_symlink():
         raise ConfigError(f"{out} exists; remove it, or name another place for the bundle")
+
+
+@contextlib.contextmanager
+def place_for(out: Path) -> Iterator[None]:
+    """Holds a bundle's place: fitting takes long, and two fits must not end in one place.
+
+    Raises:
+        ConfigError: Something is there, or another process holds it.
+        DataError: Its folder cannot be written to.
+    """
+    lock = out.with_name(f".{out.name}.lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            make_folder(out.parent)
+            free = stack.enter_context(unless_held(lock))
+        except OSError as error:
+            raise DataError(f"cannot write the bundle {out}: {error.strerror or error}") from None
+        if not free:
+            raise ConfigError(f"another process writes a bundle to {out}; name another place")
+        try:
+            require_free(out)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -214,8 +242,8 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 def _parse(text: bytes, where: Path) -> tuple[BundleRecord, str]:
     try:
-        stated = json.loads(text)
-    except (ValueError, RecursionError):
+        stated = parse_json(text)
+    except ValueError:
         raise _refused(where, f"{RECORD_FILE} is no JSON") from None
     if not isinstance(stated, dict) or "digest" not in stated:
         raise _refused(where, f"{RECORD_FILE} is no record of a bundle")

@@ -15,7 +15,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from featurestore.errors import ConfigError, DataError
+from featurestore.errors import ConfigError, DataError, name_some
+from featurestore.json_text import parse_json
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
 from fusion.features.blocks import Arrays
@@ -162,7 +163,7 @@ def load_model(kind: str, files: Mapping[str, bytes], prefix: str) -> Model:
     codec = find_codec(kind)
     try:
         state = State(
-            json.loads(files[f"{prefix}.json"]),
+            parse_json(files[f"{prefix}.json"]),
             load_arrays(files, f"{prefix}.safetensors"),
             files.get(f"{prefix}.txt", b"").decode(),
         )
@@ -177,12 +178,24 @@ def load_arrays(files: Mapping[str, bytes], name: str) -> Arrays:
     """Arrays of a safetensors file of the bundle.
 
     Raises:
-        DataError: There is no such file, or it is damaged.
+        DataError: There is no such file, it is damaged, or a value is not finite.
     """
     try:
-        return dict(safetensors.numpy.load(files[name]))
+        arrays = dict(safetensors.numpy.load(files[name]))
+        odd = [key for key, array in arrays.items() if not _is_sound(key, array)]
+        if odd:
+            raise ValueError(f"values are not finite in {name_some(odd, 3)}")
+        return arrays
     except (KeyError, ValueError, safetensors.SafetensorError) as error:
         raise _misfit(name, error) from None
+
+
+def _is_sound(name: str, array: np.ndarray) -> bool:
+    """Whether all values are finite; the scale of a column that never varied is infinite."""
+    if array.dtype.kind != "f":
+        return array.dtype.kind in "iub"
+    scale = name.rpartition(".")[2] == "scale"
+    return bool((array > 0).all() if scale else np.isfinite(array).all())
 
 
 def _misfit(where: str, error: Exception) -> DataError:

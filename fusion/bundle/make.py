@@ -18,7 +18,7 @@ from featurestore.errors import ConfigError
 from featurestore.plain import plain
 from featurestore.store.lineage import EncoderIdentity
 from fusion.arms import ABLATION, Arm
-from fusion.bundle.archive import Bundle, require_free, write_bundle
+from fusion.bundle.archive import Bundle, place_for, write_bundle
 from fusion.bundle.codecs import CODECS, calibration_state, save_model
 from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
 from fusion.bundle.inputs import describe_inputs
@@ -69,18 +69,18 @@ def fit_bundle(
         replicates: Bootstrap replicates an arm.
 
     Raises:
-        ConfigError: `out` exists, an arm is unknown, or its model cannot be bundled.
+        ConfigError: `out` exists, another process fits for it, an arm is unknown, or its model
+            cannot be bundled.
         DataError: An arm cannot be fitted, or the bundle cannot be written.
     """
-    require_free(out)
-    chosen = choose_arms(study.arms, study.reference, arms)
-    evidence = study.evidence(study.ablate())
-    final = study.final_features()
-    fitted = fit_arms(
-        final.table, chosen, study.config.ablation, study.config.seed, replicates, study.progress
-    )
-    record, contents = assemble(study, final, fitted, evidence)
-    return write_bundle(record, contents, out)
+    with place_for(out):
+        chosen = choose_arms(study.arms, study.reference, arms)
+        evidence = study.evidence(study.ablate())
+        final = study.final_features()
+        config, seed = study.config.ablation, study.config.seed
+        fitted = fit_arms(final.table, chosen, config, seed, replicates, study.progress)
+        record, contents = assemble(study, final, fitted, evidence)
+        return write_bundle(record, contents, out)
 
 
 def choose_arms(

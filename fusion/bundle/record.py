@@ -92,8 +92,8 @@ class EncoderRecord(Section):
 
     name: str
     architecture: str
-    image_size: int = pydantic.Field(ge=1, le=4096)
-    dimension: int = pydantic.Field(ge=1)
+    image_size: int = pydantic.Field(ge=1, le=1024)
+    dimension: int = pydantic.Field(ge=1, le=100_000)
     origin: str
     weights_sha256: str
     preprocessing: str

@@ -39,9 +39,9 @@ def store_info(folder: Path) -> None:
 @store.command("verify")
 @store_argument
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds for a damaged shard.")
-@click.option("--repair", is_flag=True, help="Set damaged shards aside; extract refills them.")
+@click.option("--repair", is_flag=True, help="Set damaged files aside; extract makes them anew.")
 def store_verify(folder: Path, timeout: float, repair: bool) -> None:
-    """Check every byte. Ends with exit code 5 if a shard is damaged."""
+    """Check every byte. Ends with exit code 5 if anything is damaged."""
     from featurestore.errors import StoreError
     from featurestore.store.maintenance import verify
 
@@ -51,7 +51,7 @@ def store_verify(folder: Path, timeout: float, repair: bool) -> None:
     click.echo(f"{report.shards} shards checked, {report.rows} rows are right")
     if report.damaged and not repair:
         raise StoreError(
-            f"{len(report.damaged)} damaged shards; `melafuse store verify --repair` sets them "
+            f"{len(report.damaged)} damaged files; `melafuse store verify --repair` sets them "
             "aside, `melafuse extract` embeds their images again"
         )
 

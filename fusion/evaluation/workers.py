@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +62,8 @@ def run_all(
         initializer=_die_with,
         initargs=(os.getpid(),),
     )
-    results = workers(joblib.delayed(function)(*call) for call in calls)
+    with _without_interrupts():
+        results = workers(joblib.delayed(function)(*call) for call in calls)
     try:
         yield from results
     except BaseException:
@@ -89,6 +91,22 @@ def _on_cluster(
         # A table that many calls share is sent to the workers once.
         workers = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")
         yield from workers(joblib.delayed(function)(*call) for call in calls)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Holds Ctrl-C back inside the block; processes that start in it never see one.
+
+    They would print what they were importing. The process that started them ends them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _die_with(parent: int) -> None:

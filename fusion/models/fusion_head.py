@@ -182,8 +182,12 @@ class FusionHeadModel(BaseModel):
         for i, member in enumerate(record["members"]):
             own = below(f"{i}.", arrays)
             dims = dict(member["dims"])
-            head = HEADS[made.variant](dims, settings.head)
             weights = {k: torch.from_numpy(v) for k, v in below("head.", own).items()}
+            with torch.device("meta"):  # shapes without memory, which a record could ask for
+                wanted = HEADS[made.variant](dims, settings.head).state_dict()
+            if _shapes(weights) != _shapes(wanted):
+                raise ValueError("the weights are of another head than the record's")
+            head = HEADS[made.variant](dims, settings.head)
             head.load_state_dict(weights)
             head.eval()
             inputs = HeadInputs.from_state(member["inputs"], below("inputs.", own))
@@ -221,3 +225,8 @@ class FusionHeadModel(BaseModel):
         }
         logits = predict_logits(head, validation_rows)
         return result, choice, (validation.patient_ids, validation.y, logits)
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """Shape by name; a single number may have been stored as an array of one."""
+    return {name: tuple(values.shape) or (1,) for name, values in state.items()}

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import optuna
+import sqlalchemy.exc
 from optuna.trial import FrozenTrial, TrialState
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, redacted
 from fusion.models.study_location import StudyLocation
 
 Parameters = dict[str, float]
@@ -30,7 +34,7 @@ RANDOM_TRIALS = 6
 
 BUSY_SECONDS = 60  # how long SQLite waits for another process that holds the file
 
-_ATTRIBUTE = "log_loss"
+_ATTRIBUTE, _SEAL = "log_loss", "seal"
 _OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -109,6 +113,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _opened(location) as study:
         _fail_abandoned(study)
+        _require_sound(study, location)
         for index in range(len(_finished(study)), trials):
             study.sampler = _sampler(seed, index)
             if index == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -131,17 +136,42 @@ def _run(
 ) -> None:
     parameters = space(trial)
     scores: list[FoldScore] = []
+    reported: dict[int, float] = {}
     for fold in range(n_folds):
         scores.append(evaluate_fold(parameters, fold))
         mean = float(np.mean([s.auroc for s in scores]))
         trial.report(mean, fold)
+        reported[fold] = mean
         if fold + 1 < n_folds and trial.should_prune():
             break
-    trial.set_user_attr(_ATTRIBUTE, float(np.mean([s.log_loss for s in scores])))
+    log_loss = float(np.mean([s.log_loss for s in scores]))
+    trial.set_user_attr(_ATTRIBUTE, log_loss)
+    trial.set_user_attr(_SEAL, _seal(trial.number, trial.params, reported, log_loss))
     if len(scores) < n_folds:
         study.tell(trial, state=TrialState.PRUNED)
     else:
         study.tell(trial, mean)
+
+
+def _seal(
+    number: int, parameters: Mapping[str, float], reported: Mapping[int, float], log_loss: float
+) -> str:
+    """Digest of a trial: a study is resumed from its file, and a number depends on it."""
+    content = [number, sorted(parameters.items()), sorted(reported.items()), log_loss]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _require_sound(study: optuna.Study, location: StudyLocation | None) -> None:
+    for trial in _finished(study):
+        values, attributes = trial.intermediate_values, trial.user_attrs
+        complete = trial.state == TrialState.COMPLETE
+        own = _seal(trial.number, trial.params, values, attributes.get(_ATTRIBUTE, math.nan))
+        if attributes.get(_SEAL) != own or (complete and trial.value != values[max(values)]):
+            where = "the study" if location is None else redacted(location.storage)
+            raise ConfigError(
+                f"ablation.tuning.storage: trial {trial.number} in {where} is damaged; remove it, "
+                f"and the study is made anew"
+            )
 
 
 @contextlib.contextmanager
@@ -165,15 +195,22 @@ def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
         )
     # SQLAlchemy, the database's driver and Optuna each have errors of their own.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"ablation.tuning.storage: cannot open {location.storage!r}: {reason}"
-        ) from None
+        raise _unusable(location, error) from None
     try:
         yield study
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise _unusable(location, error) from None
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _unusable(location: StudyLocation, error: BaseException) -> ConfigError:
+    cause = error.__cause__ or error  # Optuna's own words name no reason
+    reason = redacted(" ".join(str(cause).split())[:200])
+    return ConfigError(
+        f"ablation.tuning.storage: cannot use {redacted(location.storage)}: {reason}"
+    )
 
 
 def _sampler(seed: int, index: int) -> optuna.samplers.BaseSampler:

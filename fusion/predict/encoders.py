@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.torch
+import timm
+import torch
 
 from extractor.backbones import Backbone, Encoder, load_backbone
 from extractor.config import BackboneConfig
@@ -112,17 +114,37 @@ class Encoders:
         config = BackboneConfig(
             name=record.architecture, weights="random", image_size=record.image_size
         )
-        backbone = load_backbone(config, 0, Path())
         try:
             state = safetensors.torch.load(bundle.contents[record.file])
+        except (KeyError, ValueError, safetensors.SafetensorError) as error:
+            raise DataError(f"{where} cannot be used: {' '.join(str(error).split())}") from None
+        _require_same_size(record, state, where)
+        backbone = load_backbone(config, 0, Path())
+        try:
             fit_state(backbone.module, state, where)
-        except (KeyError, ValueError, safetensors.SafetensorError, MelafuseError) as error:
+        except MelafuseError as error:
             raise DataError(f"{where} cannot be used: {' '.join(str(error).split())}") from None
         digest = state_digest(backbone.module.state_dict())
         backbone = dataclasses.replace(backbone, weights=Weights(record.origin, digest))
         encoder = Encoder(backbone, self._plan, name=record.name)
         _require_same(encoder, record)
         return LoadedEncoder(record, backbone, encoder)
+
+
+def _require_same_size(
+    record: EncoderRecord, state: Mapping[str, torch.Tensor], where: str
+) -> None:
+    """Refuses an architecture that is much larger than its weights, before it is built."""
+    if not timm.is_model(record.architecture.partition(".")[0]):
+        return  # building it says so
+    try:
+        with torch.device("meta"):
+            bare = timm.create_model(record.architecture, pretrained=False, num_classes=0)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return  # some architectures compute with their weights while they are built
+    wanted = sum(value.numel() for value in bare.state_dict().values())
+    if wanted > 2 * sum(value.numel() for value in state.values()) + 1000:
+        raise DataError(f"{where} cannot be used: it has not the weights of {record.architecture}")
 
 
 def _require_same(encoder: Encoder, record: EncoderRecord) -> None:

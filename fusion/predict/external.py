@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurestore.atomic import replacing
+from featurestore.atomic import replacing, write_text
 from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError, DataError
 from featurestore.progress import SILENT, Progress
+from featurestore.tables.spreadsheet import csv_text
 from fusion.bundle.record import ModelRecord
 from fusion.evaluation.predictions import predictions_table
 from fusion.evidence import align, score_arms
@@ -166,10 +167,8 @@ def write_validation(found: ExternalValidation, folder: Path) -> list[Path]:
     }
     paths = [folder / name for name in (*tables, "external_predictions.parquet")]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            with replacing(folder / name) as temporary:
-                table.to_csv(temporary, index=False)
+            write_text(folder / name, csv_text(table))
         with replacing(paths[-1]) as temporary:
             found.predictions.to_parquet(temporary, index=False)
     except OSError as error:

@@ -31,6 +31,7 @@ from fusion.models.fusion_head import FusionHeadModel
 from fusion.models.threads import single_thread
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
 from fusion.predict.encoders import Encoders, Squares
+from fusion.predict.probe import require_scores
 from fusion.predict.result import LEVEL, ImageDistance, Prediction, Score
 
 
@@ -102,7 +103,8 @@ class Predictor:
 
         Raises:
             ConfigError: The device is not available, or a model or backbone is unknown.
-            DataError: The files do not fit together, or were made by other versions.
+            DataError: The files do not fit together, were made by other versions, or give a
+                made-up patient no probability.
         """
         self.bundle = bundle
         self.encoders = Encoders(bundle, device)
@@ -110,6 +112,7 @@ class Predictor:
         self._novelty = [(n, _load_novelty(bundle, n)) for n in bundle.record.novelty]
         self._inputs = {column.name: column for column in bundle.record.inputs}
         self._dictionary = bundle.record.dictionary
+        require_scores(self)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -158,7 +161,7 @@ class Predictor:
         Raises:
             DataError: An image cannot be read, or the first arm would know nothing of the patient.
         """
-        self._require_something(case)
+        self.require_something(case)
         squares = []
         for picture in case.pictures if self.encoders.loaded else ():
             try:
@@ -276,9 +279,18 @@ class Predictor:
                         )
         return [tuple(own) for own in found]
 
-    def _require_something(self, case: Case) -> None:
-        first = self.arms[0].arm
-        if not any(self._has(case, modality) for modality in first.modalities):
+    def knows_something(self, case: Case) -> bool:
+        """Whether the first arm looks at anything that the case has."""
+        return any(self._has(case, modality) for modality in self.arms[0].arm.modalities)
+
+    def require_something(self, case: Case) -> None:
+        """Refuses a case of which the first arm would know nothing.
+
+        Raises:
+            DataError: So it is.
+        """
+        if not self.knows_something(case):
+            first = self.arms[0].arm
             given = " and ".join(
                 [*(["an image"] if case.pictures else []), *([f"{len(case.values)} values"]
                  if case.values else [])]

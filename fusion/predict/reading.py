@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
+from featurestore import bounded
 from featurestore.errors import DataError, name_some
 from featurestore.images.finding import ImageFolder, image_key
+from featurestore.json_text import parse_json
 from featurestore.tables.ids import spelled_ids
 from featurestore.tables.numbers import find_marks, read_numbers
 from featurestore.tables.parsing import MISSING_TOKENS, known_text
@@ -143,12 +144,10 @@ def _numbers(texts: pd.Series) -> pd.Series:
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise DataError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(bounded.read_bytes(path, MAX_JSON_BYTES))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
         raise DataError(f"{path} is no JSON: {' '.join(str(error).split())[:100]}") from None
     rows = content if isinstance(content, list) else [content]
     if not rows or not all(isinstance(row, dict) for row in rows):

@@ -8,6 +8,7 @@ from pathlib import Path
 from featurestore.atomic import write_text
 from featurestore.errors import DataError
 from featurestore.plain import finite
+from featurestore.tables.spreadsheet import csv_text
 from fusion.report.comparison import (
     Comparison,
     arms_table,
@@ -40,7 +41,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         arms=arms_table(comparison),
         disclaimer=DISCLAIMER,
     )
-    table = tidy_comparison(comparison).to_csv(index=False, lineterminator="\n")
+    table = csv_text(tidy_comparison(comparison))
     texts = {
         "forest.svg": forest.svg,
         "comparison.csv": table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from featurestore.tables.spreadsheet import markdown_line
 from fusion.report.tables import TextTable
 
 
@@ -24,4 +25,4 @@ def _cell(text: str) -> str:
 
 def plain_text(text: str) -> str:
     """One line without markup of its own."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    return markdown_line(text)

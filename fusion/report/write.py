@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import pandas as pd
-
 from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
+from featurestore.tables.spreadsheet import csv_text
 from fusion.evidence import Evidence
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
@@ -54,21 +53,23 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
     try:
         for figure, path in zip(figures, files.figures, strict=True):
             write_text(path, figure.svg)
-            write_text(path.with_suffix(".csv"), _csv(figure.data))
+            write_text(path.with_suffix(".csv"), csv_text(figure.data))
         _write_galleries(evidence, folder / "figures")
-        write_text(files.metrics, _csv(tidy_metrics(evidence)))
+        write_text(files.metrics, csv_text(tidy_metrics(evidence)))
         if evidence.audit is not None:
-            write_text(folder / "audit.csv", _csv(tidy_audit(evidence)))
+            write_text(folder / "audit.csv", csv_text(tidy_audit(evidence)))
         if evidence.ladder is not None:
-            write_text(folder / "ladder.csv", _csv(tidy_ladder(evidence)))
-        write_text(folder / "tripod.csv", _csv(tidy_tripod(evidence)))
+            write_text(folder / "ladder.csv", csv_text(tidy_ladder(evidence)))
+        write_text(folder / "tripod.csv", csv_text(tidy_tripod(evidence)))
         write_text(folder / "ablation.tex", render_latex(evidence))
         write_text(folder / "model_card.md", model_card_markdown(evidence))
         write_text(files.run, render_json(evidence))
         write_text(files.markdown, render_markdown(evidence))
         write_text(files.html, render_html(evidence, figures))
     except OSError as error:
-        raise DataError(f"cannot write the report into {folder}: {error.strerror}") from None
+        raise DataError(
+            f"cannot write the report into {folder}: {error.strerror or error}"
+        ) from None
     return files
 
 
@@ -80,8 +81,4 @@ def _write_galleries(evidence: Evidence, folder: Path) -> None:
             with replacing(folder / picture.file) as temporary:
                 temporary.write_bytes(picture.png)
     if evidence.overlays:
-        write_text(folder / "gradcam.csv", _csv(tidy_galleries(evidence)))
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, lineterminator="\n")
+        write_text(folder / "gradcam.csv", csv_text(tidy_galleries(evidence)))

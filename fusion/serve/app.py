@@ -18,10 +18,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from featurestore.errors import DataError, MelafuseError
 from fusion.bundle.archive import Bundle
 from fusion.models.threads import single_thread
+from fusion.predict.cases import Case
 from fusion.predict.explain import explain_record
 from fusion.predict.predictor import Predictor, Prepared
 from fusion.predict.result import prediction_record
 from fusion.serve.batching import Batcher, Overloaded
+from fusion.serve.decoding import QUICK_PROCESSES, SLOW_WAITING, Decoders
 from fusion.serve.guard import Guard
 from fusion.serve.limits import Limits
 from fusion.serve.measures import MEDIA_TYPE as METRICS_TYPE
@@ -29,11 +31,12 @@ from fusion.serve.measures import Measures
 from fusion.serve.models import HealthOut, PredictionOut, SchemaOut, request_body, schema_out
 from fusion.serve.page import api_page, page, policy
 from fusion.serve.problems import MEDIA_TYPE, Problem, ProblemOut, problem_response
-from fusion.serve.uploads import Upload, drain, read_upload
+from fusion.serve.uploads import Arriving, Upload, read_upload
 
 ROUTES = ("/", "/health", "/metrics", "/docs", "/openapi.json", "/v1/predict", "/v1/schema")
-DECODERS = 2
-"""Threads that decode; each holds one picture at its full size."""
+_CLOSING_SECONDS = 3.0
+_DECODING_THREADS = QUICK_PROCESSES + SLOW_WAITING
+"""Each waits for a process that decodes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Service:
         limits: Bounds of requests.
         measures: What is counted.
         in_flight: Predictions that wait for their answer.
+        ending: Set when what still waits is to be answered 503.
     """
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
@@ -59,16 +63,23 @@ class Service:
         self.in_flight = 0
         self.measures = Measures(predictor.bundle.digest, lambda: self.in_flight)
         size = max(4, predictor.encoders.batch_size)
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self.ending = asyncio.Event()
+        self._arriving = Arriving(self.limits)
+        encoders = predictor.encoders
+        self._decoders = Decoders(encoders.geometries, limits.pixels, encoders.max_pixels)
+        self._decoding = ThreadPoolExecutor(_DECODING_THREADS, thread_name_prefix="decode")
+        self._checking = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher[_Job, dict[str, Any]](
             self._score, size, limits.waiting, single_thread
         )
         self._seconds = 0.1  # a prediction, lately
 
     def close(self) -> None:
-        """Finishes what waits and ends the threads."""
-        self._batcher.close()
-        self._decoders.shutdown()
+        """Ends processes and threads; what still waits by now has been answered."""
+        self._decoders.close()
+        self._batcher.close(_CLOSING_SECONDS)
+        self._decoding.shutdown(wait=False, cancel_futures=True)
+        self._checking.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, request: Request, explain: bool) -> dict[str, Any]:
         """Answers one request.
@@ -76,15 +87,26 @@ class Service:
         Raises:
             Problem: It cannot be answered.
         """
+        work = asyncio.ensure_future(self._predict(request, explain))
+        ended = asyncio.ensure_future(self.ending.wait())
+        try:
+            await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise Problem(503, "the service is ending", {"retry-after": "60"})
+            return work.result()
+        finally:
+            work.cancel()
+            ended.cancel()
+
+    async def _predict(self, request: Request, explain: bool) -> dict[str, Any]:
+        upload = await read_upload(request, self.limits, self._arriving)
+        # Counted from here on: a body that crawls in keeps nobody from being answered.
         if self.in_flight >= self.limits.waiting:
-            await drain(request, self.limits)
             raise self._busy()
         self.in_flight += 1
         started = time.perf_counter()
         try:
-            upload = await read_upload(request, self.limits)
-            loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(self._decoders, self._prepare, upload)
+            prepared = await self._prepare(upload, explain)
             record = await asyncio.wrap_future(self._batcher.submit(_Job(prepared, explain)))
         except Overloaded:
             raise self._busy() from None
@@ -94,11 +116,29 @@ class Service:
         self._seconds += 0.1 * (passed / (self.in_flight + 1) - self._seconds)
         return record
 
-    def _prepare(self, upload: Upload) -> Prepared:
+    async def _prepare(self, upload: Upload, explain: bool) -> Prepared:
+        loop = asyncio.get_running_loop()
+        case = await loop.run_in_executor(self._checking, self._case, upload)
+        if not case.pictures:
+            return Prepared(case, ())
+        return await loop.run_in_executor(self._decoding, self._decoded, case, explain)
+
+    def _case(self, upload: Upload) -> Case:
         try:
-            return self.predictor.prepare(self.predictor.case(upload.values, upload.images))
+            case = self.predictor.case(upload.values, upload.images)
+            self.predictor.require_something(case)
         except DataError as error:
             raise Problem(422, str(error)) from None
+        return case
+
+    def _decoded(self, case: Case, explain: bool) -> Prepared:
+        squares = []
+        for k, picture in enumerate(case.pictures):
+            made, was_quick = self._decoders.decode(picture.read(), k + 1)
+            if explain and not was_quick:
+                raise Problem(422, f"image {k + 1}: it is too slow to decode to be explained")
+            squares.append(made)
+        return Prepared(case, tuple(squares) if self.predictor.encoders.loaded else ())
 
     def _score(self, jobs: Sequence[_Job]) -> list[dict[str, Any]]:
         self.measures.batches.observe(len(jobs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -67,12 +68,17 @@ class Batcher(Generic[JobT, ResultT]):
             raise Overloaded from None
         return future
 
-    def close(self) -> None:
-        """Finishes what waits and ends the thread."""
+    def close(self, seconds: float | None = None) -> None:
+        """Finishes what waits and ends the thread.
+
+        Args:
+            seconds: How long that may take; the thread dies with the process otherwise.
+        """
         if not self._closed:
             self._closed = True
-            self._jobs.put(None)
-            self._thread.join()
+            with contextlib.suppress(queue.Full):
+                self._jobs.put(None, timeout=seconds)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         with self._around():

@@ -77,6 +77,8 @@ class Guard:
             await send(message)
 
         try:
+            if scope["method"] == "HEAD":  # the server sends no body, whatever the answer
+                scope = {**scope, "method": "GET"}
             refusal = self._refusal(scope)
             app = self._app if refusal is None else problem_response(refusal)
             await app(scope, receive, answer)

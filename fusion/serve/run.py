@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
 import socket
 import sys
@@ -14,7 +15,7 @@ from fusion.serve.limits import Limits
 
 TOKEN_VARIABLE = "MELAFUSE_TOKEN"
 MIN_TOKEN = 16
-_GRACE_SECONDS = 30
+_CONNECTIONS = 500
 
 
 def run_server(
@@ -60,23 +61,30 @@ def run_server(
         raise ConfigError("serve needs an extra: pip install 'melafuse[serve]'") from None
     from fusion.predict.predictor import Predictor
     from fusion.serve.app import make_app
+    from fusion.serve.server import Calm, Protocol, Server
 
     predictor = Predictor.load(bundle, device)
     limits = Limits(
         upload_bytes=int(max_upload_mb * 1e6), pixels=int(max_megapixels * 1e6), waiting=queue
     )
     hosts = {"127.0.0.1", "localhost", "::1", host.lower()} if local else None
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Calm())
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     listening = _listen(host, port)
+    app = make_app(predictor, limits, token, hosts)
+    Protocol.header_seconds = limits.header_seconds
     config = uvicorn.Config(
-        make_app(predictor, limits, token, hosts),
+        app,
+        http=Protocol,
+        limit_concurrency=_CONNECTIONS,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws="none",
         timeout_keep_alive=20,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(limits.ending_seconds) + 2,
         h11_max_incomplete_event_size=64_000,
     )
     shown = f"[{host}]" if ":" in host else host
@@ -85,7 +93,7 @@ def run_server(
         f"(Ctrl-C ends)\n{predictor.bundle.record.disclaimer}\n"
     )
     sys.stderr.flush()
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, app.state.service).run(sockets=[listening])
 
 
 def read_token(token_file: Path | None) -> str | None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
-import json
 import logging
+import math
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from featurestore.images.opening import FORMATS
+from featurestore.json_text import parse_json
 from fusion.serve.limits import Limits
 from fusion.serve.problems import Problem
 
@@ -48,11 +46,25 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 62
 
 
-async def read_upload(request: Request, limits: Limits) -> Upload:
+class Arriving:
+    """Bytes of all bodies that have not ended yet.
+
+    Attributes:
+        most: Their bound.
+        bytes: How many there are.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.most = limits.waiting * limits.upload_bytes
+        self.bytes = 0
+
+
+async def read_upload(request: Request, limits: Limits, arriving: Arriving) -> Upload:
     """Reads the body of a request.
 
     Raises:
-        Problem: It is no multipart form, too large, too slow, or a part is none that is known.
+        Problem: It is no multipart form, too large, too slow, or a part is none that is known; or
+            the bodies of others hold all the memory that there is for them.
     """
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
@@ -62,10 +74,14 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
         await drain(request, limits)
         raise _too_large(limits)
     try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _parse(request, limits)
+        async with asyncio.timeout(limits.body_seconds) as patience:
+            return await _parse(request, limits, arriving, patience)
     except TimeoutError:
-        raise Problem(408, f"the body took longer than {limits.body_seconds:g} s") from None
+        raise Problem(
+            408,
+            f"the body took longer than {limits.body_seconds:g} s, or came at less than "
+            f"{limits.body_rate / 1e3:g} kB a second",
+        ) from None
     except ClientDisconnect:
         raise Problem(400, "the body ended early") from None
 
@@ -83,10 +99,12 @@ async def drain(request: Request, limits: Limits) -> None:
         return
 
 
-async def _parse(request: Request, limits: Limits) -> Upload:
+async def _parse(
+    request: Request, limits: Limits, arriving: Arriving, patience: asyncio.Timeout
+) -> Upload:
     parser = _InMemory(
         request.headers,
-        _capped(request, limits),
+        _capped(request, limits, arriving, patience),
         max_files=limits.images + 1,
         max_fields=1,
         max_part_size=limits.metadata_bytes,
@@ -119,35 +137,31 @@ async def _parse(request: Request, limits: Limits) -> Upload:
     if len(images) > limits.images:
         raise Problem(413, f"{len(images)} images; at most {limits.images} are taken")
     for k, data in enumerate(images):
-        check_image(data, limits.pixels, k + 1)
+        if not data:
+            raise Problem(422, f"image {k + 1}: empty file")
     return Upload(tuple(images), _values(metadata, limits))
 
 
-async def _capped(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
+async def _capped(
+    request: Request, limits: Limits, arriving: Arriving, patience: asyncio.Timeout
+) -> AsyncGenerator[bytes, None]:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limits.upload_bytes:
-            await drain(request, limits)
-            raise _too_large(limits)
-        yield chunk
-
-
-def check_image(data: bytes, pixels: int, number: int) -> None:
-    """Refuses by the header alone what is no image of a usual format, or has too many pixels.
-
-    Raises:
-        Problem: 415 or 413.
-    """
-    if not data:
-        raise Problem(422, f"image {number}: empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-    except Exception:  # decoders raise anything on damaged headers
-        raise Problem(415, f"image {number}: not an image ({', '.join(FORMATS)})") from None
-    if width * height > pixels:
-        raise Problem(413, f"image {number}: larger than {pixels / 1e6:g} megapixels")
+        patience.reschedule(began + min(limits.body_start_seconds, limits.body_seconds))
+        async for chunk in request.stream():
+            size += len(chunk)
+            arriving.bytes += len(chunk)
+            if size > limits.upload_bytes or arriving.bytes > arriving.most:
+                patience.reschedule(began + 2 * limits.body_seconds)  # draining has its own limit
+                await drain(request, limits)
+                raise _too_large(limits) if size > limits.upload_bytes else _too_many(limits)
+            earned = limits.body_start_seconds + size / limits.body_rate
+            patience.reschedule(began + min(earned, limits.body_seconds))
+            yield chunk
+    finally:
+        arriving.bytes -= size
 
 
 def _values(metadata: str | bytes | None, limits: Limits) -> dict[str, Any]:
@@ -156,12 +170,20 @@ def _values(metadata: str | bytes | None, limits: Limits) -> dict[str, Any]:
     if len(metadata) > limits.metadata_bytes:
         raise Problem(413, f"metadata: larger than {limits.metadata_bytes:,} bytes")
     try:
-        values = json.loads(metadata)
-    except (ValueError, RecursionError):
-        raise Problem(422, "metadata: no JSON") from None
+        values = parse_json(metadata)
+    except ValueError as error:
+        raise Problem(422, f"metadata: no JSON: {str(error)[:200]}") from None
     if not isinstance(values, dict):
         raise Problem(422, "metadata: a JSON object with the values of a patient is wanted")
     return values
+
+
+def _too_many(limits: Limits) -> Problem:
+    return Problem(
+        503,
+        "the bodies of other requests hold all the memory there is for them; try again later",
+        {"retry-after": str(math.ceil(limits.body_start_seconds))},
+    )
 
 
 def _too_large(limits: Limits) -> Problem:

@@ -49,6 +49,7 @@ from fusion.features.fold_encoders import (
 )
 from fusion.features.image_files import file_locator
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
+from fusion.models.registry import find_model
 from fusion.paths import RunPaths
 from fusion.provenance import command_line
 from fusion.study.validation import require_names

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from featurestore.atomic import write_text
 from featurestore.cohort.assemble import studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import id_key, join_sources
-from featurestore.yamltext import load_yaml
+from featurestore.yaml_text import parse_yaml_words
 from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study
 from fusion.start.propose.outcome import ProposedOutcome, propose_outcome
@@ -81,7 +82,7 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
         max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
-    config = validate(RunConfig, load_yaml(text), "the proposal")
+    config = validate(RunConfig, parse_yaml_words(text), "the proposal")
     notes += _obstacles(config, used, outcome)
     return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome, tuple(notes))
 
@@ -112,13 +113,12 @@ def write_proposal(proposal: Proposal, out: Path) -> None:
     Raises:
         ConfigError: The file exists, or cannot be written.
     """
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"{out} exists and is not overwritten; name another file")
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(proposal.text)
-    except FileExistsError:
-        raise ConfigError(f"{out} exists and is not overwritten; name another file") from None
+        write_text(out, proposal.text)  # whole or not at all: half of it would block a repetition
     except OSError as error:
-        raise ConfigError(f"cannot write {out}: {error.strerror}") from None
+        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from None
 
 
 def summary(proposal: Proposal, out: Path) -> Iterator[str]:

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from featurestore.errors import ConfigError
 from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.csv import CsvExporter
 from featurestore.export.deidentify import STEPS, Deidentified, Key, deidentify
+from featurestore.export.labelling import labelled
+from featurestore.export.write import write_table
 from featurestore.tables.dictionary import Column
 
 KEY = Key(b"k" * 32)
@@ -120,8 +123,42 @@ def test_the_report_says_what_was_done(safe: Deidentified) -> None:
     done = safe.report.set_index(["table", "column"])
     assert done.loc[("analysis", "patient_id"), "cells"] == 3
     assert done.loc[("analysis", "age"), "cells"] == 2
-    assert "left as it is" in done.loc[("analysis", "stage"), "done"]
+    assert "codes left" in done.loc[("analysis", "stage"), "done"]
     assert KEY.fingerprint in safe.report.loc[0, "done"]
+
+
+def coded(values: list[str], ids: list[str], levels: tuple[str, ...]) -> Deidentified:
+    people = pd.DataFrame({"patient_id": ids, "code": values, "site": values})
+    table = ExportTable(
+        "analysis",
+        people,
+        {"code": Column("code", "nominal", "demographic", levels=levels)},
+        {"patient_id": ColumnNote("Patient", role="patient"), "site": ColumnNote("Site")},
+    )
+    return deidentify([table], KEY, STEPS)
+
+
+def test_codes_that_happen_to_be_ids_are_codes(tmp_path: Path) -> None:
+    ids = [str(k) for k in range(1, 121)]
+    codes = [str(1 + k % 3) for k in range(120)]
+    made = coded(codes, ids, ("1", "2", "3"))
+    assert made.tables[0].frame["code"].tolist() == codes
+    assert made.tables[0].frame["site"].tolist() == codes
+    assert not set(made.tables[0].frame["patient_id"]) & set(ids)
+    done = made.report.set_index("column")["done"]
+    assert done["code"] == "codes left as they are"
+    write_table(labelled(made.tables[0])[0], CsvExporter(), tmp_path / "analysis.csv")
+
+
+@pytest.mark.parametrize("ids", [[str(5000 + k) for k in range(40)], [f"L{k}" for k in range(6)]])
+def test_a_coded_column_of_ids_is_one(ids: list[str], tmp_path: Path) -> None:
+    made = coded(ids, ids, tuple(ids))
+    (table,) = made.tables
+    assert table.frame["code"].tolist() == table.frame["patient_id"].tolist()
+    assert set(table.columns["code"].levels) == set(table.frame["patient_id"])
+    write_table(labelled(table)[0], CsvExporter(), tmp_path / "analysis.csv")
+    text = (tmp_path / "analysis.csv").read_text() + repr(table.columns)
+    assert not any(f"{one!r}" in text for one in ids)
 
 
 def test_steps_are_independent() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.config import Section, Text, load_config
-from featurestore.yamltext import load_yaml
+from featurestore.yaml_text import parse_yaml_words
 
 
 class Words(Section):
@@ -43,7 +43,7 @@ def test_the_schema_makes_numbers_and_truth_of_them(tmp_path: Path) -> None:
 
 def test_merge_keys_and_nothing_remain() -> None:
     text = "a: &a {k: 1, j:}\nb: {<<: *a, k: 2}\nc: null\n2020-01-01: d\n"
-    assert load_yaml(text) == {
+    assert parse_yaml_words(text) == {
         "a": {"k": "1", "j": None},
         "b": {"k": "2", "j": None},
         "c": None,
@@ -53,8 +53,8 @@ def test_merge_keys_and_nothing_remain() -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12))
 def test_what_is_dumped_is_read_back(word: str) -> None:
-    assert load_yaml(yaml.safe_dump({"w": [word]})) == {"w": [word]}
+    assert parse_yaml_words(yaml.safe_dump({"w": [word]})) == {"w": [word]}
 
 
 def test_dates_of_programs_are_no_surprise() -> None:
-    assert load_yaml(yaml.safe_dump({"d": date(2020, 1, 1)})) == {"d": "2020-01-01"}
+    assert parse_yaml_words(yaml.safe_dump({"d": date(2020, 1, 1)})) == {"d": "2020-01-01"}
