@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
 invalidates the numbers; 4 wrong data, or a disk that fails;
-5 damaged or incomplete store; 6 leakage refused; 7 weights not available; 130 interrupted; 143 terminated."""
+5 damaged or incomplete store; 6 leakage refused; 7 weights not available; 130 interrupted;
+143 terminated."""
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

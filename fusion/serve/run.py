@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import math
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -93,6 +94,8 @@ def run_server(
         f"(Ctrl-C ends)\n{predictor.bundle.record.disclaimer}\n"
     )
     sys.stderr.flush()
+    # uvicorn passes the signal on when it has ended: an orderly end needs no words of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Server(config, app.state.service).run(sockets=[listening])
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 import pytest
 
-from featurestore.config import Section, dump_config, load_config
-from featurestore.errors import ConfigError
+from featurestore.config import Section, dump_config, load_config, validate
+from featurestore.errors import ConfigError, redacted
 
 
 class Apple(Section):
@@ -99,3 +100,41 @@ def test_an_override_is_validated_like_the_file(tmp_path: Path) -> None:
 def test_the_dump_loads_to_the_same_config(tmp_path: Path) -> None:
     basket = load(tmp_path, "name: a\nfruits: [{kind: pear, juice: 0.25}]")
     assert load(tmp_path, dump_config(basket)) == basket
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nname: b", "line 2: the key 'name' stands twice"),
+        ("name: " + "[" * 4000, "nested more than 50 levels"),
+        ("name: !!float ''", "not valid YAML"),
+        ("1: a", "basket"),
+        ("null: a", "basket"),
+    ],
+)
+def test_hostile_files_are_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "basket.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        load_config(Basket, tmp_path / "basket.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipe_is_no_configuration(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "basket.yaml")
+    with pytest.raises(ConfigError, match="it is a pipe or a device"):
+        load_config(Basket, tmp_path / "basket.yaml")
+
+
+def test_passwords_are_written_nowhere(tmp_path: Path) -> None:
+    class Place(Section):
+        url: str
+        port: int = 1
+
+    url = "postgresql+psycopg2://me:pa55/@host:5432/x"
+    made = validate(Place, {"url": "postgresql://me:secret@host/x"}, "here")
+    assert "secret" not in dump_config(made)
+    assert "postgresql://me:***@host/x" in dump_config(made)
+    with pytest.raises(ConfigError) as error:
+        validate(Place, {"url": "a", "port": "mysql://me:secret@host/x"}, "here")
+    assert "secret" not in str(error.value)
+    assert redacted(url.replace("/@", "@")) == "postgresql+psycopg2://me:***@host:5432/x"

@@ -1,4 +1,4 @@
-"""Unquoted YAML words stay text, so that a table's words can be named as they are."""
+"""YAML is bounded before it is built, a repeated key is an error, and words can stay text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,71 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore.config import Section, Text, load_config
-from featurestore.yaml_text import parse_yaml_words
+from featurestore.yaml_text import MAX_LEVELS, MAX_VALUES, parse_yaml, parse_yaml_words
+
+LAUGHS = "\n".join(
+    ["a0: &a0 [x, x]", *(f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}, *a{k - 1}]" for k in range(1, 40))]
+)
+
+
+def test_plain_values_aliases_and_merges_are_read() -> None:
+    text = "a: &a {x: 1, y: [2, 3]}\nb: *a\nc: {<<: *a, x: 4}\nd: 2020-01-31\ne: 1e-3\n"
+    assert parse_yaml(text) == {
+        "a": {"x": 1, "y": [2, 3]},
+        "b": {"x": 1, "y": [2, 3]},
+        "c": {"x": 4, "y": [2, 3]},
+        "d": "2020-01-31",
+        "e": "1e-3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' stands twice"),
+        ("x: {a: 1, a: 1}", "the key 'a' stands twice"),
+        (LAUGHS, f"more than {MAX_VALUES:,} values"),
+        ("- a\n" * 200_000, f"more than {MAX_VALUES:,} values"),
+        ("[" * 500_000, f"more than {MAX_LEVELS} levels"),
+        ("a: &a [*a]", "stands for nothing yet"),
+        ("a: *b", "stands for nothing yet"),
+        ("x: " + "9" * 5000, "4300"),
+        ("x: !!float ''", "does not fit its value"),
+        ("x: !!timestamp x", "does not fit its value|timestamp"),
+        ("x: !!python/name:os.system", "could not determine a constructor"),
+        ("[a]: 1", "unhashable"),
+    ],
+)
+def test_what_is_not_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        parse_yaml(text)
+    assert "\n" not in str(error.value)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("ab: -#&*!", max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc"), inner),
+    )
+)
+def test_what_is_written_is_read(value: object) -> None:
+    assert parse_yaml(yaml.safe_dump(value)) == value
+
+
+@settings(max_examples=300)
+@given(st.text("ab:-[]{},&*!?|>#'\"%@ \n012.~<", max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        parse_yaml(text)
+    except ValueError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert "\n" not in said
 
 
 class Words(Section):

@@ -11,7 +11,7 @@ import pytest
 from store_example import batch, digest, embedding, identity
 
 from featurestore.atomic import replacing
-from featurestore.errors import DataError, StoreError
+from featurestore.errors import ConfigError, DataError, StoreError
 from featurestore.store import maintenance
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.maintenance import (
@@ -99,6 +99,30 @@ def test_repair_keeps_a_sound_shard_that_came_meanwhile(
     assert len(verify(store, repair=True).damaged) == 1
     assert path.read_bytes() == data
     assert len(store.present(identity())) == 10
+
+
+def test_verify_checks_the_virtual_file_and_repair_writes_it(store: FeatureStore) -> None:
+    path = store.refresh_virtual()
+    assert verify(store).damaged == ()
+    sound = path.read_bytes()
+    for damage in (sound[:-1], sound[:40] + bytes([sound[40] ^ 1]) + sound[41:], b""):
+        path.write_bytes(damage)
+        (found,) = verify(store).damaged
+        assert found.path == path
+        assert "damaged" in found.reason
+        assert verify(store, repair=True).set_aside
+        assert path.read_bytes() == sound
+        assert verify(store).damaged == ()
+    path.unlink()
+    assert verify(store).damaged == ()
+
+
+def test_a_pack_overwrites_nothing(store: FeatureStore, tmp_path: Path) -> None:
+    out = tmp_path / "thesis.docx"
+    out.write_text("years of work")
+    with pytest.raises(ConfigError, match="exists; remove it, or name another file"):
+        pack(store, out)
+    assert out.read_text() == "years of work"
 
 
 def test_verify_survives_rubbish(store: FeatureStore) -> None:

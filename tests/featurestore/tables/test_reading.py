@@ -6,7 +6,10 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -181,3 +184,34 @@ def test_the_head_of_parquet_and_of_comments_alone(tmp_path: Path) -> None:
     assert (head.header, head.rows) == (("a", "b"), (("1.0", "x"),))
     (tmp_path / "c.txt").write_text("# only\n")
     assert read_head(tmp_path / "c.txt").header == ()
+
+
+def test_a_footer_that_promises_too_much_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "many.parquet"
+    rows = 21_000_000
+    pq.write_table(pa.table({"a": pa.nulls(rows, pa.int8())}), path)
+    assert path.stat().st_size < 100_000
+    for read in (read_table, read_head):
+        with pytest.raises(DataError, match="its footer promises 21,000,000 rows of 1 columns"):
+            read(path)
+    constant = pa.array(np.zeros(3_000_000, dtype=np.int64))
+    pq.write_table(pa.table({"a": constant}), path, use_dictionary=False, compression="zstd")
+    with pytest.raises(DataError, match="bytes when unpacked; at most 1,600,000 are read"):
+        read_table(path, max_bytes=200_000)
+
+
+@pytest.mark.parametrize(
+    "header", [b"a" * 11_000_000, b"," * 300_000, b"\t" * 300_000, b"a," + b";" * 300_000]
+)
+def test_a_header_that_is_none_is_refused(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(header + b"\n1\n")
+    with pytest.raises(DataError, match=r"its header line has .* characters and .* columns"):
+        read_table(path)
+
+
+def test_a_field_beyond_any_parser_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'a,"' + b"x" * 200_000 + b'"\n1,2\n')
+    with pytest.raises(DataError, match="is no table"):
+        read_table(path)

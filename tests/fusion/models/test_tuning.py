@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -177,9 +179,35 @@ def test_a_killed_process_leaves_a_study_that_goes_on(
 
 def test_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     for url in ("nonsense", f"sqlite:///{tmp_path}/no/such/folder/x.db", "nodatabase://host/x"):
-        with pytest.raises(ConfigError, match=r"ablation\.tuning\.storage: cannot open") as error:
+        with pytest.raises(ConfigError, match=r"ablation\.tuning\.storage: cannot use") as error:
             run(StudyLocation(url, "study"))
         assert "\n" not in str(error.value)
+
+
+def test_a_password_is_in_no_error() -> None:
+    url = "postgresql://me:secret@nowhere.invalid/x"
+    with pytest.raises(ConfigError) as error:
+        run(StudyLocation(url, "x"))
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trial_params SET param_value = param_value + 0.25 WHERE param_name = 'x'",
+        "UPDATE trial_intermediate_values SET intermediate_value = 0.99",
+        "UPDATE trial_values SET value = 0.99",
+        "UPDATE trial_user_attributes SET value_json = '0.5' WHERE key = 'log_loss'",
+        "DELETE FROM trial_user_attributes",
+    ],
+)
+def test_a_damaged_study_is_refused(tmp_path: Path, change: str) -> None:
+    where = location(tmp_path)
+    run(where, trials=8)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute(change)
+    with pytest.raises(ConfigError, match=r"trial \d+ in sqlite:.* is damaged; remove it"):
+        run(where)
 
 
 def test_defaults_lie_in_the_search_space() -> None:
