@@ -17,8 +17,8 @@ from featurestore.progress import SILENT, Progress
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.joining import join_sources
 from featurestore.tables.dictionary import DataDictionary, known_later
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.gaps import joined_gaps, without_record
+from featurestore.tables.exclusions import OUTCOME_STAGE, exclusions_table
+from featurestore.tables.gaps import CODES, LABELS, joined_gaps, without_record
 
 __all__ = ["CohortConfig", "ColumnOutcome", "build_cohort", "drop_images"]
 
@@ -99,7 +99,7 @@ def _assembled(
         file_order=_file_order(tables),
         gaps=_gaps(tables, patients),
     )
-    cohort = _restricted(cohort, "outcome", config.require_images)
+    cohort = _restricted(cohort, "images", config.require_images)
     notes = (*_notes(tables), *joined.notes, *copy_notes(cohort.images))
     return dataclasses.replace(cohort, notes=notes)
 
@@ -185,26 +185,40 @@ def drop_images(
 
 
 def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
-    """Leaves out patients without outcome (or image), and says so for them and their images."""
+    """Leaves out patients without outcome (or image), and says so for them and their images.
+
+    Args:
+        cohort: The cohort.
+        stage: Stage for those who have no image; who is not eligible, or whose outcome is not
+            known, goes at a stage of its own.
+        require_images: Whether patients without image go.
+    """
     patients, images = cohort.patients, cohort.images
     reason = pd.Series("", index=patients.index, dtype="str")
+    stages = pd.Series(OUTCOME_STAGE, index=patients.index, dtype="str")
     imageless = ~patients["patient_id"].isin(images["patient_id"])
-    reason[patients["outcome"].isna()] = f"{cohort.outcome.name} is unknown"
-    reason[imageless & patients["outcome"].isna()] = (
-        f"no image, and {cohort.outcome.name} is unknown"
-    )
+    unknown = patients["outcome"].isna()
+    reason[unknown] = f"{cohort.outcome.name} is unknown" + _why_unknown(cohort)[unknown]
+    if not images.empty:
+        reason[imageless & unknown] = "no image, and " + reason[imageless & unknown]
     if require_images:
         reason[imageless] = "no image"
-    eligible = cohort.outcome.eligible(patients, cohort.dictionary)
-    reason[~eligible.to_numpy()] = f"not among: {cohort.outcome.among}"
+        stages[imageless] = stage
+    ineligible = ~cohort.outcome.eligible(patients, cohort.dictionary).to_numpy()
+    reason[ineligible] = f"not among: {cohort.outcome.among}"
+    stages[ineligible] = "eligibility"
     out = reason != ""
     by_patient = dict(zip(patients.loc[out, "patient_id"], reason[out], strict=True))
-    rows = [("patient", patient, stage, why) for patient, why in sorted(by_patient.items())]
+    left_at = dict(zip(patients.loc[out, "patient_id"], stages[out], strict=True))
+    rows = [
+        ("patient", patient, left_at[patient], why) for patient, why in sorted(by_patient.items())
+    ]
     dropped = images["patient_id"].isin(list(by_patient))
     for image, patient in zip(
         images.loc[dropped, "image_id"], images.loc[dropped, "patient_id"], strict=True
     ):
-        rows.append(("image", image, stage, f"patient {patient} left out: {by_patient[patient]}"))
+        why = f"patient {patient} left out: {by_patient[patient]}"
+        rows.append(("image", image, left_at[patient], why))
     kept = patients[~out].sort_values("patient_id", ignore_index=True)
     _check_classes(kept, cohort.outcome, by_patient)
     exclusions = pd.concat([cohort.exclusions, exclusions_table(rows)])
@@ -215,6 +229,14 @@ def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
         images=images[~dropped].reset_index(drop=True),
         exclusions=exclusions.sort_values(order, ignore_index=True).astype("str"),
     )
+
+
+def _why_unknown(cohort: Cohort) -> pd.Series:
+    """What sources say of why the outcome of each patient is unknown; empty where they do not."""
+    stated = cohort.gaps[cohort.gaps["column"].isin(cohort.outcome.rule.columns)]
+    labels = stated["reason"].map(CODES).map(LABELS)
+    by_patient = (" (" + labels + ")").groupby(stated["patient_id"]).first()
+    return cohort.patients["patient_id"].map(by_patient).astype("str").fillna("")
 
 
 def _check_classes(patients: pd.DataFrame, outcome: Outcome, left_out: Mapping[str, str]) -> None:

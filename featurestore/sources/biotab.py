@@ -109,7 +109,16 @@ def _event_tables(
         events.append(listed_events(table, _ids(table, path)))
     columns, dictionary, exclusions = event_columns(ids, pd.concat(events), indicated)
     columns.insert(0, "patient_id", ids)
-    return SourceTables(NO_IMAGES, columns, dictionary, exclusions)
+    undecided = (columns["new_tumor_event"] == 1) & columns["distant_metastasis"].isna()
+    gaps = pd.DataFrame(
+        {
+            "patient_id": ids[undecided],
+            "column": "distant_metastasis",
+            "reason": "event_of_unknown_kind",
+        },
+        dtype="str",
+    )
+    return SourceTables(NO_IMAGES, columns, dictionary, exclusions, gaps=gaps)
 
 
 def _indicated(reports: Mapping[Path, pd.DataFrame]) -> pd.Series:

@@ -49,6 +49,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("no_record", "no record of the patient in the source"),
     Reason("no_image", "the patient has no image"),
     Reason("not_available", "not available", r"."),
+    Reason("event_of_unknown_kind", "an event of unknown kind"),
 )
 """In the order in which texts are compared; the number of a reason is its place here, from 1. A
 reason keeps its place, because the place is its code in exported files."""

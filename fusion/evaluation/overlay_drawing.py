@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from extractor.saliency import draw_overlays
+from featurestore.images.opening import UnreadableImage
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
@@ -26,10 +27,7 @@ from fusion.models.base import Differentiable
 from fusion.models.registry import make_model
 from fusion.models.threads import single_thread
 
-_FORMAT = 1  # of overlays; changes when they look different
-
-MAX_PIXELS = 100_000_000
-"""Larger pictures are left out; extraction refused them before."""
+_FORMAT = 2  # of overlays; changes when they look different
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +46,7 @@ def overlays_of(
     features_for: Callable[[int, int], FeatureTable],
     config: AblationConfig,
     pictured: Iterable[str],
+    max_pixels: int,
     progress: Progress = SILENT,
 ) -> tuple[PatientOverlay, ...]:
     """Draws `config.overlays` patients of each kind, one picture each, for every encoder.
@@ -58,10 +57,12 @@ def overlays_of(
         features_for: Features of all patients by repeat and fold.
         config: The ablation.
         pictured: Patients with an image.
+        max_pixels: Larger pictures are not shown; the limit of extraction, so that none is.
         progress: Told fold by fold.
 
     Returns:
-        Nothing where the arm's model has no gradient, or its encoders no feature map.
+        One an encoder and patient, without picture but with the reason where it cannot be read any
+        more or the encoder has no feature map; nothing where the arm's model has no gradient.
     """
     arm = tasks[0].arm
     if not isinstance(make_model(arm, config), Differentiable):
@@ -81,9 +82,10 @@ def overlays_of(
         model = fit_again(task, training, config)
         with single_thread():
             for one in (c for c in chosen if c.fold == fold):
-                found += _draw(one, model, test.pictures())
+                found += _draw(one, model, test.pictures(), max_pixels)
         progress.advance()
-    progress.finish(f"overlays: {len(found)} of {arm.name}")
+    shown = sum(not overlay.reason for overlay in found)
+    progress.finish(f"overlays: {shown} of {arm.name}, {len(found) - shown} cannot be shown")
     return tuple(sorted(found, key=lambda o: (KINDS.index(o.kind), o.rank, o.encoder)))
 
 
@@ -96,12 +98,16 @@ def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Dif
     return model
 
 
-def overlays_key(predictions: pd.DataFrame, tasks: Sequence[Task], count: int) -> str:
+def overlays_key(
+    predictions: pd.DataFrame, tasks: Sequence[Task], count: int, max_pixels: int
+) -> str:
     """Digest of everything that decides which overlays there are, and how they look."""
     digests = sorted(task.digest for task in tasks)
     shown = predictions[predictions["arm"].isin({task.arm.name for task in tasks})]
     rows = shown[["patient_id", "fold", "probability"]].to_csv(index=False)
-    return hashlib.sha256(json.dumps([_FORMAT, digests, rows, count]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([_FORMAT, digests, rows, count, max_pixels]).encode()
+    ).hexdigest()
 
 
 def _choose(rows: pd.DataFrame, count: int) -> list[_Chosen]:
@@ -122,8 +128,10 @@ def _choose(rows: pd.DataFrame, count: int) -> list[_Chosen]:
     return found
 
 
-def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[PatientOverlay]:
-    """The first picture of the patient; encoders without feature map are left out."""
+def _draw(
+    one: _Chosen, model: Differentiable, test: FeatureTable, max_pixels: int
+) -> list[PatientOverlay]:
+    """The first picture of the patient by each encoder."""
     files = test.files
     if files is None:
         return []
@@ -134,9 +142,24 @@ def _draw(one: _Chosen, model: Differentiable, test: FeatureTable) -> list[Patie
     gradients = model.embedding_gradients(test.take(row))
     backbones = {name: files.load(name) for name in gradients}
     own = {name: gradient[0] for name, gradient in gradients.items()}
-    data = Path(str(files.paths[row[0]])).read_bytes()
-    drawn, _ = draw_overlays(data, backbones, own, MAX_PIXELS, side=224)
+    path = Path(str(files.paths[row[0]]))
+    drawn: dict[str, bytes] = {}
+    try:
+        drawn, missing = draw_overlays(path.read_bytes(), backbones, own, max_pixels, side=224)
+        reasons = dict(zip((name for name in own if name not in drawn), missing, strict=True))
+    except UnreadableImage as error:
+        reasons = dict.fromkeys(own, str(error))
+    except OSError as error:  # the file went since it was embedded
+        reasons = dict.fromkeys(own, error.strerror or "cannot be read from disk")
     return [
-        PatientOverlay(one.kind, one.rank, one.probability, one.outcome, name, png)
-        for name, png in drawn.items()
+        PatientOverlay(
+            one.kind,
+            one.rank,
+            one.probability,
+            one.outcome,
+            name,
+            drawn.get(name, b""),
+            reasons.get(name, ""),
+        )
+        for name in own
     ]

@@ -18,7 +18,7 @@ MAX_BYTES = 50_000_000
 
 @dataclasses.dataclass(frozen=True)
 class PatientOverlay:
-    """One picture as one encoder sees it.
+    """One picture as one encoder sees it, or why it cannot be shown.
 
     Attributes:
         kind: One of `KINDS`.
@@ -26,7 +26,8 @@ class PatientOverlay:
         probability: Out-of-fold, of the patient.
         outcome: Whether the patient has the outcome.
         encoder: Name of the encoder.
-        png: The picture with its heat.
+        png: The picture with its heat; empty where there is none.
+        reason: Why there is no picture; empty where there is one.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class PatientOverlay:
     outcome: bool
     encoder: str
     png: bytes
+    reason: str = ""
 
 
 def save_overlays(overlays: Iterable[PatientOverlay], key: str, path: Path) -> None:

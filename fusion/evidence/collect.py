@@ -82,7 +82,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         subgroups=subgroups(
             cohort, aligned, baseline, clusters, draws, seed, inputs.config.subgroups
         ),
-        matched=matched(cohort, aligned, draws, seed),
+        matched=matched(cohort, aligned, clusters, draws, seed),
         importances=block_importances(inputs.fits),
         inputs=top_inputs(inputs.fits),
         tuning=tuning_evidence(inputs.fits, inputs.config.tuning.space),

@@ -42,13 +42,15 @@ class Gallery:
         title: Why the patient is shown.
         probability: Out-of-fold.
         outcome: `yes` or `no`.
-        pictures: One an encoder.
+        pictures: One an encoder that has one.
+        missing: Of the other encoders, why there is no picture.
     """
 
     title: str
     probability: float
     outcome: str
     pictures: tuple[Picture, ...]
+    missing: tuple[str, ...] = ()
 
 
 def galleries(evidence: Evidence) -> tuple[Gallery, ...]:
@@ -59,10 +61,12 @@ def galleries(evidence: Evidence) -> tuple[Gallery, ...]:
     ):
         members = list(overlays)
         first = members[0]
-        pictures = tuple(_picture(o, number, k) for k, o in enumerate(members, start=1))
+        shown = (o for o in members if not o.reason)
+        pictures = tuple(_picture(o, number, k) for k, o in enumerate(shown, start=1))
+        missing = tuple(f"{o.encoder}: not shown, {o.reason}" for o in members if o.reason)
         outcome = "yes" if first.outcome else "no"
         title = f"{first.kind}, {first.rank + 1}"
-        found.append(Gallery(title, first.probability, outcome, pictures))
+        found.append(Gallery(title, first.probability, outcome, pictures, missing))
     return tuple(found)
 
 

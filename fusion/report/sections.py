@@ -105,19 +105,24 @@ def _matched(evidence: Evidence) -> Section:
         ()
         if found is None
         else tuple(
-            (r.arm, with_interval(r.everyone), with_interval(r.auroc)) for r in found.results
+            (r.arm, with_interval(r.everyone), with_interval(r.concordance)) for r in found.results
         )
     )
     caption = (
         ""
         if found is None
-        else f"AUROC among {found.pairs} pairs of a patient with and one without the outcome whom "
-        f"the clinical reference ({found.basis}) rates alike out of fold; {found.eligible} "
-        "patients with the outcome could have been paired. The reference should have about 0.5 "
-        "here; what an arm has above it, it adds to the reference."
+        else f"{found.pairs} pairs of a patient with and one without the outcome whom the clinical "
+        f"reference ({found.basis}) rates alike out of fold: at most {found.caliper:g} standard "
+        f"deviations of its log odds apart. {found.eligible} patients with the outcome could have "
+        "been paired. Within-pair concordance is the share of pairs whose patient with the outcome "
+        "has the higher score, as AUROC is of all pairs. The reference has about 0.5 because it "
+        "made the pairs, and no interval; what an arm has above it, it adds to the reference. "
+        "Intervals take the pairs as they were matched."
     )
     table = TextTable(
-        caption, ("arm", "all with these columns [95 % CI]", "matched pairs [95 % CI]"), rows
+        caption,
+        ("arm", "AUROC, all with these columns [95 % CI]", "concordance within pairs [95 % CI]"),
+        rows,
     )
     return Section("matched", "Added value over the clinical reference", (table,))
 
@@ -207,7 +212,12 @@ def _overlays(evidence: Evidence) -> Section:
         "has no place that raises them.",
         ("patient", "probability", "outcome", "encoders"),
         tuple(
-            (g.title, f"{g.probability:.3f}", g.outcome, ", ".join(p.encoder for p in g.pictures))
+            (
+                g.title,
+                f"{g.probability:.3f}",
+                g.outcome,
+                "; ".join([*(p.encoder for p in g.pictures), *g.missing]),
+            )
             for g in drawn
         ),
         text_columns=1,

@@ -138,10 +138,13 @@ class Study(Stages):
         if not config.overlays or not pictured:
             return ()
         tasks = self.tasks([arm for arm in self.arms if arm.name == self.reference])
-        key = overlays_key(predictions, tasks, config.overlays)
+        largest = int(self.config.extract.max_megapixels * 1e6)
+        key = overlays_key(predictions, tasks, config.overlays, largest)
         drawn = read_overlays(self.paths.overlays, key)
         if drawn is None:
-            drawn = overlays_of(predictions, tasks, self.features, config, pictured, self._progress)
+            drawn = overlays_of(
+                predictions, tasks, self.features, config, pictured, largest, self._progress
+            )
             save_overlays(drawn, key, self.paths.overlays)
         return drawn
 

@@ -17,6 +17,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
 from featurestore.sources.base import ReadContext
+from featurestore.tables.exclusions import OUTCOME_STAGE
 
 IMAGES = "image_id,melanoma\nI1,0\nI2,1\nI3,0\nI4,1\nI5,\n"
 ISIC: dict[str, Any] = {"kind": "isic", "metadata": ["m.csv"], "images": ["img"]}
@@ -94,6 +95,26 @@ def test_images_can_be_required(data: Path) -> None:
     assert reasons(strict)["patient", "P4"] == "thick is unknown"
     assert reasons(strict)["image", "I5"] == "patient P4 left out: thick is unknown"
     assert "t" not in strict.patients.columns
+    at = strict.exclusions.set_index(["entity", "id"])["stage"]
+    assert at["patient", "P8"] == "images"
+    assert at["patient", "P4"] == at["image", "I5"] == OUTCOME_STAGE
+
+
+def test_what_a_source_says_of_an_unknown_outcome_is_the_reason(data: Path) -> None:
+    outcome = {"name": "o", "column": "t", "among": "breslow < 5"}
+    (data / "c.csv").write_text(
+        "id,breslow,site,t\nP1,1,A,1\nP2,2,,0\nP3,1,B,[Not Evaluated]\nP4,1,,\nP5,9,,[Unknown]\n"
+    )
+    column = {"source": "t", "kind": "binary", "group": "follow_up"}
+    table = TABLE | {"columns": TABLE["columns"] | {"t": column}}
+    cohort = build(data, table, outcome=outcome)
+    assert reasons(cohort) == {
+        ("patient", "P3"): "o is unknown (not evaluated)",
+        ("patient", "P4"): "o is unknown",
+        ("patient", "P5"): "not among: breslow < 5",
+    }
+    at = cohort.exclusions.set_index("id")["stage"]
+    assert at.to_dict() == {"P3": OUTCOME_STAGE, "P4": OUTCOME_STAGE, "P5": "eligibility"}
 
 
 def test_columns_that_reveal_the_outcome_are_flagged(data: Path) -> None:

@@ -102,7 +102,7 @@ def test_csv_is_tidy_and_holds_the_same(config: Path) -> None:
     assert values["cohort", "mine", "events"] == "2"
     assert values["outcome", "metastasis", "as_of"] == "diagnosis"
     assert values["column", "months", "use"] == "withheld: reveals the outcome"
-    assert values["exclusion", "patient, outcome", "no image, and metastasis is unknown"] == "1"
+    assert values["exclusion", "patient, outcome", "metastasis is unknown"] == "1"
     assert values["table 1", "Age", "event"] == "61 [61, 61]"
 
 

@@ -358,7 +358,10 @@ def test_the_biotab_tables_as_they_are() -> None:
         new_tumor_events=f"{prefix}nte_skcm.txt",
         follow_up=[f"{prefix}follow_up_v2.0_skcm.txt"],
     )
-    patients = source.read(ReadContext(TCGA, TCGA)).patients
+    read = source.read(ReadContext(TCGA, TCGA))
+    undecided = read.gaps.query("column == 'distant_metastasis'")
+    assert undecided["reason"].value_counts().to_dict() == {"event_of_unknown_kind": 107}
+    patients = read.patients
     assert len(patients) == 470
     assert patients["distant_metastasis"].value_counts().to_dict() == {1.0: 205, 0.0: 153}
     assert patients["vital_status"].sum() == 221

@@ -14,29 +14,30 @@ from PIL import Image
 
 from featurestore.sealed import write_sealed_text
 from fusion.evaluation.overlay_drawing import fit_again, overlays_key, overlays_of
-from fusion.evaluation.overlays import KINDS, Overlay, read_overlays, save_overlays
+from fusion.evaluation.overlays import KINDS, PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.tasks import split_fold
 from fusion.metrics.logits import logit
 from fusion.models.base import Model
 
 FUSED = "fusion_head[all]"
+PIXELS = 200_000_000
 
 
-def drawn(tiny: Fitted) -> tuple[Overlay, ...]:
+def drawn(tiny: Fitted, max_pixels: int = PIXELS) -> tuple[PatientOverlay, ...]:
     study = tiny.study
     tasks = study.tasks([a for a in study.arms if a.name == FUSED])
     pictured = study.cohort.images["patient_id"].astype(str)
     config = study.config.ablation
-    return overlays_of(predictions_of(tiny), tasks, study.features, config, pictured)
+    return overlays_of(predictions_of(tiny), tasks, study.features, config, pictured, max_pixels)
 
 
 @pytest.fixture(scope="module")
-def overlays(tiny: Fitted) -> tuple[Overlay, ...]:
+def overlays(tiny: Fitted) -> tuple[PatientOverlay, ...]:
     return drawn(tiny)
 
 
 def test_the_most_and_least_certain_are_shown_once_by_every_encoder(
-    tiny: Fitted, overlays: tuple[Overlay, ...]
+    tiny: Fitted, overlays: tuple[PatientOverlay, ...]
 ) -> None:
     assert [(o.kind, o.rank, o.encoder) for o in overlays] == [
         (kind, rank, encoder)
@@ -56,7 +57,7 @@ def test_the_most_and_least_certain_are_shown_once_by_every_encoder(
     assert all(o.outcome == bool(outcomes[o.probability]) for o in overlays)
 
 
-def test_they_are_pictures_without_mirrored_margins(overlays: tuple[Overlay, ...]) -> None:
+def test_they_are_pictures_without_mirrored_margins(overlays: tuple[PatientOverlay, ...]) -> None:
     for overlay in overlays:
         with Image.open(io.BytesIO(overlay.png)) as image:
             assert image.format == "PNG"
@@ -77,15 +78,40 @@ def test_the_model_is_the_one_that_scored_the_patients(tiny: Fitted) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
-def test_the_same_again(tiny: Fitted, overlays: tuple[Overlay, ...]) -> None:
+def test_the_same_again(tiny: Fitted, overlays: tuple[PatientOverlay, ...]) -> None:
     assert drawn(tiny) == overlays
+
+
+def test_a_picture_that_cannot_be_shown_is_a_line(
+    tiny: Fitted, overlays: tuple[PatientOverlay, ...], tmp_path: Path
+) -> None:
+    found = drawn(tiny, max_pixels=100)
+    assert [(o.kind, o.rank, o.encoder) for o in found] == [
+        (o.kind, o.rank, o.encoder) for o in overlays
+    ]
+    assert {o.png for o in found} == {b""}
+    assert {o.reason for o in found} == {"larger than 0.0001 megapixels"}
+    save_overlays(found, "k", tmp_path / "overlays.json")
+    assert read_overlays(tmp_path / "overlays.json", "k") == found
+
+
+def test_a_file_that_went_is_a_line(
+    tiny: Fitted, overlays: tuple[PatientOverlay, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(path: Path) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    found = drawn(tiny)
+    assert len(found) == len(overlays)
+    assert {o.reason for o in found} == {"No such file or directory"}, "without the path"
 
 
 def test_an_arm_without_gradient_has_none(tiny: Fitted) -> None:
     study = tiny.study
     tasks = study.tasks([a for a in study.arms if a.name == "lightgbm[clinical]"])
     config = study.config.ablation
-    assert overlays_of(predictions_of(tiny), tasks, study.features, config, ["P0000"]) == ()
+    assert overlays_of(predictions_of(tiny), tasks, study.features, config, ["P0000"], PIXELS) == ()
 
 
 def test_the_key_knows_predictions_and_number(tiny: Fitted) -> None:
@@ -93,14 +119,17 @@ def test_the_key_knows_predictions_and_number(tiny: Fitted) -> None:
     tasks = study.tasks([a for a in study.arms if a.name == FUSED])
     other = rows.assign(probability=rows["probability"] * 0.5)
     keys = {
-        overlays_key(rows, tasks, 2),
-        overlays_key(rows, tasks, 1),
-        overlays_key(other, tasks, 2),
+        overlays_key(rows, tasks, 2, PIXELS),
+        overlays_key(rows, tasks, 1, PIXELS),
+        overlays_key(other, tasks, 2, PIXELS),
+        overlays_key(rows, tasks, 2, PIXELS // 2),
     }
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
-def test_saved_overlays_are_read_again(overlays: tuple[Overlay, ...], tmp_path: Path) -> None:
+def test_saved_overlays_are_read_again(
+    overlays: tuple[PatientOverlay, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "overlays.json"
     save_overlays(overlays, "k", path)
     assert read_overlays(path) == overlays

@@ -218,7 +218,7 @@ def everything(name: str = "demo") -> Evidence:
             Subgroup("Sex", "Male", 290, 99, dict.fromkeys(SUBGROUP_METRICS, estimate(0.65))),
             Subgroup("Sex", "missing", 10, 3, {}),
         ),
-        matched=Matched("Breslow + age", 90, 120, (MatchedResult(full, area, none),)),
+        matched=Matched("Breslow + age", 90, 120, 0.05, (MatchedResult(full, area, none),)),
         importances=tuple(
             BlockImportance(full, group, 0.05, 0.01, 0.09, None if k else 0.4)
             for k, group in enumerate(SINGLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,21 @@ def test_their_figures_are_files_with_data(files: ReportFiles) -> None:
 def test_without_anything_to_show_there_is_no_section() -> None:
     assert sections(example(single=True)) == []
     assert draw_sections(example()) == []
+
+
+def test_a_picture_that_cannot_be_shown_is_a_line_in_every_form(tmp_path: Path) -> None:
+    base = everything()
+    first = dataclasses.replace(base.overlays[0], png=b"", reason="larger than <200> megapixels")
+    evidence = dataclasses.replace(base, overlays=(first, *base.overlays[1:]))
+    files = write_report(evidence, tmp_path)
+    html = files.html.read_text(encoding="utf-8")
+    assert html.count(f"{first.encoder}: not shown, larger than &lt;200&gt; megapixels") == 2
+    assert "not shown, larger than &lt;200> megapixels" in files.markdown.read_text(
+        encoding="utf-8"
+    )
+    pictures = list((tmp_path / "figures").glob("gradcam*.png"))
+    assert len(pictures) == len(base.overlays) - 1
+    assert all(path.stat().st_size > 100 for path in pictures)
 
 
 def test_small_subgroups_have_counts_and_no_numbers() -> None:
