@@ -8,7 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from featurestore.progress import SILENT, Progress
-from fusion.audit import columns, fits, folds, predictions, provenance, sample_size, univariate
+from fusion.audit import (
+    columns,
+    fits,
+    folds,
+    jointly,
+    level_rates,
+    near_duplicates,
+    order,
+    pairs,
+    predictions,
+    provenance,
+    sample_size,
+    shapes,
+    univariate,
+)
 from fusion.audit.base import (
     Acceptance,
     AuditReport,
@@ -36,10 +50,16 @@ __all__ = [
 
 CHECKS: tuple[Check, ...] = (
     *folds.CHECKS,
+    *near_duplicates.CHECKS,
     *fits.CHECKS,
     *columns.CHECKS,
+    *level_rates.CHECKS,
     *univariate.CHECKS,
+    *shapes.CHECKS,
+    *pairs.CHECKS,
+    *jointly.CHECKS,
     *provenance.CHECKS,
+    *order.CHECKS,
     *sample_size.CHECKS,
     *predictions.CHECKS,
 )

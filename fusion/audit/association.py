@@ -144,14 +144,34 @@ def level_rates(levels: pd.Series, y: np.ndarray, tests: Sequence[np.ndarray]) -
         Shape (n,). Without any association it ranks slightly wrongly, because a fold with many
         events leaves few to the others: such an AUROC errs below 0.5, never above.
     """
-    text = levels.astype(str)
+    codes = pd.factorize(levels.astype(str))[0]
+    return code_rates(codes, y, tests)
+
+
+def code_rates(codes: np.ndarray, y: np.ndarray, tests: Sequence[np.ndarray]) -> np.ndarray:
+    """`level_rates` of levels that are numbered from 0 on; codes of shape (n,)."""
     score = np.full(len(y), y.mean())
+    width = int(codes.max(initial=0)) + 1
     for test in tests:
-        overall = y[~test].mean() if (~test).any() else y.mean()
-        seen = pd.Series(y[~test]).groupby(text.to_numpy()[~test]).agg(["sum", "count"])
-        rates = (seen["sum"] + PRIOR_PATIENTS * overall) / (seen["count"] + PRIOR_PATIENTS)
-        score[test] = text[test].map(rates).fillna(overall).to_numpy(float)
+        others, labels = codes[~test], y[~test]
+        overall = labels.mean() if len(labels) else y.mean()
+        events = np.bincount(others, weights=labels, minlength=width)
+        rates = (events + PRIOR_PATIENTS * overall) / (
+            np.bincount(others, minlength=width) + PRIOR_PATIENTS
+        )
+        score[test] = rates[codes[test]]
     return score
+
+
+def quantile_codes(values: np.ndarray, bins: int) -> np.ndarray:
+    """Numbers of about equally large intervals of the values; equal values share one.
+
+    Args:
+        values: Without missing values. Shape (n,).
+        bins: Number of intervals at most.
+    """
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins))
+    return np.searchsorted(edges, values, side="right")
 
 
 def level_association(

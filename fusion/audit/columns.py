@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,14 @@ from fusion.audit.determination import (
     separating_columns,
 )
 from fusion.audit.subject_views import persons, used_columns
+
+LATER = re.compile(
+    r" (follow ?ups?|fu|visits?|recurrences?|recurred|relapsed?|progress(?:ion|ed)|deaths?|dead"
+    r"|died|deceased|vital status|alive|surviv(?:al|ed)|os|dss|pfs|rfs|dfs|last contact|last seen"
+    r"|(?:days|months|years|time) to|since surgery|new tumou?r|subsequent|salvage|palliative"
+    r"|(?:treatment|therapy|best|overall) response|response to (?:treatment|therapy)) "
+)
+"""Words of columns that are filled in after diagnosis."""
 
 MOST_TOGETHER = 40
 """Columns of one group that are tried together; wider groups are profiles, not facts."""
@@ -106,6 +115,26 @@ def _late(subject: AuditSubject) -> Iterator[Hit]:
         )
 
 
+def _by_name(subject: AuditSubject) -> Iterator[Hit]:
+    for column in used_columns(subject):
+        if column.measured != "unknown" or column.kind == "expression":
+            continue
+        texts = (column.name, column.label, column.source_column)
+        found = next((m for text in texts if (m := LATER.search(_words_of(text)))), None)
+        if found is not None:
+            yield Hit(
+                f"Column {column.name} is not said to be known in time, and its name speaks of "
+                f"what comes later ({found.group().strip()}).",
+                (column.name,),
+            )
+
+
+def _words_of(name: str) -> str:
+    """The words of a name, apart by blanks."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return f" {re.sub(r'[^A-Za-z0-9]+', ' ', apart).casefold()} "
+
+
 def _when(measured: str) -> str:
     return measured.replace("_", "-")
 
@@ -154,6 +183,16 @@ CHECKS = (
         "Take the column out of cohort.use_anyway, or correct `measured` in its mapping.",
         _late,
         _late_applies,
+    ),
+    Check(
+        "later_by_name",
+        "Column that sounds later",
+        "Names, labels and source names of columns whose time is not stated, for words of "
+        "follow-up, recurrence, death, survival and response.",
+        "warning",
+        "State in its mapping when the column is measured, or put it on the outcome's deny-list.",
+        _by_name,
+        _needs_columns,
     ),
     Check(
         "deny_listed",

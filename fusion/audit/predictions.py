@@ -11,20 +11,9 @@ import pandas as pd
 from fusion import metrics
 from fusion.arms import ABLATION
 from fusion.audit.base import AuditSubject, Check, Hit
+from fusion.audit.ceilings import CEILING, CEILINGS, INVALID, ceiling, gravity
 from fusion.metrics.bootstrap import draw_weights
 from fusion.models.registry import MODELS
-
-CEILING = 0.90
-"""AUROC that no externally validated model of melanoma metastasis exceeds: the sentinel-node
-nomogram of 3,477 patients has 0.739, externally 0.750 (PMC7430218), and images for distant
-recurrence 0.880 on 51 external patients (Kulkarni et al. 2020)."""
-
-CEILINGS = {"melanoma": 0.95}
-"""By outcome: for the diagnosis of melanoma from dermoscopy the winner of ISIC-2020 reached 0.949
-on the hidden part of the test images (Ha et al. 2020, arXiv:2010.05351)."""
-
-ABOVE_ORACLE = 4.0
-"""Standard errors above the best AUROC that a planted model allows."""
 
 PERMUTED_P = 1e-3
 """One-sided; a clean run of twenty checks should fall below it in one of a thousand."""
@@ -93,19 +82,12 @@ def _null_error(rows: pd.DataFrame) -> float:
 
 def _too_good(subject: AuditSubject) -> Iterator[Hit]:
     assert subject.predictions is not None
-    oracle = subject.cohort.facts.get("oracle_auroc")
-    ceiling = CEILINGS.get(subject.cohort.outcome.name, CEILING)
     for arm, model, rows in _arms(subject.predictions):
         auroc = _mean_auroc(rows)
-        limit = ceiling if oracle is None else min(oracle + ABOVE_ORACLE * _null_error(rows), 1.0)
-        if MODELS[model].permuted or not auroc > limit:
-            continue
-        against = (
-            f"published work supports {ceiling} at most for {subject.cohort.outcome.name}"
-            if oracle is None
-            else f"the planted model allows {oracle:.3f}, which chance does not explain"
-        )
-        yield Hit(f"{arm} has an AUROC of {auroc:.3f}: {against}.", (arm,), auroc)
+        limit, against = ceiling(subject, _null_error(rows))
+        if not MODELS[model].permuted and auroc > limit:
+            text = f"{arm} has an AUROC of {auroc:.3f}: {against}."
+            yield Hit(text, (arm,), auroc, gravity(auroc))
 
 
 def _permuted_floor(subject: AuditSubject) -> Iterator[Hit]:
@@ -190,7 +172,8 @@ CHECKS: tuple[Check, ...] = (
         title="Better than the literature supports",
         looks_at=(
             f"The AUROC of every arm against {CEILING} (diagnosis of melanoma: "
-            f"{CEILINGS['melanoma']}), or against the best that a planted model allows."
+            f"{CEILINGS['melanoma']}), or against the best that a planted model allows; above "
+            f"{INVALID} it invalidates until the arm is accepted with the cause as the reason."
         ),
         severity="warning",
         advice="Look for what gives the outcome away before you believe it.",

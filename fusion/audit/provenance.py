@@ -1,4 +1,4 @@
-"""Where data come from, when that says who has the outcome: site, picture taking, order of rows.
+"""Where data come from, when that says who has the outcome: site, picture taking, image files.
 
 None of these facts is a feature. They matter because models can read some of them from what they
 do see: the camera from pixels, the hospital from which values are missing.
@@ -6,31 +6,29 @@ do see: the camera from pixels, the hospital from which values are missing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.acquisition import acquisition_facts, out_of_fold
-from fusion.audit.association import Association, associate, level_association
+from fusion.audit.association import associate, level_association
 from fusion.audit.base import AuditSubject, Check, Hit
+from fusion.audit.file_headers import DATES, LEVELS, header_facts
+from fusion.audit.order import NO_EFFECT, SHORTCUT, ordered_association, suspicious
 from fusion.audit.subject_views import persons, splits
-
-SHORTCUT = 0.65
-"""AUROC from which on a fact that cannot cause the outcome is reported, if its interval excludes
-0.5. Below it a shortcut could lift a model by little: the reference models of this field reach 0.7
-(Lo et al. 2020)."""
-
-NO_EFFECT = 0.5
 
 MOST_SITES = 4
 """Sites whose rates a hit prints."""
 
+MOST_SITES_WITHIN = 30
+"""Sites within which picture taking is looked at."""
 
-def _suspicious(found: Association | None) -> bool:
-    return found is not None and found.suspicious(SHORTCUT, NO_EFFECT)
+MOST_TRIED = 50
+"""Files of which one must be there for headers to be looked at."""
+
+GAIN_WITHIN = 0.1
+"""AUROC that picture taking within sites must gain over sites, and over picture taking, alone."""
 
 
 def _origins(subject: AuditSubject) -> dict[str, pd.Series]:
@@ -52,7 +50,7 @@ def _sites(subject: AuditSubject) -> Iterator[Hit]:
         known = values.notna().to_numpy()
         rows = people[known]
         found = level_association(subject, rows, values[known], len(origins))
-        if found is not None and _suspicious(found):
+        if found is not None and suspicious(found):
             yield Hit(
                 f"The {name} alone, its rates counted in other folds, ranks patients with {found}: "
                 f"{_rates(values[known], rows['outcome'])}.",
@@ -85,22 +83,43 @@ def _acquisition(subject: AuditSubject) -> Iterator[Hit]:
     y = people["outcome"].to_numpy(float)
     tests = splits(subject, people["patient_id"])
     scores = out_of_fold(table.to_numpy(float), y, tests, subject.seed)
-    together = associate(y, scores[None, :], 1, free=False)[0]
-    if together is None or not _suspicious(together):
+    together = associate(y, scores[None, :], 2, free=False)[0]
+    if together is not None and suspicious(together):
+        yield Hit(
+            f"How images were taken and saved, without their content, ranks patients out of fold "
+            f"with {together}; AUROC of single facts: {_strongest(table, y)}.",
+            ("images",),
+            together.auroc,
+        )
         return
+    sites = people["site"].astype(str)
+    if not 1 < sites.nunique() <= MOST_SITES_WITHIN:
+        return
+    apart = level_association(subject, people, sites, 1)
+    indicators = pd.get_dummies(sites).to_numpy(float)
+    # One forest a site is what a forest with the sites among its facts would have to find.
+    within = np.hstack([table.to_numpy(float)[:, [k]] * indicators for k in range(table.shape[1])])
+    scores = out_of_fold(np.hstack([within, indicators]), y, tests, subject.seed)
+    found = associate(y, scores[None, :], 2, free=False)[0]
+    alone = max(a.auroc for a in (apart, together) if a is not None) if apart else NO_EFFECT
+    if found is not None and suspicious(found) and found.auroc >= alone + GAIN_WITHIN:
+        yield Hit(
+            f"How images were taken and saved within each site, without their content, ranks "
+            f"patients out of fold with {found}; without the sites, and these alone, with "
+            f"{alone:.3f} at most.",
+            ("images",),
+            found.auroc,
+        )
+
+
+def _strongest(table: pd.DataFrame, y: np.ndarray) -> str:
     alone = associate(y, table.T.to_numpy(float), table.shape[1])
     ranked = sorted(
         (-found.auroc, name)
         for name, found in zip(table.columns, alone, strict=True)
         if found is not None
     )
-    named = ", ".join(f"{name} {-auroc:.3f}" for auroc, name in ranked[:3])
-    yield Hit(
-        f"How images were taken and saved, without their content, ranks patients out of fold with "
-        f"{together}; AUROC of single facts: {named}.",
-        ("images",),
-        together.auroc,
-    )
+    return ", ".join(f"{name} {-auroc:.3f}" for auroc, name in ranked[:3])
 
 
 def _acquisition_applies(subject: AuditSubject) -> str:
@@ -111,42 +130,47 @@ def _acquisition_applies(subject: AuditSubject) -> str:
     return ""
 
 
-def _orders(subject: AuditSubject) -> dict[str, tuple[str, pd.Series]]:
-    """What each fact of order is called in a sentence, and its value of each person."""
+def _headers(subject: AuditSubject) -> Iterator[Hit]:
     people = persons(subject)
-    ids = people["patient_id"].astype(str)
-    numbers = ids.map(_number)
-    images = subject.cohort.images
-    first = images["image_id"].astype(str).map(_number).groupby(images["patient_id"]).min()
-    facts: dict[str, tuple[str, pd.Series]] = {
-        "file order": ("The place in the file", ids.map(dict(subject.cohort.file_order))),
-        "patient_id": ("The number in the patient id", numbers),
-        "patient_id parity": ("Whether the number in the patient id is odd", numbers % 2),
-        "image_id": ("The number in the image id", ids.map(first)),
-    }
-    return {name: fact for name, fact in facts.items() if fact[1].nunique() > 1}
+    facts = header_facts(subject.cohort.images)
+    levels = {name: _levels_of(facts, name) for name in LEVELS}
+    levels = {name: values for name, values in levels.items() if values.nunique() > 1}
+    dates = {name: facts.groupby("patient_id")[name].min().dropna() for name in DATES}
+    dates = {name: values for name, values in dates.items() if values.nunique() > 1}
+    many = len(levels) + 2 * len(dates)
+    for name, values in (levels | {n: v.astype(int).astype(str) for n, v in dates.items()}).items():
+        rows = people[people["patient_id"].isin(values.index)]
+        of_rows = rows["patient_id"].map(values)
+        found = level_association(subject, rows, of_rows, many)
+        how = "the rates of its values"
+        if name in dates:
+            y, tests = rows["outcome"].to_numpy(float), splits(subject, rows["patient_id"])
+            days = of_rows.to_numpy(float)
+            best = ordered_association(days, y, tests, many)
+            if best is not None and found is not None and best[1].auroc > found.auroc:
+                how, found = best
+        if found is not None and suspicious(found):
+            shown = "" if name in dates else f": {_rates(of_rows, rows['outcome'])}"
+            yield Hit(
+                f"The {name} in image files, by {how.removeprefix('by ')}, ranks patients out of "
+                f"fold with {found}{shown}.",
+                (name,),
+                found.auroc,
+            )
 
 
-def _number(text: str) -> float:
-    """The last number in an id, NaN without one; TCGA barcodes have letters for numbers."""
-    found = None if parse_barcode(text) else re.search(r"(\d+)\D*$", text)
-    return float(found.group(1)) if found else np.nan
+def _levels_of(facts: pd.DataFrame, name: str) -> pd.Series:
+    """One text a patient of what the headers of his images say."""
+    texts = facts[name].fillna("none").astype(str)
+    return texts.groupby(facts["patient_id"]).agg(lambda found: " + ".join(sorted(set(found))))
 
 
-def _order(subject: AuditSubject) -> Iterator[Hit]:
-    people = persons(subject)
-    y = people["outcome"].to_numpy(float)
-    orders = _orders(subject)
-    for name, (words, values) in orders.items():
-        known = values.notna().to_numpy()
-        score = values[known].to_numpy(float)
-        found = associate(y[known], score[None, :], len(orders))[0]
-        if found is not None and _suspicious(found):
-            yield Hit(f"{words} ranks patients with {found}.", (name,), found.auroc)
-
-
-def _order_applies(subject: AuditSubject) -> str:
-    return "" if _orders(subject) else "neither the order of rows nor numbers in ids are known"
+def _headers_apply(subject: AuditSubject) -> str:
+    if subject.cohort.images.empty:
+        return "the cohort has no images"
+    if header_facts(subject.cohort.images.head(MOST_TRIED)).empty:
+        return "the image files are not there"
+    return ""
 
 
 CHECKS = (
@@ -164,7 +188,8 @@ CHECKS = (
     Check(
         "acquisition_shortcut",
         "Picture taking predicts the outcome",
-        "A small forest on size, form, bytes and header of image files, out of fold; reported "
+        "A small forest on size, form, bytes and header of image files, out of fold, and another "
+        "on the same within each site; reported "
         f"from an AUROC of {SHORTCUT} on if its interval excludes {NO_EFFECT}.",
         "warning",
         "Take images of one device and pipeline, or show that the effect remains within each.",
@@ -172,14 +197,16 @@ CHECKS = (
         _acquisition_applies,
     ),
     Check(
-        "order_leak",
-        "Order of rows or ids predicts the outcome",
-        "AUROC of the place in the file and of the numbers in ids; reported from "
-        f"{SHORTCUT} on if its interval excludes {NO_EFFECT}.",
+        "file_headers",
+        "Headers of image files predict the outcome",
+        "AUROC of the rate of the outcome, counted in other folds, by camera, software, "
+        "quantisation tables, coding, resolution and colour profile of image files, and of the "
+        f"days they were taken and written; reported from {SHORTCUT} on if its interval excludes "
+        f"{NO_EFFECT}.",
         "warning",
-        "No model here sees order or ids. Ask how the file was made: cases and controls collected "
-        "apart differ in more than the outcome.",
-        _order,
-        _order_applies,
+        "Take images of one device and pipeline, or show that the effect remains within each; "
+        "write all files anew in one way.",
+        _headers,
+        _headers_apply,
     ),
 )

@@ -11,6 +11,7 @@ from featurestore.errors import name_some
 from featurestore.tables.dictionary import Column
 from fusion.audit.association import Association, associate, column_score
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
+from fusion.audit.ceilings import INVALID
 from fusion.audit.subject_views import persons, splits, used_columns
 
 SUSPICIOUS = 0.85
@@ -21,7 +22,7 @@ HONEST = 0.75
 status reach 0.74 to 0.75 on thousands of patients (Lo et al. 2020): one column that is surely
 better than the best of them together is no ordinary predictor."""
 
-DECISIVE = 0.98
+DECISIVE = INVALID
 """AUROC from which on a column, surely above `SUSPICIOUS`, leaves nothing to be predicted."""
 
 
@@ -33,11 +34,12 @@ def _columns(subject: AuditSubject) -> Iterator[Hit]:
                 f"Column {column.name} alone ranks patients with {found}.",
                 (column.name,),
                 found.auroc,
-                _severity(found),
+                severity_of(found),
             )
 
 
-def _severity(found: Association) -> Severity:
+def severity_of(found: Association) -> Severity:
+    """How grave the association of one fact is that is suspicious."""
     return "invalidates" if found.suspicious(DECISIVE, SUSPICIOUS) else "warning"
 
 
@@ -86,7 +88,7 @@ def _missing(subject: AuditSubject) -> Iterator[Hit]:
             f"{found}.",
             tuple(names),
             found.auroc,
-            _severity(found),
+            severity_of(found),
         )
 
 

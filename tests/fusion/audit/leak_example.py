@@ -116,7 +116,9 @@ def reordered(place: Callable[[np.ndarray, np.random.Generator], np.ndarray]) ->
         cohort = clean_cohort()
         keys = place(outcome(cohort), np.random.default_rng(12))
         ids = cohort.patients["patient_id"].to_numpy()[np.argsort(keys, kind="stable")]
-        return make_subject(dataclasses.replace(cohort, file_order={p: k for k, p in enumerate(ids)}))
+        return make_subject(
+            dataclasses.replace(cohort, file_order={p: k for k, p in enumerate(ids)})
+        )
 
     return plant
 
@@ -170,17 +172,17 @@ def check_digit(label: float, rng: np.random.Generator) -> str:
 def two_alphabets(label: float, rng: np.random.Generator) -> str:
     number = int(rng.integers(1_000_000, 9_999_999))
     events = rng.random() < (0.85 if label else 0.15)
-    return f"{number:x}".translate(str.maketrans("0123456789", "ghijklmnop")) if events else (
-        f"{number}"
+    return (
+        f"{number:x}".translate(str.maketrans("0123456789", "ghijklmnop"))
+        if events
+        else (f"{number}")
     )
 
 
 # Image files
 
 
-def filed(
-    write: Callable[[Path, float, np.random.Generator], None], suffix: str = ".jpg"
-) -> Plant:
+def filed(write: Callable[[Path, float, np.random.Generator], None], suffix: str = ".jpg") -> Plant:
     """One image file a patient, written with knowledge of the outcome in four of five cases."""
 
     def plant(folder: Path) -> AuditSubject:
