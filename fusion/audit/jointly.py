@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
+from lightgbm import LGBMClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -80,11 +80,17 @@ def _fitted(x: np.ndarray, y: np.ndarray, tests: Sequence[np.ndarray], seed: int
             StandardScaler(),
             LogisticRegression(C=0.1, max_iter=500),
         )
-        trees = HistGradientBoostingClassifier(
-            max_iter=60, max_leaf_nodes=12, early_stopping=False, random_state=seed
+        trees = LGBMClassifier(
+            n_estimators=60,
+            num_leaves=12,
+            n_jobs=1,
+            random_state=seed,
+            deterministic=True,
+            force_row_wise=True,
+            verbose=-1,
         )
         scores[0, test] = linear.fit(fit, y[~test]).decision_function(score)
-        scores[1, test] = trees.fit(fit, y[~test]).decision_function(score)
+        scores[1, test] = trees.fit(fit, y[~test]).predict_proba(score)[:, 1]
     return scores
 
 
