@@ -1,9 +1,10 @@
 """Patients who are in the table twice under two ids, with values that differ a little.
 
 How close two rows are is counted in the information that their agreement carries: a value that is
-as near as one in forty is worth log 40, a value that differs nothing. Correlated columns are near
-together more often than independent ones, so rows are compared with those of made-up cohorts that
-have the same columns and the same correlations, and nobody twice.
+as near as one in forty is worth log 40, a value that differs much is worth nothing. How many pairs
+of strangers are how close depends on the columns and on how they depend on each other, so it is
+read off the cohort itself: beyond the closest n pairs of n patients the number of strangers falls
+at least as fast as before them. Patients who are there twice are what stands above that line.
 """
 
 from __future__ import annotations
@@ -13,29 +14,23 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, poisson, rankdata
+from scipy.stats import poisson, rankdata
 
 from featurestore.errors import name_some
 from featurestore.tables.dictionary import Column
 from fusion.audit.association import column_numbers
 from fusion.audit.base import AuditSubject, Check, Hit
 
-COHORTS = 12
-"""Made-up cohorts."""
+FROM, TO = 4, 1
+"""Ranks of pairs, in multiples of the number of patients, between which the fall is measured."""
 
-MARGIN = 8.0
-"""By how much one pair must exceed the closest of a made-up cohort (which grows by log 2 when the
-number of pairs doubles), so that it is no chance: e^-8 is one in 3,000."""
+EXCESS = 2.0
+"""Factor by which close pairs must exceed those that the line predicts."""
 
-EXCESS = 3.0
-"""Factor by which pairs of a closeness must exceed those of made-up cohorts to count together."""
+CHANCE = 1e-5
+"""Probability of so many pairs, against `EXCESS` times the predicted ones."""
 
-CHANCE = 1e-6
-"""Probability of so many pairs, against `EXCESS` times the expected ones."""
-
-FEWEST_PAIRS = 8
-"""Pairs that must be more than expected, when none of them is certain."""
-
+FEWEST_PATIENTS = 50
 MIN_COLUMNS = 4
 MOST_COLUMNS = 60
 MOST_PATIENTS = 4000
@@ -49,12 +44,12 @@ class Twins:
     """Pairs of rows that are closer than those of strangers.
 
     Attributes:
-        pairs: Row numbers, the closest first; each row is in one pair at most.
-        expected: Pairs as close in a cohort without anybody twice.
+        pairs: Row numbers, the closest first.
+        strangers: Pairs as close that are expected of strangers.
     """
 
     pairs: tuple[tuple[int, int], ...]
-    expected: float
+    strangers: float
 
 
 def closeness(places: np.ndarray, ties: np.ndarray, row: int) -> np.ndarray:
@@ -72,55 +67,47 @@ def closeness(places: np.ndarray, ties: np.ndarray, row: int) -> np.ndarray:
     return np.asarray(information.sum(axis=1))
 
 
-def find_twins(places: np.ndarray, nominal: np.ndarray, groups: np.ndarray, seed: int) -> Twins:
-    """Finds pairs of rows that made-up cohorts of the same kind do not have.
+def find_twins(places: np.ndarray, groups: np.ndarray) -> Twins:
+    """Finds pairs of rows that are closer than the other pairs let expect.
 
     Args:
         places: As `closeness` takes them. Shape (n, k).
-        nominal: Which columns have no order. Shape (k,).
         groups: Group of each row; rows of one group are no pair. Shape (n,).
-        seed: Seed of the made-up cohorts.
     """
-    rng = np.random.default_rng(seed)
-    scores, first, second = _pairs(places, groups)
-    strangers = [
-        _pairs(_made_up(places, nominal, rng), np.arange(len(places)))[0] for _ in range(COHORTS)
-    ]
-    certain = float(np.mean([s[0] for s in strangers])) + MARGIN
-    n_certain = int((scores >= certain).sum())
-    best, expected = n_certain, 0.0
-    pooled = np.sort(np.concatenate(strangers))
-    for count in range(FEWEST_PAIRS, len(scores) + 1):
-        limit = scores[count - 1]
-        strange = (len(pooled) - np.searchsorted(pooled, limit, side="left")) / COHORTS
-        enough = count >= EXCESS * strange + FEWEST_PAIRS
-        if enough and poisson.sf(count - 1, EXCESS * strange + 1) < CHANCE and count > best:
-            best, expected = count, float(strange)
-    found = zip(first[:best].tolist(), second[:best].tolist(), strict=True)
-    return Twins(tuple(found), expected)
-
-
-def _pairs(places: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The closest pairs, each row in one at most: information, first and second row."""
     n = len(places)
+    scores, first, second = _closest_pairs(places, groups, FROM * n)
+    if len(scores) < FROM * n:
+        return Twins((), 0.0)
+    level = scores[TO * n - 1]
+    fall = (level - scores[FROM * n - 1]) / np.log(FROM / TO)
+    if fall <= 0:
+        return Twins((), 0.0)
+    counts = np.arange(1, TO * n + 1)
+    expected = TO * n * np.exp(-(scores[: TO * n] - level) / fall)
+    surprise = poisson.sf(counts - 1, EXCESS * expected)
+    beyond = np.flatnonzero((surprise < CHANCE) & (counts > EXCESS * expected))
+    if not len(beyond):
+        return Twins((), 0.0)
+    last = int(beyond[-1])
+    pairs = zip(first[: last + 1].tolist(), second[: last + 1].tolist(), strict=True)
+    return Twins(tuple(pairs), float(expected[last]))
+
+
+def _closest_pairs(
+    places: np.ndarray, groups: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Information, first and second row of the closest pairs, the closest first."""
     ties = _ties(places)
     scores, rows, partners = [], [], []
-    for row in range(n - 1):
+    for row in range(len(places) - 1):
         near = closeness(places, ties, row)
-        near[groups[row + 1 :] == groups[row]] = -1.0
-        top = np.argsort(-near, kind="stable")[:3]
-        scores.append(near[top])
-        rows.append(np.full(len(top), row))
-        partners.append(row + 1 + top)
-    score, one, other = (np.concatenate(parts) for parts in (scores, rows, partners))
-    order = np.argsort(-score, kind="stable")
-    free = np.ones(n, dtype=bool)
-    kept = []
-    for k in order:
-        if score[k] > 0 and free[one[k]] and free[other[k]]:
-            free[[one[k], other[k]]] = False
-            kept.append(k)
-    return score[kept], one[kept], other[kept]
+        other = np.flatnonzero((groups[row + 1 :] != groups[row]) & (near > 0))
+        scores.append(near[other])
+        rows.append(np.full(len(other), row))
+        partners.append(row + 1 + other)
+    score, one, two = (np.concatenate(parts) for parts in (scores, rows, partners))
+    order = np.argsort(-score, kind="stable")[:most]
+    return score[order], one[order], two[order]
 
 
 def _ties(places: np.ndarray) -> np.ndarray:
@@ -131,25 +118,6 @@ def _ties(places: np.ndarray) -> np.ndarray:
         _, inverse, counts = np.unique(column[known], return_inverse=True, return_counts=True)
         ties[known, k] = counts[inverse] / max(known.sum(), 1)
     return ties
-
-
-def _made_up(places: np.ndarray, nominal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows with the values of each column and the correlations of their ranks (normal copula)."""
-    n, k = places.shape
-    latent = np.zeros((n, k))
-    for j, column in enumerate(places.T):
-        known = np.isfinite(column)
-        ranks = rankdata(column[known] + (1e-9 * rng.random(known.sum()) if nominal[j] else 0))
-        latent[known, j] = norm.ppf(ranks / (known.sum() + 1))
-    correlation = np.corrcoef(latent, rowvar=False) + 1e-6 * np.eye(k)
-    spread, axes = np.linalg.eigh(np.atleast_2d(np.nan_to_num(correlation)))
-    drawn = rng.normal(size=(n, k)) * np.sqrt(np.maximum(spread, 0)) @ axes.T
-    made = np.full((n, k), np.nan)
-    for j, column in enumerate(places.T):
-        known = np.isfinite(column)
-        values = np.sort(column[known])
-        made[known, j] = values[np.argsort(np.argsort(drawn[known, j]))]
-    return made
 
 
 def _places(columns: list[Column], frame: pd.DataFrame) -> np.ndarray:
@@ -184,13 +152,12 @@ def _twins(subject: AuditSubject) -> Iterator[Hit]:
     columns = _columns(subject)
     ids = patients["patient_id"]
     groups = pd.factorize(ids.map(dict(subject.groups)).fillna(ids))[0]
-    nominal = np.array([c.kind == "nominal" for c in columns])
-    twins = find_twins(_places(columns, patients), nominal, groups, subject.seed)
+    twins = find_twins(_places(columns, patients), groups)
     roles = _roles(subject.folds)
     pairs = [(ids[a], ids[b]) for a, b in twins.pairs if roles.get(ids[a]) != roles.get(ids[b])]
     if not pairs:
         return
-    sure = len(twins.pairs) - twins.expected
+    sure = len(twins.pairs) - twins.strangers
     shown = name_some([f"{a} = {b}" for a, b in pairs], NAMED)
     yield Hit(
         f"About {sure:.0f} patients are in the table twice, with most values equal and the others "
@@ -215,8 +182,10 @@ def _sample(n: int, seed: int) -> np.ndarray:
 
 
 def _applies(subject: AuditSubject) -> str:
-    enough = len(_columns(subject)) >= MIN_COLUMNS
-    return "" if enough else f"fewer than {MIN_COLUMNS} columns tell patients apart"
+    if len(_columns(subject)) < MIN_COLUMNS:
+        return f"fewer than {MIN_COLUMNS} columns tell patients apart"
+    few = subject.cohort.n_patients < FEWEST_PATIENTS
+    return f"fewer than {FEWEST_PATIENTS} patients" if few else ""
 
 
 CHECKS = (
@@ -224,9 +193,8 @@ CHECKS = (
         "near_duplicates",
         "Same patient under two ids",
         "Closeness of the rows of all pairs of patients, in the information of what they agree "
-        f"in, against {COHORTS} made-up cohorts with the same columns and correlations; fires on "
-        f"pairs that exceed their closest by {MARGIN:g} nats, and on {EXCESS:g} times as many "
-        "close pairs as they have.",
+        "in; fires where more pairs are closest than the fall of their number before lets expect, "
+        f"{EXCESS:g} times as many and with a probability below {CHANCE:g}.",
         "invalidates",
         "Give each person one id and make the folds anew.",
         _twins,
