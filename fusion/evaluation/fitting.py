@@ -89,7 +89,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         "training_digest": ledger.training_digest,
         "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
-    return Part(predictions, record, model.history_)
+    return Part(predictions, test.target.kind, record, model.history_)
 
 
 def task_names(task: Task) -> dict[str, Any]:

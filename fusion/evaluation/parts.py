@@ -17,7 +17,7 @@ from featurestore.atomic import make_folder
 from featurestore.errors import DataError
 from featurestore.locks import holding
 from featurestore.sealed import read_sealed_arrow, sealing
-from fusion.evaluation.predictions import PREDICTION_TYPES
+from fusion.evaluation.predictions import prediction_types
 
 _RECORD_KEY = b"melafuse_part"
 
@@ -28,11 +28,13 @@ class Part:
 
     Attributes:
         predictions: Rows of the predictions table.
+        kind: Kind of the outcome that they are of.
         record: What was chosen inside: JSON types.
         history: One record an epoch, or empty.
     """
 
     predictions: pd.DataFrame
+    kind: str
     record: dict[str, Any]
     history: list[dict[str, float]]
 
@@ -49,8 +51,10 @@ class PartStore:
         try:
             table = read_sealed_arrow(self._path(digest), "it is made again")
             stored = json.loads((table.schema.metadata or {})[_RECORD_KEY])
-            predictions = table.to_pandas()[list(PREDICTION_TYPES)].astype(PREDICTION_TYPES)
-            return Part(predictions, stored["record"], stored["history"])
+            predictions = table.to_pandas()
+            types = prediction_types(stored["kind"])
+            rows = predictions[list(types)].astype(types)
+            return Part(rows, stored["kind"], stored["record"], stored["history"])
         except (DataError, OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
@@ -60,7 +64,9 @@ class PartStore:
         Raises:
             DataError: The disk is full or refuses to write.
         """
-        stored = json.dumps({"record": part.record, "history": part.history}).encode()
+        stored = json.dumps(
+            {"kind": part.kind, "record": part.record, "history": part.history}
+        ).encode()
         table = pa.Table.from_pandas(part.predictions, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _RECORD_KEY: stored}
         try:

@@ -6,8 +6,9 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.tables.ids import require_columns
+from fusion.endpoints import find_endpoint
 
-PREDICTION_TYPES = {
+KEY_TYPES = {
     "run": "str",
     "arm": "str",
     "model": "str",
@@ -16,31 +17,37 @@ PREDICTION_TYPES = {
     "repeat": "int64",
     "fold": "int64",
     "patient_id": "str",
-    "y": "int64",
-    "score": "float64",
-    "probability": "float64",
-    "threshold": "float64",
 }
-"""Columns of the table. `modalities` is joined by `+`; `design` is `ablation` for the arms of the
-ablation table (`fusion.evaluation.designs`); `score` is a mean logit; `threshold` was
-chosen on inner data of the same fold. Every row is out-of-fold."""
+"""Columns that every row has. `modalities` is joined by `+`; `design` is `ablation` for the arms of
+the ablation table (`fusion.evaluation.designs`)."""
+
+
+def prediction_types(kind: str) -> dict[str, str]:
+    """Columns of the table for a kind of outcome, with their types; every row is out-of-fold.
+
+    Of binary outcomes `score` is a mean logit, and `threshold` was chosen on inner data of the
+    same fold.
+    """
+    return {**KEY_TYPES, **find_endpoint(kind).predictions}
+
 
 _KEY = ["run", "arm", "repeat", "fold", "patient_id"]
 
 
-def predictions_table(parts: list[pd.DataFrame]) -> pd.DataFrame:
+def predictions_table(parts: list[pd.DataFrame], kind: str) -> pd.DataFrame:
     """Joins parts into one checked, canonically sorted table.
+
+    Args:
+        parts: Rows of arms and folds.
+        kind: Kind of the outcome.
 
     Raises:
         DataError: A column is missing, or a patient was predicted twice in one repeat of an arm.
     """
-    table = (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=list(PREDICTION_TYPES))
-    )
-    require_columns(table, list(PREDICTION_TYPES), "the predictions table")
-    table = table[list(PREDICTION_TYPES)].astype(PREDICTION_TYPES)
+    types = prediction_types(kind)
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(types))
+    require_columns(table, list(types), "the predictions table")
+    table = table[list(types)].astype(types)
     twice = table.duplicated(["run", "arm", "repeat", "patient_id"])
     if twice.any():
         row = table[twice].iloc[0]

@@ -87,7 +87,7 @@ def evaluate(
     kept = [done[t.digest].predictions for t in tasks if t.arm.name not in incomplete]
     if not kept:
         raise DataError(f"no arm could be fitted on all folds; {failed[0].arm}: {failed[0].reason}")
-    return predictions_table(kept)
+    return predictions_table(kept, cohort.outcome.kind)
 
 
 def _run(

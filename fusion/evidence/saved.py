@@ -131,7 +131,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         overlays=_read_overlays(saved.files, paths),
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
-    predictions = predictions_table([read_table(paths.predictions)])
+    predictions = predictions_table([read_table(paths.predictions)], inputs.cohort.outcome.kind)
     return FinishedRun(
         collect(inputs, predictions),
         _rows_digest(predictions, ["patient_id", "y"]),

@@ -136,7 +136,7 @@ def validate(
     if not rows:
         first = next(iter(refused.values()), "the cohort has no patients")
         raise DataError(f"no patient could be scored: {first}")
-    table = _table(rows, record.models, record.name)
+    table = _table(rows, record.models, record.name, cohort.outcome.kind)
     first_arm = table[table["arm"] == record.models[0].arm]
     if first_arm["y"].nunique() < 2:
         raise DataError("all patients who could be scored have the same outcome")
@@ -224,7 +224,7 @@ def _chunks(cases: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 def _table(
-    rows: list[dict[str, object]], models: tuple[ModelRecord, ...], run: str
+    rows: list[dict[str, object]], models: tuple[ModelRecord, ...], run: str, kind: str
 ) -> pd.DataFrame:
     about = {m.arm: (m.model, "+".join(str(x["name"]) for x in m.modalities)) for m in models}
     table = pd.DataFrame(rows)
@@ -238,7 +238,8 @@ def _table(
                 repeat=0,
                 fold=0,
             )
-        ]
+        ],
+        kind,
     )
 
 

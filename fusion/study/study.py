@@ -249,9 +249,10 @@ class Study(Stages):
         return evidence
 
     def _read_predictions(self) -> pd.DataFrame:
+        kind = self.source_cohort.outcome.kind
         if not self.paths.predictions.exists():
-            return predictions_table([])
-        return predictions_table([read_table(self.paths.predictions)])
+            return predictions_table([], kind)
+        return predictions_table([read_table(self.paths.predictions)], kind)
 
 
 def _claim(config: ClaimConfig | None) -> Claim | None:

@@ -25,7 +25,7 @@ from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.store.quarantine import Quarantine, QuarantineRow
 from fusion.evaluation.overlays import Overlay, read_overlays, save_overlays
 from fusion.evaluation.parts import Part, PartStore
-from fusion.evaluation.predictions import PREDICTION_TYPES, predictions_table
+from fusion.evaluation.predictions import prediction_types, predictions_table
 from fusion.evaluation.records import read_failures, read_fits, read_records
 from fusion.evidence.saved import _read_saved, load_own_config, read_table
 from fusion.evidence.types import RunFacts
@@ -60,7 +60,7 @@ def _predictions(n: int = 40) -> pd.DataFrame:
             "probability": probability, "threshold": 0.5,
         }
     )  # fmt: skip
-    return predictions_table([table.astype(PREDICTION_TYPES)])
+    return predictions_table([table.astype(prediction_types("binary"))], "binary")
 
 
 STEP = {"step": "s", "role": "fitted on", "patients": 3, "digest": "d", "outside_training": []}
@@ -182,7 +182,8 @@ REPORT = {
 
 KINDS: dict[str, Kind] = {
     "parts": Kind(
-        lambda f: PartStore(f).write("ab", Part(_predictions(), FIT, [{"loss": 0.5}])), _part
+        lambda f: PartStore(f).write("ab", Part(_predictions(), "binary", FIT, [{"loss": 0.5}])),
+        _part,
     ),
     "inspections": Kind(_pictures, _inspected),
     "quarantine": Kind(

@@ -26,7 +26,7 @@ from featurestore.errors import ConfigError, DataError, LeakageError
 from featurestore.progress import Silent
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
-from fusion.evaluation.predictions import PREDICTION_TYPES
+from fusion.evaluation.predictions import prediction_types
 from fusion.evaluation.run import evaluate
 from fusion.evaluation.tasks import Plan, split_fold
 from fusion.features.table import FeatureTable
@@ -115,7 +115,7 @@ class TestPredictions:
     def test_every_arm_predicts_every_patient_once(
         self, predictions: pd.DataFrame, setting: Setting
     ) -> None:
-        assert predictions.dtypes.astype(str).to_dict() == PREDICTION_TYPES
+        assert predictions.dtypes.astype(str).to_dict() == prediction_types("binary")
         names = {arm.name for arm in setting.arms}
         assert set(predictions["arm"]) == names
         assert {"prevalence", "permuted_labels", "clinical_reference"} <= names

@@ -59,4 +59,4 @@ def aligned(large: Cohort) -> AlignedPredictions:
         )
         for arm, score in arms.items()
     ]
-    return align(predictions_table(parts), "head[all]")
+    return align(predictions_table(parts, "binary"), "head[all]")

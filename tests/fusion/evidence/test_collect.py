@@ -113,7 +113,7 @@ def make_predictions(cohort: Cohort, repeats: int = 2, seed: int = 1) -> pd.Data
                 "threshold": 0.3 + 0.01 * fold,
             }
             parts.append(pd.DataFrame(table))
-    return predictions_table(parts)
+    return predictions_table(parts, "binary")
 
 
 def make_run(cohort: Cohort, **changes: object) -> RunFacts:

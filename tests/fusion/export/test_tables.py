@@ -48,7 +48,7 @@ def predictions_of(table: FeatureTable, folds: Folds) -> pd.DataFrame:
                 threshold=0.5,
             )
         )
-    return predictions_table(parts)
+    return predictions_table(parts, "binary")
 
 
 def fold_rows(table: FeatureTable, repeats: int = 1) -> Folds:
@@ -205,7 +205,9 @@ def test_reasons_reach_the_table(material: Maker, table: FeatureTable) -> None:
 
 
 def test_a_study_without_predictions_has_tables(material: Maker, table: FeatureTable) -> None:
-    studied = dataclasses.replace(material(table, "none"), predictions=predictions_table([]))
+    studied = dataclasses.replace(
+        material(table, "none"), predictions=predictions_table([], "binary")
+    )
     for made in export_tables(studied, TABLES):
         labelled(made)
     assert known_areas(studied, "model[all]") == ()
