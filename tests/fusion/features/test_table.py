@@ -1,0 +1,57 @@
+"""Feature tables are read from the store once for what asks for the same, and for no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from store_example import batch, digest, identity
+
+from extractor.config import BackboneConfig
+from featurestore.cohort.tables import IMAGE_COLUMNS, Cohort
+from featurestore.outcomes import OUTCOMES
+from featurestore.store.store import FeatureStore
+from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables.exclusions import exclusions_table
+from fusion.features.image_files import file_locator
+from fusion.features.table import FeatureReader
+
+PEOPLE = [f"P{k}" for k in range(4)]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> FeatureReader:
+    store = FeatureStore(tmp_path / "store")
+    with store.writer(identity()) as writer:
+        writer.append(*batch(range(4)))
+    patients = pd.DataFrame({"patient_id": PEOPLE, "person_id": PEOPLE, "site": "s"})
+    patients["outcome"] = [0.0, 1.0, 1.0, 0.0]
+    images = pd.DataFrame(dict.fromkeys(IMAGE_COLUMNS, PEOPLE)).assign(
+        sha256=[digest(k) for k in range(4)], width=1, height=1
+    )
+    cohort = Cohort(
+        "c", OUTCOMES["melanoma"], images, patients, DataDictionary([]), exclusions_table()
+    )
+    locate = file_locator(0, tmp_path, tmp_path / "scratch")
+    return FeatureReader(cohort, {p: p for p in PEOPLE}, store, locate)
+
+
+def test_the_target_is_that_of_each_rows_patient(reader: FeatureReader) -> None:
+    table = reader.read({"net": identity()}, [])
+    assert table.target.kind == "binary"
+    assert table.y.tolist() == [0.0, 1.0, 1.0, 0.0]
+    assert table.take(np.array([2, 0])).y.tolist() == [1.0, 0.0]
+
+
+def test_a_read_without_networks_is_not_handed_to_one_that_needs_them(
+    reader: FeatureReader,
+) -> None:
+    """The ladder of a resumed run reads first, and knows no network behind the embeddings."""
+    plain = reader.read({"net": identity()}, [])
+    assert reader.read({"net": identity()}, []) is plain
+    network = BackboneConfig(name="test_vit", weights="random", image_size=32)
+    table = reader.read({"net": identity()}, [], backbones={"net": network})
+    assert table.files is not None
+    assert table.files.load("net").preprocessing.geometry.size == 32
