@@ -116,11 +116,12 @@ def read_clinical(
     for column in read.dictionary:  # first_known leaves columns without a known value untyped
         if column.kind in ("numeric", "binary", "expression"):
             merged[column.name] = merged[column.name].astype(float)
+    excluded = pd.concat([left_out, read.exclusions, conflicts], ignore_index=True)
     return SourceTables(
         images=NO_IMAGES,
         patients=merged,
         dictionary=read.dictionary,
-        exclusions=pd.concat([left_out, read.exclusions, conflicts], ignore_index=True),
+        exclusions=excluded.drop_duplicates(ignore_index=True),  # rows repeat what a case has
         unmapped=unmapped,
         gaps=read.gaps.replace({"patient_id": dict(zip(ids, rows["patient_id"], strict=True))}),
     )

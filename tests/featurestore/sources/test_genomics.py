@@ -134,6 +134,114 @@ def test_everything_is_joined_by_specimen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(patients["mut_BRAF"], [1.0, np.nan])
 
 
+PEOPLE = (
+    "PATIENT_ID\tAGE\tPATH_N_STAGE\nTCGA-XX-0001\t50\tN0\n"
+    "TCGA-XX-0002\t60\tN1\nTCGA-XX-0003\t70\tN0\n"
+)
+
+
+def of_people(tmp_path: Path, prefer: str = "primary", **files: str) -> SourceTables:
+    (tmp_path / "p.txt").write_text(PEOPLE)
+    for name, text in files.items():
+        (tmp_path / f"{name}.txt").write_text(text.replace(" ", "\t"))
+    source = SOURCES["cbioportal"](
+        kind="cbioportal",
+        clinical=["p.txt"],
+        prefer=prefer,
+        genes=["BRAF", "NRAS", "KIT"],
+        **{name: f"{name}.txt" for name in files},
+    )
+    return source.read(ReadContext(tmp_path, tmp_path))
+
+
+def test_patients_known_as_persons_get_the_preferred_specimen(tmp_path: Path) -> None:
+    matrix = (
+        "Hugo_Symbol TCGA-XX-0001-01A-11R TCGA-XX-0001-06A TCGA-XX-0002-11 TCGA-XX-0002-06\n"
+        "MITF 1023 7 255 3\nTYR 1.5 2 3 4\n"
+    )
+    for prefer, value in (("primary", 10.0), ("metastatic", 3.0)):
+        tables = of_people(tmp_path, prefer, expression=matrix)
+        people = tables.patients.set_index("patient_id")
+        # Normal tissue (11) is no specimen, and of a patient without a column nothing is known.
+        np.testing.assert_array_equal(people["expr_MITF"], [value, 2.0, np.nan])
+        assert people.loc["TCGA-XX-0002", "sample_id"] == "TCGA-XX-0002-06"
+
+
+def test_two_genomic_files_speak_of_one_specimen(tmp_path: Path) -> None:
+    matrix = "Hugo_Symbol TCGA-XX-0001-01 TCGA-XX-0001-06\nMITF 1023 7\nTYR 1.5 2\n"
+    maf = (
+        "Hugo_Symbol Tumor_Sample_Barcode Variant_Classification\n"
+        "BRAF TCGA-XX-0001-06 Missense_Mutation\n"
+    )
+    people = of_people(tmp_path, expression=matrix, mutations=maf).patients
+    assert people.loc[0, "sample_id"] == "TCGA-XX-0001-06"
+    assert people.loc[0, ["expr_MITF", "mut_BRAF"]].tolist() == [3.0, 1.0]
+
+
+def test_matrices_of_patients_join_specimens(tmp_path: Path) -> None:
+    path = matrix(tmp_path, "Hugo_Symbol TCGA-XX-0001 TCGA-XX-0002", "MITF 1023 3", "TYR 1.5 2")
+    read = read_expression(path, SAMPLES, None, "cbioportal")
+    np.testing.assert_array_equal(read.values["expr_MITF"], [10.0, 2.0])
+
+
+def test_absence_of_a_record_is_no_negative(tmp_path: Path) -> None:
+    maf = (
+        "Hugo_Symbol Tumor_Sample_Barcode Variant_Classification\n"
+        "BRAF TCGA-XX-0001-06 Missense_Mutation\nNRAS TCGA-XX-0002-06 Silent\n"
+    )
+    tables = of_people(tmp_path, mutations=maf)
+    people = tables.patients
+    assert "mut_KIT" not in people
+    assert "mut_KIT" not in tables.dictionary
+    np.testing.assert_array_equal(people["mut_NRAS"], [0, 0, np.nan])  # sequenced: Silent names it
+    np.testing.assert_array_equal(people["mutation_count"], [1, 0, np.nan])  # 0003 has no record
+    gene = tables.exclusions[tables.exclusions["id"] == "KIT"]
+    assert gene["reason"].str.contains("whether it was sequenced is unknown").all()
+
+
+@pytest.mark.parametrize("genes", [None, ["IFNG"], ["MITF"]])
+def test_the_scale_is_that_of_the_file(tmp_path: Path, genes: list[str] | None) -> None:
+    path = matrix(tmp_path, HEADER, "IFNG 1 3.5 9.5 7.25", "MITF 1 9000.5 4 15")
+    wanted = ["IFNG", "MITF"] if genes is None else genes
+    read = read_expression(path, SAMPLES, genes, "cbioportal")
+    expected = {"IFNG": np.log2([4.5, 8.25]), "MITF": np.log2([9001.5, 16])}
+    for gene in wanted:
+        np.testing.assert_allclose(read.values[f"expr_{gene}"], expected[gene])
+    assert "the greatest value of the whole file is 9,000.5" in read.notes[0]
+
+
+def test_the_scale_does_not_depend_on_the_patients(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "IFNG 1 3.5 9000.5 7.25", "TYR 1 1 4 15")
+    read = read_expression(path, {"TCGA-XX-0001": "TCGA-XX-0001-01"}, None, "cbioportal")
+    np.testing.assert_allclose(read.values["expr_IFNG"], np.log2([4.5]))
+
+
+def test_the_few_negative_values_of_corrected_counts_are_zero(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "IFNG 1 -2.2 9.5 7", "MITF 1 9000.5 4 15", "TYR 1 3 3 -0.1")
+    read = read_expression(path, SAMPLES, ["IFNG"], "cbioportal")
+    np.testing.assert_array_equal(read.values["expr_IFNG"], [0.0, 3.0])
+    assert "2 of its 9 values are negative" in read.notes[0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["IFNG 1 -2.2 0.4 1.9", "MITF 1 0.5 -0.7 33.1"],  # z-scores with one outlier
+        ["IFNG 1 -9.97 2.5 3", "MITF 1 8.5 7.25 6"],  # log2(x + 0.001)
+        ["IFNG 1 -2000 9000.5 7", "MITF 1 1 2 3"],  # no correction is that large
+    ],
+)
+def test_other_negative_values_are_refused(tmp_path: Path, rows: list[str]) -> None:
+    with pytest.raises(DataError, match=r"values are negative .*: z-scores depend on who else"):
+        read_expression(matrix(tmp_path, HEADER, *rows), SAMPLES, None, "cbioportal")
+
+
+def test_marks_of_a_matrix_mean_the_same_in_every_sample(tmp_path: Path) -> None:
+    path = matrix(tmp_path, HEADER, "IFNG 1 1,234 2 0,5", "TYR 2 2,345 3 7")
+    read = read_expression(path, SAMPLES, None, "cbioportal")
+    np.testing.assert_array_equal(read.values["expr_IFNG"], [1.234, 0.5])
+
+
 def test_two_files_that_count_differently_are_reported(tmp_path: Path) -> None:
     tables = whole(tmp_path)
     assert tables.patients["mutation_count"].tolist()[0] == 2
