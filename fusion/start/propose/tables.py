@@ -283,8 +283,9 @@ def _n_images(source: ProposedSource) -> int:
 
 
 def _files(section: dict[str, Any]) -> list[str]:
+    named = {"path"} if section["kind"] == "table" else section.keys() - {"kind", "images"}
     files: list[str] = []
     for key, value in section.items():
-        if key in _UNREAD or key in MAIN_ROLES.values():
+        if key in named:
             files += value if isinstance(value, list) else [value]
     return files
