@@ -26,14 +26,15 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         OSError: It cannot be read, is no plain file, or is too large.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe does not wait
-    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    status = os.fstat(descriptor)
+    kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         os.close(descriptor)
         if kind == stat.S_IFDIR:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "it is a pipe or a device, no file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        data = file.read(max_bytes + 1)
+        data = file.read(min(status.st_size, max_bytes) + 1)  # memory is taken for what is asked
     if len(data) > max_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
     return data

@@ -20,7 +20,8 @@ from featurestore.errors import MelafuseError
 
 Fate = Literal["right", "refused", "silent", "traceback", "hang", "crash"]
 BAD: tuple[Fate, ...] = ("silent", "traceback", "hang", "crash")
-MEMORY_BYTES = 6_000_000_000
+MEMORY_BYTES = 5_000_000_000
+"""Beyond what the process has when it is forked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,9 @@ def in_child(trial: Callable[[], object], seconds: float) -> Outcome:
 def _run(trial: Callable[[], object], told: Path) -> None:
     """In the child; never returns."""
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         try:
             with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):

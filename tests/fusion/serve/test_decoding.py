@@ -70,7 +70,8 @@ def test_a_picture_that_takes_too_long_costs_its_process_only(
     monkeypatch.setattr(decoders._slow, "_seconds", 0.2)
     stopped = [p for lane in (decoders._quick, decoders._slow) for p in lane._all]
     for process in stopped:
-        process._is_ready = True
+        if not process._is_ready:
+            process._is_ready = process._pipe.recv_bytes() == b"ready"
         process._process.send_signal(signal.SIGSTOP)
     with pytest.raises(Problem, match="decoding it takes longer than"):
         decoders.decode(picture(), 1)
