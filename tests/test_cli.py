@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,52 @@ def test_a_damaged_store_has_an_exit_code_of_its_own(a_store: Path, tmp_path: Pa
     assert melafuse("store", "verify", a_store, "--repair").returncode == 0
     assert melafuse("store", "verify", a_store).returncode == 0
     assert melafuse("store", "info", tmp_path).returncode == 5
+
+
+def with_a_command(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the door with one more command, whose body is given."""
+    program = (
+        "import os, pathlib, signal, sys, time\nimport cli\n"
+        f"@cli.cli.command()\ndef trouble():\n    {body}\n"
+        "sys.argv = ['melafuse', 'trouble']\ncli.main()\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", 143, "terminated; the same"),
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", 130, "interrupted; the same"),
+        ("open('/dev/full', 'wb', 0).write(b'x')", 4, "No space left on device; free some"),
+        ("open('/etc/passwd/x')", 4, "/etc/passwd/x: Not a directory; a file stands where"),
+        ("raise OSError(5, 'Input/output error', '/a')", 4, "/a: Input/output error; the disk"),
+        ("{}['a bug']", 1, "Traceback"),
+    ],
+)
+def test_signals_and_disks_are_one_line(body: str, code: int, said: str) -> None:
+    done = with_a_command(body)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert code == 1 or done.stderr.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("", 0o700), ("007", 0o770), ("022", 0o755)])
+def test_files_are_for_their_owner_unless_told_otherwise(
+    tmp_path: Path, mask: str, mode: int
+) -> None:
+    done = with_a_command(f"pathlib.Path({str(tmp_path / 'new')!r}).mkdir()", MELAFUSE_UMASK=mask)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new").stat().st_mode & 0o777 == mode
+
+
+def test_a_mask_that_is_none_is_refused() -> None:
+    done = with_a_command("pass", MELAFUSE_UMASK="9")
+    assert done.returncode == 2
+    assert "MELAFUSE_UMASK='9': write it in octal" in done.stderr

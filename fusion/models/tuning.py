@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import sqlalchemy.exc
 from optuna.trial import FrozenTrial, TrialState
 
 from featurestore.errors import ConfigError, redacted
@@ -198,7 +197,9 @@ def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
         raise _unusable(location, error) from None
     try:
         yield study
-    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+    except Exception as error:
+        if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
+            raise
         raise _unusable(location, error) from None
     finally:
         storage.remove_session()
