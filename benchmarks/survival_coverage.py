@@ -78,8 +78,8 @@ def estimates(cohort: Simulated, horizon: float, draws: int, seed: int) -> dict[
 
 def true_values(design: Design, horizon: float) -> dict[str, float]:
     """What each metric is without censoring; Harrell's C what it is with it."""
-    known = truth(design, horizon, blocks=100)
-    cohorts = (simulate(design, 2000, 10_000 + seed) for seed in range(100))
+    known = truth(design, horizon, blocks=40)
+    cohorts = (simulate(design, 2000, 10_000 + seed) for seed in range(40))
     harrell = np.mean([harrell_c(c.times, c.log_hazard_ratio)[0] for c in cohorts])
     return {
         "Harrell's C": float(harrell),

@@ -68,7 +68,11 @@ def _scored(
     k = len(design)
     products = np.stack([design[i] * design[j] for i in range(k) for j in range(i, k)])
     found = np.full((k, len(weights)), np.nan)
-    live, current, rows = np.arange(len(weights)), np.zeros((k, len(weights))), weights.T
+    start = np.zeros((k, 1))
+    if len(weights) > 1:  # most draws lie near the solution of their mean
+        middle = _scored(y, design, offset, weights.mean(axis=0, keepdims=True), link)
+        start = np.where(np.isfinite(middle), middle, 0.0)
+    live, current, rows = np.arange(len(weights)), start.repeat(len(weights), axis=1), weights.T
     for _ in range(STEPS):
         if not len(live):
             break

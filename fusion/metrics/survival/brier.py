@@ -27,8 +27,9 @@ def brier_at(
     of this cause by the horizon" (Schoop et al. 2011). With delayed entry `risk` is the one given
     no event before entry (`Baseline.risk(..., entry=…)`).
 
-    Equals `riskRegression::Score(metrics = "brier")`, also with competing events, and `pec::pec` to
-    10 digits, and `brier_score` of scikit-survival where no censoring is tied with an event.
+    Equals `riskRegression::Score(metrics = "brier")`, also with competing events, and
+    `brier_score` of scikit-survival to 10 digits, where no censoring is tied with an event
+    (scikit-survival) or falls on the horizon, and G is from the rows these use.
 
     Args:
         times: Follow-up of n rows.

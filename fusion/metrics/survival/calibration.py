@@ -30,6 +30,7 @@ from fusion.metrics.survival._quasi_likelihood import (
 )
 from fusion.metrics.survival.censoring import (
     Censoring,
+    State,
     last_followed_time,
     last_supported_time,
     state_at,
@@ -124,11 +125,9 @@ def calibration_slope_at(
     if horizon > last_supported_time(times, censoring):
         return np.full(len(weights), np.nan)
     x = cloglog(checked_risk(times, risk))
-    if np.ptp(x) < CONSTANT:
+    case, known, x = _known(state_at(times, horizon, censoring, cause), weights, x)
+    if not len(x) or np.ptp(x) < CONSTANT:
         return np.full(len(weights), np.nan)
-    state = state_at(times, horizon, censoring, cause)
-    case = state.case.astype(float)
-    known = weights * state.weight
     slopes = fit_line(case, x, np.zeros(len(x)), known, complementary_log_log)
     return np.where(separated(case, x, known), np.nan, slopes)
 
@@ -152,9 +151,8 @@ def calibration_intercept_at(
     if horizon > last_supported_time(times, censoring):
         return np.full(len(weights), np.nan)
     risk = checked_risk(times, risk)
-    state = state_at(times, horizon, censoring, cause)
-    case = state.case.astype(float)
-    return fit_level(case, cloglog(risk), weights * state.weight, complementary_log_log)
+    case, known, x = _known(state_at(times, horizon, censoring, cause), weights, cloglog(risk))
+    return fit_level(case, x, known, complementary_log_log)
 
 
 def hazard_intercept(
@@ -167,7 +165,7 @@ def hazard_intercept(
     """Log of events over events expected during everyone's own follow-up; 0 is ideal.
 
     The intercept of a Poisson regression of the event with the log of the expected number as offset
-    (Crowson et al. 2016). Equals `glm(event ~ offset(log(expected)), poisson)` of R to 8 digits.
+    (Crowson et al. 2016). Equals `glm(event ~ offset(log(expected)), poisson)` of R to 6 digits.
 
     Args:
         times: Follow-up of n rows.
@@ -248,3 +246,11 @@ def risk_bins(
 def cloglog(risk: np.ndarray) -> np.ndarray:
     """log(−log(1 − risk)), finite also for 0 and 1."""
     return np.asarray(np.log(-np.log1p(-np.clip(risk, LIMIT, 1 - LIMIT))))
+
+
+def _known(
+    state: State, weights: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the rows whose state is known: the state, its weight in each draw, and x."""
+    rows = np.flatnonzero(state.weight > 0)
+    return state.case[rows].astype(float), weights[:, rows] * state.weight[rows], x[rows]

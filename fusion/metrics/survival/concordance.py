@@ -72,7 +72,7 @@ def uno_c(
     R survival to 12 digits, with ties, if G is from the same rows; `concordance_index_ipcw` of
     scikit-survival, which uses G(t) and events before tau, where no censoring is tied with an event
     and no event lies at tau; with competing events `pec::cindex`, which uses G(t−)·G(t), where no
-    censoring is tied with an event (6 digits).
+    censoring is tied with an event (10 digits).
 
     Args:
         times: Follow-up of n rows.

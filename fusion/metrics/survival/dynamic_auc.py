@@ -30,7 +30,7 @@ def dynamic_auc(
 
     Equals `riskRegression::Score(metrics = "auc")`, also with competing events, and
     `cumulative_dynamic_auc` of scikit-survival, to 10 digits where no censoring is tied with an
-    event (scikit-survival) and G is from the rows these use.
+    event (scikit-survival) or falls on the horizon, and G is from the rows these use.
 
     Args:
         times: Follow-up of n rows.
