@@ -18,6 +18,7 @@ from featurestore.tables.dictionary import Column
 from fusion.arms import Arm
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.subject_views import planned_arms
+from fusion.metrics.explained import nagelkerke_r2
 from fusion.models.floors import reference_columns
 from fusion.models.registry import find_model
 
@@ -75,14 +76,15 @@ def patients_for_probabilities(parameters: int, prevalence: float) -> int:
     return int(np.ceil(np.exp((terms - np.log(PROBABILITY_ERROR)) / 0.544)))
 
 
-def patients_needed(parameters: int, prevalence: float) -> int:
+def patients_needed(parameters: int, prevalence: float, nagelkerke: float = EXPECTED_R2) -> int:
     """Patients that meet all four criteria.
 
     Args:
         parameters: Candidate parameters, at least 1.
         prevalence: Share of the rarer class, in (0, 0.5].
+        nagelkerke: Nagelkerke's R² of the model, above 0.
     """
-    r2 = cox_snell(prevalence)
+    r2 = cox_snell(prevalence, nagelkerke)
     return max(
         patients_for_shrinkage(parameters, r2),
         patients_for_optimism(parameters, r2, prevalence),
@@ -144,16 +146,42 @@ def _too_few(subject: AuditSubject) -> Iterator[Hit]:
         if n >= needed:
             continue
         names = same[parameters]
+        observed = _as_observed(names, parameters, subject, rarer / n)
         hopeless = rarer < parameters
         grave = " There are more parameters than patients of the rarer class." if hopeless else ""
         yield Hit(
             f"{', '.join(names)}: {parameters} parameters on {n} training patients, {rarer} of "
             f"them in the rarer class ({rarer / parameters:.1f} a parameter); a regression needs "
-            f"about {needed:,} patients.{grave}",
+            f"about {needed:,} patients if its Nagelkerke R² is {EXPECTED_R2:g}, as is assumed "
+            f"where nothing is known.{observed}{grave}",
             tuple(names),
             rarer / parameters,
             "warning" if hopeless else None,
         )
+
+
+def _as_observed(names: list[str], parameters: int, subject: AuditSubject, rate: float) -> str:
+    """What the best of some arms explains out of fold, and the patients that this needs."""
+    observed = [r2 for name in names if (r2 := observed_r2(name, subject)) is not None]
+    if not observed:
+        return ""
+    best = max(observed)
+    text = f" Observed out of fold: {best:.3f}"
+    if best <= 0:
+        return f"{text}, no more than the prevalence explains."
+    return f"{text}, which needs about {patients_needed(parameters, rate, best):,}."
+
+
+def observed_r2(arm: str, subject: AuditSubject) -> float | None:
+    """Nagelkerke's R² of an arm's out-of-fold probabilities, mean over repeats; None without."""
+    if subject.predictions is None:
+        return None
+    rows = subject.predictions[subject.predictions["arm"] == arm]
+    found = [
+        nagelkerke_r2(part["y"].to_numpy(float), part["probability"].to_numpy(float))
+        for _, part in rows.groupby("repeat")
+    ]
+    return float(np.mean(found)) if found else None
 
 
 def _smallest_training_part(subject: AuditSubject) -> tuple[int, int]:
@@ -169,7 +197,8 @@ CHECKS = (
     Check(
         EVENTS_PER_PREDICTOR,
         "Too few events for what is fitted",
-        f"Parameters of each arm against its training patients: shrinkage {SHRINKAGE}, optimism of "
+        f"Parameters of each arm against its training patients, for a Nagelkerke R² of "
+        f"{EXPECTED_R2:g}: shrinkage {SHRINKAGE}, optimism of "
         f"R² {OPTIMISM}, error of probabilities {PROBABILITY_ERROR} (Riley et al. 2020; van Smeden "
         "et al. 2019).",
         "note",

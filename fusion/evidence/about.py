@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from fusion.arms import Modality
+
 Trained = Literal["elsewhere", "never", "training parts", "other patients"]
 """On what an encoder learned: data that are no part of the run; nothing (random weights); the
 training patients of each outer fold; or other patients of the same kind."""
@@ -38,30 +40,45 @@ class EncoderFacts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Years:
+    """Years of the calendar that a column holds.
+
+    Attributes:
+        what: The column, for people.
+        first: Earliest year.
+        last: Latest year.
+        known: Patients of whom it is known.
+    """
+
+    what: str
+    first: int
+    last: int
+    known: int
+
+
+@dataclasses.dataclass(frozen=True)
 class AnalysisFacts:
-    """How data were chosen and used, in the words that reporting standards ask for.
+    """How data were chosen and parted.
 
     Attributes:
         sources: Kinds of the sources that were read.
         sites: Sites that patients come from; 0 where no site is known.
-        eligibility: Who is studied.
-        predictors: Columns and embeddings that models may look at.
-        withheld: Columns that models never see: they reveal the outcome or become known later.
-        measured: When predictors become known.
-        split: Outer folds and repeats.
-        building: How models are fitted and tuned inside the training part.
-        imbalance: What was done about unequal classes.
+        years: Years of the calendar that the data state.
+        eligibility: Who is studied, a condition each.
+        unread: Columns of the files that no source understood.
+        n_folds: Outer folds.
+        repeats: Repeats of them; 0 where nothing is known of the split.
+        modalities: What arms may look at.
     """
 
-    sources: str = ""
+    sources: tuple[str, ...] = ()
     sites: int = 0
-    eligibility: str = ""
-    predictors: str = ""
-    withheld: str = ""
-    measured: str = ""
-    split: str = ""
-    building: str = ""
-    imbalance: str = ""
+    years: tuple[Years, ...] = ()
+    eligibility: tuple[str, ...] = ()
+    unread: int = 0
+    n_folds: int = 0
+    repeats: int = 0
+    modalities: tuple[Modality, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +108,7 @@ class RunFacts:
         facts: Known numbers, for example the oracle AUROC.
         licences: One line a source.
         arms_left_out: One line an arm that could not be fitted on all folds, with the reason.
-        analysis: How data were chosen and used.
+        analysis: How data were chosen and parted.
     """
 
     name: str

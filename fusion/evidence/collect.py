@@ -19,18 +19,20 @@ from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.matched import matched
+from fusion.evidence.reference_model import reference_model
 from fusion.evidence.scoring import (
     RATES,
     THRESHOLDS,
     ArmScores,
-    delong_estimate,
     score_arms,
     score_folds,
 )
+from fusion.evidence.secondary import calibration_bins, delong_estimate, explained
 from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, Evidence, FlowStep
-from fusion.metrics.curves import Curve, calibration_curve
+from fusion.evidence.used import used
+from fusion.metrics.curves import Curve
 from fusion.models.calibration import calibration_text
 from fusion.models.thresholds import rule_text
 
@@ -56,14 +58,17 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
     groups = patient_groups(cohort.patients, cohort.images)
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
     scores = score_arms(aligned, clusters, threshold, draws, seed)
-    arms = _arms(aligned, scores, baseline)
-    gains = fusion_gains(aligned, scores)
     per_fold = score_folds(aligned)
+    arms = _arms(aligned, scores, per_fold, baseline)
+    gains = fusion_gains(aligned, scores)
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
+    clinical = reference_model(cohort, inputs.fits, groups, draws, seed)
     return Evidence(
         run=inputs.run,
-        findings=find_problems(inputs.run, cohort, groups, arms, gains, bootstrapped, inputs.audit),
+        findings=find_problems(
+            inputs.run, cohort, groups, arms, gains, bootstrapped, inputs.audit, clinical
+        ),
         flow=_flow(cohort),
         table1=table_one(cohort),
         arms=arms,
@@ -72,7 +77,6 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         history=inputs.history,
         net_benefit_threshold=threshold,
         bootstrap_draws=draws,
-        tie_width=_tie_width(aligned, per_fold, baseline),
         fusion_gain=gains,
         encoder_history=inputs.encoder_history,
         audit=inputs.audit,
@@ -82,6 +86,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         subgroups=subgroups(
             cohort, aligned, baseline, clusters, draws, seed, inputs.config.subgroups
         ),
+        reference_model=clinical,
         matched=matched(cohort, aligned, clusters, draws, seed),
         importances=block_importances(inputs.fits),
         inputs=top_inputs(inputs.fits),
@@ -90,14 +95,9 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),
         overlays=inputs.overlays,
+        used=used(inputs.run, cohort, aligned),
+        config=inputs.config,
     )
-
-
-def _tie_width(aligned: AlignedPredictions, per_fold: pd.DataFrame, baseline: str) -> float:
-    """Median of the tie widths of the arms."""
-    widths = tie_widths(aligned, per_fold, baseline)
-    known = [widths[a.arm] for a in aligned.arms if a.kind == "arm" and np.isfinite(widths[a.arm])]
-    return float(np.median(known)) if known else float("nan")
 
 
 def _check_cohort(aligned: AlignedPredictions, cohort: Cohort) -> None:
@@ -119,9 +119,13 @@ def _net_benefit_threshold(y: np.ndarray) -> float:
 
 
 def _arms(
-    aligned: AlignedPredictions, scores: Mapping[str, ArmScores], baseline: str
+    aligned: AlignedPredictions,
+    scores: Mapping[str, ArmScores],
+    per_fold: pd.DataFrame,
+    baseline: str,
 ) -> tuple[ArmEvidence, ...]:
     shown = [a for a in aligned.arms if a.kind != "design"]
+    ties = tie_widths(aligned, per_fold, baseline)
     tested = differences(shown, scores, baseline)
     return tuple(
         ArmEvidence(
@@ -134,10 +138,12 @@ def _arms(
             metrics={name: scores[arm.arm].estimate(name) for name in scores[arm.arm].metrics},
             threshold=_threshold_text(arm),
             differences=tested[arm.arm],
+            tie_width=ties[arm.arm],
+            explained=explained(aligned.y, arm),
             delong=delong_estimate(aligned.y, arm),
             roc=_from_origin(scores[arm.arm].roc.curve(RATES)),
             pr=scores[arm.arm].pr.curve(RATES),
-            calibration=calibration_curve(aligned.y, arm.repeats[0].probability),
+            calibration=calibration_bins(aligned.y, arm),
             decision=scores[arm.arm].decision.curve(THRESHOLDS),
         )
         for arm in shown

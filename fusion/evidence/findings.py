@@ -9,8 +9,10 @@ import numpy as np
 
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes.synthetic import SYNTHETIC_DATA
+from featurestore.tables.exclusions import OUTCOME_STAGE
 from fusion.audit.base import AuditReport
 from fusion.evidence.about import RunFacts
+from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.types import ArmEvidence, Finding, Gain
 from fusion.metrics.bootstrap import Estimate
 
@@ -38,6 +40,7 @@ def find_problems(
     gains: tuple[Gain, ...],
     bootstrapped: Bootstrapped,
     audit: AuditReport | None = None,
+    clinical: ReferenceModel | None = None,
 ) -> tuple[Finding, ...]:
     """Collects all findings, sorted by level."""
     found = [
@@ -45,6 +48,8 @@ def find_problems(
         *_synthetic(run),
         *_permuted(arms),
         *_unpredicted(cohort, arms),
+        *_left_out_by_outcome(cohort),
+        *_contradictions(clinical),
         *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
         *_no_gain(gains),
@@ -91,6 +96,51 @@ def _unpredicted(cohort: Cohort, arms: tuple[ArmEvidence, ...]) -> Iterator[Find
             "warning",
             f"{missing} of {cohort.n_patients} patients of the cohort were not predicted.",
         )
+
+
+def _left_out_by_outcome(cohort: Cohort) -> Iterator[Finding]:
+    """Who is left out because nobody knows the outcome is a choice by the outcome."""
+    rows = cohort.exclusions
+    rows = rows[(rows["entity"] == "patient") & (rows["stage"] == OUTCOME_STAGE)]
+    if rows.empty:
+        return
+    counts = rows["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    reasons = "; ".join(f"{reason}: {n}" for reason, n in counts.items())
+    yield Finding(
+        "warning",
+        f"Who is studied depends on the outcome: {len(rows)} patients were left out because it is "
+        f"not known ({reasons}), {cohort.n_patients} are studied. If they differ in their risk, "
+        "every number here is of a selection.",
+    )
+
+
+def _contradictions(clinical: ReferenceModel | None) -> Iterator[Finding]:
+    """Known risk factors that point the wrong way, one finding a factor."""
+    if clinical is None:
+        return
+    odds = {c.name: c for c in clinical.coefficients}
+    for factor in dict.fromkeys(d.factor for d in clinical.directions):
+        own = [d for d in clinical.directions if d.factor == factor]
+        wrong = [d for d in own if d.contradicts]
+        fitted = odds.get(own[0].column)
+        against = fitted is not None and fitted.most < 1
+        said = [
+            f"among {f'patients with specimen {d.among}' if d.among else 'all patients'} its AUROC "
+            f"is {_text(d.auroc)} ({d.n} patients, {d.events} with the outcome)"
+            for d in wrong
+        ]
+        if fitted is not None and against:
+            said.append(
+                f"in the clinical reference its odds ratio is {fitted.odds_ratio:.2f} per standard "
+                f"deviation ({fitted.least:.2f} to {fitted.most:.2f} over {fitted.fits} fits)"
+            )
+        if said:
+            yield Finding(
+                "warning" if wrong else "note",
+                f"{factor[0].upper()}{factor[1:]} is known to raise the risk and goes the other "
+                f"way here: {'; '.join(said)}. Ask how patients came into the cohort before "
+                "believing a model that learned it, or a gain over this reference.",
+            )
 
 
 def _left_out(bootstrapped: Bootstrapped) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from featurestore.errors import DataError
 from fusion import metrics
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, RepeatPredictions
 from fusion.metrics.bootstrap import (
@@ -24,7 +23,6 @@ from fusion.metrics.bootstrap import (
     percentile_interval,
 )
 from fusion.metrics.curves import Curve, decision_curve, pr_curve, roc_curve
-from fusion.metrics.delong import delong
 
 PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
 RATES = np.linspace(0.0, 1.0, 101)
@@ -128,15 +126,6 @@ def score_arms(
         )
         for arm in aligned.arms
     }
-
-
-def delong_estimate(y: np.ndarray, arm: ArmPredictions) -> Estimate | None:
-    """AUROC of the first repeat with DeLong's interval; None with under two of a class."""
-    try:
-        found = delong(y, arm.repeats[0].score)
-    except DataError:
-        return None
-    return Estimate(float(found.auroc[0]), *found.interval())
 
 
 def score_folds(aligned: AlignedPredictions) -> pd.DataFrame:

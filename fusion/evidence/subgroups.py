@@ -36,7 +36,8 @@ class Subgroup:
     """One level of one column.
 
     Attributes:
-        column: Name for people.
+        name: Name of the column, or `SITE`.
+        column: Its name for people.
         level: Which of its values.
         n: Patients.
         events: Patients with the outcome.
@@ -44,6 +45,7 @@ class Subgroup:
             are fewer than `LEAST` patients with or without the outcome.
     """
 
+    name: str
     column: str
     level: str
     n: int
@@ -81,11 +83,11 @@ def subgroups(
         return ()
     weights = draw_weights(clusters, draws, seed)
     found = []
-    for column, level, member in parts:
+    for name, column, level, member in parts:
         events = int(aligned.y[member].sum())
         enough = min(events, int(member.sum()) - events) >= LEAST
         scored = _score(aligned, arm, member, weights) if enough else {}
-        found.append(Subgroup(column, level, int(member.sum()), events, scored))
+        found.append(Subgroup(name, column, level, int(member.sum()), events, scored))
     return tuple(found)
 
 
@@ -105,7 +107,7 @@ def require_columns_of(cohort: Cohort, columns: Sequence[str]) -> None:
 
 def _parts(
     cohort: Cohort, patients: pd.DataFrame, columns: Sequence[str] | None
-) -> Iterator[tuple[str, str, np.ndarray]]:
+) -> Iterator[tuple[str, str, str, np.ndarray]]:
     known = {c.name: c for c in cohort.dictionary}
     require_columns_of(cohort, columns or ())
     for name in DEFAULTS if columns is None else columns:
@@ -119,7 +121,7 @@ def _parts(
         if len(set(levels)) < 2:
             continue
         for level in sorted(set(levels), key=_order):
-            yield label, level, (levels == level)
+            yield name, label, level, (levels == level)
 
 
 def _order(level: str) -> tuple[int, str]:

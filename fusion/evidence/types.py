@@ -10,16 +10,20 @@ import dataclasses
 import pandas as pd
 
 from fusion.audit.base import AuditReport
+from fusion.config import AblationConfig
 from fusion.evaluation.ladder import Ladder
 from fusion.evaluation.overlays import PatientOverlay
 from fusion.evidence.about import RunFacts
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.matched import Matched
+from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
+from fusion.evidence.used import NOTHING_USED, Used
 from fusion.metrics.bootstrap import Estimate
 from fusion.metrics.curves import CalibrationBins, Curve
+from fusion.models.calibration import AS_GIVEN
 
 DIFFERENCES = ("auroc", "auprc", "brier")
 """Metrics of which each arm's difference to the baseline is taken."""
@@ -54,10 +58,13 @@ class ArmEvidence:
         metrics: Value and interval by metric name, averaged over repeats.
         threshold: How decisions were made, in words.
         differences: Minus the baseline, by the names of `DIFFERENCES`; empty for the baseline.
-        delong: AUROC of the first repeat with DeLong's interval; None where it is not defined.
+        tie_width: Smallest gap in AUROC to the baseline that the spread over folds allows to call a
+            difference (Nadeau & Bengio 2003); NaN for the baseline and with too few folds.
+        explained: Nagelkerke's R² of the out-of-fold probabilities.
+        delong: AUROC with DeLong's interval; None where it is not defined.
         roc: Sensitivity over the false-positive rate.
         pr: Precision over recall.
-        calibration: Calibration by bins, of the first repeat.
+        calibration: Calibration by bins.
         decision: Net benefit over the threshold probability.
     """
 
@@ -70,6 +77,8 @@ class ArmEvidence:
     metrics: dict[str, Estimate]
     threshold: str
     differences: dict[str, Difference]
+    tie_width: float
+    explained: float
     delong: Estimate | None
     roc: Curve
     pr: Curve
@@ -136,8 +145,6 @@ class Evidence:
         history: Training curves; may be empty.
         net_benefit_threshold: Threshold probability of the net benefit in the table.
         bootstrap_draws: Draws of the bootstrap.
-        tie_width: Smallest gap in AUROC that fold-level spread allows to call a difference
-            (Nadeau & Bengio 2003); NaN with too few folds.
         fusion_gain: Gains of the fused arms over each single modality.
         encoder_history: One row an epoch of each fine-tuned encoder
             (`fold_encoders.FoldEncoders.history`); may be empty.
@@ -146,6 +153,7 @@ class Evidence:
         group_losses: What models lose without one group; empty without this design.
         learning_curve: How models do on fewer patients; empty without this design.
         subgroups: The baseline by subgroup.
+        reference_model: What the clinical reference rests on; None where none was fitted.
         matched: Arms among patients whom the clinical reference rates alike.
         importances: What models on all modalities lean on.
         inputs: Their largest inputs, where the model has contributions.
@@ -155,6 +163,8 @@ class Evidence:
         availability: Patients by the modalities that they have
             (`featurestore.cohort.availability`).
         overlays: Grad-CAM of the patients of whom the baseline is most and least certain.
+        used: What the fitted arms looked at.
+        config: How they were fitted.
     """
 
     run: RunFacts
@@ -167,7 +177,6 @@ class Evidence:
     history: pd.DataFrame
     net_benefit_threshold: float
     bootstrap_draws: int
-    tie_width: float
     fusion_gain: tuple[Gain, ...]
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
@@ -175,11 +184,14 @@ class Evidence:
     group_losses: tuple[GroupLoss, ...] = ()
     learning_curve: tuple[LearningPoint, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    reference_model: ReferenceModel | None = None
     matched: Matched | None = None
     importances: tuple[BlockImportance, ...] = ()
     inputs: tuple[InputSize, ...] = ()
     tuning: tuple[TuningEvidence, ...] = ()
     threshold_rule: str = "Youden's index"
-    calibration: str = "as the models give them"
+    calibration: str = AS_GIVEN
     availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     overlays: tuple[PatientOverlay, ...] = ()
+    used: Used = NOTHING_USED
+    config: AblationConfig = dataclasses.field(default_factory=AblationConfig)

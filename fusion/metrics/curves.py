@@ -38,7 +38,7 @@ class CalibrationBins:
         observed: Share of events.
         low: Lower edge of the 95 % Wilson interval of `observed`.
         high: Upper edge of it.
-        count: Patients in the bin.
+        count: Patients in the bin, in the mean over repeats.
     """
 
     predicted: np.ndarray
@@ -116,17 +116,25 @@ def calibration_curve(y: np.ndarray, probability: np.ndarray, bins: int = 10) ->
 
     Equal probabilities are never split, so bins may be fewer than asked for and row order does not
     matter. Intervals of the shares: Wilson 1927.
+
+    Args:
+        y: Outcomes, 0 or 1. Shape (n,).
+        probability: Predictions, of one or more repeats. Shape (n,) or (repeats, n). A patient
+            counts once: each repeat gives its bin a part of him.
+        bins: Their number.
     """
-    y, probability, _ = validated_probabilities(y, probability, None)
+    repeats = 1 if probability.ndim == 1 else len(probability)
+    y, probability, _ = validated_probabilities(np.tile(y, repeats), probability.ravel(), None)
     edges = np.quantile(probability, np.arange(1, bins) / bins)
     _, member = np.unique(np.searchsorted(edges, probability, side="right"), return_inverse=True)
-    count = np.bincount(member)
-    observed = np.bincount(member, weights=y) / count
+    rows = np.bincount(member)
+    count = rows / repeats if repeats > 1 else rows
+    observed = np.bincount(member, weights=y) / rows
     centre = (observed + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
     spread = np.sqrt(observed * (1 - observed) / count + Z95**2 / (4 * count**2))
     half = Z95 * spread / (1 + Z95**2 / count)
     return CalibrationBins(
-        predicted=np.bincount(member, weights=probability) / count,
+        predicted=np.bincount(member, weights=probability) / rows,
         observed=observed,
         low=np.maximum(centre - half, 0.0),
         high=np.minimum(centre + half, 1.0),

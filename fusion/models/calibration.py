@@ -216,6 +216,10 @@ def calibration_record(calibration: Calibration) -> dict[str, Any]:
     return dataclasses.asdict(calibration)
 
 
+AS_GIVEN = "as the models give them"
+"""What probabilities are where nothing is calibrated."""
+
+
 def calibration_text(fits: Iterable[Mapping[str, Any]]) -> str:
     """How scores became probabilities, in words.
 
@@ -224,7 +228,7 @@ def calibration_text(fits: Iterable[Mapping[str, Any]]) -> str:
     """
     used = {str(fit["calibration"]["method"]) for fit in fits if "calibration" in fit}
     if used <= {"none"}:
-        return "as the models give them"
+        return AS_GIVEN
     words = " and ".join(sorted(used - {"none"}))
     some = " (where sampling moved them)" if "none" in used else ""
     return f"calibrated by {words}{some} on inner predictions of the same fold"

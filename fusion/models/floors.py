@@ -41,7 +41,7 @@ def reference_columns(dictionary: DataDictionary) -> ReferenceColumns | None:
     found = {
         what: column.name
         for what, pattern, kinds in PREDICTORS
-        if (column := _first_match(dictionary, pattern, kinds)) is not None
+        if (column := find_predictor(dictionary, pattern, kinds)) is not None
     }
     if any(anchor in found for anchor in ANCHORS):
         return ReferenceColumns(tuple(found.values()), " + ".join(found))
@@ -91,6 +91,13 @@ def _holding(
 def _first_match(
     dictionary: DataDictionary, pattern: re.Pattern[str], kinds: tuple[str, ...]
 ) -> Column | None:
+    """The first usable column whose name, label or source speaks of something.
+
+    Args:
+        dictionary: Patient columns.
+        pattern: Over words that are separated by spaces, in lower case.
+        kinds: Kinds that can hold it.
+    """
     for column in dictionary.features():
         words = " ".join((column.name, column.label, column.source_column))
         if column.kind in kinds and pattern.search(re.sub(r"[_\W]+", " ", words).casefold()):

@@ -135,8 +135,9 @@ def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Fig
         axes.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
 
     caption = (
-        f"Calibration of {chosen.arm} in bins of equal size, with 95 % Wilson intervals. Bars: "
-        "share of patients in the bin. Dotted: perfect."
+        f"Calibration of {chosen.arm} in bins of equal size over the predictions of all repeats, "
+        "with 95 % Wilson intervals of the patients. Bars: share of patients in the bin. Dotted: "
+        "perfect."
     )
     return Figure("calibration", "Calibration", caption, svg(draw), data)
 

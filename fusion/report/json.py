@@ -27,12 +27,14 @@ def render_json(evidence: Evidence) -> str:
         "baseline": evidence.baseline,
         "bootstrap_draws": evidence.bootstrap_draws,
         "net_benefit_threshold": evidence.net_benefit_threshold,
-        "tie_width": evidence.tie_width,
         "arms": [_arm(a) for a in evidence.arms],
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
         "group_losses": [dataclasses.asdict(g) for g in evidence.group_losses],
         "learning_curve": [dataclasses.asdict(p) for p in evidence.learning_curve],
         "subgroups": [dataclasses.asdict(s) for s in evidence.subgroups],
+        "reference_model": None
+        if evidence.reference_model is None
+        else dataclasses.asdict(evidence.reference_model),
         "matched": None if evidence.matched is None else dataclasses.asdict(evidence.matched),
         "importances": [dataclasses.asdict(b) for b in evidence.importances],
         "inputs": [dataclasses.asdict(i) for i in evidence.inputs],

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from featurestore.cohort.watermark import watermark
-from fusion.evidence import EncoderFacts, Evidence
-from fusion.evidence.about import EVERY_FOLD
-from fusion.report.numbers import number
-from fusion.report.tables import oracle
+import math
 
+from featurestore.cohort.watermark import watermark
+from fusion.evidence import Evidence
+from fusion.report.numbers import number
+from fusion.report.sentences import encoder_line, preparation_of_columns, score
+from fusion.report.tables import SENSITIVITY, oracle
+
+FLOORS = {
+    "permuted_labels": "Floor: `permuted_labels` fits on exchanged outcomes and should reach 0.5.",
+    "prevalence": "Floor: `prevalence` predicts the share of events.",
+}
 DISCLAIMER = "For research use only. Not a medical device."
 
 
 def mark(evidence: Evidence) -> str:
     """What must stand above everything; empty for real, linked patients."""
     return watermark(evidence.run.linkage, evidence.run.synthetic)
-
-
-def encoder_line(encoder: EncoderFacts) -> str:
-    """An encoder with its digest, or one a fold."""
-    where = {
-        "elsewhere": f"weights {encoder.weights}",
-        "never": f"weights {encoder.weights}",
-        "training parts": "fine-tuned on the training patients of each fold",
-        "other patients": "fine-tuned on other patients",
-    }[encoder.trained]
-    one = encoder.digests.keys() == {EVERY_FOLD}
-    digests = [d if one else f"{fold} {d}" for fold, d in encoder.digests.items()]
-    return f"{encoder.name}: {encoder.dimension}-d, {where}, {', '.join(digests)}"
 
 
 def audit_summary(evidence: Evidence) -> str:
@@ -52,8 +45,8 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         ("Predictors as of", run.as_of),
         (
             "Patients",
-            f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%}), "
-            f"{run.n_images:,} images",
+            f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
+            + (f", {run.n_images:,} images" if run.n_images else ""),
         ),
         ("Linkage", run.linkage),
         *(("Encoder", encoder_line(encoder)) for encoder in run.encoders),
@@ -71,29 +64,34 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
 
 def methods(evidence: Evidence) -> list[str]:
     """How folds, intervals, thresholds and differences were made, a sentence each."""
-    tie = number(evidence.tie_width)
+    folds = "; patients who share a copied image stay together" if evidence.run.n_images else ""
+    tied = " (patients that share an image are drawn together)" if evidence.run.n_images else ""
+    prepared = preparation_of_columns(evidence)
     lines = [
-        "Outer folds are stratified, keep patients and copies of images together, and were frozen "
-        "before anything was fitted. Imputation, scaling, expression and embedding components, "
-        "tuning and early stopping saw the outer training part only.",
-        "A patient's score is the mean logit over its images; every number counts patients. "
-        "Metrics are computed on the pooled out-of-fold predictions of a repeat and averaged over "
-        "repeats.",
+        f"Outer folds are stratified by the outcome{folds}, and were frozen before anything was "
+        "fitted. All that is fitted saw the outer training part only"
+        f"{': ' + '; '.join(prepared) if prepared else ''}.",
+        f"{score(evidence)}; every number counts patients. Metrics are computed on the pooled "
+        "out-of-fold predictions of a repeat and averaged over repeats.",
         f"Intervals are 95 % percentile intervals of {evidence.bootstrap_draws:,} bootstrap draws "
-        "of patients (patients that share an image are drawn together). All arms share the draws, "
-        "so differences are paired. p values are two-sided and adjusted by Holm over all arms.",
+        f"of patients{tied}. All arms share the draws, so differences are paired. p values are "
+        "two-sided and adjusted by Holm over all arms.",
         "Accuracy, precision, recall and F1 decide at a threshold chosen on inner data of the same "
         f"fold by {evidence.threshold_rule}, never on outer test patients. Probabilities are "
-        f"{evidence.calibration}.",
+        f"{evidence.calibration}. {SENSITIVITY}",
         "Calibration: slope of a logistic regression of the outcome on the logit of the "
         "probability, and intercept with the slope fixed at 1 (Van Calster 2019). Ideal: 1 and 0.",
-        "Floors: `permuted_labels` fits on shuffled outcomes and should reach 0.5; `prevalence` "
-        "predicts the share of events. `clinical_reference` is a logistic regression on Breslow "
-        "thickness, ulceration and age, or on what of it the cohort has.",
+        *(FLOORS[arm.model] for arm in evidence.arms if arm.model in FLOORS),
     ]
-    if tie != "—":
+    if evidence.reference_model is not None:
         lines.append(
-            f"By the spread over folds (Nadeau & Bengio 2003), a gap in AUROC to the baseline "
-            f"below {tie} is a tie."
+            f"`clinical_reference` is a logistic regression on {evidence.reference_model.basis}."
+        )
+    widths = [arm.tie_width for arm in evidence.arms if math.isfinite(arm.tie_width)]
+    if widths:
+        lines.append(
+            "Tie widths are half the 95 % interval of an arm's mean difference in AUROC to the "
+            "baseline over the outer folds, corrected for training parts that overlap (Nadeau & "
+            f"Bengio 2003): {number(min(widths))} to {number(max(widths))} here."
         )
     return lines

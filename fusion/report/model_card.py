@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 
 from fusion.evidence import ArmEvidence, Evidence
+from fusion.report import sentences
 from fusion.report.markdown_text import plain_text, table_lines
-from fusion.report.methods import DISCLAIMER, audit_summary, encoder_line, mark
+from fusion.report.methods import DISCLAIMER, audit_summary, mark
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable, oracle
 from fusion.report.tripod_answers import chosen_arm
@@ -34,7 +35,7 @@ def model_card(evidence: Evidence) -> tuple[CardSection, ...]:
     """The card, filled from the run; what only authors know is said to be theirs to add."""
     return (
         _model(evidence),
-        _use(),
+        _use(evidence),
         _data(evidence),
         _outcome(evidence),
         _performance(evidence),
@@ -67,28 +68,29 @@ def card_lines(evidence: Evidence, level: int = 2) -> list[str]:
 
 def _model(e: Evidence) -> CardSection:
     arm = chosen_arm(e)
-    others = sum(a.kind == "arm" for a in e.arms) - 1
     return CardSection(
         "Model",
         (
             f"{arm.arm}: {arm.model} on {', '.join(arm.modalities) or 'no modality'}; compared "
-            f"with {others} other arms, reference models and floors.",
-            e.run.analysis.building or "How it is fitted stands under Methods.",
-            *(f"Encoder {encoder_line(encoder)}" for encoder in e.run.encoders),
+            f"with {sentences.compared_with(e)}.",
+            *(sentences.building(e) or ["How it is fitted stands under Methods."]),
+            *(f"Encoder {sentences.encoder_line(encoder)}" for encoder in e.run.encoders),
             f"Output: a probability; {arm.threshold}.",
         ),
     )
 
 
-def _use() -> CardSection:
+def _use(e: Evidence) -> CardSection:
+    images = ["images"] if e.used.embeddings else []
+    data = " and ".join([*images, *(["patient columns"] if e.used.columns else [])]) or "these data"
+    fusion = ", and what their fusion adds" if e.fusion_gain else ""
+    others = "; images that are not of the kind below" if images else ""
     return CardSection(
         "Intended use",
         (
-            "Research: to ask what images, clinical and genomic data say about an outcome, and "
-            "what their fusion adds, on data like those below.",
+            f"Research: to ask what {data} say about an outcome{fusion}, on data like those below.",
             "Out of scope: diagnosis, treatment, triage or any decision about a person; other "
-            "populations, devices, sites or definitions of the outcome than those below; images "
-            "that are not of the kind below.",
+            f"populations, devices, sites or definitions of the outcome than those below{others}.",
         ),
     )
 
@@ -96,14 +98,19 @@ def _use() -> CardSection:
 def _data(e: Evidence) -> CardSection:
     run = e.run
     sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
+    images = f"{run.n_images:,} images, " if run.n_images else ""
+    rules, unknown = run.analysis.eligibility, sentences.by_outcome(e)
+    predictors = sentences.predictors(e)
     return CardSection(
         "Data",
         (
-            f"{run.n_patients:,} patients, {run.n_images:,} images, {sites}; linkage {run.linkage}"
+            f"{run.n_patients:,} patients, {images}{sites}; linkage {run.linkage}"
             f"{'; synthetic' if run.synthetic else ''}.",
-            *([f"Studied: {run.analysis.eligibility}."] if run.analysis.eligibility else []),
-            *([f"Predictors: {run.analysis.predictors}."] if run.analysis.predictors else []),
-            *([f"Withheld from models: {run.analysis.withheld}."] if run.analysis.withheld else []),
+            *([f"Studied: {'; '.join(rules)}."] if rules else []),
+            *([f"Left out because their outcome is not known: {unknown}."] if unknown else []),
+            *([f"Predictors: {predictors}."] if predictors else []),
+            *(f"{text}." for text in sentences.left_aside(e)),
+            *([f"{years}."] if (years := sentences.years(e)) else []),
             *run.licences,
             "Who the patients are stands in Table 1, who was left out in the participant flow.",
         ),
@@ -180,7 +187,7 @@ def _limitations(e: Evidence) -> CardSection:
         "Limitations",
         (
             *([f"Audit: {summary}"] if summary else ["No audit was made."]),
-            *(lines or ["No check of the audit fired."]),
+            *(lines or ["Nothing was found that warns of the numbers."]),
             "Internal validation only: performance elsewhere is not known.",
         ),
     )
@@ -196,8 +203,9 @@ def _ethics(e: Evidence) -> CardSection:
         "Ethics",
         (
             people,
-            "Skin tones, ages and sites that are rare in the data are served worst, and numbers of "
-            "all patients together do not show it. For the authors to state: who is missing.",
+            f"{'Skin tones, ages and body sites' if e.used.embeddings else 'Patients'} that are "
+            "rare in the data are served worst, and numbers of all patients together do not show "
+            "it. For the authors to state: who is missing.",
             "Predictions can be read as advice although they are not; show them only with the "
             "limits above.",
         ),

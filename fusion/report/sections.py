@@ -99,6 +99,47 @@ def _learning_curve(evidence: Evidence) -> Section:
     return Section("learning", "Learning curve", (table,), ("learning_curve",))
 
 
+def _reference(evidence: Evidence) -> Section:
+    found = evidence.reference_model
+    coefficients = TextTable(
+        ""
+        if found is None
+        else f"The clinical reference: logistic regression on {found.basis}. Odds ratio per "
+        "standard deviation of the training patients: mean and range over the fits. Penalised, so "
+        "closer to 1 than without penalty.",
+        ("input", "odds ratio", "over fits", "fits"),
+        ()
+        if found is None
+        else tuple(
+            (c.name, number(c.odds_ratio, 2), f"{number(c.least, 2)} to {number(c.most, 2)}",
+             str(c.fits))
+            for c in found.coefficients
+        ),
+    )  # fmt: skip
+    directions = TextTable(
+        "Factors that are known to raise the risk in melanoma: AUROC of the column alone, higher "
+        "values taken as riskier. Below 0.5 it goes the other way; that is marked where it is sure "
+        "after correction for all that were looked at.",
+        ("factor", "column", "specimen", "n", "events", "AUROC [95 % CI]", "direction"),
+        ()
+        if found is None
+        else tuple(
+            (
+                d.factor,
+                d.column,
+                d.among or "all",
+                str(d.n),
+                str(d.events),
+                with_interval(d.auroc),
+                "contradicts what is known" if d.contradicts else "",
+            )
+            for d in found.directions
+        ),
+        text_columns=3,
+    )
+    return Section("reference", "Clinical reference", (coefficients, directions))
+
+
 def _matched(evidence: Evidence) -> Section:
     found = evidence.matched
     rows = (
@@ -256,6 +297,7 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     _differences,
     _group_losses,
     _learning_curve,
+    _reference,
     _matched,
     _subgroups,
     _explanation,

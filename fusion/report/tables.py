@@ -22,12 +22,16 @@ WIDE = (
     ("brier", "Brier", False),
     ("calibration_slope", "slope", False),
     ("calibration_intercept", "intercept", False),
-    ("sensitivity_at_specificity_90", "sens@spec 0.90", False),
+    ("sensitivity_at_specificity_90", "sens@spec 0.90 (test)", False),
     ("accuracy", "accuracy", False),
     ("precision", "precision", False),
     ("recall", "recall", False),
     ("f1", "F1", False),
     ("net_benefit", "net benefit", False),
+)
+SENSITIVITY = (
+    "Sensitivity at specificity 0.90 picks its threshold on the outer test patients themselves: it "
+    "describes the ROC curve and is no decision rule."
 )
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
@@ -67,14 +71,17 @@ def ablation(evidence: Evidence) -> TextTable:
             ),
             difference(arm),
             *_p_values(arm),
+            number(arm.tie_width),
         )
         for arm in evidence.arms
     )
     return TextTable(
         f"All arms on the same patients and folds. Intervals: {evidence.bootstrap_draws:,} draws "
         f"of a bootstrap over patients, shared by all arms. ΔAUROC is taken against "
-        f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}.",
-        (*headings, "ΔAUROC [95 % CI]", "p", "p Holm"),
+        f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}. "
+        f"{SENSITIVITY} A gap in AUROC to {evidence.baseline} is a tie below the width of the last "
+        "column, by the spread over folds.",
+        (*headings, "ΔAUROC [95 % CI]", "p", "p Holm", "tie below"),
         rows,
         text_columns=1 + len(modalities),
     )
@@ -145,8 +152,8 @@ def secondary(evidence: Evidence) -> TextTable:
     """DeLong's intervals."""
     rows = tuple((a.arm, with_interval(a.delong)) for a in evidence.arms if a.kind != "floor")
     return TextTable(
-        "AUROC with DeLong's interval, secondary: it assumes fixed models on independent test "
-        "data, and its test is invalid for nested models (Demler 2012).",
+        "AUROC with DeLong's interval, mean over repeats, secondary: it assumes fixed models on "
+        "independent test data, and its test is invalid for nested models (Demler 2012).",
         ("arm", "AUROC [95 % CI, DeLong]"),
         rows,
     )

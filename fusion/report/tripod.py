@@ -14,13 +14,18 @@ from typing import get_args
 import pandas as pd
 
 from fusion.evidence import Evidence
+from fusion.report import tripod_answers, tripod_results
 from fusion.report.tables import TextTable
-from fusion.report.tripod_answers import ANSWERS, Answer, Status
+from fusion.report.tripod_answers import Answer, Status
 
 CITATION = (
     "TRIPOD+AI (Collins et al., BMJ 2024;385:e078378), 27 items with 52 parts, named in short "
     "words here; the statement itself is what counts."
 )
+
+
+ANSWERS = tripod_answers.ANSWERS | tripod_results.ANSWERS
+"""Items that the run answers, wholly or in part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Item:
         section: Section of a paper.
         about: What it asks for, in short.
         concerns: Development (D), evaluation (E) or both.
-        status: Who fills it; `computed` where the run decides (`tripod_answers.ANSWERS`).
+        status: Who fills it; `computed` where the run decides (`ANSWERS`).
         text: What stands there whatever the run; empty where it is computed.
     """
 

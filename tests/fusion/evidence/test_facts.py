@@ -11,7 +11,7 @@ from featurestore.config import validate
 from featurestore.store.lineage import EncoderIdentity
 from fusion.config import RunConfig
 from fusion.evidence import run_facts
-from fusion.report.methods import encoder_line
+from fusion.report.sentences import encoder_line
 
 FROZEN = EncoderIdentity("net", "imagenet", "a" * 64, "{}", "avg", 12)
 CONFIG = validate(

@@ -54,7 +54,7 @@ def _arm(low: float, high: float, model: str = "head", kind: str = "arm") -> Arm
     bins = CalibrationBins(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)
     metrics = {"auroc": area}
     return ArmEvidence(
-        model, model, ("a",), kind, 200, 60, metrics, "", {}, None,
+        model, model, ("a",), kind, 200, 60, metrics, "", {}, 0.03, 0.2, None,
         curve, curve, bins, curve,
     )  # fmt: skip
 

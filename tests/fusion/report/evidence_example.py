@@ -27,6 +27,7 @@ from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.matched import Matched, MatchedResult
+from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.evidence.types import DIFFERENCES
@@ -74,6 +75,8 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
         metrics=metrics,
         threshold="Youden's index on inner data, 0.28 to 0.36 over folds",
         differences={} if baseline else differences,
+        tie_width=NAN if baseline else 0.03,
+        explained=0.21,
         delong=None if kind == "floor" else estimate(auroc, 0.03),
         roc=curve,
         pr=Curve(GRID, 1 - 0.6 * GRID, None, None),
@@ -181,7 +184,6 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         history=epochs if history else pd.DataFrame(),
         net_benefit_threshold=0.32,
         bootstrap_draws=2000,
-        tie_width=0.03,
         fusion_gain=()
         if single
         else tuple(
@@ -214,9 +216,14 @@ def everything(name: str = "demo") -> Evidence:
             LearningPoint("lightgbm", share, area, estimate(0.2)) for share in (0.25, 0.5, 1.0)
         ),
         subgroups=(
-            Subgroup("Sex", "Female", 300, 90, dict.fromkeys(SUBGROUP_METRICS, estimate(0.75))),
-            Subgroup("Sex", "Male", 290, 99, dict.fromkeys(SUBGROUP_METRICS, estimate(0.65))),
-            Subgroup("Sex", "missing", 10, 3, {}),
+            Subgroup("sex", "Sex", "Female", 300, 90, _shown(0.75)),
+            Subgroup("sex", "Sex", "Male", 290, 99, _shown(0.65)),
+            Subgroup("sex", "Sex", "missing", 10, 3, {}),
+        ),
+        reference_model=ReferenceModel(
+            "Breslow + age",
+            (Coefficient("breslow", 0.5, 0.4, 0.6, 5),),
+            (Direction("Breslow thickness", "breslow", "", 500, 150, area, True),),
         ),
         matched=Matched("Breslow + age", 90, 120, 0.05, (MatchedResult(full, area, none),)),
         importances=tuple(
@@ -235,6 +242,10 @@ def everything(name: str = "demo") -> Evidence:
 
 
 SUBGROUP_METRICS = ("auroc", "brier", "calibration_intercept")
+
+
+def _shown(value: float) -> dict[str, Estimate]:
+    return dict.fromkeys(SUBGROUP_METRICS, estimate(value))
 
 
 def example_ladder() -> Ladder:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evidence_example import everything, example
 
-from fusion.evidence import AnalysisFacts, Finding
+from fusion.evidence import Finding
 from fusion.report import write_report
 from fusion.report.model_card import model_card, model_card_markdown
 from fusion.report.numbers import with_interval
@@ -22,7 +22,7 @@ def test_all_sections_are_there_and_filled() -> None:
     assert all(section.lines for section in sections)
 
 
-def test_performance_is_that_of_the_reference_arm_beside_the_floors() -> None:
+def test_performance_is_that_of_the_baseline_beside_the_floors() -> None:
     (table,) = [s.table for s in model_card(example()) if s.table is not None]
     assert [row[0] for row in table.rows] == [
         "fusion_head[all]", "clinical_reference[clinical]", "permuted_labels", "prevalence"
@@ -35,14 +35,14 @@ def test_caveats_and_findings_are_its_limitations() -> None:
     base = example()
     evidence = dataclasses.replace(
         base,
-        run=dataclasses.replace(base.run, analysis=AnalysisFacts(withheld="status, days")),
+        used=dataclasses.replace(base.used, withheld=("status", "days")),
         findings=(Finding("invalidates", "A grave thing."), Finding("note", "A small thing.")),
     )
     text = model_card_markdown(evidence)
     assert "invalidates: A grave thing." in text
     assert "A small thing." not in text
     assert "Made up." in text
-    assert "Withheld from models: status, days." in text
+    assert "or become known later: status, days." in text
     assert "SYNTHETIC DATA" in text
     assert "Not a medical device" in text
 

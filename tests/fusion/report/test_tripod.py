@@ -8,10 +8,10 @@ import re
 import pandas as pd
 from evidence_example import everything, example
 
-from fusion.evidence import AnalysisFacts, Evidence
+from fusion.evidence import Evidence
 from fusion.report import write_report
-from fusion.report.tripod import ITEMS, tidy_tripod, tripod, tripod_summary
-from fusion.report.tripod_answers import ANSWERS, AUTHOR, FILLED, NOT_APPLICABLE
+from fusion.report.tripod import ANSWERS, ITEMS, tidy_tripod, tripod, tripod_summary
+from fusion.report.tripod_answers import AUTHOR, FILLED, NOT_APPLICABLE
 
 # Letters of the items that have parts, as the statement counts them; the others stand alone.
 PARTS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc",
@@ -51,12 +51,6 @@ def test_the_runs_own_numbers_are_in_it() -> None:
     assert "120 to 120 patients with 38 to 38 events" in table.loc["21", "text"]
     assert "600 patients" in table.loc["10", "text"]
     assert "cdcdcdcdcdcd" in table.loc["12a", "text"]
-
-
-def test_what_was_done_about_imbalance_is_asked_of_the_author_where_it_is_not_known() -> None:
-    assert answers(example()).loc["13", "status"] == AUTHOR
-    known = with_run(analysis=AnalysisFacts(imbalance="None: models see the classes as they are."))
-    assert answers(known).loc["13", "status"] == FILLED
 
 
 def test_subgroups_are_named_where_fairness_is_asked_for() -> None:

@@ -1,0 +1,124 @@
+"""What ran: the models that were fitted, what they looked at, and what they did not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+
+from featurestore.cohort.tables import Cohort
+from featurestore.tables.dictionary import Column
+from fusion.evidence.about import RunFacts
+from fusion.evidence.aligned import REFERENCES, AlignedPredictions
+from fusion.models.floors import reference_columns
+from fusion.models.registry import MODELS
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedModels:
+    """Names of the models with predictions, by how they are fitted.
+
+    Attributes:
+        heads: Neural networks: fusion heads, joint networks, and what is stacked on heads.
+        joint: Those of them that train the encoders too.
+        tuned: Those that Optuna tunes.
+        grid: Those that choose along a fixed grid.
+        sampled: Those that weighted sampling of events reaches.
+    """
+
+    heads: tuple[str, ...] = ()
+    joint: tuple[str, ...] = ()
+    tuned: tuple[str, ...] = ()
+    grid: tuple[str, ...] = ()
+    sampled: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Used:
+    """What the fitted arms of the ablation table looked at.
+
+    Attributes:
+        models: Their models.
+        columns: Names of the patient columns that at least one of them saw, by group.
+        embeddings: Names of the encoders whose embeddings one of them saw.
+        idle: Usable columns that none of them saw.
+        withheld: Columns that no model may see: they reveal the outcome or become known too late.
+        missing: Of the used columns with a missing value, how many there are of each kind.
+        kinds: Of the used columns, how many there are of each kind.
+        measured: Of the used columns, how many become known at each time.
+        without_image: Patients without an image.
+        several_images: Whether a patient has more than one.
+    """
+
+    models: FittedModels
+    columns: dict[str, tuple[str, ...]]
+    embeddings: tuple[str, ...]
+    idle: tuple[str, ...]
+    withheld: tuple[str, ...]
+    missing: dict[str, int]
+    kinds: dict[str, int]
+    measured: dict[str, int]
+    without_image: int
+    several_images: bool
+
+
+def used(run: RunFacts, cohort: Cohort, aligned: AlignedPredictions) -> Used:
+    """Finds out what ran.
+
+    Args:
+        run: Has the modalities.
+        cohort: The cohort.
+        aligned: Predictions: an arm that is not in them was not fitted.
+    """
+    by_name = {modality.name: modality for modality in run.analysis.modalities}
+    arms = [arm for arm in aligned.arms if arm.kind != "design"]
+    seen: set[str] = set()
+    embeddings: dict[str, None] = {}
+    for arm in arms:
+        if arm.model in REFERENCES:
+            found = reference_columns(cohort.dictionary)
+            seen |= set(found.names) if found is not None else set()
+            continue
+        modalities = [by_name[name] for name in arm.modalities if name in by_name]
+        seen |= {name for modality in modalities for name in modality.columns(cohort.dictionary)}
+        embeddings |= dict.fromkeys(name for m in modalities for name in m.embeddings)
+    columns = [c for c in cohort.dictionary.features() if c.name in seen]
+    images = cohort.images["patient_id"].value_counts()
+    patients = cohort.patients
+    return Used(
+        models=fitted_models(dict.fromkeys(arm.model for arm in arms)),
+        columns=_by_group(columns),
+        embeddings=tuple(embeddings),
+        idle=tuple(c.name for c in cohort.dictionary.features() if c.name not in seen),
+        withheld=tuple(c.name for c in cohort.dictionary if c.leaks),
+        missing=dict(Counter(c.kind for c in columns if patients[c.name].isna().any())),
+        kinds=dict(Counter(c.kind for c in columns)),
+        measured=dict(Counter(c.measured for c in columns)),
+        without_image=int((~patients["patient_id"].isin(images.index)).sum()),
+        several_images=bool((images > 1).any()),
+    )
+
+
+def fitted_models(names: Iterable[str]) -> FittedModels:
+    """Parts the models that were fitted by how; names that are not registered are left out."""
+    kinds = {name: MODELS[name] for name in names if name in MODELS}
+    heads = tuple(name for name, kind in kinds.items() if "head" in kind.sections)
+    tuned = tuple(name for name, kind in kinds.items() if kind.tuned)
+    return FittedModels(
+        heads=heads,
+        joint=tuple(name for name, kind in kinds.items() if "joint" in kind.sections),
+        tuned=tuned,
+        grid=tuple(n for n in kinds if n not in {*heads, *tuned, "prevalence"}),
+        sampled=tuple(name for name, kind in kinds.items() if kind.sampled),
+    )
+
+
+def _by_group(columns: Iterable[Column]) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for column in columns:
+        groups[column.group] = (*groups.get(column.group, ()), column.name)
+    return groups
+
+
+NOTHING_USED = Used(FittedModels(), {}, (), (), (), {}, {}, {}, 0, False)
+"""Of evidence that was made by hand."""
