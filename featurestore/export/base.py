@@ -15,7 +15,7 @@ from featurestore.export.stored import StoredTable
 from featurestore.export.variables import Change, LabelledTable
 from featurestore.tables.dictionary import Column
 
-Role = Literal["", "patient", "image", "lesion", "any_id", "digest", "age", "text"]
+Role = Literal["", "patient", "image", "lesion", "any_id", "digest", "file_size", "age", "text"]
 """What a column means for privacy; see `featurestore.export.deidentify`."""
 
 

@@ -4,7 +4,8 @@ Ids become keyed pseudonyms (HMAC-SHA256, RFC 2104), so the same key gives the s
 every export, and nobody without the key can compute one from a known id. Ages above 89 become 90,
 and all dates of a patient move by the same number of days, so that intervals survive (both after
 the Safe Harbor method of the HIPAA Privacy Rule, 45 CFR 164.514(b)(2), which by itself wants dates
-removed; see docs/exports.md for what is left to do).
+removed; see docs/exports.md for what is left to do). Rows stand in the order of the pseudonyms, for
+whoever has the list of ids could read them off any other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pandas as pd
 
 from featurestore.errors import ConfigError, DataError
 from featurestore.export.base import ColumnNote, ExportTable
+from featurestore.export.ordering import in_order_of_pseudonyms
 
 Step = Literal["ids", "ages", "dates"]
 STEPS: tuple[str, ...] = get_args(Step)
@@ -192,7 +194,8 @@ class _Work:
                 levels = tuple(self._whole(level) for level in columns[name].levels)
                 columns[name] = dataclasses.replace(columns[name], levels=levels)
         self.report = [row for row in self.report if row[2]]
-        return dataclasses.replace(table, frame=frame, notes=notes, columns=columns)
+        made_table = dataclasses.replace(table, frame=frame, notes=notes, columns=columns)
+        return in_order_of_pseudonyms(made_table) if "ids" in self._steps else made_table
 
     def _patients(self, table: ExportTable) -> pd.Series | None:
         names = [c for c, n in table.notes.items() if n.role == "patient" and c in table.frame]
@@ -212,6 +215,8 @@ class _Work:
         if "ids" in self._steps and role == "digest":
             hidden = values.map(lambda v: self._key.pseudonym("digest", str(v)), na_action="ignore")
             return hidden.astype("str"), "pseudonyms of a digest"
+        if "ids" in self._steps and role == "file_size":
+            return _two_digits(values), "sizes of files rounded to two digits"
         if "ids" in self._steps and role == "text":
             return values.map(self.sentence, na_action="ignore").astype(
                 "str"
@@ -285,6 +290,12 @@ class _Work:
 
     def _free(self, text: str) -> str:
         return str(text) if str(text).isdigit() else self._whole(text)
+
+
+def _two_digits(values: pd.Series) -> pd.Series:
+    """Numbers rounded to two significant digits: a file is known by its exact size."""
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    return numbers.map(lambda v: float(f"{v:.1e}"), na_action="ignore")
 
 
 def _is_text(values: pd.Series) -> bool:

@@ -24,6 +24,9 @@ YES_NO = {0: "no", 1: "yes"}
 EXACT_INTEGERS = 2**53
 """Whole numbers up to here are exact as doubles, which is what Stata, SPSS and SAS hold."""
 
+LONG_AS_TEXT = "whole numbers too long for a double are texts"
+LOST_DIGITS = "a whole number beyond 2^53 came as a double and may have lost its last digits"
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MEASURES: dict[str, Measure] = {
     "ordinal": "ordinal",
@@ -52,11 +55,11 @@ def labelled(table: ExportTable) -> tuple[LabelledTable, list[Change]]:
     names = table.exported_names()
     variables, changes = [], []
     for column in frame.columns:
-        variable, cells = _variable(table, frame[column], str(column), names[str(column)])
+        variable, told = _variable(table, frame[column], str(column), names[str(column)])
         variables.append(variable)
-        if cells:
-            change = "an infinite value is missing"
-            changes.append(Change(EVERY_FORMAT, table.name, variable.name, change, cells))
+        for change, cells in told.items():
+            if cells:
+                changes.append(Change(EVERY_FORMAT, table.name, variable.name, change, cells))
     made = LabelledTable(
         export_name(table.name),
         table.label,
@@ -69,10 +72,16 @@ def labelled(table: ExportTable) -> tuple[LabelledTable, list[Change]]:
 
 def _variable(
     table: ExportTable, values: pd.Series, original: str, name: str
-) -> tuple[Variable, int]:
+) -> tuple[Variable, dict[str, int]]:
+    """The variable, and what was changed in how many cells."""
     entry = table.columns.get(original)
     note = _note_of(entry) if entry else table.notes[original]
     kind, typed, infinite = _typed(values)
+    told = {
+        "an infinite value is missing": infinite,
+        LONG_AS_TEXT: len(values) if kind == "text" and _whole(values) else 0,
+        LOST_DIGITS: _rounded(values),
+    }
     meanings = dict(note.values)
     if pd.api.types.is_bool_dtype(values.dtype) and not meanings:
         meanings = YES_NO
@@ -99,7 +108,7 @@ def _variable(
         note=note.note,
         type=entry.kind if entry else _type_word(kind, typed, levels, meanings),
     )
-    return variable, infinite
+    return variable, told
 
 
 def _note_of(entry: Column) -> ColumnNote:
@@ -160,6 +169,21 @@ def _whole_numbers(values: pd.Series) -> tuple[Kind, pd.Series, int]:
     if known.empty or max(abs(int(known.max())), abs(int(known.min()))) <= EXACT_INTEGERS:
         return "number", values.astype("float64"), 0
     return "text", values.astype("str"), 0  # neither int64 with gaps nor float64 holds them
+
+
+def _whole(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_integer_dtype(values.dtype))
+
+
+def _rounded(values: pd.Series) -> int:
+    """Whole numbers of a double column that are too long to be exact, in columns of such."""
+    if not pd.api.types.is_float_dtype(values.dtype):
+        return 0
+    known = values.dropna().to_numpy(dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known) or (known != np.floor(known)).any():
+        return 0
+    return int((np.abs(known) >= EXACT_INTEGERS).sum())
 
 
 def _as_text(values: pd.Series) -> pd.Series:

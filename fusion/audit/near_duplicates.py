@@ -10,12 +10,13 @@ at least as fast as before them. Patients who are there twice are what stands ab
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from scipy.stats import poisson, rankdata
 
+from featurestore.cohort.folds import Folds
 from featurestore.errors import name_some
 from featurestore.tables.dictionary import Column
 from fusion.audit.association import column_numbers
@@ -168,11 +169,10 @@ def _twins(subject: AuditSubject) -> Iterator[Hit]:
     )
 
 
-def _roles(folds: pd.DataFrame) -> Mapping[str, tuple[int, ...]]:
+def _roles(folds: Folds) -> dict[str, tuple[int, ...]]:
     """The fold that tests each patient in every repeat."""
-    tests = folds[folds["role"] == "test"].sort_values(["repeat", "fold"])
-    found: dict[str, tuple[int, ...]] = tests.groupby("patient_id")["fold"].agg(tuple).to_dict()
-    return found
+    tested = [folds.tested(repeat) for repeat in folds.repeats]
+    return {patient: tuple(int(t[patient]) for t in tested) for patient in sorted(folds.patients)}
 
 
 def _sample(n: int, seed: int) -> np.ndarray:

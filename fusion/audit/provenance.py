@@ -12,7 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fusion.audit.acquisition import acquisition_facts, out_of_fold
-from fusion.audit.association import associate, level_association
+from fusion.audit.association import (
+    associate,
+    code_rates,
+    level_association,
+    quantile_codes,
+)
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.file_headers import DATES, LEVELS, header_facts
 from fusion.audit.order import NO_EFFECT, SHORTCUT, ordered_association, suspicious
@@ -23,6 +28,9 @@ MOST_SITES = 4
 
 MOST_SITES_WITHIN = 30
 """Sites within which picture taking is looked at."""
+
+BINS_WITHIN = 4
+"""Intervals of a fact within each site."""
 
 MOST_TRIED = 50
 """Files of which one must be there for headers to be looked at."""
@@ -83,7 +91,7 @@ def _acquisition(subject: AuditSubject) -> Iterator[Hit]:
     y = people["outcome"].to_numpy(float)
     tests = splits(subject, people["patient_id"])
     scores = out_of_fold(table.to_numpy(float), y, tests, subject.seed)
-    together = associate(y, scores[None, :], 2, free=False)[0]
+    together = associate(y, scores[None, :], 1, free=False)[0]
     if together is not None and suspicious(together):
         yield Hit(
             f"How images were taken and saved, without their content, ranks patients out of fold "
@@ -92,24 +100,33 @@ def _acquisition(subject: AuditSubject) -> Iterator[Hit]:
             together.auroc,
         )
         return
-    sites = people["site"].astype(str)
-    if not 1 < sites.nunique() <= MOST_SITES_WITHIN:
+    yield from _within_sites(subject, people, table, tests)
+
+
+def _within_sites(
+    subject: AuditSubject, people: pd.DataFrame, table: pd.DataFrame, tests: list[np.ndarray]
+) -> Iterator[Hit]:
+    """The same where each site has a shortcut of its own, one fact after the other."""
+    sites, names = pd.factorize(people["site"].astype(str), sort=True)
+    if not 1 < len(names) <= MOST_SITES_WITHIN:
         return
-    apart = level_association(subject, people, sites, 1)
-    indicators = pd.get_dummies(sites).to_numpy(float)
-    # One forest a site is what a forest with the sites among its facts would have to find.
-    within = np.hstack([table.to_numpy(float)[:, [k]] * indicators for k in range(table.shape[1])])
-    scores = out_of_fold(np.hstack([within, indicators]), y, tests, subject.seed)
-    found = associate(y, scores[None, :], 2, free=False)[0]
-    alone = max(a.auroc for a in (apart, together) if a is not None) if apart else NO_EFFECT
-    if found is not None and suspicious(found) and found.auroc >= alone + GAIN_WITHIN:
-        yield Hit(
-            f"How images were taken and saved within each site, without their content, ranks "
-            f"patients out of fold with {found}; without the sites, and these alone, with "
-            f"{alone:.3f} at most.",
-            ("images",),
-            found.auroc,
-        )
+    y = people["outcome"].to_numpy(float)
+    codes = {name: quantile_codes(table[name].to_numpy(float), BINS_WITHIN) for name in table}
+    cells = np.stack(
+        [code_rates(sites * (code.max() + 1) + code, y, tests) for code in codes.values()]
+    )
+    alone = np.stack([code_rates(code, y, tests) for code in (sites, *codes.values())])
+    apart = max((a.auroc for a in associate(y, alone, 1, free=False) if a), default=NO_EFFECT)
+    for name, found in zip(codes, associate(y, cells, len(codes), free=False), strict=True):
+        if found is not None and suspicious(found) and found.auroc >= apart + GAIN_WITHIN:
+            yield Hit(
+                f"How images were taken and saved within each site ({name}), without their "
+                f"content, ranks patients out of fold with {found}; sites, and facts, alone with "
+                f"{apart:.3f} at most.",
+                ("images",),
+                found.auroc,
+            )
+            return
 
 
 def _strongest(table: pd.DataFrame, y: np.ndarray) -> str:
@@ -188,8 +205,8 @@ CHECKS = (
     Check(
         "acquisition_shortcut",
         "Picture taking predicts the outcome",
-        "A small forest on size, form, bytes and header of image files, out of fold, and another "
-        "on the same within each site; reported "
+        "A small forest on size, form, bytes and header of image files, out of fold, and "
+        "the rate of the outcome by site and each of these; reported "
         f"from an AUROC of {SHORTCUT} on if its interval excludes {NO_EFFECT}.",
         "warning",
         "Take images of one device and pipeline, or show that the effect remains within each.",

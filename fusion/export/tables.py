@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort.folds import Folds, patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.cohort.watermark import short_watermark, watermark
 from featurestore.export import ColumnNote, ExportTable
-from featurestore.export.names import export_name
 from featurestore.export.package import Area
 from featurestore.tables.gaps import CODES, REASONS, reason_codes
 from fusion import metrics
+from fusion.endpoints import find_endpoint
+from fusion.export.arm_columns import SCORE, arm_names, column_suffix, prediction_columns
 from fusion.export.embeddings import (
     ONE_FOLD,
     Embedded,
@@ -64,10 +65,20 @@ IMAGES = KEYS | {
     "sha256": ColumnNote("SHA-256 of the image file", role="digest"),
     "width": ColumnNote("Width, upright", unit="pixels"),
     "height": ColumnNote("Height, upright", unit="pixels"),
-    "duplicate_cluster": ColumnNote("Images with the same number are copies of one another"),
+    "duplicate_cluster": ColumnNote(
+        "Images with the same value are copies of one another", role="digest"
+    ),
+    "file_bytes": ColumnNote("Size of the image file", unit="bytes", role="file_size"),
     "licence": ColumnNote("Licence"),
     "attribution": ColumnNote("Attribution"),
 }
+
+CLUSTER = ColumnNote(
+    "Patients who share an image or a clinical row",
+    note="never split over folds, and drawn together by the bootstrap; cluster standard errors by "
+    "it",
+    role="patient",
+)
 
 MISSING = KEYS | {
     "variable": ColumnNote("Variable of table analysis whose value is missing"),
@@ -121,13 +132,15 @@ def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
     """AUROC of the baseline in each repeat, as the report computes it, on table analysis."""
     rows = material.predictions[material.predictions["arm"] == reference]
     areas = []
+    names = arm_names(material.predictions["arm"])
     for repeat in sorted(rows["repeat"].unique()):
         part = rows[rows["repeat"] == repeat]
         area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
         if not np.isnan(area):
-            suffix = _suffix(material.folds, int(repeat))
+            suffix = column_suffix(material.folds, int(repeat))
+            score = f"{SCORE}{names[reference]}{suffix}"
             what = f"{reference}{suffix.replace('_r', ', repeat ')}"
-            areas.append(Area("analysis", "outcome", f"lp_{reference}{suffix}", float(area), what))
+            areas.append(Area("analysis", "outcome", score, float(area), what))
     return tuple(areas)
 
 
@@ -141,7 +154,15 @@ def _analysis(material: Material) -> ExportTable:
     images = cohort.images["patient_id"].value_counts().reindex(patients.index).fillna(0)
     parts = [patients[keys].astype({"outcome": "int64"})]
     notes = dict(KEYS)
-    extra = pd.DataFrame({"n_images": images.astype("int64")})
+    groups = patient_groups(cohort.patients, cohort.images)
+    extra = pd.DataFrame(
+        {
+            "cluster": patients["patient_id"].map(groups).astype("str"),
+            "n_images": images.astype("int64"),
+        }
+    )
+    notes["outcome"] = _outcome_note(cohort)
+    notes["cluster"] = CLUSTER
     notes["n_images"] = ColumnNote("Number of images")
     columns, column_notes = _fold_columns(material)
     parts += [extra, columns.reindex(patients.index), patients[list(described)]]
@@ -159,7 +180,9 @@ def _analysis(material: Material) -> ExportTable:
             codes = np.where(images == 0, CODES["no_image"], 0)
             reasons |= dict.fromkeys(found.values, codes)
             parts.append(components)
-    columns, column_notes = _prediction_columns(material)
+    columns, column_notes = prediction_columns(
+        material.predictions, material.folds, find_endpoint(cohort.outcome.kind).exported
+    )
     parts.append(columns.reindex(patients.index))
     notes |= column_notes
     return ExportTable(
@@ -174,6 +197,14 @@ def _analysis(material: Material) -> ExportTable:
     )
 
 
+def _outcome_note(cohort: Cohort) -> ColumnNote:
+    """What the outcome is called, and what it means."""
+    name = cohort.outcome.name.replace("_", " ")
+    return ColumnNote(
+        f"Outcome: {name[:1].upper()}{name[1:]}", values=EVENT, note=cohort.outcome.definition
+    )
+
+
 def _reasons(cohort: Cohort, patients: pd.DataFrame) -> dict[str, np.ndarray]:
     ids = patients["patient_id"].reset_index(drop=True)
     reasons = reason_codes(cohort.gaps, ids)
@@ -184,37 +215,13 @@ def _reasons(cohort: Cohort, patients: pd.DataFrame) -> dict[str, np.ndarray]:
     return reasons
 
 
-def _suffix(folds: Folds, repeat: int) -> str:
-    """Nothing where there is one repeat."""
-    return f"_r{repeat}" if len(folds.repeats) > 1 else ""
-
-
 def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
     columns, notes = {}, {}
     for repeat in material.folds.repeats:
-        suffix = _suffix(material.folds, repeat)
+        suffix = column_suffix(material.folds, repeat)
         columns[f"fold{suffix}"] = material.folds.tested(repeat)
         label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
         notes[f"fold{suffix}"] = ColumnNote(label)
-    return pd.DataFrame(columns), notes
-
-
-def _prediction_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNote]]:
-    columns, notes = {}, {}
-    keys = material.predictions[["arm", "repeat"]].drop_duplicates()
-    for arm, repeat in sorted(keys.itertuples(index=False, name=None)):
-        rows = material.predictions.query("arm == @arm and repeat == @repeat")
-        suffix = _suffix(material.folds, int(repeat))
-        by_id = rows.set_index("patient_id")
-        for name, column, words in (
-            (f"p_{arm}{suffix}", "probability", "Predicted probability"),
-            (f"lp_{arm}{suffix}", "score", "Linear predictor"),
-        ):
-            columns[name] = by_id[column]
-            # A name that has to change stands in the label of every format, with the arm in it.
-            label = words if export_name(name) != name else f"{words}, {arm}"
-            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
-            notes[name] = ColumnNote(label, note=note)
     return pd.DataFrame(columns), notes
 
 

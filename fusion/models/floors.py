@@ -88,7 +88,7 @@ def _holding(
     return (Modality("clinical", groups=tuple(groups)),)
 
 
-def _first_match(
+def find_predictor(
     dictionary: DataDictionary, pattern: re.Pattern[str], kinds: tuple[str, ...]
 ) -> Column | None:
     """The first usable column whose name, label or source speaks of something.

@@ -19,6 +19,7 @@ from fusion import metrics
 from fusion.arms import ABLATION
 from fusion.config import TableName
 from fusion.evaluation.predictions import predictions_table
+from fusion.export.arm_columns import arm_names
 from fusion.export.embeddings import DESCRIPTIVE, ONE_FOLD, EmbeddingForm
 from fusion.export.tables import TABLES, Material, export_tables, known_areas
 from fusion.features.reduction import PrincipalComponents
@@ -116,8 +117,8 @@ def test_analysis_is_one_row_a_patient_with_all_that_is_asked(
     assert frame["n_images"].sum() == len(studied.cohort.images)
     for arm, rows in studied.predictions.groupby("arm"):
         by_id = rows.set_index("patient_id").loc[frame.index]
-        np.testing.assert_array_equal(frame[f"p_{arm}"], by_id["probability"])
-        np.testing.assert_array_equal(frame[f"lp_{arm}"], by_id["score"])
+        np.testing.assert_array_equal(frame[f"p_{arm_names([arm])[arm]}"], by_id["probability"])
+        np.testing.assert_array_equal(frame[f"lp_{arm_names([arm])[arm]}"], by_id["score"])
 
 
 def test_components_beside_predictions_never_saw_their_patient(
@@ -185,7 +186,7 @@ def test_known_areas_are_those_of_the_report(
 
 def test_several_repeats_have_columns_each(material: Maker, table: FeatureTable) -> None:
     (analysis,) = export_tables(material(table, repeats=2), ["analysis"])
-    assert {"fold_r0", "fold_r1", "p_model[all]_r0", "lp_model[all]_r1"} <= set(analysis.frame)
+    assert {"fold_r0", "fold_r1", "p_model_all_r0", "lp_model_all_r1"} <= set(analysis.frame)
     assert labelled(analysis)[0].rows == len(set(table.patient_ids))
 
 
@@ -218,6 +219,31 @@ def test_watermark_stands_in_every_row(material: Maker, table: FeatureTable) -> 
         assert set(made.frame["watermark"]) <= {"SYNTHETIC"}
         assert "SYNTHETIC" in made.label
         assert "watermark" in made.repeated
+
+
+def test_patients_of_one_group_have_one_cluster(material: Maker, table: FeatureTable) -> None:
+    studied = material(table)
+    images = studied.cohort.images.copy()
+    first, second = sorted(set(images["patient_id"]))[:2]
+    copied = images["patient_id"].isin([first, second])
+    images.loc[copied, "duplicate_cluster"] = "the same"
+    studied = dataclasses.replace(
+        studied, cohort=dataclasses.replace(studied.cohort, images=images)
+    )
+    (analysis,) = export_tables(studied, ["analysis"])
+    cluster = analysis.frame.set_index("patient_id")["cluster"]
+    assert cluster[first] == cluster[second] == first
+    assert (cluster.drop([first, second]) == cluster.drop([first, second]).index).all()
+    assert analysis.notes["cluster"].role == "patient"
+
+
+def test_the_outcome_has_its_own_label(material: Maker, table: FeatureTable) -> None:
+    studied = material(table)
+    (analysis,) = export_tables(studied, ["analysis"])
+    note = analysis.notes["outcome"]
+    name = studied.cohort.outcome.name.replace("_", " ")
+    assert note.label.casefold() == f"outcome: {name}".casefold()
+    assert note.note == studied.cohort.outcome.definition
 
 
 def test_who_lent_a_row_is_a_table_and_a_column(material: Maker, table: FeatureTable) -> None:
