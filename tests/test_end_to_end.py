@@ -30,7 +30,7 @@ CONFIG = ROOT / "tests" / "tiny.yaml"
 R_AREA = """
 suppressMessages(library(haven))
 data <- read_{0}("analysis.{0}")
-area <- pROC::auc(pROC::roc(as.numeric(data$outcome), as.numeric(data$lp_logistic_regression_all),
+area <- pROC::auc(pROC::roc(as.numeric(data$outcome), as.numeric(data$lp_lr_all),
                             levels = c(0, 1), direction = "<", quiet = TRUE))
 cat(sprintf("%.15f", as.numeric(area)))
 """

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from audit_example import clean_cohort, make_subject, with_column
+from leak_example import LEAKS
 
 from featurestore.cohort.folds import Folds
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.tables.dictionary import Column
-from fusion.audit import CHECKS, AuditReport, AuditSubject, run_audit
+from fusion.audit import CHECKS, Acceptance, AuditReport, AuditSubject, run_audit
+from fusion.audit.run import run_checks
 from fusion.ledger import FitRecord, Ledger
 from fusion.metrics.logits import sigmoid
 
@@ -276,11 +278,14 @@ def clean() -> AuditSubject:
 def test_the_clean_cohort_raises_none(clean: AuditSubject) -> None:
     report = run_audit(clean)
     assert [(r.check.name, r.hits) for r in report.fired] == []
-    assert [r.check.name for r in report.results if r.status == "not_applicable"] == []
+    # One column has missing values, and the image files are names alone.
+    silent = [r.check.name for r in report.results if r.status == "not_applicable"]
+    assert silent == ["joint_missingness_auc", "file_headers"]
 
 
 def test_every_check_has_a_leak() -> None:
-    assert {check_of(name) for name in PLANTS} == {check.name for check in CHECKS}
+    planted = {check_of(name) for name in PLANTS} | {check for _, check, _ in LEAKS.values()}
+    assert planted == {check.name for check in CHECKS}
 
 
 @pytest.mark.parametrize("name", PLANTS)
@@ -294,7 +299,8 @@ def test_a_leak_is_caught_by_its_own_check(name: str, clean: AuditSubject) -> No
 
 # What a planted leak cannot but be at the same time.
 ALSO = {
-    "outcome_copy": {"univariate_auc"},
+    "outcome_copy": {"univariate_auc", "joint_auc"},
+    "univariate_auc": {"joint_auc"},
     "missingness_auc": {"events_per_predictor"},  # one column more
     "too_good": {"calibration_drift"},
 }
@@ -312,7 +318,36 @@ def unexpected(report: AuditReport, name: str) -> list[str]:
     "name",
     ["patient_across_folds", "lesion_across_folds", "copied_images_across_folds",
      "clinical_row_reused", "transform_saw_test", "selection_on_test", "encoder_saw_test",
-     "label_matched", "permuted_floor", "outcome_copy"],
+     "label_matched", "permuted_floor", "outcome_copy", "too_good"],
 )  # fmt: skip
 def test_what_invalidates_says_so(name: str, clean: AuditSubject) -> None:
     assert run_audit(PLANTS[name](clean)).invalidated
+
+
+def test_a_result_above_95_counts_until_it_is_accepted_by_name(clean: AuditSubject) -> None:
+    leaky = PLANTS["too_good"](clean)
+    accept = [
+        Acceptance("too_good", ARM, "the marker is the definition of the outcome"),
+        Acceptance("calibration_drift", ARM, "so are its risks"),
+    ]
+    report = run_audit(leaky, accept)
+    assert not report.invalidated
+    (result,) = (r for r in report.results if r.check.name == "too_good")
+    assert (result.status, result.accepted[0].severity) == ("accepted", "invalidates")
+    other = run_audit(leaky, [Acceptance("too_good", "another arm", "why not")])
+    assert other.invalidated
+
+
+def test_a_result_above_the_ceiling_but_not_above_95_warns(clean: AuditSubject) -> None:
+    good = rescored(ARM, lambda rows: knowing(rows, 1.0))(clean)
+    report = run_checks([check for check in CHECKS if check.name == "too_good"], good)
+    (result,) = report.results
+    assert result.status == "fired"
+    assert 0.90 < (result.hits[0].value or 0) <= 0.95
+    assert result.severity == "warning"
+
+
+def test_a_strong_planted_model_is_no_leak(clean: AuditSubject) -> None:
+    strong = with_cohort(rescored(ARM, knowing)(clean), facts={"oracle_auroc": 0.999})
+    report = run_checks([check for check in CHECKS if check.name == "too_good"], strong)
+    assert report.results[0].status == "clear"
