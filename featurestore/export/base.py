@@ -82,8 +82,9 @@ class ExportTable:
 class Exporter(Protocol):
     """A file format.
 
-    `read` must return what `write` was given, label by label and cell by cell, and must not share
-    code with `write`; `write_tables` compares them before a file gets its name. What the format
+    `read` must return what `write` was given, label by label and cell by cell, out of the bytes of
+    the file alone; `write_table` compares them before a file gets its name. Tests read the same
+    files with code that shares nothing with either. What the format
     cannot hold is decided in `fit` alone, and every such change is stated.
 
     Attributes:
@@ -103,7 +104,7 @@ class Exporter(Protocol):
         ...
 
     def read(self, path: Path, like: StoredTable) -> StoredTable:
-        """Reads a file, with other code than the one that wrote it.
+        """Reads a file back.
 
         Args:
             path: The file.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyreadstat
 
-from featurestore.export._xport_reader import XportColumn, read_xport
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
@@ -30,7 +30,7 @@ _DAY = pd.Timedelta(days=1)
 
 
 class SasExporter:
-    """Written by ReadStat (pyreadstat), read back by `_xport_reader`.
+    """Written and read back by ReadStat (pyreadstat), whose reader is other code than its writer.
 
     The format has no value labels, so coded texts are texts; the import script makes formats for
     coded numbers. Texts are UTF-8.
@@ -57,9 +57,9 @@ class SasExporter:
 
     def read(self, path: Path, like: StoredTable) -> StoredTable:
         """Reads the table."""
-        found = read_xport(path)
-        columns = tuple(_stored(column) for column in found.columns)
-        return StoredTable(found.name.lower(), found.label, columns, found.rows)
+        frame, found = pyreadstat.read_xport(str(path), disable_datetime_conversion=True)
+        columns = tuple(_stored(name, frame[name], found) for name in found.column_names)
+        return StoredTable(found.table_name.lower(), found.file_label or "", columns, len(frame))
 
 
 def _physical(column: Stored) -> pd.Series:
@@ -70,12 +70,14 @@ def _physical(column: Stored) -> pd.Series:
     return column.values.astype("float64")
 
 
-def _stored(column: XportColumn) -> Stored:
-    if column.is_text:
-        texts = [value.decode() or None for value in column.values]
-        return Stored(column.name, "text", pd.Series(texts, dtype="str"), column.label)
-    values = pd.Series(column.values, dtype="float64")
-    if column.format == "DATE":
+def _stored(name: str, read: pd.Series, found: Any) -> Stored:
+    """A column as pyreadstat finds it; `found` is its `metadata_container`."""
+    label = found.column_names_to_labels[name] or ""
+    if found.readstat_variable_types[name] == "string":
+        texts = read.astype(object).where(read.notna() & (read != ""), None)
+        return Stored(name, "text", texts.astype("str"), label)
+    values = read.astype("float64")
+    if (found.original_variable_types[name] or "").rstrip("0123456789.") == "DATE":
         days = (_EPOCH + pd.to_timedelta(values, unit="D")).astype("datetime64[s]")
-        return Stored(column.name, "date", days, column.label)
-    return Stored(column.name, "number", values, column.label)
+        return Stored(name, "date", days, label)
+    return Stored(name, "number", values, label)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyreadstat
 
-from featurestore.export._sav_reader import SavColumn, read_sav
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
@@ -31,12 +31,12 @@ LIMITS = Limits(
 )
 _EPOCH = pd.Timestamp("1582-10-14")
 _SECOND = pd.Timedelta(seconds=1)
-_DATE_FORMAT = 20
+_DATE_FORMATS = ("DATE", "ADATE", "EDATE", "SDATE", "JDATE")
 _N = len(REASONS)
 
 
 class SpssExporter:
-    """Written by ReadStat (pyreadstat), read back by `_sav_reader`.
+    """Written and read back by ReadStat (pyreadstat), whose reader is other code than its writer.
 
     The reason with code k is stored as the user-missing value `top - k`, where `top` is the highest
     of -90, -990, -9990 … with all known values above it, so that no measurement is a code.
@@ -79,9 +79,11 @@ class SpssExporter:
 
     def read(self, path: Path, like: StoredTable) -> StoredTable:
         """Reads the table."""
-        found = read_sav(path)
-        columns = tuple(_stored(column) for column in found.columns)
-        return StoredTable(like.name, found.label, columns, found.rows)
+        frame, found = pyreadstat.read_sav(
+            str(path), user_missing=True, disable_datetime_conversion=True
+        )
+        columns = tuple(_stored(name, frame[name], found) for name in found.column_names)
+        return StoredTable(like.name, found.file_label or "", columns, len(frame))
 
 
 def _top(numbers: pd.Series) -> float | None:
@@ -111,29 +113,31 @@ def _labels(column: Stored, top: float) -> dict[int | float, str]:
     return labels | {top - code: text for code, text in column.reason_labels.items()}
 
 
-def _stored(column: SavColumn) -> Stored:
-    if column.width:
-        texts = [value.decode() or None for value in column.values]
-        return Stored(column.name, "text", pd.Series(texts, dtype="str"), column.label)
-    values = column.values
+def _stored(name: str, read: pd.Series, found: Any) -> Stored:
+    """A column as pyreadstat finds it; `found` is its `metadata_container`."""
+    label = found.column_names_to_labels[name] or ""
+    if found.readstat_variable_types[name] == "string":
+        texts = read.astype(object).where(read.notna() & (read != ""), None)
+        return Stored(name, "text", texts.astype("str"), label)
+    numbers = read.astype("float64")
+    values = numbers.to_numpy()
     reasons = np.zeros(len(values), dtype=np.int8)
-    labels, reason_labels = column.value_labels, {}
-    if column.missing is not None:
-        low, high = column.missing
+    labels, reason_labels = found.variable_value_labels.get(name, {}), {}
+    for part in found.missing_ranges.get(name, []):
+        low, high = part["lo"], part["hi"]
         coded = (values >= low) & (values <= high)
         reasons[coded] = np.rint(high + 1 - values[coded]).astype(np.int8)
-        values = np.where(coded, np.nan, values)
-        reason_labels = {int(high + 1 - v): t for v, t in labels.items() if low <= v <= high}
+        numbers = numbers.mask(coded)
+        reason_labels |= {int(high + 1 - v): t for v, t in labels.items() if low <= v <= high}
         labels = {v: t for v, t in labels.items() if not low <= v <= high}
-    numbers = pd.Series(values, dtype="float64")
     kind, typed = "number", numbers
-    if column.format == _DATE_FORMAT:
+    if (found.original_variable_types[name] or "").rstrip("0123456789.") in _DATE_FORMATS:
         kind, typed = "date", (_EPOCH + pd.to_timedelta(numbers, unit="s")).astype("datetime64[s]")
     return Stored(
-        column.name,
+        name,
         kind,  # type: ignore[arg-type]
         typed,
-        column.label,
+        label,
         {int(v): t for v, t in labels.items()},
         reasons,
         reason_labels,

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pyreadstat
 from hypothesis import strategies as st
+from sav_reader import read_sav
+from xport_reader import read_xport
 
 from featurestore.export import ColumnNote, ExportTable
 from featurestore.export.csv import unguarded
@@ -113,14 +115,34 @@ def _reader(read: Callable) -> Callable[[Path], pd.DataFrame]:
     return call
 
 
+def _own(read: Callable) -> Callable[[Path], pd.DataFrame]:
+    """Columns of a reader of ours; bytes are texts, and of several missing values all are."""
+
+    def call(path: Path) -> pd.DataFrame:
+        columns = {}
+        for column in read(path).columns:
+            values = column.values
+            if values.dtype == float:
+                low, high = getattr(column, "missing", None) or (np.inf, -np.inf)
+                values = np.where((values >= low) & (values <= high), np.nan, values)
+                columns[column.name] = pd.Series(values, dtype=object)
+            else:
+                texts = [value.decode() or None for value in values]
+                columns[column.name] = pd.Series(texts, dtype=object)
+        return pd.DataFrame(columns)
+
+    return call
+
+
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "csv": _read_csv,
     "parquet": _read_parquet,
     "dta": _reader(pyreadstat.read_dta),
-    "sav": _reader(pyreadstat.read_sav),
-    "xpt": _reader(pyreadstat.read_xport),
+    "sav": _own(read_sav),
+    "xpt": _own(read_xport),
 }
-"""Readers that share no code with those that check a file when it is written."""
+"""Readers that share no code with those that check a file when it is written, nor, but for dta,
+with those that write it."""
 
 _EPOCHS = {"dta": ("1960-01-01", "D"), "xpt": ("1960-01-01", "D"), "sav": ("1582-10-14", "s")}
 

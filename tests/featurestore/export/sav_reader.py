@@ -1,8 +1,8 @@
-"""Reads the SPSS system files that `spss.py` writes, to check them.
+"""Reads the SPSS system files that `featurestore.export.spss` writes, with code of its own.
 
 The Python libraries that read them share their code with the one that writes them, so this follows
-the format as the PSPP developers' guide describes it, and nothing that a checked file cannot have
-(it is uncompressed, little-endian and UTF-8).
+the format as the PSPP developers' guide describes it, and nothing that such a file cannot have (it
+is uncompressed, little-endian and UTF-8).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reads the SAS transport files that `sas.py` writes, to check them.
+"""Reads the SAS transport files that `featurestore.export.sas` writes, with code of its own.
 
 No other Python library reads version 8 than the one that writes it, so this follows the record
 layout that SAS publishes ("Record Layout of a SAS Version 8 or 9 Data Set in SAS Transport
-(XPORT) Format"), and nothing that a checked file cannot have.
+(XPORT) Format"), and nothing that such a file cannot have.
 """
 
 from __future__ import annotations
