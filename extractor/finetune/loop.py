@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from extractor.backbones import Backbone
 from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
+from extractor.epochs import EpochLoop, Rates
 from extractor.finetune.augment import Augmenter
 from extractor.finetune.batches import Pictures, as_tensor, load_passes, plan_epoch
 from extractor.finetune.checkpoint import CheckpointFolder
 from extractor.finetune.classifier import Classifier, set_training_mode, share_statistics
 from extractor.finetune.ema import WeightAverage
 from extractor.finetune.optimiser import (
-    Rates,
     block_groups,
     make_optimiser,
     release,
@@ -107,25 +107,25 @@ def train(
     with _cpu_threads(config.threads if device.type == "cpu" else None):
         loop = _Loop(backbone, training, validation, augment, config, seed, workers, device)
         done = _resume(loop.state, checkpoints, progress, workers)
+        epochs = loop.epochs()
         progress.start(f"finetune {backbone.name}", config.epochs * len(training.labels))
         progress.advance(done * len(training.labels))
         record(loop.state.history)
-        while done < config.epochs and not loop.is_exhausted():
-            done += 1
-            row = loop.run_epoch(done, progress)
+        for epoch in epochs:
+            row = loop.run_epoch(epoch, progress)
+            better = epochs.add(row, row.score, loop.all_released(epoch))
             if workers.is_first:
-                if loop.state.best is row:
-                    checkpoints.save_best(done, loop.state.kept.trunk.state_dict())
+                if better:
+                    checkpoints.save_best(epoch, loop.state.kept.trunk.state_dict())
                 checkpoints.save(loop.state.capture())
-                record(loop.state.history)
-        best = loop.state.best
-        assert best is not None
+                record(epochs.history)
+        best = epochs.history[epochs.best_epoch - 1]
         progress.finish(
-            f"finetune {backbone.name}: {done} epochs, best {best.epoch} with an inner-validation "
-            f"AUROC of {best.validation_auroc:.3f}{loop.speed()}"
+            f"finetune {backbone.name}: {len(epochs.history)} epochs, best {best.epoch} with an "
+            f"inner-validation AUROC of {best.validation_auroc:.3f}{loop.speed()}"
         )
         weights = checkpoints.best(best.epoch) if workers.is_first else {}
-        return Trained(weights, tuple(loop.state.history), best.epoch)
+        return Trained(weights, tuple(epochs.history), best.epoch)
 
 
 class _Loop:
@@ -171,7 +171,7 @@ class _Loop:
         )
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochRow:
-        """Trains and validates one epoch and adds it to the history."""
+        """Trains and validates one epoch."""
         released = released_groups(self._config, len(self._groups), epoch)
         release(self._groups, released)
         train_loss = self._train_epoch(epoch, progress)
@@ -182,25 +182,22 @@ class _Loop:
                 f"finetune.learning_rate, or set finetune.precision to float32"
             )
         *_, last_block, _, head = (g["lr"] for g in self.state.optimiser.param_groups)
-        row = EpochRow(epoch, train_loss, loss, auroc, last_block, head, released)
-        self.state.history.append(row)
-        if self._all_released(epoch):
-            self.state.rates.after_epoch(epoch, auroc)
-        return row
+        return EpochRow(epoch, train_loss, loss, auroc, last_block, head, released)
 
-    def is_exhausted(self) -> bool:
-        """Whether the last `patience` epochs, all groups released, brought nothing better."""
-        history, best = self.state.history, self.state.best
-        if best is None:
-            return False
-        since = max(best.epoch, sum(not self._all_released(row.epoch) for row in history))
-        return len(history) - since >= self._config.patience
+    def epochs(self) -> EpochLoop[EpochRow]:
+        """The epochs that are left after those of the history, which is added to."""
+        history, config = self.state.history, self._config
+        done = [(row.score, self.all_released(row.epoch)) for row in history]
+        left = EpochLoop(config.epochs, config.patience, self.state.rates, history=history)
+        left.resume([score for score, _ in done], [released for _, released in done])
+        return left
 
     def speed(self) -> str:
         """Images a second of what was trained in this process, for people."""
         return f" ({self._images / self._seconds:.0f} images/s)" if self._images else ""
 
-    def _all_released(self, epoch: int) -> bool:
+    def all_released(self, epoch: int) -> bool:
+        """Whether all block groups that will be trained are trained in an epoch."""
         n = len(self._groups)
         return released_groups(self._config, n, epoch) == released_groups(self._config, n, 10**9)
 
@@ -257,7 +254,7 @@ class _Loop:
         y = self._validation.labels.astype(float)
         with np.errstate(invalid="ignore"):  # divergence is an error of its own
             loss = float((np.logaddexp(0.0, scores) - y * scores).mean())
-        return loss, _auroc_of_patients(self._validation.patient_ids, y, scores)
+        return loss, auroc_of_patients(self._validation.patient_ids, y, scores)
 
     def _reduced_precision(self) -> contextlib.AbstractContextManager[Any]:
         if self._dtype is torch.float32:
@@ -265,12 +262,26 @@ class _Loop:
         return torch.autocast(self._device.type, dtype=self._dtype)
 
 
-def _auroc_of_patients(patient_ids: np.ndarray, y: np.ndarray, logits: np.ndarray) -> float:
+def auroc_of_patients(patient_ids: np.ndarray, y: np.ndarray, logits: np.ndarray) -> float:
+    """AUROC over patients by their mean logit, as `fusion.metrics` has it to the last bit.
+
+    Rooms below may not import it, and handing a function through every process that trains would
+    cost more than this line: the number selects an epoch and is no result.
+
+    Args:
+        patient_ids: Patient of each image; shape (n,).
+        y: Outcome of each image's patient, 0.0 or 1.0, of both kinds; shape (n,).
+        logits: Logit of each image; shape (n,).
+    """
     if not np.isfinite(logits).all():
         return math.nan  # the loss is not finite either, which ends the training
     _, first, inverse = np.unique(patient_ids.astype(str), return_index=True, return_inverse=True)
     means = np.bincount(inverse, weights=logits) / np.bincount(inverse)
-    return float(roc_auc_score(y[first], means))
+    events = y[first] == 1
+    pairs = float(events.sum()) * float((~events).sum())
+    # The Mann-Whitney statistic; midranks and therefore the numerator are exact.
+    least = events.sum() * (events.sum() + 1) / 2
+    return float(rankdata(means)[events].sum() - least) / pairs
 
 
 def _resume(

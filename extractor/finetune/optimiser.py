@@ -1,9 +1,7 @@
-"""What is trained when, and how fast: block groups, learning rates, release and plateau."""
+"""What is trained when, and how fast: block groups, their learning rates and their release."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from typing import Any
 
 import torch
@@ -14,8 +12,6 @@ from torch import nn
 from extractor.config_finetune import FinetuneConfig
 from extractor.finetune.classifier import Classifier
 from featurestore.errors import ConfigError
-
-LEAST_RATE_SHARE = 0.01  # the plateau schedule stops at this share of the initial rates
 
 
 def block_groups(trunk: nn.Module) -> list[list[nn.Parameter]]:
@@ -79,68 +75,3 @@ def make_optimiser(model: Classifier, config: FinetuneConfig) -> torch.optim.Ada
         ],
         fused=True,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class RatesState:
-    """All of `Rates` that changes.
-
-    Attributes:
-        lr: Rate of each parameter group.
-        best: Best score that the plateau schedule has seen; None before the first.
-        num_bad_epochs: Epochs since.
-    """
-
-    lr: tuple[float, ...]
-    best: float | None
-    num_bad_epochs: int
-
-
-class Rates:
-    """Learning rates over the training: a linear rise, then reductions on plateaus."""
-
-    def __init__(self, optimiser: torch.optim.Optimizer, config: FinetuneConfig) -> None:
-        self._optimiser = optimiser
-        self._warmup_epochs = config.warmup_epochs
-        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimiser,
-            mode="max",
-            factor=config.plateau_factor,
-            patience=config.plateau_patience,
-            threshold=0.0,
-            min_lr=[g["initial_lr"] * LEAST_RATE_SHARE for g in optimiser.param_groups],
-            eps=0.0,
-        )
-
-    def before_step(self, begun: float, ended: float) -> None:
-        """Sets the rates of a step, given the epochs done before and after it, in parts."""
-        if begun >= self._warmup_epochs:
-            return
-        share = min(ended / self._warmup_epochs, 1.0)
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * share
-
-    def after_epoch(self, epoch: int, score: float) -> None:
-        """Follows the score, higher being better; not while rates still rise."""
-        if epoch >= self._warmup_epochs:
-            self._plateau.step(score)
-
-    def state(self) -> RatesState:
-        """All that changes."""
-        best = float(self._plateau.best)
-        return RatesState(
-            lr=tuple(group["lr"] for group in self._optimiser.param_groups),
-            best=best if math.isfinite(best) else None,
-            num_bad_epochs=int(self._plateau.num_bad_epochs),
-        )
-
-    def restore(self, state: RatesState) -> None:
-        """Takes over what `state` returned.
-
-        Raises:
-            ValueError: It is of another number of parameter groups.
-        """
-        for group, rate in zip(self._optimiser.param_groups, state.lr, strict=True):
-            group["lr"] = rate
-        self._plateau.best = -math.inf if state.best is None else state.best
-        self._plateau.num_bad_epochs = state.num_bad_epochs

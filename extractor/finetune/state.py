@@ -10,10 +10,10 @@ import pydantic
 import torch
 from torch import Tensor
 
+from extractor.epochs import Rates, RatesState
 from extractor.finetune.checkpoint import Checkpoint, CheckpointRefused
 from extractor.finetune.classifier import Classifier
 from extractor.finetune.ema import WeightAverage
-from extractor.finetune.optimiser import Rates, RatesState
 from featurestore.errors import name_some
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter

@@ -18,6 +18,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from extractor.distributed import Workers
+from extractor.epochs import EpochLoop, Rates
 from extractor.finetune import Augmenter
 from featurestore.errors import ConfigError
 from fusion.config import JointConfig
@@ -27,13 +28,13 @@ from fusion.models.training import (
     TrainingResult,
     mixed_precision,
     seeded,
+    selection_score,
     validation_figures,
 )
 
 DIVERGED = (
     "the joint training diverged (loss or logits not finite): lower ablation.joint.learning_rate"
 )
-LEAST_RATE_SHARE = 0.01  # the plateau schedule stops at this share of the initial rates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,20 +107,13 @@ def train_joint(
         ConfigError: The loss is not finite.
     """
     optimiser = _optimiser(network, config)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser,
-        mode="max",
-        factor=config.plateau_factor,
-        patience=config.plateau_patience,
-        threshold=0.0,
-        min_lr=[group["initial_lr"] * LEAST_RATE_SHARE for group in optimiser.param_groups],
-    )
+    rates = Rates(optimiser, config)
+    start = selection_score(_figures(network, validation, config, device, workers))
+    epochs = EpochLoop[dict[str, float]](config.epochs, config.patience, rates, start)
+    best_state = copy.deepcopy(network.state_dict())
     weights = training.columns.row_weights().to(device)
     y = training.columns.y.to(device)
-    history: list[dict[str, float]] = []
-    best = _score(_figures(network, validation, config, device, workers))
-    best_epoch, best_state = 0, copy.deepcopy(network.state_dict())
-    for epoch in range(1, config.epochs + 1):
+    for epoch in epochs:
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
         order, seeds = rng.permutation(len(training)), rng.integers(2**63, size=len(training))
         parts = np.array_split(order, -(-len(order) // config.batch_size))
@@ -127,7 +121,8 @@ def train_joint(
         total = torch.zeros((), device=device)
         with seeded(int(rng.integers(2**31)), device):
             for number, part in enumerate(parts):
-                _warm_up(optimiser, config, epoch - 1 + (number + 1) / len(parts))
+                done = epoch - 1
+                rates.before_step(done + number / len(parts), done + (number + 1) / len(parts))
                 batch = _batch(training, part, augment, seeds, device, workers)
                 with mixed_precision(device):
                     logits = _logits(network, batch, workers)
@@ -145,19 +140,12 @@ def train_joint(
             raise ConfigError(DIVERGED)
         figures = _figures(network, validation, config, device, workers)
         rate = optimiser.param_groups[-1]["lr"]
-        history.append(
-            {"epoch": float(epoch), "train_loss": train_loss, **figures, "learning_rate": rate}
-        )
-        if epoch >= config.warmup_epochs:
-            plateau.step(figures["validation_auroc"])
-        if _score(figures) > best:
-            best, best_epoch = _score(figures), epoch
+        row = {"epoch": float(epoch), "train_loss": train_loss, **figures, "learning_rate": rate}
+        if epochs.add(row, selection_score(figures)):
             best_state = copy.deepcopy(network.state_dict())
-        elif epoch - best_epoch >= config.patience:
-            break
     network.load_state_dict(best_state)
     network.eval()
-    return TrainingResult(history, best_epoch)
+    return TrainingResult(epochs.history, epochs.best_epoch)
 
 
 def predict_joint(
@@ -192,10 +180,6 @@ def _figures(
     if not np.isfinite(logits).all():
         raise ConfigError(DIVERGED)
     return validation_figures(data.columns, logits)
-
-
-def _score(figures: Mapping[str, float]) -> tuple[float, float]:
-    return figures["validation_auroc"], -figures["validation_loss"]
 
 
 def _logits(network: JointNetwork, batch: _Batch, workers: Workers) -> Tensor:
@@ -269,10 +253,4 @@ def _optimiser(network: JointNetwork, config: JointConfig) -> torch.optim.AdamW:
             )
     head = network.head.parameter_groups(config.head_learning_rate)
     groups += [group | {"weight_decay": config.weight_decay} for group in reversed(head)]
-    return torch.optim.AdamW([g | {"initial_lr": g["lr"]} for g in groups], fused=True)
-
-
-def _warm_up(optimiser: torch.optim.Optimizer, config: JointConfig, epochs_done: float) -> None:
-    if epochs_done <= config.warmup_epochs:
-        for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * epochs_done / config.warmup_epochs
+    return torch.optim.AdamW(groups, fused=True)

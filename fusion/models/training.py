@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from extractor.epochs import EpochLoop, Rates, Score
 from featurestore.errors import DataError
 from fusion import metrics
 from fusion.config import HeadConfig
@@ -27,7 +28,17 @@ from fusion.models.heads import FusionHead
 THRESHOLD = 0.5
 """Probability at which the curves' F1 and accuracy are taken; no decision depends on it."""
 
-MIN_LEARNING_RATE_SHARE = 0.01  # the plateau schedule stops at this share of the initial rate
+PLATEAU_THRESHOLD = 1e-4
+"""Share by which an epoch's AUROC must be better than the best to be no plateau."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadRates:
+    """Learning rates of a head: halved on plateaus (see `extractor.epochs.RateSettings`)."""
+
+    plateau_patience: int
+    plateau_factor: float = 0.5
+    warmup_epochs: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,36 +146,22 @@ def train_head(
     optimizer = torch.optim.AdamW(
         head.parameter_groups(config.learning_rate), weight_decay=config.weight_decay, fused=True
     )
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer,
-        mode="max",
-        factor=0.5,
-        patience=config.plateau_patience,
-        min_lr=[group["lr"] * MIN_LEARNING_RATE_SHARE for group in optimizer.param_groups],
-    )
+    rates = Rates(optimizer, HeadRates(config.plateau_patience), PLATEAU_THRESHOLD)
+    epochs = EpochLoop[dict[str, float]](config.epochs, config.patience, rates)
     weights = training.row_weights()
-    history: list[dict[str, float]] = []
-    best: tuple[float, float] = (-np.inf, -np.inf)
-    best_epoch, best_state = 0, copy.deepcopy(head.state_dict())
+    best_state = copy.deepcopy(head.state_dict())
     with seeded(seed, device):
         head.start_from(0.5 if config.weighted_sampling else _prevalence(training, weights))
-        for epoch in range(1, config.epochs + 1):
+        for epoch in epochs:
             rate = optimizer.param_groups[0]["lr"]
             train_loss = _run_epoch(head, training, weights, optimizer, config, generator)
             figures = validate(head, validation)
-            history.append(
-                {"epoch": float(epoch), "train_loss": train_loss, **figures, "learning_rate": rate}
-            )
-            plateau.step(figures["validation_auroc"])
-            score = (figures["validation_auroc"], -figures["validation_loss"])
-            if score > best:
-                best, best_epoch = score, epoch
+            row = {"epoch": float(epoch), "train_loss": train_loss, **figures}
+            if epochs.add(row | {"learning_rate": rate}, selection_score(figures)):
                 best_state = copy.deepcopy(head.state_dict())
-            elif epoch - best_epoch >= config.patience:
-                break
     head.load_state_dict(best_state)
     head.eval()
-    return TrainingResult(history, best_epoch)
+    return TrainingResult(epochs.history, epochs.best_epoch)
 
 
 def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
@@ -178,6 +175,11 @@ def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
 def validate(head: FusionHead, data: HeadData) -> dict[str, float]:
     """Loss over rows, every patient counted once, and metrics over patients."""
     return validation_figures(data, predict_logits(head, data))
+
+
+def selection_score(figures: Mapping[str, float]) -> Score:
+    """What epochs are compared by: AUROC, and between equal ones the lower loss."""
+    return figures["validation_auroc"], -figures["validation_loss"]
 
 
 def validation_figures(data: HeadData, logits: np.ndarray) -> dict[str, float]:

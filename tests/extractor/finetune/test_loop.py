@@ -232,7 +232,7 @@ def test_selection_compares_patients_by_their_mean_logit(data: st.DataObject) ->
     logits = np.array([data.draw(st.integers(-3, 3)) for _ in owner], dtype=float)
     order = np.array(data.draw(st.permutations(range(len(owner)))))
     names = np.array([f"p{k}" for k in owner], dtype=object)
-    found = module._auroc_of_patients(names[order], outcome[owner][order], logits[order])
+    found = module.auroc_of_patients(names[order], outcome[owner][order], logits[order])
     means = [logits[owner == k].mean() for k in range(n_patients)]
     pairs = itertools.product(np.where(outcome == 1)[0], np.where(outcome == 0)[0])
     wins = [(means[a] > means[b]) + 0.5 * math.isclose(means[a], means[b]) for a, b in pairs]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -14,8 +13,6 @@ from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
 from extractor.finetune.classifier import Classifier, set_training_mode
 from extractor.finetune.optimiser import (
-    LEAST_RATE_SHARE,
-    Rates,
     block_groups,
     make_optimiser,
     release,
@@ -126,82 +123,6 @@ def test_statistics_are_trained_by_default_from_16_images_a_pass() -> None:
     assert sizes == {2: False, 15: False, 16: True, 64: True}
     assert tiny_config(batch_size=4, batch_norm="train").trains_batch_norm
     assert not tiny_config(batch_size=64, batch_norm="frozen").trains_batch_norm
-
-
-def rates_of(config: FinetuneConfig) -> tuple[torch.optim.Optimizer, Rates]:
-    optimiser = make_optimiser(classifier(config), config)
-    return optimiser, Rates(optimiser, config)
-
-
-def test_rates_rise_linearly_over_parts_of_epochs_and_then_stay() -> None:
-    optimiser, rates = rates_of(tiny_config(warmup_epochs=1.5, head_learning_rate=0.6))
-    seen = []
-    for step in range(8):  # four steps an epoch
-        rates.before_step(step / 4, (step + 1) / 4)
-        seen.append(optimiser.param_groups[-1]["lr"])
-    assert seen == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6])
-
-
-def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
-    optimiser, rates = rates_of(tiny_config(warmup_epochs=0, head_learning_rate=0.6))
-    rates.before_step(0.0, 0.25)
-    assert optimiser.param_groups[-1]["lr"] == 0.6
-
-
-def test_a_plateau_reduces_all_rates_down_to_a_floor() -> None:
-    config = tiny_config(
-        warmup_epochs=0, plateau_patience=1, plateau_factor=0.5, head_learning_rate=0.8
-    )
-    optimiser, rates = rates_of(config)
-    seen = []
-    for epoch, score in enumerate([0.6, 0.7, 0.7, 0.65, 0.7, 0.7, 0.71, 0.1], start=1):
-        rates.after_epoch(epoch, score)
-        seen.append(optimiser.param_groups[-1]["lr"])
-    # Equal is not better: 0.7 is followed by two epochs without gain, twice.
-    assert seen == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2, 0.2])
-    for epoch in range(9, 99):
-        rates.after_epoch(epoch, 0.0)
-    for group in optimiser.param_groups:
-        assert group["lr"] == pytest.approx(group["initial_lr"] * LEAST_RATE_SHARE)
-
-
-def test_scores_count_only_after_the_warm_up() -> None:
-    config = tiny_config(warmup_epochs=3, plateau_patience=0, head_learning_rate=0.8)
-    optimiser, rates = rates_of(config)
-    rates.after_epoch(1, 0.9)
-    rates.after_epoch(2, 0.8)
-    rates.after_epoch(3, 0.5)
-    assert optimiser.param_groups[-1]["lr"] == 0.8
-    rates.after_epoch(4, 0.4)
-    assert optimiser.param_groups[-1]["lr"] == pytest.approx(0.8 * config.plateau_factor)
-
-
-def test_rates_go_on_from_a_saved_state() -> None:
-    config = tiny_config(warmup_epochs=1, plateau_patience=1)
-    scores = [0.5, 0.6, 0.6, 0.55, 0.6, 0.6, 0.6]
-    optimiser, rates = rates_of(config)
-    states = []
-    for epoch, score in enumerate(scores, start=1):
-        rates.before_step(epoch - 1, epoch)
-        rates.after_epoch(epoch, score)
-        states.append(rates.state())
-    for done in range(len(scores)):
-        _, resumed = rates_of(config)
-        resumed.restore(states[done])
-        for epoch, score in list(enumerate(scores, start=1))[done + 1 :]:
-            resumed.before_step(epoch - 1, epoch)
-            resumed.after_epoch(epoch, score)
-        assert resumed.state() == rates.state()
-    assert rates.state().lr != states[0].lr
-    assert optimiser.param_groups[0]["lr"] == rates.state().lr[0]
-
-
-def test_before_the_first_score_the_state_is_plain_json() -> None:
-    _, rates = rates_of(tiny_config())
-    assert rates.state().best is None
-    rates.restore(rates.state())
-    rates.after_epoch(5, -math.inf)
-    assert rates.state().num_bad_epochs == 1
 
 
 def test_the_head_starts_at_the_prevalence_and_by_the_seed() -> None:

@@ -11,10 +11,11 @@ from finetune_example import TINY, pictures, tiny_config
 
 from extractor.backbones import load_backbone
 from extractor.config_finetune import FinetuneConfig
+from extractor.epochs import Rates
 from extractor.finetune.checkpoint import Checkpoint, CheckpointRefused
 from extractor.finetune.classifier import Classifier
 from extractor.finetune.ema import WeightAverage
-from extractor.finetune.optimiser import Rates, make_optimiser
+from extractor.finetune.optimiser import make_optimiser
 from extractor.finetune.state import EpochRow, TrainingState
 
 

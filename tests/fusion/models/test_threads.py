@@ -27,11 +27,10 @@ def test_a_library_that_was_loaded_inside_is_limited_until_the_end() -> None:
     with threadpool_limits(2):
         before = threads()
         with single_thread():
-            late = threadpool_limits(2)  # what a library brings along that was just loaded
+            threadpool_limits(2)  # what a library brings along that was just loaded
             assert threads() != {1}
             limit_new_libraries()
             assert threads() == {1}
-        late.unregister()
         assert threads() == before
 
 

@@ -10,12 +10,15 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 import fusion.models.training
+from extractor.epochs import LEAST_RATE_SHARE, Rates
 from featurestore.errors import DataError
 from fusion.config import HeadConfig
 from fusion.models.heads import FusionHead
 from fusion.models.threads import single_thread
 from fusion.models.training import (
+    PLATEAU_THRESHOLD,
     HeadData,
+    HeadRates,
     TrainingResult,
     predict_logits,
     seeded,
@@ -118,7 +121,7 @@ def test_the_rate_falls_when_auroc_stands_still(monkeypatch: pytest.MonkeyPatch)
     rates = [h["learning_rate"] for h in result.history]
     assert rates[:5] == [SMALL.learning_rate] * 4 + [SMALL.learning_rate / 2]
     assert rates == sorted(rates, reverse=True)
-    assert rates[-1] >= SMALL.learning_rate * fusion.models.training.MIN_LEARNING_RATE_SHARE
+    assert rates[-1] >= SMALL.learning_rate * LEAST_RATE_SHARE
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes() -> None:
@@ -223,3 +226,11 @@ def test_a_modality_that_nobody_has_in_training_is_no_obstacle() -> None:
     head, result = fit(training=rows)
     assert np.isfinite(result.history[-1]["train_loss"])
     assert np.isfinite(predict_logits(head, data(10, 3))).all()
+
+
+def test_rates_are_halved_when_nothing_is_gained_beyond_a_threshold() -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.8)
+    rates = Rates(optimiser, HeadRates(plateau_patience=1), PLATEAU_THRESHOLD)
+    for epoch, score in enumerate([0.7, 0.70001, 0.70002], start=1):
+        rates.after_epoch(epoch, score)
+    assert optimiser.param_groups[0]["lr"] == 0.4
