@@ -37,11 +37,15 @@ class OutputFeature:
         name: Name, for example `breslow`, `breslow_missing`, `site=trunk`, `expression_pc01`.
         columns: Patient columns it is computed from.
         group: Their group in the data dictionary.
+        step: How far the output moves with one unit of the column: the unit of the dictionary, the
+            next level, yes instead of no, missing instead of known. `NaN` where it is not linear
+            in one column.
     """
 
     name: str
     columns: tuple[str, ...]
     group: str
+    step: float = np.nan
 
 
 class Block(Protocol):
@@ -92,7 +96,7 @@ class ScaledColumn:
         """The scaled value, then the indicator; each only where it varies in training."""
         return _features_of(
             self.column,
-            [self.column.name] if self.has_value else [],
+            {self.column.name: 1 / (self.high - self.low)} if self.has_value else {},
             self.has_indicator,
         )
 
@@ -159,8 +163,8 @@ class OneHotColumn:
     @property
     def features(self) -> tuple[OutputFeature, ...]:
         """One output a level, then the indicator."""
-        names = [f"{self.column.name}={level}" for level in self.levels]
-        return _features_of(self.column, names, self.has_indicator)
+        steps = {f"{self.column.name}={level}": 1.0 for level in self.levels}
+        return _features_of(self.column, steps, self.has_indicator)
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Encodes each row; shape (n, outputs)."""
@@ -338,11 +342,14 @@ def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def _features_of(
-    column: Column, names: list[str], has_indicator: bool
+    column: Column, steps: Mapping[str, float], has_indicator: bool
 ) -> tuple[OutputFeature, ...]:
+    """Outputs with their steps (see `OutputFeature`), then the indicator."""
     if has_indicator:
-        names = [*names, f"{column.name}_missing"]
-    return tuple(OutputFeature(name, (column.name,), column.group) for name in names)
+        steps = {**steps, f"{column.name}_missing": 1.0}
+    return tuple(
+        OutputFeature(name, (column.name,), column.group, step) for name, step in steps.items()
+    )
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from featurestore.errors import DataError, name_some
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features.blocks import Arrays, below
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.reduction import PrincipalComponents, Standardizer
+from fusion.features.selecting import embeddings, fit_columns, training_embeddings
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 
@@ -27,12 +27,15 @@ class TabularFeature:
         modality: Modality of the arm that it belongs to.
         group: Group in the data dictionary, or the backbone of an embedding.
         columns: Patient columns it is computed from; none for an embedding.
+        step: How far it moves, before it is standardised, with one unit of its column; `NaN`
+            where it is not linear in one column.
     """
 
     name: str
     modality: str
     group: str
     columns: tuple[str, ...] = ()
+    step: float = np.nan
 
 
 class TabularEncoder:
@@ -81,7 +84,8 @@ class TabularEncoder:
                 components = self.config.embedding_components
                 self._parts.append(_fit_embedding(modality, backbone, components, table))
             if modality.groups:
-                self._parts.append(_fit_metadata(modality, self.config, table))
+                encoder = fit_columns(modality, self.config.expression_components, table)
+                self._parts.append(_MetadataPart(modality.name, encoder))
         self._describe()
         witness("scaling", "fitted on", table.patient_ids)
         self._standardizer = Standardizer().fit(self._raw(table), table.row_weights())
@@ -97,6 +101,15 @@ class TabularEncoder:
             DataError: An embedding or a patient column is absent.
         """
         return self._standardizer.transform(self._raw(table))
+
+    @property
+    def deviations_per_unit(self) -> np.ndarray:
+        """Standard deviations of each output in one unit of its column; shape (features,).
+
+        `NaN` for components, which are not linear in one column.
+        """
+        steps = np.array([feature.step for feature in self.features_])
+        return steps / self._standardizer.scale_
 
     def to_state(self) -> tuple[dict[str, Any], Arrays]:
         """Returns the fitted state: a JSON record, and arrays for everything large."""
@@ -153,8 +166,9 @@ class _EmbeddingPart:
         return tuple(TabularFeature(name, self.modality, self.backbone) for name in names)
 
     def transform(self, table: FeatureTable) -> np.ndarray:
-        scores = self.components.transform(_embedding(table, self.backbone))
-        missing = np.isnan(_embedding(table, self.backbone)).all(axis=1)
+        matrix = embeddings(table, (self.backbone,))
+        scores = self.components.transform(matrix)
+        missing = np.isnan(matrix).all(axis=1)
         outputs = np.where(missing[:, None], 0.0, scores)
         return np.column_stack([outputs, missing]) if self.has_indicator else outputs
 
@@ -182,7 +196,7 @@ class _MetadataPart:
     @property
     def features(self) -> tuple[TabularFeature, ...]:
         return tuple(
-            TabularFeature(f.name, self.modality, f.group, f.columns)
+            TabularFeature(f.name, self.modality, f.group, f.columns, f.step)
             for f in self.encoder.features_
         )
 
@@ -205,33 +219,8 @@ class _MetadataPart:
 def _fit_embedding(
     modality: Modality, backbone: str, n_components: int, table: FeatureTable
 ) -> _EmbeddingPart:
-    matrix = _embedding(table, backbone)
+    matrix = training_embeddings(table, modality.name, (backbone,))
     missing = np.isnan(matrix).all(axis=1)
-    if missing.all():
-        raise DataError(
-            f"no training patient has an embedding of {backbone}; leave modality "
-            f"{modality.name!r} out of the arms"
-        )
     witness("embedding components", "fitted on", table.patient_ids)
     components = PrincipalComponents(n_components).fit(matrix)
     return _EmbeddingPart(modality.name, backbone, components, bool(missing.any()))
-
-
-def _fit_metadata(modality: Modality, config: MetadataConfig, table: FeatureTable) -> _MetadataPart:
-    names = modality.columns(table.dictionary)
-    columns = [table.dictionary[name] for name in names]
-    encoder = MetadataEncoder(columns, config.expression_components)
-    encoder.fit(table.columns, table.patient_ids)
-    if not encoder.features_:
-        raise DataError(
-            f"modality {modality.name!r}: none of its columns ({name_some(names)}) varies among "
-            f"the training patients; leave it out of the arms"
-        )
-    return _MetadataPart(modality.name, encoder)
-
-
-def _embedding(table: FeatureTable, backbone: str) -> np.ndarray:
-    if backbone not in table.embeddings:
-        have = ", ".join(table.embeddings) or "none"
-        raise DataError(f"the embeddings of {backbone} are absent; the table has {have}")
-    return table.embeddings[backbone]

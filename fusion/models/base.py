@@ -11,6 +11,7 @@ import numpy as np
 from featurestore.errors import DataError
 from fusion.arms import Arm
 from fusion.features.table import FeatureTable
+from fusion.metrics.logits import by_patient, sigmoid
 from fusion.models.settings import Settings
 
 
@@ -24,6 +25,12 @@ class InnerPredictions:
     patient_ids: np.ndarray
     y: np.ndarray
     probability: np.ndarray
+
+    @classmethod
+    def of_rows(cls, patient_ids: np.ndarray, y: np.ndarray, probability: np.ndarray) -> Self:
+        """Patients' probabilities, of their mean logits, from those of their rows; (n,) each."""
+        patients, truth, score = by_patient(patient_ids, y, probability)
+        return cls(patients, truth, sigmoid(score))
 
 
 class Model(Protocol):

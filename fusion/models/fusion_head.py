@@ -9,15 +9,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from featurestore.cohort.folds import inner_split
 from fusion.arms import Arm
 from fusion.config import HeadConfig, MetadataConfig
 from fusion.features.blocks import Arrays, below
 from fusion.features.table import FeatureTable
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.metrics.logits import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS, FusionHead
+from fusion.models.inner import held_out_part
 from fusion.models.settings import Settings
 from fusion.models.threads import single_thread
 from fusion.models.training import TrainingResult, predict_logits, seeded, train_head
@@ -93,13 +93,12 @@ class FusionHeadModel(BaseModel):
                 chosen.append(choice)
                 held_out.append(inner)
         ids, y, logits = (np.concatenate(part) for part in zip(*held_out, strict=True))
-        patients, truth, score = by_patient(ids, y, sigmoid(logits))
         choices = {
             "variant": self.variant,
             "parameters": sum(p.numel() for p in self._members[0].head.parameters()),
             "members": chosen,
         }
-        return FitRecord(InnerPredictions(patients, truth, sigmoid(score)), choices, history)
+        return FitRecord(InnerPredictions.of_rows(ids, y, sigmoid(logits)), choices, history)
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         with single_thread():
@@ -202,10 +201,7 @@ class FusionHeadModel(BaseModel):
         That is patients, outcome and logits.
         """
         config = self.settings.head
-        held_out = inner_split(
-            table.patient_ids, table.groups, table.y, config.validation_fraction, seed
-        )
-        training, validation = table.take(~held_out), table.take(held_out)
+        training, validation = held_out_part(table, config.validation_fraction, seed)
         inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
         rows = inputs.transform(training)
         validation_rows = inputs.transform(validation)

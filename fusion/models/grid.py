@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
@@ -15,15 +15,15 @@ from sklearn.svm import SVC
 
 from fusion.arms import Arm
 from fusion.features.table import FeatureTable
+from fusion.features.tabular import TabularEncoder
 from fusion.ledger import witness
 from fusion.metrics.logits import logit, sigmoid
-from fusion.models.base import BaseModel, FitRecord
+from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.calibration import PlattScaling, cross_fitted_platt, fit_platt
 from fusion.models.inner import (
     EncodedRows,
     TrainingData,
     encode_training,
-    inner_predictions,
     patient_auroc,
     patient_log_loss,
 )
@@ -111,7 +111,11 @@ class GridModel(BaseModel):
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),
         }
-        return FitRecord(inner_predictions(data.whole, probability), choices)
+        if isinstance(self.scorer_, LinearScore):
+            choices |= coefficients(self.scorer_, data.encoder)
+        return FitRecord(
+            InnerPredictions.of_rows(data.whole.patient_ids, data.whole.y, probability), choices
+        )
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         return self.scaling_(self.scorer_(self.encoder_.transform(rows)))
@@ -152,6 +156,41 @@ class LinearScore:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Score of each row; shape (n,)."""
         return np.asarray(x @ self.weights[:, None] + self.intercept).ravel()
+
+
+MOST_COEFFICIENTS = 200
+"""Coefficients of a fit that are kept, the largest, where it has more inputs than that."""
+
+
+def coefficients(score: LinearScore, encoder: TabularEncoder) -> dict[str, Any]:
+    """What a linear score gives to each input, as plain JSON.
+
+    Args:
+        score: Fitted on what `encoder` returns.
+        encoder: Fitted.
+
+    Returns:
+        `intercept`, the score of a row of means, and `coefficients`: of each input its name, the
+        patient columns it is made of, the change of the score by one standard deviation of the
+        input in training (`per_sd`), and by one unit of the column (`per_unit`): a year, a level
+        of an ordinal column, yes instead of no; None for components. What is beyond
+        `MOST_COEFFICIENTS` is counted in `coefficients_left_out`.
+    """
+    largest = np.argsort(-np.abs(score.weights), kind="stable")[:MOST_COEFFICIENTS]
+    per_unit = score.weights * encoder.deviations_per_unit
+    return {
+        "intercept": score.intercept,
+        "coefficients": [
+            {
+                "feature": encoder.features_[i].name,
+                "columns": list(encoder.features_[i].columns),
+                "per_sd": float(score.weights[i]),
+                "per_unit": None if np.isnan(per_unit[i]) else float(per_unit[i]),
+            }
+            for i in sorted(largest)
+        ],
+        "coefficients_left_out": len(score.weights) - len(largest),
+    }
 
 
 class RidgeLogistic:

@@ -8,12 +8,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 
-from featurestore.errors import DataError, name_some
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features.blocks import Arrays, below
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.reduction import STANDARD_LIMIT, Standardizer
+from fusion.features.selecting import embeddings, fit_columns, training_embeddings
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.models.training import HeadData
@@ -43,30 +43,25 @@ class EmbeddingInput:
         self._standardizer = standardizer
 
     @classmethod
-    def fit(cls, backbones: tuple[str, ...], table: FeatureTable) -> Self:
+    def fit(cls, modality: Modality, table: FeatureTable) -> Self:
         """Learns mean and scale of each dimension; every patient counts once.
 
         Raises:
             DataError: No row has an embedding.
         """
-        matrix = _embeddings(table, backbones)
-        if np.isnan(matrix).all():
-            raise DataError(
-                f"no training patient has an embedding of {name_some(backbones)}; leave it out of "
-                f"the arms"
-            )
+        matrix = training_embeddings(table, modality.name, modality.embeddings)
         witness("scaling", "fitted on", table.patient_ids)
-        return cls(backbones, Standardizer().fit(matrix, table.row_weights()))
+        return cls(modality.embeddings, Standardizer().fit(matrix, table.row_weights()))
 
     def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
         """Standardises; a row without image gets zeros and is marked."""
-        values = self._standardizer.transform(_embeddings(table, self._backbones))
+        values = self._standardizer.transform(embeddings(table, self._backbones))
         present = ~np.isnan(values).all(axis=1)
         return np.nan_to_num(values, nan=0.0).astype(np.float32), present
 
     def gradients(self, table: FeatureTable, upstream: np.ndarray) -> dict[str, np.ndarray]:
         """Carries a gradient (n, width) through the scaling, to each embedding (n, D)."""
-        values = self._standardizer.transform(_embeddings(table, self._backbones))
+        values = self._standardizer.transform(embeddings(table, self._backbones))
         moving = np.abs(values) < STANDARD_LIMIT  # clipped values do not move
         whole = np.where(moving, upstream / self._standardizer.scale_, 0.0)
         widths = [table.embeddings[name].shape[1] for name in self._backbones]
@@ -102,15 +97,7 @@ class MetadataInput:
         Raises:
             DataError: No column of the modality says anything in training.
         """
-        names = modality.columns(table.dictionary)
-        columns = [table.dictionary[name] for name in names]
-        encoder = MetadataEncoder(columns, config.expression_components)
-        encoder.fit(table.columns, table.patient_ids)
-        if not encoder.features_:
-            raise DataError(
-                f"modality {modality.name!r}: none of its columns ({name_some(names)}) varies "
-                f"among the training patients; leave it out of the arms"
-            )
+        encoder = fit_columns(modality, config.expression_components, table)
         witness("scaling", "fitted on", table.patient_ids)
         encoded = encoder.transform(table.columns)
         return cls(encoder, Standardizer().fit(encoded, table.row_weights()))
@@ -152,7 +139,7 @@ class HeadInputs:
         """Fits everything on the rows of `table` and no others."""
         return cls(
             {
-                m.name: EmbeddingInput.fit(m.embeddings, table)
+                m.name: EmbeddingInput.fit(m, table)
                 if m.embeddings
                 else MetadataInput.fit(m, config, table)
                 for m in modalities
@@ -215,11 +202,3 @@ class HeadInputs:
             kind = EmbeddingInput if "embeddings" in one else MetadataInput
             made[one["modality"]] = kind.from_state(one, below(f"{i}.", arrays))
         return cls(made)
-
-
-def _embeddings(table: FeatureTable, backbones: tuple[str, ...]) -> np.ndarray:
-    absent = [name for name in backbones if name not in table.embeddings]
-    if absent:
-        have = ", ".join(table.embeddings) or "none"
-        raise DataError(f"the embeddings of {name_some(absent)} are absent; the table has {have}")
-    return np.hstack([table.embeddings[name] for name in backbones])

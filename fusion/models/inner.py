@@ -1,4 +1,4 @@
-"""What every comparator does inside the outer training part: fold, encode, collect.
+"""What models do inside the outer training part: hold out, fold, encode, collect.
 
 Encoders are fitted once an inner fold, on its training rows only; every candidate and every trial
 of a tuning reuses the matrices.
@@ -11,14 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurestore.cohort.folds import inner_folds
+from featurestore.cohort.folds import inner_folds, inner_split
 from fusion import metrics
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features.table import FeatureTable
 from fusion.features.tabular import TabularEncoder
-from fusion.metrics.logits import by_patient, sigmoid
-from fusion.models.base import InnerPredictions
+from fusion.metrics.logits import by_patient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +74,42 @@ class TrainingData:
         return result
 
 
+def held_out_part(
+    table: FeatureTable, fraction: float, seed: int
+) -> tuple[FeatureTable, FeatureTable]:
+    """Splits into rows to fit on, and those of a share of the patients that select the epoch.
+
+    Raises:
+        DataError: There are too few patients of either outcome.
+    """
+    held_out = inner_split(table.patient_ids, table.groups, table.y, fraction, seed)
+    return table.take(~held_out), table.take(held_out)
+
+
+def folds_of_rows(
+    table: FeatureTable, n_folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Inner folds: the integer rows of each fold's training and of its validation part.
+
+    Raises:
+        DataError: There are too few patients of either outcome.
+    """
+    return inner_folds(table.patient_ids, table.groups, table.y, n_folds, seed)
+
+
+def folds_of_patients(
+    table: FeatureTable, n_folds: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """The same folds, of patients: their sorted ids, their outcomes, and each fold's places.
+
+    Raises:
+        DataError: There are too few patients of either outcome.
+    """
+    patients, y, _ = by_patient(table.patient_ids, table.y, table.y)
+    groups = table.groups[np.unique(table.patient_ids.astype(str), return_index=True)[1]]
+    return patients, y, inner_folds(patients, groups, y, n_folds, seed)
+
+
 def encode_training(
     table: FeatureTable,
     modalities: tuple[Modality, ...],
@@ -94,23 +129,36 @@ def encode_training(
     Raises:
         DataError: Too few patients of either outcome for the inner folds, or a modality is absent.
     """
-    folds = []
-    for training_rows, validation_rows in inner_folds(
-        table.patient_ids, table.groups, table.y, n_folds, seed
-    ):
-        training = table.take(training_rows)
+    folds = folds_of_rows(table, n_folds, seed)
+    return encode_folds(table, [(table, *fold) for fold in folds], modalities, metadata)
+
+
+def encode_folds(
+    table: FeatureTable,
+    folds: Sequence[tuple[FeatureTable, np.ndarray, np.ndarray]],
+    modalities: tuple[Modality, ...],
+    metadata: MetadataConfig,
+) -> TrainingData:
+    """Encodes an outer training part as a whole, and each inner fold by its own training rows.
+
+    Args:
+        table: Outer training rows.
+        folds: For each fold the rows as it may see them, in the order of `table`, and the integer
+            rows of its training and of its validation part.
+        modalities: Modalities of the arm.
+        metadata: Preprocessing.
+
+    Raises:
+        DataError: A modality is absent, or says nothing in training.
+    """
+    encoded = []
+    for seen, training_rows, validation_rows in folds:
+        training = seen.take(training_rows)
         encoder = TabularEncoder(modalities, metadata).fit(training)
-        validation = table.take(validation_rows)
-        rows = np.arange(len(table))[validation_rows]
-        folds.append(InnerFold(_encode(encoder, training), _encode(encoder, validation), rows))
+        validation = _encode(encoder, seen.take(validation_rows))
+        encoded.append(InnerFold(_encode(encoder, training), validation, validation_rows))
     encoder = TabularEncoder(modalities, metadata).fit(table)
-    return TrainingData(encoder, _encode(encoder, table), tuple(folds))
-
-
-def inner_predictions(rows: EncodedRows, probability: np.ndarray) -> InnerPredictions:
-    """Patients' probabilities (of mean logits) from rows' out-of-fold probabilities."""
-    patients, y, score = by_patient(rows.patient_ids, rows.y, probability)
-    return InnerPredictions(patients, y, sigmoid(score))
+    return TrainingData(encoder, _encode(encoder, table), tuple(encoded))
 
 
 def patient_log_loss(rows: EncodedRows, probability: np.ndarray) -> float:

@@ -14,7 +14,6 @@ import torch
 from extractor.distributed import joined
 from extractor.finetune import ImageCache, augmenter, source_size
 from extractor.images import Geometry
-from featurestore.cohort.folds import inner_split
 from featurestore.errors import ConfigError
 from fusion import metrics
 from fusion.arms import Arm
@@ -22,10 +21,11 @@ from fusion.features.image_files import ImageFiles
 from fusion.features.reduction import Standardizer
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.metrics.logits import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS
+from fusion.models.inner import held_out_part
 from fusion.models.joint_network import Branch, JointNetwork
 from fusion.models.joint_training import JointData, predict_joint, train_joint
 from fusion.models.settings import Settings
@@ -62,10 +62,7 @@ class JointModel(BaseModel):
     def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
         table = rows.pictures()  # it varies pictures itself
         config, joint = self.settings.head, self.settings.joint
-        held_out = inner_split(
-            table.patient_ids, table.groups, table.y, config.validation_fraction, seed
-        )
-        training, validation = table.take(~held_out), table.take(held_out)
+        training, validation = held_out_part(table, config.validation_fraction, seed)
         files = _files(table)
         self._device = self.workers.device(joint.device)
         self._inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
@@ -104,7 +101,7 @@ class JointModel(BaseModel):
             self._device,
             self.workers,
         )
-        patients, y, score = by_patient(
+        inner = InnerPredictions.of_rows(
             validation.patient_ids, validation.y, sigmoid(self._logits(scored))
         )
         choices = {
@@ -113,12 +110,12 @@ class JointModel(BaseModel):
             "seed": seed,
             "best_epoch": result.best_epoch,
             "epochs": len(result.history),
-            "validation_auroc": metrics.auroc(y, score).item(),
+            "validation_auroc": metrics.auroc(inner.y, inner.probability).item(),
             "training_patients": len(np.unique(training.patient_ids.astype(str))),
             "validation_patients": len(np.unique(validation.patient_ids.astype(str))),
             "columns_without_information": self._inputs.dropped,
         }
-        return FitRecord(InnerPredictions(patients, y, sigmoid(score)), choices, result.history)
+        return FitRecord(inner, choices, result.history)
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         return sigmoid(self._logits(self._data(rows, self._geometries)))

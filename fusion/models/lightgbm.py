@@ -13,13 +13,13 @@ from fusion.arms import Arm
 from fusion.config import SpaceConfig
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
-from fusion.models.base import BaseModel, FitRecord
+from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.explanation import Contributions
 from fusion.models.inner import (
     EncodedRows,
     InnerFold,
+    TrainingData,
     encode_training,
-    inner_predictions,
     patient_auroc,
     patient_log_loss,
 )
@@ -103,10 +103,22 @@ class LightGbmModel(BaseModel):
         self.location = location
 
     def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
-        tuning = self.settings.tuning
-        data = encode_training(
-            rows, self.arm.modalities, self.settings.metadata, tuning.inner_folds, seed
+        n_folds, metadata = self.settings.tuning.inner_folds, self.settings.metadata
+        return self.fit_encoded(
+            encode_training(rows, self.arm.modalities, metadata, n_folds, seed), seed
         )
+
+    def fit_encoded(self, data: TrainingData, seed: int) -> FitRecord:
+        """Tunes and fits on rows that are encoded already.
+
+        Args:
+            data: The outer training part and its inner folds.
+            seed: Decides trials and bagging.
+
+        Raises:
+            ConfigError: The storage of the study cannot be used.
+        """
+        tuning = self.settings.tuning
         folds = [_BinnedFold.of(fold, seed) for fold in data.folds]
         for fold in data.folds:
             witness("early stopping", "selected on", fold.validation.patient_ids)
@@ -142,7 +154,9 @@ class LightGbmModel(BaseModel):
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),
         }
-        return FitRecord(inner_predictions(data.whole, probability), choices)
+        return FitRecord(
+            InnerPredictions.of_rows(data.whole.patient_ids, data.whole.y, probability), choices
+        )
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         x = self.encoder_.transform(rows)

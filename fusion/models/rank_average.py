@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from featurestore.cohort.folds import inner_folds
 from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.metrics.logits import by_patient, logit
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.calibration import cross_fitted_platt, fit_platt
 from fusion.models.grid import GridModel
+from fusion.models.inner import folds_of_patients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +50,8 @@ class RankAverage(BaseModel):
         # All singles share the inner folds (same table and seed), so their out-of-fold scores are
         # of the same patients in the same order.
         inner = self._singles[0].inner_
-        patients, y, _ = by_patient(rows.patient_ids, rows.y, rows.y)
-        groups = rows.groups[np.unique(rows.patient_ids.astype(str), return_index=True)[1]]
         n_folds = self.settings.tuning.inner_folds
-        folds = inner_folds(patients, groups, y, n_folds, seed)
+        patients, y, folds = folds_of_patients(rows, n_folds, seed)
         held_out = [np.arange(len(y))[part] for _, part in folds]
         ones = np.ones(len(y))
         ranks = np.mean([_cross_fitted_ranks(m.inner_, held_out) for m in self._singles], axis=0)

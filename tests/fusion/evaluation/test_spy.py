@@ -26,7 +26,6 @@ import fusion.models.head_inputs
 import fusion.models.inner
 import fusion.models.joint
 import fusion.models.lightgbm
-import fusion.models.prevalence
 import fusion.models.rank_average
 from extractor.finetune import ImageCache, TrainingSamples
 from featurestore.cohort.folds import Folds
@@ -357,10 +356,9 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
         "fit",
         lambda s, matrix, weights=None: spy.rows("Standardizer.fit", matrix),
     )
-    for module in (fusion.models.inner, fusion.models.rank_average, fusion.models.prevalence):
-        before(monkeypatch, module, "inner_folds", folds_of)
+    for name in ("inner_folds", "inner_split"):
+        before(monkeypatch, fusion.models.inner, name, folds_of)
     for module in (fusion.models.fusion_head, fusion.models.joint):
-        before(monkeypatch, module, "inner_split", folds_of)
         before(monkeypatch, module, "train_head", both_parts)
     before(monkeypatch, fusion.models.joint, "train_joint", both_joint_parts)
     before(monkeypatch, ImageCache, "squares", decoded)
