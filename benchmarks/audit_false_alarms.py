@@ -23,7 +23,7 @@ import numpy as np
 from featurestore.sources.synthetic_model import STAGES, Effects, draw_patients
 from fusion.audit import CHECKS, AuditReport
 from fusion.config import RunConfig
-from fusion.study.study import Study
+from fusion.study import Study
 
 COHORTS = ("images", "table", "strong")
 STRONG = 8.0

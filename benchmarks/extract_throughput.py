@@ -21,7 +21,7 @@ from extractor.extract import embed_images
 from extractor.reading import Content, Reading, contents_of, read_content
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
 from featurestore.images.opening import digest_file
-from featurestore.store.store import FeatureStore
+from featurestore.store import FeatureStore
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import click
 import numpy as np
 
-from fusion.metrics.bootstrap import Estimate, draw_weights, in_chunks, percentile_interval
+from fusion.metrics import Estimate, draw_weights, in_chunks, percentile_interval
 from fusion.metrics.survival import (
     Times,
     brier_at,

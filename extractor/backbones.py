@@ -20,7 +20,7 @@ from extractor.device import ComputePlan
 from extractor.images import Geometry, Preprocessing, resampling_of, stack
 from extractor.weights import Weights, build_model
 from featurestore.errors import ConfigError
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.store import EncoderIdentity
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,11 @@ from typing import Literal
 import pydantic
 
 from extractor.config import BackboneConfig
-from featurestore.cohort.assemble import CohortConfig
+from featurestore.cohort import CohortConfig
 from featurestore.config import Section
+
+TUNED_SUFFIX = "_ft"
+"""Ends the name of a fine-tuned backbone in modalities and arms."""
 
 
 class AugmentConfig(Section):
@@ -143,3 +146,8 @@ class FinetuneConfig(Section):
 
 
 MIN_BATCH_FOR_STATISTICS = 16
+
+
+def fine_tuned_names(config: FinetuneConfig | None) -> tuple[str, ...]:
+    """Names of the fine-tuned backbones of a configuration, in modalities and arms."""
+    return () if config is None else tuple(f"{b.name}{TUNED_SUFFIX}" for b in config.backbones)

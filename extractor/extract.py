@@ -30,8 +30,7 @@ from extractor.reading import Content, Reading, contents_of, read_content, refus
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
 from featurestore.errors import DataError
 from featurestore.progress import SILENT, Progress
-from featurestore.store.lineage import EncoderIdentity
-from featurestore.store.store import FeatureStore, QuarantineRow
+from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
 
 STAGE = "extract"
 NOT_FINITE = "embedding is not finite"

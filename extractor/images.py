@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from featurestore.images.opening import open_image
+from featurestore.images import open_image
 
 VERSION = 1
 """Raised when this module gives other pixels for the same bytes, so that old embeddings are

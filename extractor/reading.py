@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from extractor.images import Geometry, decode
-from featurestore.images.opening import UnreadableImage
-from featurestore.store.store import QuarantineRow
-from featurestore.tables.ids import require_columns, require_unique
+from featurestore.images import UnreadableImage
+from featurestore.store import QuarantineRow
+from featurestore.tables import require_columns, require_unique
 
 CHANGED = "changed since the cohort was read"
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, uncompressed: no real file needs more

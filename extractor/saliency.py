@@ -19,7 +19,7 @@ from extractor.backbones import Backbone
 from extractor.images import fit_square, picture_box
 from extractor.stages import one_torch_thread
 from featurestore.errors import ConfigError
-from featurestore.images.opening import open_image
+from featurestore.images import open_image
 
 COLOURS = np.array(
     [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], dtype=float

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from featurestore.errors import ConfigError
-from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables import DataDictionary
 from fusion.config import AblationConfig
 
 ABLATION = "ablation"

@@ -13,19 +13,19 @@ import pandas as pd
 
 from benchmarks.torture.children import Outcome, Silent, in_child
 from benchmarks.torture.material import Material
-from featurestore.cohort.folds import load_folds
+from featurestore.cohort import load_folds
 from featurestore.errors import MelafuseError
 from featurestore.images.inspection import _load
 from featurestore.sealed import SUFFIX
+from featurestore.store import FeatureStore
 from featurestore.store.maintenance import verify
-from featurestore.store.store import FeatureStore
+from fusion.evaluation import predictions_table
 from fusion.evaluation.parts import PartStore
-from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import read_failures, read_fits, read_records
 from fusion.evidence.saved import finished_run, read_table
 from fusion.paths import RunPaths
 from fusion.report import write_report
-from fusion.study.study import Study
+from fusion.study import Study
 
 SECONDS = 120.0
 _TABLES = (

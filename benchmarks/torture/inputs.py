@@ -18,9 +18,9 @@ from benchmarks.torture.damage import spoil
 from benchmarks.torture.material import PICTURED, Material
 from featurestore.config import load_config
 from featurestore.errors import DataError
-from featurestore.images.opening import inspect_image
+from featurestore.images import inspect_image
 from featurestore.json_text import parse_json
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import read_head, read_table
 from fusion.config import RunConfig
 from fusion.predict.reading import _json_rows
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fusion.bundle.make import fit_bundle
 from fusion.report import write_report
-from fusion.study.study import Study
+from fusion.study import Study
 
 PICTURED = """
 name: pictured

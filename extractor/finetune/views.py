@@ -20,7 +20,7 @@ from extractor.config_finetune import AugmentConfig
 from extractor.finetune.augment import Augmenter, augmenter, source_size, spec
 from extractor.finetune.batches import as_tensor
 from extractor.images import Geometry
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.store import EncoderIdentity
 
 VERSION = 1
 """Raised when the same seed gives another view."""

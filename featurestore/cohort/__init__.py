@@ -1,1 +1,35 @@
 """Who is studied: sources joined by id into a cohort, its folds, and its description."""
+
+from featurestore.cohort.assemble import UNKNOWN_SITE, build_cohort, drop_images, studied_dictionary
+from featurestore.cohort.config import CohortConfig
+from featurestore.cohort.folds import (
+    FoldKey,
+    Folds,
+    freeze_folds,
+    inner_folds,
+    inner_split,
+    load_folds,
+    make_folds,
+    patient_groups,
+)
+from featurestore.cohort.marks import short_watermark, watermark
+from featurestore.cohort.tables import Cohort
+
+__all__ = [
+    "UNKNOWN_SITE",
+    "Cohort",
+    "CohortConfig",
+    "FoldKey",
+    "Folds",
+    "build_cohort",
+    "drop_images",
+    "freeze_folds",
+    "inner_folds",
+    "inner_split",
+    "load_folds",
+    "make_folds",
+    "patient_groups",
+    "short_watermark",
+    "studied_dictionary",
+    "watermark",
+]

@@ -14,11 +14,18 @@ from featurestore.cohort.tables import PATIENT_COLUMNS, Cohort
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
-from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.sources import ReadContext, SourceTables
 from featurestore.sources.joining import join_sources
-from featurestore.tables.dictionary import DataDictionary, known_later
-from featurestore.tables.exclusions import OUTCOME_STAGE, exclusions_table
-from featurestore.tables.gaps import CODES, LABELS, joined_gaps, without_record
+from featurestore.tables import (
+    CODES,
+    LABELS,
+    OUTCOME_STAGE,
+    DataDictionary,
+    exclusions_table,
+    joined_gaps,
+    known_later,
+    without_record,
+)
 
 __all__ = ["CohortConfig", "ColumnOutcome", "build_cohort", "drop_images"]
 

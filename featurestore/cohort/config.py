@@ -19,7 +19,7 @@ from featurestore.outcomes import (
 )
 from featurestore.outcomes.expressions import parse
 from featurestore.sources import SourceSection
-from featurestore.tables.dictionary import Measured
+from featurestore.tables import Measured
 
 
 class ColumnOutcome(Section):

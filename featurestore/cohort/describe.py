@@ -17,7 +17,7 @@ from featurestore.cohort.assemble import UNKNOWN_SITE
 from featurestore.cohort.table_one import table_one
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome
-from featurestore.tables.dictionary import Column, known_later
+from featurestore.tables import Column, known_later
 
 EXCLUSION_SUMMARY = ("entity", "stage", "reason", "n", "example")
 COLUMN_SUMMARY = (

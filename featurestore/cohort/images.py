@@ -12,8 +12,8 @@ from featurestore.errors import name_some
 from featurestore.images.duplicates import cluster_duplicates, cluster_id
 from featurestore.images.inspection import inspect_images
 from featurestore.progress import Progress
-from featurestore.sources.base import ReadContext
-from featurestore.tables.exclusions import exclusions_table
+from featurestore.sources import ReadContext
+from featurestore.tables import exclusions_table
 
 
 def inspected(

@@ -9,8 +9,7 @@ import pandas as pd
 from featurestore.cohort.pairing import pair
 from featurestore.cohort.tables import PATIENT_COLUMNS, Cohort
 from featurestore.errors import DataError, name_some
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.gaps import GAP_COLUMNS
+from featurestore.tables import GAP_COLUMNS, exclusions_table
 
 _STAGE = "link"
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from featurestore.outcomes import Outcome
-from featurestore.sources.base import SourceTables
+from featurestore.sources import SourceTables
 from featurestore.sources.joining import join_sources
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from featurestore.cohort.tables import Cohort
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 
 TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
 

@@ -12,10 +12,13 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import TARGETS, Outcome, Target
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.exclusions import EXCLUSION_COLUMNS
-from featurestore.tables.gaps import no_gaps
-from featurestore.tables.ids import require_columns, require_unique
+from featurestore.tables import (
+    EXCLUSION_COLUMNS,
+    DataDictionary,
+    no_gaps,
+    require_columns,
+    require_unique,
+)
 
 IMAGE_COLUMNS = (
     "image_id",

@@ -13,7 +13,7 @@ import pandas as pd
 from featurestore.export.names import export_names
 from featurestore.export.stored import StoredTable
 from featurestore.export.variables import Change, LabelledTable
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 
 Role = Literal["", "patient", "image", "lesion", "any_id", "digest", "file_size", "age", "text"]
 """What a column means for privacy; see `featurestore.export.deidentify`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from featurestore.tables.spreadsheet import markdown_line
+from featurestore.tables import markdown_line
 
 UNSTATED = "not stated"
 

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from featurestore.export.variables import LabelledTable, Variable
-from featurestore.tables.gaps import LABELS
+from featurestore.tables import LABELS
 
 CODEBOOK_COLUMNS = (
     "table",

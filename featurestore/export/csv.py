@@ -14,7 +14,7 @@ import pyarrow.csv
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
-from featurestore.tables.spreadsheet import FORMULA_STARTS
+from featurestore.tables import FORMULA_STARTS
 
 DATE_LIKE = re.compile(
     r"(?:jan|feb|mar|march|apr|april|may|jun|jul|aug|sep|sept|oct|nov|dec)[- /]?\d{1,4}"

@@ -11,7 +11,7 @@ import pandas as pd
 from featurestore.export.labelling import EXACT_INTEGERS
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable, Variable
-from featurestore.tables.gaps import LABELS
+from featurestore.tables import LABELS
 
 _NUL = "\x00"
 

@@ -18,7 +18,7 @@ from featurestore.export.variables import (
     Measure,
     Variable,
 )
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 
 YES_NO = {0: "no", 1: "yes"}
 EXACT_INTEGERS = 2**53

@@ -13,7 +13,7 @@ import pyreadstat
 from featurestore.export.fitting import Limits, fit
 from featurestore.export.stored import Stored, StoredTable
 from featurestore.export.variables import Change, LabelledTable
-from featurestore.tables.gaps import REASONS
+from featurestore.tables import REASONS
 
 # Command Syntax Reference (IBM): variable labels 255 bytes, value labels 120, file labels 64. The
 # largest double but for its sign is the system-missing value.

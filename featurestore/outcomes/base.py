@@ -13,8 +13,7 @@ import pandas as pd
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes.expressions import parse
 from featurestore.outcomes.target import Kind
-from featurestore.tables.dictionary import DataDictionary, Measured
-from featurestore.tables.parsing import BINARY_TEXTS
+from featurestore.tables import BINARY_TEXTS, DataDictionary, Measured
 
 Unit = Literal["patient", "specimen", "lesion"]
 NO_COLUMNS = DataDictionary([])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pydantic
 
-from featurestore.sources.base import Source
+from featurestore.sources.base import ReadContext, Source, SourceTables
 from featurestore.sources.biotab import BiotabSource
 from featurestore.sources.cbioportal import CbioportalSource
 from featurestore.sources.gdc import GdcSource
@@ -34,3 +34,5 @@ SOURCES: dict[str, type[Source]] = {
     source.model_fields["kind"].default: source for source in typing.get_args(AnySource)
 }
 """Class of each source by its `kind`."""
+
+__all__ = ["SOURCES", "AnySource", "ReadContext", "Source", "SourceSection", "SourceTables"]

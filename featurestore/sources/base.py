@@ -11,8 +11,7 @@ import pandas as pd
 
 from featurestore.outcomes import NamedTexts
 from featurestore.progress import SILENT, Progress
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.gaps import no_gaps
+from featurestore.tables import DataDictionary, no_gaps
 
 # What an images table must have when it leaves a source; the rest is found by inspection.
 SOURCE_IMAGE_COLUMNS = (

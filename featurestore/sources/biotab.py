@@ -17,12 +17,9 @@ from featurestore.sources.clinical_table import Layout, joined, kept, read_clini
 from featurestore.sources.events import EVENT_HEADERS, event_columns, listed_events
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.tcga_names import BCR_HEADERS
+from featurestore.tables import DataDictionary, exclusions_table, known_text, read_head, read_table
 from featurestore.tables.barcodes import read_barcodes
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.exclusions import exclusions_table
 from featurestore.tables.merging import first_known
-from featurestore.tables.parsing import known_text
-from featurestore.tables.reading import read_head, read_table
 
 _ID = "bcr_patient_barcode"
 _CDE = "CDE_ID:"

@@ -9,11 +9,17 @@ from pathlib import Path
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.gaps import find_gaps, no_gaps, unassigned
+from featurestore.tables import (
+    Column,
+    DataDictionary,
+    exclusions_table,
+    find_gaps,
+    known_text,
+    no_gaps,
+    rejected_values,
+    unassigned,
+)
 from featurestore.tables.merging import disagree
-from featurestore.tables.parsing import known_text, rejected_values
 from featurestore.tables.vocabulary import find_term, levels_of
 
 

@@ -11,7 +11,7 @@ from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
 from featurestore.sources.mutations import GENES_OF_MELANOMA
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import read_head, read_table
 
 # Names in study files, then those that the portal shows.
 LAYOUT = Layout(

@@ -18,13 +18,15 @@ from featurestore.sources.canonical import CanonicalColumns, read_canonical
 from featurestore.sources.joining import join_patients
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import Preferred, one_specimen
+from featurestore.tables import (
+    DataDictionary,
+    exclusions_table,
+    joined_gaps,
+    known_text,
+    spelled_ids,
+)
 from featurestore.tables.barcodes import SPECIMEN_TYPES, parse_barcode, read_barcodes
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.gaps import joined_gaps
-from featurestore.tables.ids import spelled_ids
 from featurestore.tables.merging import first_known
-from featurestore.tables.parsing import known_text
 from featurestore.tables.vocabulary import VOCABULARY
 
 Headers = Mapping[str, Sequence[str]]

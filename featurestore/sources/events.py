@@ -12,9 +12,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.parsing import known_text
+from featurestore.tables import Column, DataDictionary, exclusions_table, known_text
 from featurestore.tables.vocabulary import VOCABULARY
 
 DISTANT = "distant metastasis"

@@ -19,9 +19,7 @@ from featurestore.sources.gene_matrix import (
 )
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import specimen_of
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import DataDictionary, exclusions_table, read_head, read_table
 from featurestore.tables.vocabulary import find_term
 
 GENE_COLUMNS = ("Hugo_Symbol", "sample", "gene_name", "gene_id", "Ensembl_ID", "xena_sample")

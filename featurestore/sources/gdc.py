@@ -19,8 +19,7 @@ from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import Preferred
-from featurestore.tables.parsing import known_text, parse_numbers
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import known_text, parse_numbers, read_head, read_table
 
 DAYS_PER_YEAR = 365.25
 _IDS = ("cases.submitter_id", "case_submitter_id")

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.parsing import known_text
+from featurestore.tables import exclusions_table, known_text
 
 FLAG = ("diagnoses.diagnosis_is_primary_disease", "diagnosis_is_primary_disease")
 CLASS = ("diagnoses.classification_of_tumor", "classification_of_tumor")

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from featurestore.errors import DataError
+from featurestore.tables import known_text, parse_numbers
 from featurestore.tables.numbers import Marks, find_marks
-from featurestore.tables.parsing import known_text, parse_numbers
 
 LARGEST_LOGARITHM = 30.0
 """log2 of the reads of a whole sequencing run; values above are counts, not logarithms."""

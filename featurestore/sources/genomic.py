@@ -23,8 +23,7 @@ from featurestore.sources.expression_matrix import (
 )
 from featurestore.sources.mutations import GENES_OF_MELANOMA, open_mutations, read_mutations
 from featurestore.sources.specimens import Preferred, chosen_specimens
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables import Column, DataDictionary, exclusions_table
 
 _STAGE = "read"
 

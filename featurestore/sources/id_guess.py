@@ -11,8 +11,8 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.sources.joining import id_key
+from featurestore.tables import spelled_ids
 from featurestore.tables.barcodes import parse_barcode
-from featurestore.tables.ids import spelled_ids
 
 # Preferred first, as `name_key` spells them.
 _ID_NAMES = (

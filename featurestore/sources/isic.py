@@ -11,23 +11,26 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ImageFolder, image_key, shown_masks
+from featurestore.images import ImageFolder, image_key, shown_masks
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.ids import require_unique, spelled_ids
-from featurestore.tables.merging import first_known
-from featurestore.tables.parsing import (
+from featurestore.tables import (
     BINARY_TEXTS,
+    Column,
+    DataDictionary,
     Parsed,
+    exclusions_table,
     known_text,
     parse_binary,
     parse_levels,
     parse_numbers,
+    read_head,
+    read_table,
     rejected_values,
+    require_unique,
+    spelled_ids,
 )
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables.merging import first_known
 
 _STAGE = "read"
 _IS_MASK = "a mask, not a photograph"

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.tables.parsing import parse_binary
+from featurestore.tables import parse_binary
 
 # `malignant` is not `melanoma`: basal and squamous cell carcinomas are malignant too.
 _MELANOMA = r"\bmelanoma\b"

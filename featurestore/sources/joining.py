@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.ids import require_unique
+from featurestore.tables import Column, DataDictionary, exclusions_table, require_unique
 from featurestore.tables.merging import first_known
 
 if TYPE_CHECKING:  # the sources' package imports this module

@@ -13,9 +13,7 @@ from featurestore.errors import DataError, name_some
 from featurestore.sources.expression_matrix import PatientColumns
 from featurestore.sources.recognition import explain_mismatch
 from featurestore.sources.specimens import specimen_of
-from featurestore.tables.dictionary import DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import DataDictionary, exclusions_table, read_head, read_table
 from featurestore.tables.vocabulary import find_term
 
 GENES_OF_MELANOMA = (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from featurestore.errors import DataError, name_some
 from featurestore.sources.isic_layouts import ISIC_ID, find_layout, headerless
+from featurestore.tables import TableHead, read_head
 from featurestore.tables.barcodes import parse_barcode
-from featurestore.tables.reading import TableHead, read_head
 
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)
 MAIN_ROLES = {

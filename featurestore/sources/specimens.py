@@ -8,8 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
+from featurestore.tables import exclusions_table
 from featurestore.tables.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES, parse_barcode
-from featurestore.tables.exclusions import exclusions_table
 
 Preferred = Literal["primary", "metastatic"]
 

@@ -15,24 +15,30 @@ import pydantic
 
 from featurestore.config import Section, Text
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ImageFolder, shown_masks
+from featurestore.images import ImageFolder, shown_masks
 from featurestore.outcomes import NamedTexts
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.gene_matrix import GeneMatrix
 from featurestore.sources.table_matrix import read_samples
-from featurestore.tables.dictionary import Column, DataDictionary, Kind, Measured
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.gaps import find_gaps, joined_gaps
-from featurestore.tables.ids import require_unique, spelled_ids
-from featurestore.tables.merging import first_known
-from featurestore.tables.parsing import (
+from featurestore.tables import (
+    Column,
+    DataDictionary,
+    Kind,
+    Measured,
+    exclusions_table,
+    find_gaps,
+    joined_gaps,
     known_text,
     parse_binary,
     parse_levels,
     parse_numbers,
+    read_table,
     rejected_values,
+    require_header,
+    require_unique,
+    spelled_ids,
 )
-from featurestore.tables.reading import read_table, require_header
+from featurestore.tables.merging import first_known
 
 _STAGE = "read"
 

@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.images.finding import image_key
+from featurestore.images import image_key
 from featurestore.sources.id_guess import IdGuess, guess_id, name_key
+from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, known_text, parse_numbers
 from featurestore.tables.barcodes import PATIENT_LENGTH, parse_barcode
-from featurestore.tables.parsing import BINARY_TEXTS, GUESSED_TOKENS, known_text, parse_numbers
 from featurestore.tables.vocabulary import VOCABULARY
 
 MAX_COLUMNS = 300

@@ -14,10 +14,8 @@ from featurestore.sources.gene_matrix import (
     one_row_a_gene,
     read_numbers,
 )
+from featurestore.tables import Column, DataDictionary, exclusions_table, spelled_ids
 from featurestore.tables.barcodes import SPECIMEN_TYPES, TUMOUR_TYPES, parse_barcode
-from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
-from featurestore.tables.ids import spelled_ids
 
 _STAGE = "read"
 

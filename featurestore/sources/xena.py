@@ -9,7 +9,7 @@ from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
 from featurestore.sources.tcga_names import BCR_HEADERS
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import read_head, read_table
 
 # The GDC hub writes the names of the GDC backwards: `age_at_index.demographic`.
 _GDC_HUB = {

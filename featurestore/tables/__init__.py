@@ -1,1 +1,78 @@
 """Tables of text: read, parsed, merged, and described column by column."""
+
+from featurestore.tables.dictionary import (
+    TIMES,
+    Column,
+    DataDictionary,
+    Kind,
+    Measured,
+    known_later,
+)
+from featurestore.tables.exclusions import EXCLUSION_COLUMNS, OUTCOME_STAGE, exclusions_table
+from featurestore.tables.gaps import (
+    CODES,
+    GAP_COLUMNS,
+    LABELS,
+    REASONS,
+    find_gaps,
+    joined_gaps,
+    no_gaps,
+    reason_codes,
+    unassigned,
+    without_record,
+)
+from featurestore.tables.ids import require_columns, require_unique, spelled_ids
+from featurestore.tables.parsing import (
+    BINARY_TEXTS,
+    GUESSED_TOKENS,
+    MISSING_TOKENS,
+    Parsed,
+    known_text,
+    parse_binary,
+    parse_levels,
+    parse_numbers,
+    rejected_values,
+)
+from featurestore.tables.reading import TableHead, read_head, read_table, require_header
+from featurestore.tables.spreadsheet import FORMULA_STARTS, csv_text, markdown_line
+
+__all__ = [
+    "BINARY_TEXTS",
+    "CODES",
+    "EXCLUSION_COLUMNS",
+    "FORMULA_STARTS",
+    "GAP_COLUMNS",
+    "GUESSED_TOKENS",
+    "LABELS",
+    "MISSING_TOKENS",
+    "OUTCOME_STAGE",
+    "REASONS",
+    "TIMES",
+    "Column",
+    "DataDictionary",
+    "Kind",
+    "Measured",
+    "Parsed",
+    "TableHead",
+    "csv_text",
+    "exclusions_table",
+    "find_gaps",
+    "joined_gaps",
+    "known_later",
+    "known_text",
+    "markdown_line",
+    "no_gaps",
+    "parse_binary",
+    "parse_levels",
+    "parse_numbers",
+    "read_head",
+    "read_table",
+    "reason_codes",
+    "rejected_values",
+    "require_columns",
+    "require_header",
+    "require_unique",
+    "spelled_ids",
+    "unassigned",
+    "without_record",
+]

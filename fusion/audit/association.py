@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.base import AuditSubject
 from fusion.audit.subject_views import splits
 from fusion.metrics.delong import delong

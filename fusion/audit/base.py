@@ -8,9 +8,8 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
-from featurestore.cohort.tables import Cohort
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.cohort import Cohort, Folds
+from featurestore.store import EncoderIdentity
 from fusion.config import AblationConfig
 from fusion.ledger import FitRecord
 

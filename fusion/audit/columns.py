@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import name_some
-from featurestore.tables.dictionary import Column, known_later
+from featurestore.tables import Column, known_later
 from fusion.audit.association import column_numbers
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.determination import (

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.optimize import linprog
 from scipy.special import gammaln, logsumexp
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import column_numbers
 
 CHANCE = 1e-6

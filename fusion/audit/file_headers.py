@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from featurestore.images.opening import FORMATS
+from featurestore.images import FORMATS
 
 HEAD_BYTES = 2**20
 """Bytes of a file that are looked at; headers are far smaller."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort import Folds
 from featurestore.errors import name_some
 from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.base import AuditSubject, Check, Hit

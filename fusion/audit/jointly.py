@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from featurestore.errors import name_some
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import (
     MIN_PER_CLASS,
     Association,

@@ -15,7 +15,7 @@ from scipy.special import expit
 from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import associate, column_numbers
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.subject_views import persons, used_columns

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson, rankdata
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort import Folds
 from featurestore.errors import name_some
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import column_numbers
 from fusion.audit.base import AuditSubject, Check, Hit
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import associate, code_rates, column_numbers, quantile_codes
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.subject_views import persons, splits, used_columns

@@ -12,8 +12,8 @@ from fusion import metrics
 from fusion.arms import ABLATION
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.ceilings import CEILING, CEILINGS, INVALID, ceiling, gravity
-from fusion.metrics.bootstrap import draw_weights
-from fusion.models.registry import MODELS
+from fusion.metrics import draw_weights
+from fusion.models import MODELS
 
 PERMUTED_P = 1e-3
 """One-sided; a clean run of twenty checks should fall below it in one of a thousand."""

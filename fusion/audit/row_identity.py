@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 
 MIN_KNOWN = 4
 """Known values that a row needs: fewer are shared by chance whatever they are."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort import Folds
 from featurestore.errors import DataError
 from fusion.ledger import FitRecord, patients_digest
 

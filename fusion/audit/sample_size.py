@@ -14,13 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.arms import Arm
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.subject_views import planned_arms
 from fusion.metrics.explained import nagelkerke_r2
-from fusion.models.floors import reference_columns
-from fusion.models.registry import find_model
+from fusion.models import find_model, reference_columns
 
 SHRINKAGE = 0.9
 """Share of a fitted effect that is to be no overfitting (Riley et al. 2020, criterion 1)."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import (
     MIN_PER_CLASS,
     Association,

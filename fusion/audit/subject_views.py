@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.arms import Arm, plan_ablation
 from fusion.audit.base import AuditSubject
-from fusion.models.floors import reference_columns, with_floors
+from fusion.models import reference_columns, with_floors
 
 
 def persons(subject: AuditSubject) -> pd.DataFrame:

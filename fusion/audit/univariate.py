@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import name_some
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.audit.association import Association, associate, column_score
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.audit.ceilings import INVALID

@@ -19,13 +19,13 @@ from featurestore.errors import ConfigError, DataError, name_some
 from featurestore.json_text import parse_json
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
+from fusion.features import TabularEncoder
 from fusion.features.blocks import Arrays
-from fusion.features.tabular import TabularEncoder
-from fusion.models.base import Model
-from fusion.models.calibration import (
+from fusion.models import (
     CALIBRATIONS,
     Calibration,
     IsotonicScaling,
+    Model,
     PlattScaling,
     TemperatureScaling,
     Uncalibrated,

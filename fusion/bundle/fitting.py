@@ -16,12 +16,16 @@ from featurestore.progress import SILENT, Progress
 from fusion.arms import Arm
 from fusion.bundle.codecs import find_codec
 from fusion.config import AblationConfig, SpaceConfig
-from fusion.features.table import FeatureTable
-from fusion.models.base import Model
-from fusion.models.calibration import Calibrated, calibrate
-from fusion.models.registry import chosen_calibration, make_model
-from fusion.models.threads import single_thread
-from fusion.models.thresholds import inner_threshold
+from fusion.features import FeatureTable
+from fusion.models import (
+    Calibrated,
+    Model,
+    calibrate,
+    chosen_calibration,
+    inner_threshold,
+    make_model,
+    single_thread,
+)
 
 REPLICATES = 20
 _TRIES = 3  # draws a replicate that may fail, because one of small cohorts can lack an outcome

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.tables.dictionary import Column
+from featurestore.tables import Column
 from fusion.arms import Arm
 from fusion.bundle.record import InputColumn
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 
 ALLOWED_RANGES = 10.0
 """Numbers may lie this many training ranges outside the training range; farther out (a thickness

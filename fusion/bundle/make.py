@@ -13,10 +13,10 @@ import safetensors.torch
 
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
-from featurestore.cohort.watermark import watermark
+from featurestore.cohort import watermark
 from featurestore.errors import ConfigError
 from featurestore.plain import plain
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.store import EncoderIdentity
 from fusion.arms import ABLATION, Arm
 from fusion.bundle.archive import Bundle, place_for, write_bundle
 from fusion.bundle.codecs import CODECS, calibration_state, save_model
@@ -37,10 +37,10 @@ from fusion.bundle.record import (
 )
 from fusion.config import AblationConfig
 from fusion.evidence import Evidence
-from fusion.features.table import FeatureTable
-from fusion.models.thresholds import rule_text
+from fusion.features import FeatureTable
+from fusion.models import rule_text
 from fusion.report.methods import DISCLAIMER
-from fusion.study.study import FinalFeatures, Study
+from fusion.study import FinalFeatures, Study
 
 _SHORTEST_ID = 5
 

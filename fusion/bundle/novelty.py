@@ -18,10 +18,9 @@ from typing import Self
 
 import numpy as np
 
-from featurestore.cohort.folds import inner_folds
+from featurestore.cohort import inner_folds
+from fusion.features import FeatureTable, PrincipalComponents
 from fusion.features.blocks import Arrays, below
-from fusion.features.reduction import PrincipalComponents
-from fusion.features.table import FeatureTable
 
 COMPONENTS = 32
 FOLDS = 3

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pydantic
 
 from featurestore.config import Section
-from featurestore.tables.dictionary import Column, DataDictionary, Kind
+from featurestore.tables import Column, DataDictionary, Kind
 
 FORMAT = 1
 """Version of the layout; raised when an older melafuse could not read a bundle rightly."""

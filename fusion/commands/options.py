@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from fusion.config import RunConfig
-    from fusion.study.study import Study
+    from fusion.study import Study
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -100,7 +100,7 @@ def _study(
 ) -> Study:
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
-    from fusion.study.study import Study
+    from fusion.study import Study
 
     progress = SILENT if quiet else TerminalProgress()
     click.get_current_context().call_on_close(progress.finish)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from featurestore.store.store import FeatureStore
+    from featurestore.store import FeatureStore
 
 
 @click.group()
@@ -95,6 +95,6 @@ def store_gc(folder: Path, keep: tuple[str, ...], dry_run: bool) -> None:
 
 
 def _store(folder: Path) -> FeatureStore:
-    from featurestore.store.store import FeatureStore
+    from featurestore.store import FeatureStore
 
     return FeatureStore(folder)

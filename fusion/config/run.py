@@ -8,7 +8,7 @@ import pydantic
 
 from extractor.config import ExtractConfig
 from extractor.config_finetune import FinetuneConfig
-from featurestore.cohort.assemble import CohortConfig
+from featurestore.cohort import CohortConfig
 from featurestore.config import FoldsConfig, Section
 from fusion.config.ablation import (
     AblationConfig,

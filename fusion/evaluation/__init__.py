@@ -1,1 +1,23 @@
 """Arms over frozen folds: tasks in, one table of out-of-fold predictions out."""
+
+from fusion.evaluation.ladder import Claim, Ladder, climb
+from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
+from fusion.evaluation.predictions import prediction_types, predictions_table
+from fusion.evaluation.run import evaluate
+from fusion.evaluation.tasks import Plan, Task, plan_tasks, split_fold
+
+__all__ = [
+    "Claim",
+    "Ladder",
+    "PatientOverlay",
+    "Plan",
+    "Task",
+    "climb",
+    "evaluate",
+    "plan_tasks",
+    "prediction_types",
+    "predictions_table",
+    "read_overlays",
+    "save_overlays",
+    "split_fold",
+]

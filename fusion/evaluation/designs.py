@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from featurestore.errors import ConfigError
-from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables import DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 
 _WITHOUT, _SHARE = "without ", "share "
 

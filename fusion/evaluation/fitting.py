@@ -13,13 +13,19 @@ from fusion.evaluation.designs import training_part
 from fusion.evaluation.parts import Part
 from fusion.evaluation.permutation import with_partners_outcomes
 from fusion.evaluation.tasks import Plan, Task, split_fold
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import Ledger
-from fusion.metrics.logits import by_patient, logit
-from fusion.models.calibration import calibrate, calibration_record
+from fusion.metrics import by_patient, logit
+from fusion.models import (
+    calibrate,
+    calibration_record,
+    chosen_calibration,
+    find_model,
+    inner_threshold,
+    make_model,
+    rule_text,
+)
 from fusion.models.explanation import explain
-from fusion.models.registry import chosen_calibration, find_model, make_model
-from fusion.models.thresholds import inner_threshold, rule_text
 
 CONSTANT = 1e-9
 """Range of mean logits below which all are the same but for rounding."""

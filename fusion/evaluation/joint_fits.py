@@ -15,9 +15,9 @@ from featurestore.progress import SILENT, Progress
 from fusion.evaluation.fitting import fit_task
 from fusion.evaluation.parts import PartStore
 from fusion.evaluation.tasks import Plan, Task
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import recording
-from fusion.models.threads import single_thread
+from fusion.models import single_thread
 
 
 def fit_together(

@@ -12,23 +12,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-import lightgbm
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import make_folds, patient_groups
+from featurestore.cohort import Cohort, make_folds, patient_groups
 from featurestore.cohort.matching import with_rows_of_donors
 from featurestore.cohort.pairing import pair
-from featurestore.cohort.tables import Cohort
 from featurestore.progress import SILENT, Progress
 from fusion import metrics
 from fusion.arms import Modality
 from fusion.config import AblationConfig, LadderConfig, MetadataConfig
 from fusion.evaluation.workers import run_all
-from fusion.features.table import FeatureTable
-from fusion.features.tabular import TabularEncoder
-from fusion.metrics.bootstrap import Estimate, draw_weights, in_chunks, interval
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.features import FeatureTable, TabularEncoder
+from fusion.metrics import Estimate, by_patient, draw_weights, in_chunks, interval, sigmoid
 
 THRESHOLD = 0.5
 """Probability from which on a row counts as an event in the accuracy, as in published tables."""
@@ -216,6 +212,8 @@ def _score(
     setting: _Setting, repeat: int, encoding: MetadataConfig, folds: int, seed: int
 ) -> tuple[str, int, pd.DataFrame]:
     """Name, repeat and its out-of-fold predictions: `patient_id, y, score`."""
+    import lightgbm  # here, so that who reads a ladder loads no trees
+
     table = setting.table
     first = np.unique(table.patient_ids.astype(str), return_index=True)[1]
     patients = pd.DataFrame(

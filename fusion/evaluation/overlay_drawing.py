@@ -16,16 +16,14 @@ import numpy as np
 import pandas as pd
 
 from extractor.saliency import draw_overlays
-from featurestore.images.opening import UnreadableImage
+from featurestore.images import UnreadableImage
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
 from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evaluation.tasks import Task, split_fold
-from fusion.features.table import FeatureTable
-from fusion.models.base import Differentiable
-from fusion.models.registry import make_model
-from fusion.models.threads import single_thread
+from fusion.features import FeatureTable
+from fusion.models import Differentiable, make_model, single_thread
 
 _FORMAT = 2  # of overlays; changes when they look different
 

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from featurestore.cohort.folds import FoldKey, Folds
-from fusion.features.table import FeatureTable
+from featurestore.cohort import FoldKey, Folds
+from fusion.features import FeatureTable
 
 UNTESTED = -1
 

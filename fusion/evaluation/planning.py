@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from featurestore.tables.dictionary import DataDictionary
+from extractor.config_finetune import fine_tuned_names
+from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
 from fusion.config import RunConfig
 from fusion.evaluation.designs import with_designs
-from fusion.features.fold_encoders import fine_tuned_names
-from fusion.models.floors import with_floors
-from fusion.models.registry import find_model
+from fusion.models import find_model, with_floors
 
 
 @dataclasses.dataclass(frozen=True)

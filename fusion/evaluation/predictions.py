@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.tables.ids import require_columns
+from featurestore.tables import require_columns
 from fusion.endpoints import find_endpoint
 
 KEY_TYPES = {

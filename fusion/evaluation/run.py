@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort, Folds
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.progress import SILENT, Progress
 from fusion.arms import Arm
@@ -24,9 +23,9 @@ from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import Failure, write_choices, write_history
 from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.evaluation.workers import run_all
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import recording
-from fusion.models.threads import single_thread
+from fusion.models import single_thread
 
 
 def evaluate(

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort import Folds
 from featurestore.errors import DataError, LeakageError, name_some
 from fusion.arms import Arm
 from fusion.config import AblationConfig
 from fusion.evaluation.permutation import draw_partners
-from fusion.features.table import FeatureTable
-from fusion.models.registry import find_model, relevant_settings
+from fusion.features import FeatureTable
+from fusion.models import find_model, relevant_settings
 from fusion.models.study_location import StudyLocation, sqlite_storage
 from fusion.provenance import versions
 

@@ -21,7 +21,7 @@ from fusion.evidence.types import (
     FlowStep,
     Gain,
 )
-from fusion.metrics.bootstrap import Estimate
+from fusion.metrics import Estimate
 
 __all__ = [
     "AnalysisFacts",

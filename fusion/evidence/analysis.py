@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurestore.cohort.assemble import UNKNOWN_SITE
-from featurestore.cohort.tables import Cohort
+from extractor.config_finetune import fine_tuned_names
+from featurestore.cohort import UNKNOWN_SITE, Cohort
 from fusion.arms import find_modalities
 from fusion.config import RunConfig
 from fusion.evidence.about import AnalysisFacts, Years
-from fusion.features.fold_encoders import fine_tuned_names
 
 YEAR_UNITS = ("year", "calendar year")
 """Units of columns that hold a year of the calendar."""

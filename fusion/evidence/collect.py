@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort import Cohort, patient_groups
 from featurestore.cohort.availability import availability
-from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.table_one import table_one
-from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, name_some
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, align
 from fusion.evidence.designs import group_losses, learning_curve
@@ -33,8 +32,7 @@ from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, Evidence, FlowStep
 from fusion.evidence.used import used
 from fusion.metrics.curves import Curve
-from fusion.models.calibration import calibration_text
-from fusion.models.thresholds import rule_text
+from fusion.models import calibration_text, rule_text
 
 OF_A_PATIENT = r"^patient .+? left out: "
 """Beginning of reasons that name a patient, which a report does not."""

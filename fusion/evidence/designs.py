@@ -10,7 +10,7 @@ import numpy as np
 from fusion.evaluation.designs import left_out, training_share
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
 from fusion.evidence.scoring import ArmScores
-from fusion.metrics.bootstrap import Estimate, holm, p_value
+from fusion.metrics import Estimate, holm, p_value
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
 from fusion.evidence.scoring import ArmScores
 from fusion.evidence.types import DIFFERENCES, Difference, Gain
-from fusion.metrics.bootstrap import corrected_half_width, holm, p_value
+from fusion.metrics import corrected_half_width, holm, p_value
 
 
 def differences(

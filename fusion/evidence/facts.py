@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from featurestore.cohort.folds import FoldKey
-from featurestore.cohort.tables import Cohort
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.cohort import Cohort, FoldKey
+from featurestore.store import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
 from fusion.evaluation.records import read_failures

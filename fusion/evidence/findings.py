@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from featurestore.outcomes.synthetic import SYNTHETIC_DATA
-from featurestore.tables.exclusions import OUTCOME_STAGE
+from featurestore.tables import OUTCOME_STAGE
 from fusion.audit.base import AuditReport
 from fusion.evidence.about import RunFacts
 from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.types import ArmEvidence, Finding, Gain
-from fusion.metrics.bootstrap import Estimate
+from fusion.metrics import Estimate
 
 LEVELS = ("invalidates", "warning", "note")
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from fusion.audit.base import AuditReport
 from fusion.config import AblationConfig
-from fusion.evaluation.ladder import Ladder
-from fusion.evaluation.overlays import PatientOverlay
+from fusion.evaluation import Ladder, PatientOverlay
 from fusion.evidence.about import RunFacts
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from fusion import metrics
 from fusion.evidence.aligned import REFERENCES, AlignedPredictions, ArmPredictions
-from fusion.metrics.bootstrap import Estimate, draw_weights, in_chunks, interval
-from fusion.models.floors import reference_columns
+from fusion.metrics import Estimate, draw_weights, in_chunks, interval
+from fusion.models import reference_columns
 
 CALIPER = 0.05
 """Largest distance of a pair, in standard deviations of the reference's log odds. The usual 0.2

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.tables import Cohort
-from featurestore.tables.dictionary import Column
+from featurestore.cohort import Cohort
+from featurestore.tables import Column
 from fusion import metrics
 from fusion.evidence.aligned import REFERENCES
-from fusion.metrics.bootstrap import LEVEL, Estimate, draw_weights, in_chunks, interval
-from fusion.models.floors import PREDICTORS, find_predictor
+from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks, interval
+from fusion.models import PREDICTORS, find_predictor
 
 FACTORS = (
     *PREDICTORS,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from featurestore.config import load_config
 from featurestore.errors import DataError
 from featurestore.plain import plain
@@ -25,12 +25,10 @@ from featurestore.sealed import (
     read_sealed_text,
     write_sealed_text,
 )
-from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables import DataDictionary
 from fusion.audit.saved import SavedResult, restore, save
 from fusion.config import RunConfig
-from fusion.evaluation.ladder import Ladder
-from fusion.evaluation.overlays import PatientOverlay, read_overlays
-from fusion.evaluation.predictions import predictions_table
+from fusion.evaluation import Ladder, PatientOverlay, predictions_table, read_overlays
 from fusion.evaluation.records import read_records
 from fusion.evidence.about import RunFacts
 from fusion.evidence.collect import collect

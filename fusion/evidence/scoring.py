@@ -14,14 +14,7 @@ import pandas as pd
 
 from fusion import metrics
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, RepeatPredictions
-from fusion.metrics.bootstrap import (
-    LEVEL,
-    Estimate,
-    draw_weights,
-    in_chunks,
-    interval,
-    percentile_interval,
-)
+from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks, interval, percentile_interval
 from fusion.metrics.curves import Curve, decision_curve, pr_curve, roc_curve
 
 PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")

@@ -6,7 +6,7 @@ import numpy as np
 
 from featurestore.errors import DataError
 from fusion.evidence.aligned import ArmPredictions
-from fusion.metrics.bootstrap import Estimate
+from fusion.metrics import Estimate
 from fusion.metrics.curves import CalibrationBins, calibration_curve
 from fusion.metrics.delong import DeLong, delong
 from fusion.metrics.explained import nagelkerke_r2

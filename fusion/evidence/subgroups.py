@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError
 from fusion import metrics
 from fusion.evidence.aligned import AlignedPredictions
-from fusion.metrics.bootstrap import Estimate, draw_weights, in_chunks, interval
+from fusion.metrics import Estimate, draw_weights, in_chunks, interval
 
 LEAST = 10
 """Patients with the outcome, and without it, below which a subgroup has no numbers."""

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import optuna
 
 from fusion.arms import ABLATION
 from fusion.config import SpaceConfig
-from fusion.models.lightgbm import search_space
 
 MIN_TRIALS = 8
 """Complete trials of a study below which importances say nothing."""
@@ -44,7 +42,6 @@ def tuning_evidence(
         fits: Records of `choices.json`.
         space: Bounds that the trials were drawn from.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies: dict[str, list[list[dict[str, Any]]]] = {}
     for fit in fits:
         if fit["design"] == ABLATION and "trials" in fit["choices"]:
@@ -73,6 +70,11 @@ def _importance(trials: list[dict[str, Any]], space: SpaceConfig) -> dict[str, f
     complete = [t for t in trials if not t["pruned"]]
     if len(complete) < MIN_TRIALS or np.ptp([t["auroc"] for t in complete]) == 0:
         return {}
+    import optuna  # here, so that who reads a report loads neither it nor the trees
+
+    from fusion.models.lightgbm import search_space
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for trial in complete:
         fixed = optuna.trial.FixedTrial(trial["parameters"])

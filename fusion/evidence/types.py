@@ -11,8 +11,7 @@ import pandas as pd
 
 from fusion.audit.base import AuditReport
 from fusion.config import AblationConfig
-from fusion.evaluation.ladder import Ladder
-from fusion.evaluation.overlays import PatientOverlay
+from fusion.evaluation import Ladder, PatientOverlay
 from fusion.evidence.about import RunFacts
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
@@ -21,9 +20,9 @@ from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.evidence.used import NOTHING_USED, Used
-from fusion.metrics.bootstrap import Estimate
+from fusion.metrics import Estimate
 from fusion.metrics.curves import CalibrationBins, Curve
-from fusion.models.calibration import AS_GIVEN
+from fusion.models import AS_GIVEN
 
 DIFFERENCES = ("auroc", "auprc", "brier")
 """Metrics of which each arm's difference to the baseline is taken."""

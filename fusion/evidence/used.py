@@ -6,12 +6,11 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
-from featurestore.cohort.tables import Cohort
-from featurestore.tables.dictionary import Column
+from featurestore.cohort import Cohort
+from featurestore.tables import Column
 from fusion.evidence.about import RunFacts
 from fusion.evidence.aligned import REFERENCES, AlignedPredictions
-from fusion.models.floors import reference_columns
-from fusion.models.registry import MODELS
+from fusion.models import MODELS, reference_columns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from featurestore.cohort.folds import Folds
+from featurestore.cohort import Folds
 from featurestore.export import ColumnNote
 from featurestore.export.names import MAX_NAME
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import FoldKey, Folds
+from featurestore.cohort import FoldKey, Folds
 from featurestore.errors import ConfigError
 from featurestore.export import ColumnNote, ExportTable
-from fusion.features.reduction import PrincipalComponents
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable, PrincipalComponents
 
 FeaturesFor = Callable[[int, int], FeatureTable]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from featurestore.cohort.tables import Cohort
-from featurestore.cohort.watermark import watermark
+from featurestore.cohort import Cohort, watermark
 from featurestore.export import EXPORTERS
 from featurestore.export.deidentify import Key, deidentify
 from featurestore.export.package import About, Exported, write_package

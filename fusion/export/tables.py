@@ -9,12 +9,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import Folds, patient_groups
-from featurestore.cohort.tables import Cohort
-from featurestore.cohort.watermark import short_watermark, watermark
+from featurestore.cohort import Cohort, Folds, patient_groups, short_watermark, watermark
 from featurestore.export import ColumnNote, ExportTable
 from featurestore.export.package import Area
-from featurestore.tables.gaps import CODES, REASONS, reason_codes
+from featurestore.tables import CODES, REASONS, reason_codes
 from fusion import metrics
 from fusion.endpoints import find_endpoint
 from fusion.export.arm_columns import SCORE, arm_names, column_suffix, prediction_columns

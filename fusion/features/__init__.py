@@ -1,1 +1,16 @@
 """From cohort and store to what models are fitted on: feature tables and their encoding."""
+
+from fusion.features.reduction import STANDARD_LIMIT, PrincipalComponents, Standardizer
+from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
+from fusion.features.tabular import TabularEncoder
+
+__all__ = [
+    "NO_VIEWS",
+    "STANDARD_LIMIT",
+    "FeatureReader",
+    "FeatureTable",
+    "PrincipalComponents",
+    "Standardizer",
+    "TabularEncoder",
+    "ViewPlan",
+]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary
 from fusion.features.reduction import PrincipalComponents, Standardizer
 
 SCALED_LOW, SCALED_HIGH = -0.5, 1.5

@@ -17,19 +17,14 @@ import pandas as pd
 
 from extractor.backbones import Embedder, Encoder, load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
-from extractor.config_finetune import FinetuneConfig
+from extractor.config_finetune import TUNED_SUFFIX, FinetuneConfig
 from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, Workplace, finetune
 from extractor.finetune.views import views_of
 from extractor.stages import one_torch_thread
-from featurestore.cohort.folds import FoldKey, Folds, inner_split, patient_groups
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort, FoldKey, Folds, inner_split, patient_groups
 from featurestore.errors import DataError, LeakageError, name_some
-from featurestore.store.lineage import EncoderIdentity
-from featurestore.store.store import FeatureStore
-
-SUFFIX = "_ft"
-"""Ends the name of a fine-tuned backbone in modalities and arms."""
+from featurestore.store import EncoderIdentity, FeatureStore
 
 HISTORY_KEYS = ("encoder", "repeat", "fold")
 
@@ -76,7 +71,7 @@ class Training:
     @property
     def name(self) -> str:
         """Name in modalities and arms."""
-        return f"{self.backbone.name}{SUFFIX}"
+        return f"{self.backbone.name}{TUNED_SUFFIX}"
 
     @property
     def fold(self) -> str:
@@ -88,11 +83,6 @@ class Training:
         """Name of the folder of its checkpoints and weights."""
         place = "external" if self.key is None else f"{self.key[0]}-{self.key[1]}"
         return f"{self.backbone.name}-{place}"
-
-
-def fine_tuned_names(config: FinetuneConfig | None) -> tuple[str, ...]:
-    """Names of the fine-tuned backbones of a configuration."""
-    return () if config is None else tuple(f"{b.name}{SUFFIX}" for b in config.backbones)
 
 
 def per_fold(

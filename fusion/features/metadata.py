@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary
 from fusion.features.blocks import (
     BLOCKS,
     Arrays,

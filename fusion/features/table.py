@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from extractor.config import BackboneConfig
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Target
-from featurestore.store.lineage import EncoderIdentity, check_fold, check_unseen
-from featurestore.store.store import FeatureStore
-from featurestore.tables.dictionary import DataDictionary
+from featurestore.store import EncoderIdentity, FeatureStore, check_fold, check_unseen
+from featurestore.tables import DataDictionary
 from fusion.features.image_files import FileLocator, ImageFiles
 
 

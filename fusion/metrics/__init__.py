@@ -1,5 +1,16 @@
 """The only place that computes metrics, intervals and tests: pure functions of arrays."""
 
+from fusion.metrics.bootstrap import (
+    LEVEL,
+    Estimate,
+    corrected_half_width,
+    draw_weights,
+    holm,
+    in_chunks,
+    interval,
+    p_value,
+    percentile_interval,
+)
 from fusion.metrics.classification import (
     CONSTANT,
     METRICS,
@@ -21,25 +32,38 @@ from fusion.metrics.classification import (
     sensitivity_at_specificity,
     specificity,
 )
+from fusion.metrics.logits import by_patient, logit, sigmoid
 
 __all__ = [
     "CONSTANT",
+    "LEVEL",
     "METRICS",
     "Cuts",
+    "Estimate",
     "Input",
     "Metric",
     "accuracy",
     "auprc",
     "auroc",
     "brier",
+    "by_patient",
     "calibration_intercept",
     "calibration_slope",
+    "corrected_half_width",
     "cuts",
+    "draw_weights",
     "f1",
+    "holm",
+    "in_chunks",
+    "interval",
+    "logit",
     "metrics_at",
     "net_benefit",
+    "p_value",
+    "percentile_interval",
     "precision",
     "recall",
     "sensitivity_at_specificity",
+    "sigmoid",
     "specificity",
 ]

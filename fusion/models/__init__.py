@@ -1,1 +1,57 @@
 """Everything that an arm can name, behind one protocol and in one registry."""
+
+from fusion.models.base import Differentiable, InnerPredictions, Model
+from fusion.models.calibration import (
+    AS_GIVEN,
+    CALIBRATIONS,
+    Calibrated,
+    Calibration,
+    IsotonicScaling,
+    PlattScaling,
+    TemperatureScaling,
+    Uncalibrated,
+    calibrate,
+    calibration_record,
+    calibration_text,
+)
+from fusion.models.floors import PREDICTORS, find_predictor, reference_columns, with_floors
+from fusion.models.registry import (
+    MODELS,
+    chosen_calibration,
+    find_model,
+    make_model,
+    names_of,
+    relevant_settings,
+)
+from fusion.models.threads import single_thread
+from fusion.models.thresholds import inner_threshold, rule_text
+
+__all__ = [
+    "AS_GIVEN",
+    "CALIBRATIONS",
+    "MODELS",
+    "PREDICTORS",
+    "Calibrated",
+    "Calibration",
+    "Differentiable",
+    "InnerPredictions",
+    "IsotonicScaling",
+    "Model",
+    "PlattScaling",
+    "TemperatureScaling",
+    "Uncalibrated",
+    "calibrate",
+    "calibration_record",
+    "calibration_text",
+    "chosen_calibration",
+    "find_model",
+    "find_predictor",
+    "inner_threshold",
+    "make_model",
+    "names_of",
+    "reference_columns",
+    "relevant_settings",
+    "rule_text",
+    "single_thread",
+    "with_floors",
+]

@@ -10,8 +10,8 @@ import numpy as np
 
 from featurestore.errors import DataError
 from fusion.arms import Arm
-from fusion.features.table import FeatureTable
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.features import FeatureTable
+from fusion.metrics import by_patient, sigmoid
 from fusion.models.settings import Settings
 
 

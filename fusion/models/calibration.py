@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 
 from fusion.ledger import witness
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.metrics import by_patient, sigmoid
 from fusion.models.base import InnerPredictions
 
 MIN_SLOPE = 1e-2

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 
 from featurestore.errors import ConfigError
-from featurestore.tables.dictionary import DataDictionary
+from featurestore.tables import DataDictionary
 from fusion.arms import Modality
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.models.base import BaseModel, FitRecord
 from fusion.models.floors import DEMOGRAPHIC, ReferenceColumns, reference_columns
 from fusion.models.grid import GridModel

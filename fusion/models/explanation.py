@@ -13,8 +13,8 @@ import numpy as np
 
 from fusion import metrics
 from fusion.arms import Arm
-from fusion.features.table import FeatureTable
-from fusion.metrics.logits import by_patient
+from fusion.features import FeatureTable
+from fusion.metrics import by_patient
 from fusion.models.base import Model
 
 SHUFFLES = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.models.registry import find_model, names_of
 

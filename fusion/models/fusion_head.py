@@ -11,9 +11,9 @@ import torch
 
 from fusion.arms import Arm
 from fusion.config import HeadConfig, MetadataConfig
+from fusion.features import FeatureTable
 from fusion.features.blocks import Arrays, below
-from fusion.features.table import FeatureTable
-from fusion.metrics.logits import sigmoid
+from fusion.metrics import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS, FusionHead

@@ -14,10 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from fusion.arms import Arm
-from fusion.features.table import FeatureTable
-from fusion.features.tabular import TabularEncoder
+from fusion.features import FeatureTable, TabularEncoder
 from fusion.ledger import witness
-from fusion.metrics.logits import logit, sigmoid
+from fusion.metrics import logit, sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.calibration import PlattScaling, cross_fitted_platt, fit_platt
 from fusion.models.inner import (

@@ -10,11 +10,10 @@ import torch
 
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
+from fusion.features import STANDARD_LIMIT, FeatureTable, Standardizer
 from fusion.features.blocks import Arrays, below
 from fusion.features.metadata import MetadataEncoder
-from fusion.features.reduction import STANDARD_LIMIT, Standardizer
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings
-from fusion.features.table import FeatureTable
 from fusion.ledger import witness
 from fusion.models.training import HeadData
 

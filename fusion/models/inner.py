@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurestore.cohort.folds import inner_folds, inner_split
+from featurestore.cohort import inner_folds, inner_split
 from fusion import metrics
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
-from fusion.features.table import FeatureTable
-from fusion.features.tabular import TabularEncoder
-from fusion.metrics.logits import by_patient
+from fusion.features import FeatureTable, TabularEncoder
+from fusion.metrics import by_patient
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,11 +17,10 @@ from extractor.images import Geometry
 from featurestore.errors import ConfigError
 from fusion import metrics
 from fusion.arms import Arm
+from fusion.features import FeatureTable, Standardizer
 from fusion.features.image_files import ImageFiles
-from fusion.features.reduction import Standardizer
-from fusion.features.table import FeatureTable
 from fusion.ledger import witness
-from fusion.metrics.logits import sigmoid
+from fusion.metrics import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from extractor.backbones import Backbone
-from fusion.features.reduction import STANDARD_LIMIT, Standardizer
+from fusion.features import STANDARD_LIMIT, Standardizer
 from fusion.models.heads import FusionHead
 
 

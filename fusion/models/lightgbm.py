@@ -11,7 +11,7 @@ import optuna
 
 from fusion.arms import Arm
 from fusion.config import SpaceConfig
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import witness
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.explanation import Contributions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import witness
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.inner import folds_of_patients

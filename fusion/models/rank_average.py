@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from fusion.features.table import FeatureTable
+from fusion.features import FeatureTable
 from fusion.ledger import witness
-from fusion.metrics.logits import by_patient, logit
+from fusion.metrics import by_patient, logit
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.calibration import cross_fitted_platt, fit_platt
 from fusion.models.grid import GridModel

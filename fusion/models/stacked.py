@@ -7,10 +7,10 @@ import itertools
 
 import numpy as np
 
-from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary
 from fusion.arms import Arm, Modality
-from fusion.features.table import FeatureTable
-from fusion.metrics.logits import logit
+from fusion.features import FeatureTable
+from fusion.metrics import logit
 from fusion.models.base import BaseModel, FitRecord
 from fusion.models.fusion_head import FusionHeadModel
 from fusion.models.inner import encode_folds, folds_of_rows

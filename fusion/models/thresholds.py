@@ -12,8 +12,8 @@ import numpy as np
 from fusion import metrics
 from fusion.config import ThresholdConfig
 from fusion.ledger import witness
+from fusion.metrics import by_patient, sigmoid
 from fusion.metrics.classification import Cuts
-from fusion.metrics.logits import by_patient, sigmoid
 from fusion.models.base import InnerPredictions
 
 NO_RANKING = 0.5

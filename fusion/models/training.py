@@ -22,7 +22,7 @@ from featurestore.errors import DataError
 from fusion import metrics
 from fusion.config import HeadConfig
 from fusion.ledger import witness
-from fusion.metrics.logits import by_patient, sigmoid
+from fusion.metrics import by_patient, sigmoid
 from fusion.models.heads import FusionHead
 
 THRESHOLD = 0.5

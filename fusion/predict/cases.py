@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import DataError
-from featurestore.images.opening import UnreadableImage
+from featurestore.images import UnreadableImage
+from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS
 from featurestore.tables.numbers import read_number
-from featurestore.tables.parsing import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS
 from fusion.bundle.record import BundleRecord, InputColumn
 
 MAX_TEXT = 200

@@ -23,9 +23,8 @@ from extractor.saliency import draw_overlays
 from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
 from fusion.bundle.record import InputColumn
-from fusion.features.table import FeatureTable
-from fusion.models.base import Differentiable
-from fusion.models.threads import single_thread
+from fusion.features import FeatureTable
+from fusion.models import Differentiable, single_thread
 from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
 
 METHOD = (

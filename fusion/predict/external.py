@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 
 from featurestore.atomic import replacing, write_text
-from featurestore.cohort.folds import patient_groups
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort, patient_groups
 from featurestore.errors import ConfigError, DataError
 from featurestore.progress import SILENT, Progress
-from featurestore.tables.spreadsheet import csv_text
+from featurestore.tables import csv_text
 from fusion.bundle.record import ModelRecord
-from fusion.evaluation.predictions import predictions_table
+from fusion.evaluation import predictions_table
 from fusion.evidence import align, score_arms
-from fusion.metrics.bootstrap import Estimate
-from fusion.metrics.logits import logit
+from fusion.metrics import Estimate, logit
 from fusion.predict.cases import Case
 from fusion.predict.predictor import Predictor
 

@@ -16,19 +16,17 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from featurestore.errors import DataError
-from featurestore.images.opening import UnreadableImage
+from featurestore.images import UnreadableImage
 from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.bundle.archive import Bundle, read_bundle
 from fusion.bundle.codecs import load_arrays, load_calibration, load_model
 from fusion.bundle.novelty import Novelty
 from fusion.bundle.record import ModelRecord, NoveltyRecord
-from fusion.features.table import FeatureTable
-from fusion.metrics.logits import by_patient, sigmoid
-from fusion.models.base import Model
-from fusion.models.calibration import Calibration
+from fusion.features import FeatureTable
+from fusion.metrics import by_patient, sigmoid
+from fusion.models import Calibration, Model, single_thread
 from fusion.models.fusion_head import FusionHeadModel
-from fusion.models.threads import single_thread
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
 from fusion.predict.encoders import Encoders, Squares
 from fusion.predict.probe import require_scores

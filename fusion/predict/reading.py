@@ -11,12 +11,10 @@ import pandas as pd
 
 from featurestore import bounded
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ImageFolder, image_key
+from featurestore.images import ImageFolder, image_key
 from featurestore.json_text import parse_json
-from featurestore.tables.ids import spelled_ids
+from featurestore.tables import MISSING_TOKENS, known_text, read_table, spelled_ids
 from featurestore.tables.numbers import find_marks, read_numbers
-from featurestore.tables.parsing import MISSING_TOKENS, known_text
-from featurestore.tables.reading import read_table
 from fusion.bundle.record import BundleRecord
 from fusion.predict.cases import Case, Picture, check_case
 

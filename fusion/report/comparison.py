@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from featurestore.cohort.watermark import short_watermark, watermark
+from featurestore.cohort import short_watermark, watermark
 from fusion.evidence import ArmEvidence, Estimate, Evidence, FinishedRun
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.numbers import number, with_interval

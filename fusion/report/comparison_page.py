@@ -8,7 +8,7 @@ from pathlib import Path
 from featurestore.atomic import write_text
 from featurestore.errors import DataError
 from featurestore.plain import finite
-from featurestore.tables.spreadsheet import csv_text
+from featurestore.tables import csv_text
 from fusion.report.comparison import (
     Comparison,
     arms_table,

@@ -8,7 +8,7 @@ import itertools
 
 import pandas as pd
 
-from fusion.evaluation.overlays import PatientOverlay
+from fusion.evaluation import PatientOverlay
 from fusion.evidence import Evidence
 
 

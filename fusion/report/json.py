@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from featurestore.cohort.watermark import watermark
+from featurestore.cohort import watermark
 from featurestore.plain import finite
 from fusion.audit.base import CheckResult
 from fusion.evidence import ArmEvidence, Evidence

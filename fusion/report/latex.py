@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.cohort.watermark import watermark
+from featurestore.cohort import watermark
 from fusion.evidence import ArmEvidence, Estimate, Evidence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import KINDS, difference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.tables.spreadsheet import markdown_line
+from featurestore.tables import markdown_line
 from fusion.report.tables import TextTable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from featurestore.cohort.watermark import watermark
+from featurestore.cohort import watermark
 from fusion.evidence import Evidence
 from fusion.report.numbers import number
 from fusion.report.sentences import encoder_line, preparation_of_columns, score

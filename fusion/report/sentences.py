@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from featurestore.tables.dictionary import TIMES
-from featurestore.tables.exclusions import OUTCOME_STAGE
+from featurestore.tables import OUTCOME_STAGE, TIMES
 from fusion.evidence import EncoderFacts, Evidence, FlowStep
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.subgroups import SITE, Subgroup
-from fusion.models.calibration import AS_GIVEN
+from fusion.models import AS_GIVEN
 
 MOST_NAMES = 12
 """Columns of a group that are named; the codebook names all."""

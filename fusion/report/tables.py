@@ -6,7 +6,7 @@ import dataclasses
 
 import pandas as pd
 
-from featurestore.cohort.watermark import short_watermark
+from featurestore.cohort import short_watermark
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation.ladder import METRICS, THRESHOLD
 from fusion.evidence import ArmEvidence, Estimate, Evidence

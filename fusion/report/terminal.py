@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from featurestore.cohort.watermark import watermark
-from fusion.evaluation.ladder import METRICS, Ladder
+from featurestore.cohort import watermark
+from fusion.evaluation import Ladder
+from fusion.evaluation.ladder import METRICS
 from fusion.evidence import ArmEvidence, Evidence
 from fusion.report.comparison import Comparison, comparison_mark
 from fusion.report.methods import audit_summary

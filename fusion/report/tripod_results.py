@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from featurestore.tables.exclusions import OUTCOME_STAGE
+from featurestore.tables import OUTCOME_STAGE
 from fusion.evidence import Evidence
 from fusion.report import sentences
 from fusion.report.numbers import number, with_interval

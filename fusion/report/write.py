@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
-from featurestore.tables.spreadsheet import csv_text
+from featurestore.tables import csv_text
 from fusion.evidence import Evidence
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from featurestore.errors import DataError, MelafuseError
 from fusion.bundle.archive import Bundle
-from fusion.models.threads import single_thread
+from fusion.models import single_thread
 from fusion.predict.cases import Case
 from fusion.predict.explain import explain_record
 from fusion.predict.predictor import Predictor, Prepared

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from extractor.images import Geometry, decode
-from featurestore.images.opening import FORMATS, UnreadableImage
+from featurestore.images import FORMATS, UnreadableImage
 
 DECODED, REFUSED = b"D", b"R"
 

@@ -16,29 +16,29 @@ from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from extractor.finetune import Workplace
-from featurestore.cohort.assemble import build_cohort, drop_images
-from featurestore.cohort.folds import (
+from featurestore.cohort import (
+    Cohort,
     FoldKey,
     Folds,
+    build_cohort,
+    drop_images,
     freeze_folds,
     load_folds,
     make_folds,
     patient_groups,
 )
-from featurestore.cohort.tables import Cohort
 from featurestore.config import dump_config, load_config
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
-from featurestore.sources.base import ReadContext
-from featurestore.store.lineage import EncoderIdentity
-from featurestore.store.store import FeatureStore
+from featurestore.sources import ReadContext
+from featurestore.store import EncoderIdentity, FeatureStore
 from fusion.arms import Arm, Modality
 from fusion.config import RunConfig
+from fusion.evaluation import Plan, Task, evaluate, plan_tasks
 from fusion.evaluation.joint_fits import fit_together
 from fusion.evaluation.planning import StudyPlan, plan_study
-from fusion.evaluation.run import evaluate
-from fusion.evaluation.tasks import Plan, Task, plan_tasks
+from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
@@ -48,8 +48,7 @@ from fusion.features.fold_encoders import (
     per_fold,
 )
 from fusion.features.image_files import file_locator
-from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
-from fusion.models.registry import find_model
+from fusion.models import find_model
 from fusion.paths import RunPaths
 from fusion.provenance import command_line
 from fusion.study.validation import require_names

@@ -12,30 +12,36 @@ from functools import cached_property
 import pandas as pd
 
 from extractor.config import BackboneConfig
-from featurestore.cohort.folds import make_folds, patient_groups
+from extractor.config_finetune import fine_tuned_names
+from featurestore.cohort import make_folds, patient_groups
 from featurestore.errors import ConfigError
 from featurestore.export.package import Exported
-from featurestore.store.lineage import EncoderIdentity
+from featurestore.store import EncoderIdentity
 from fusion.audit import AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
-from fusion.evaluation.ladder import Claim, Ladder, climb
+from fusion.evaluation import (
+    Claim,
+    Ladder,
+    PatientOverlay,
+    climb,
+    predictions_table,
+    read_overlays,
+    save_overlays,
+)
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
-from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
-from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import read_fits, read_records
 from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
 from fusion.evidence.saved import read_table
 from fusion.export.embeddings import EmbeddingForm
 from fusion.export.study import export_study
 from fusion.export.tables import Material
+from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
     FoldEncoders,
-    fine_tuned_names,
     on_everyone,
 )
-from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.report import ReportFiles, write_report
 from fusion.study.stages import Stages
 from fusion.study.validation import acceptances

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.cohort.tables import Cohort
+from featurestore.cohort import Cohort
 from fusion.audit import CHECKS, Acceptance
 from fusion.audit.run import require_acceptable
 from fusion.config import AuditConfig, RunConfig

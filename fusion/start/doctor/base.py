@@ -13,8 +13,8 @@ import pydantic
 
 from extractor.config import BackboneConfig
 from extractor.offline import WeightsPlace, locate_weights
-from featurestore.images.finding import ImageFolder
-from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.images import ImageFolder
+from featurestore.sources import ReadContext, SourceTables
 from fusion.config import RunConfig
 from fusion.paths import RunPaths
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from extractor.device import resolve_device
 from extractor.offline import WeightsPlace
-from featurestore.cohort.assemble import studied_dictionary
+from featurestore.cohort import studied_dictionary
 from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
-from featurestore.images.opening import inspect_image
-from featurestore.sources.base import SourceTables
+from featurestore.images import inspect_image
+from featurestore.sources import SourceTables
 from featurestore.sources.recognition import explain_mismatch, guess_format
+from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
-from featurestore.store.store import FeatureStore
 from fusion.evaluation.planning import plan_study
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
 from fusion.start.doctor.machine import usable_cores

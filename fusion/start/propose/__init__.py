@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from featurestore.atomic import write_text
-from featurestore.cohort.assemble import studied_dictionary
+from featurestore.cohort import studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import id_key, join_sources

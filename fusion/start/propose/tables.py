@@ -13,14 +13,12 @@ import pandas as pd
 
 from featurestore.config import validate
 from featurestore.errors import DataError, MelafuseError
-from featurestore.images.finding import IMAGE_SUFFIXES, ImageFolder
-from featurestore.sources import SOURCES
-from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.images import IMAGE_SUFFIXES, ImageFolder
+from featurestore.sources import SOURCES, ReadContext, SourceTables
 from featurestore.sources.id_guess import join_key, joining_columns
 from featurestore.sources.recognition import MAIN_ROLES, FormatGuess, guess_head
 from featurestore.sources.table_guess import LabelGuess, guess_rows
-from featurestore.tables.parsing import known_text
-from featurestore.tables.reading import read_head, read_table
+from featurestore.tables import known_text, read_head, read_table
 
 # Keys that hold several files.
 _MANY = {

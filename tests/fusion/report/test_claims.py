@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from extractor.config_finetune import fine_tuned_names
 from featurestore.cohort.tables import Cohort
 from featurestore.config import validate
 from featurestore.store.lineage import EncoderIdentity
@@ -20,7 +21,6 @@ from fusion.arms import Modality, find_modalities, plan_arms, reference_arm
 from fusion.config import RunConfig
 from fusion.evaluation.predictions import predictions_table
 from fusion.evidence import Evidence, ReportInputs, collect, run_facts
-from fusion.features.fold_encoders import fine_tuned_names
 from fusion.metrics.logits import sigmoid
 from fusion.models.floors import with_floors
 from fusion.report.methods import methods
