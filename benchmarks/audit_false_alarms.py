@@ -109,6 +109,7 @@ def audit_of(cohort: str, seed: int, patients: int, folder: Path, ablate: bool) 
             "ablation": {
                 "models": ["logistic_regression", "lightgbm"],
                 "arms": [],
+                "jobs": 1,
                 "tuning": {"trials": 3, "inner_folds": 2},
             },
             **sections,
