@@ -1,14 +1,14 @@
-"""Import scripts that apply labels and end with checks: one file a program, one line here."""
+"""Import scripts that apply labels and end with checks: a template and a file a program."""
 
 from __future__ import annotations
 
 from featurestore.export.scripts.base import Check, Plan, Script
-from featurestore.export.scripts.r import RScript
-from featurestore.export.scripts.sas import SasScript
-from featurestore.export.scripts.spss import SpssScript
-from featurestore.export.scripts.stata import StataScript
+from featurestore.export.scripts.r import R
+from featurestore.export.scripts.sas import SAS
+from featurestore.export.scripts.spss import SPSS
+from featurestore.export.scripts.stata import STATA
 
-SCRIPTS: tuple[Script, ...] = (RScript(), StataScript(), SpssScript(), SasScript())
+SCRIPTS: tuple[Script, ...] = (R, STATA, SPSS, SAS)
 
 __all__ = ["SCRIPTS", "Check", "Plan", "Script", "import_scripts"]
 

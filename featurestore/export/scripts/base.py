@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jinja2
 
 from featurestore.export.variables import LabelledTable
 
@@ -59,20 +61,32 @@ class Plan:
         return tuple(check for check in self.checks if check.table == table.name)
 
 
-class Script(Protocol):
-    """A script for one program.
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """A script for one program: a template of its name, and what the template calls.
 
     Attributes:
-        filename: Name of the file.
+        filename: Name of the file; its template is called the same with `.jinja` behind.
         reads: Endings of files that it can import, the best first.
+        filters: What the template may call, by name; `quoted` makes a string of the program.
     """
 
     filename: str
     reads: tuple[str, ...]
+    filters: Mapping[str, Callable[[Any], Any]]
 
     def text(self, plan: Plan, suffix: str) -> str:
         """The script, importing files with one ending."""
-        ...
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("featurestore.export.scripts", "templates"),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        environment.filters |= {"one_line": one_line, "repr": repr, **self.filters}
+        template = environment.get_template(f"{self.filename}.jinja")
+        return template.render(plan=plan, suffix=suffix, tolerance=TOLERANCE)
 
 
 def one_line(text: str) -> str:
