@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from audit_example import clean_cohort, make_subject, run_one, with_column
 
@@ -19,7 +20,9 @@ from fusion.audit.sample_size import (
     patients_for_shrinkage,
     patients_needed,
 )
+from fusion.audit.subject_views import planned_arms
 from fusion.config import AblationConfig, ModalityConfig
+from fusion.metrics.explained import nagelkerke_r2
 
 
 def test_published_example() -> None:
@@ -73,6 +76,31 @@ def test_few_events_are_a_note_and_fewer_than_parameters_a_warning() -> None:
     embedded = run_one("events_per_predictor", dataclasses.replace(subject, ablation=images))
     assert embedded.severity == "warning"
     assert "more parameters than patients of the rarer class" in embedded.hits[0].text
+
+
+def test_the_r2_that_is_assumed_is_printed_with_the_one_observed() -> None:
+    subject = make_subject(clean_cohort(patients=64))
+    text = run_one("events_per_predictor", subject).hits[0].text
+    assert "if its Nagelkerke R² is 0.15, as is assumed" in text
+    assert "Observed" not in text
+    rng = np.random.default_rng(0)
+    names = [arm.name for arm in planned_arms(subject)]
+    y = subject.cohort.patients["outcome"].to_numpy()
+    for strength, said in ((2.0, "which needs about"), (-2.0, "no more than the prevalence")):
+        score = strength * (y - 0.5) + 0.2 * rng.normal(size=len(y))
+        table = pd.concat(
+            pd.DataFrame(
+                {"arm": name, "repeat": 0, "y": y, "probability": 1 / (1 + np.exp(-score))}
+            )
+            for name in names
+        )
+        predicted = dataclasses.replace(subject, predictions=table)
+        observed = nagelkerke_r2(y, 1 / (1 + np.exp(-score)))
+        text = run_one("events_per_predictor", predicted).hits[0].text
+        assert f"Observed out of fold: {observed:.3f}" in text
+        assert said in text
+    n, parameters = 48, 5
+    assert patients_needed(parameters, 0.3, 0.05) > patients_needed(parameters, 0.3) > n
 
 
 def test_enough_patients_are_clear() -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student_t
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from featurestore.cohort.tables import Cohort
@@ -21,6 +22,8 @@ from fusion.evidence.collect import _flow
 from fusion.evidence.types import DIFFERENCES
 from fusion.metrics.bootstrap import draw_weights, percentile_interval
 from fusion.metrics.classification import auroc, metrics_at
+from fusion.metrics.delong import delong
+from fusion.metrics.explained import nagelkerke_r2
 from fusion.metrics.logits import sigmoid
 
 BASELINE = "head[image+clinical]"
@@ -298,7 +301,38 @@ def test_folds_are_scored_one_by_one(evidence: Evidence, predictions: pd.DataFra
     own = predictions.query("arm == @BASELINE and repeat == 1 and fold == 3")
     assert row["auroc"] == pytest.approx(roc_auc_score(own["y"], own["score"]))
     assert (row["n"], row["events"]) == (len(own), own["y"].sum())
-    assert 0 < evidence.tie_width < 0.5
+
+
+def test_each_arm_has_its_own_tie_width(evidence: Evidence) -> None:
+    """Nadeau & Bengio's corrected resampled t interval of the differences over folds, by hand."""
+    areas = evidence.per_fold.pivot(index=["repeat", "fold"], columns="arm", values="auroc")
+    widths = {arm.arm: arm.tie_width for arm in evidence.arms}
+    assert np.isnan(widths.pop(BASELINE))
+    for arm, width in widths.items():
+        gaps = (areas[arm] - areas[BASELINE]).to_numpy()
+        error = np.sqrt(np.var(gaps, ddof=1) * (1 / 10 + 40 / 160))
+        assert width == pytest.approx(student_t.ppf(0.975, 9) * error), arm
+    assert len({round(width, 6) for width in widths.values()}) == len(widths)
+
+
+def test_delong_and_calibration_are_of_all_repeats(
+    evidence: Evidence, predictions: pd.DataFrame
+) -> None:
+    for arm in evidence.arms:
+        own = predictions[predictions["arm"] == arm.arm].sort_values("patient_id")
+        parts = [part for _, part in own.groupby("repeat")]
+        y = parts[0]["y"].to_numpy(float)
+        assert arm.delong is not None
+        assert arm.delong.value == pytest.approx(arm.metrics["auroc"].value)
+        found = delong(y, np.stack([part["score"].to_numpy() for part in parts]))
+        spread = 1.959963984540054 * np.sqrt(np.ones(2) @ found.covariance @ np.ones(2) / 4)
+        if arm.model != "prevalence":
+            assert arm.delong.low == pytest.approx(arm.delong.value - spread)
+        assert arm.calibration.count.sum() == pytest.approx(200)
+        whole = np.average(arm.calibration.predicted, weights=arm.calibration.count)
+        assert whole == pytest.approx(own["probability"].mean())
+        r2 = np.mean([nagelkerke_r2(y, part["probability"].to_numpy()) for part in parts])
+        assert arm.explained == pytest.approx(r2)
 
 
 def test_flow_and_table_one(evidence: Evidence) -> None:
@@ -373,7 +407,7 @@ def test_one_arm_and_one_fold_suffice(cohort: Cohort, predictions: pd.DataFrame)
     found = gather(cohort, one)
     assert len(found.arms) == 1
     assert found.fusion_gain == ()
-    assert np.isnan(found.tie_width)
+    assert np.isnan(found.arms[0].tie_width)
 
 
 def _drop_patient(t: pd.DataFrame) -> pd.DataFrame:

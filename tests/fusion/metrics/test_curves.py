@@ -90,3 +90,15 @@ def test_calibration_bins_are_of_about_equal_size_without_ties() -> None:
     y, p = _study(505)
     assert np.ptp(calibration_curve(y, p, bins=10).count) <= 1
     assert len(calibration_curve(y, np.full(505, 0.3)).count) == 1
+
+
+def test_repeats_count_each_patient_once() -> None:
+    """Twice the same predictions are the same curve; two others share their patients' bins."""
+    rng = np.random.default_rng(0)
+    y, p = (rng.random(200) < 0.3).astype(float), rng.random(200)
+    once, twice = calibration_curve(y, p), calibration_curve(y, np.stack([p, p]))
+    for name in ("predicted", "observed", "low", "high", "count"):
+        np.testing.assert_allclose(getattr(twice, name), getattr(once, name))
+    other = calibration_curve(y, np.stack([p, rng.random(200)]))
+    assert other.count.sum() == pytest.approx(200)
+    assert np.average(other.observed, weights=other.count) == pytest.approx(y.mean())
