@@ -165,7 +165,8 @@ def _as_observed(names: list[str], parameters: int, subject: AuditSubject, rate:
     if not observed:
         return ""
     best = max(observed)
-    text = f" Observed out of fold: {best:.3f}"
+    which = "" if len(observed) == 1 else ", the best of them"
+    text = f" Observed out of fold: {best:.3f}{which}"
     if best <= 0:
         return f"{text}, no more than the prevalence explains."
     return f"{text}, which needs about {patients_needed(parameters, rate, best):,}."

@@ -16,6 +16,9 @@ from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.types import ArmEvidence, Finding, Gain
 from fusion.metrics import Estimate
 
+MANY_LEFT_OUT = 0.05
+"""Share of patients, left out for what is not known of their outcome, that is a warning."""
+
 LEVELS = ("invalidates", "warning", "note")
 
 
@@ -106,11 +109,13 @@ def _left_out_by_outcome(cohort: Cohort) -> Iterator[Finding]:
         return
     counts = rows["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     reasons = "; ".join(f"{reason}: {n}" for reason, n in counts.items())
+    many = len(rows) >= MANY_LEFT_OUT * (len(rows) + cohort.n_patients)
+    who = "1 patient was" if len(rows) == 1 else f"{len(rows)} patients were"
     yield Finding(
-        "warning",
-        f"Who is studied depends on the outcome: {len(rows)} patients were left out because it is "
-        f"not known ({reasons}), {cohort.n_patients} are studied. If they differ in their risk, "
-        "every number here is of a selection.",
+        "warning" if many else "note",
+        f"Who is studied depends on the outcome: {who} left out because it is not known "
+        f"({reasons}), {cohort.n_patients} are studied. If they differ in their risk, every number "
+        "here is of a selection.",
     )
 
 
@@ -134,6 +139,9 @@ def _contradictions(clinical: ReferenceModel | None) -> Iterator[Finding]:
                 f"in the clinical reference its odds ratio is {fitted.odds_ratio:.2f} per standard "
                 f"deviation ({fitted.least:.2f} to {fitted.most:.2f} over {fitted.fits} fits)"
             )
+        within = [f"{d.among} {d.auroc.value:.3f}" for d in own if d.among and d not in wrong]
+        if said and within:
+            said.append(f"within types of specimen its AUROC is {', '.join(within)}")
         if said:
             yield Finding(
                 "warning" if wrong else "note",

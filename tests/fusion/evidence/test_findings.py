@@ -12,7 +12,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import OUTCOMES
 from featurestore.outcomes.synthetic import SYNTHETIC_DATA
 from featurestore.tables.dictionary import Column, DataDictionary
-from featurestore.tables.exclusions import exclusions_table
+from featurestore.tables.exclusions import OUTCOME_STAGE, exclusions_table
 from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.evidence import ArmEvidence, EncoderFacts, Estimate, Finding, Gain, RunFacts
 from fusion.evidence.about import EVERY_FOLD
@@ -159,3 +159,14 @@ def _audit() -> AuditReport:
     known = (Hit("C is known.", ("c",)),)
     result = CheckResult(check, "fired", hits, known, "c accepted: why")
     return AuditReport((result, CheckResult(check, "clear")))
+
+
+@pytest.mark.parametrize(("left", "level"), [(1, "note"), (113, "warning")])
+def test_who_is_left_out_for_the_outcome_is_counted_by_reason(left: int, level: str) -> None:
+    rows = [("patient", f"X{k}", OUTCOME_STAGE, "o is unknown (an event)") for k in range(left)]
+    rows += [("patient", "Y", "eligibility", "too young"), ("image", "I", OUTCOME_STAGE, "gone")]
+    cohort = dataclasses.replace(_cohort(), exclusions=exclusions_table(rows))
+    (finding,) = _find(cohort=cohort)
+    assert finding.level == level
+    assert f"o is unknown (an event): {left}), 200 are studied" in finding.text
+    assert "too young" not in finding.text
