@@ -6,7 +6,13 @@ import pytest
 
 from featurestore.errors import ConfigError
 from featurestore.tables.dictionary import Column, DataDictionary
-from fusion.arms import find_modalities, plan_arms, reference_arm, withheld_modalities
+from fusion.arms import (
+    find_modalities,
+    plan_ablation,
+    plan_arms,
+    reference_arm,
+    withheld_modalities,
+)
 from fusion.config import AblationConfig, ArmConfig, ModalityConfig
 
 DICTIONARY = DataDictionary(
@@ -82,3 +88,35 @@ def test_modalities_of_which_nothing_is_left_are_dropped_with_their_arms() -> No
     assert withheld == ("staging",)
     arms = plan_arms(config, find_modalities(config, BACKBONES, dictionary), withheld)
     assert [a.name for a in arms] == ["svm[image]", "svm[patient]", "svm[all]"]
+
+
+def test_default_arms_that_the_grid_has_are_not_added_twice() -> None:
+    clinical = DataDictionary([Column("age", "numeric", "demographic")])
+    config = AblationConfig(models=("lightgbm", "logistic_regression"))
+    plan = plan_ablation(config, [], clinical)
+    assert [arm.name for arm in plan.arms] == [
+        "lightgbm[clinical]",
+        "logistic_regression[clinical]",
+        "rank_average[clinical]",
+    ]
+    # Also where the configuration was written out with its defaults and read again.
+    again = AblationConfig.model_validate(config.model_dump(mode="json"))
+    assert plan_ablation(again, [], clinical) == plan
+    asked = config.model_copy(update={"arms": (ArmConfig(model="logistic_regression"),)})
+    with pytest.raises(ConfigError, match="'logistic_regression\\[clinical\\]' is asked for twice"):
+        plan_ablation(asked, [], clinical)
+
+
+@pytest.mark.parametrize(
+    ("config", "dictionary", "said"),
+    [
+        (AblationConfig(), DataDictionary(), "there is nothing to learn from"),
+        (AblationConfig(), DataDictionary([DICTIONARY["m_stage"]]), "nothing to learn from"),
+        (AblationConfig(subsets=(), arms=()), DICTIONARY, "no arm is left"),
+    ],
+)
+def test_what_cannot_be_run_cannot_be_planned(
+    config: AblationConfig, dictionary: DataDictionary, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        plan_ablation(config, [], dictionary)

@@ -26,7 +26,7 @@ from fusion.start.propose.tables import (
 )
 
 _FOLDS = 5
-_LEAST = 6  # of each class: two outer folds, and inner ones in their training parts
+_LEAST = 4  # of each class: three must be left for the inner folds of an outer training part
 
 
 @dataclasses.dataclass(frozen=True)

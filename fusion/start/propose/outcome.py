@@ -9,6 +9,7 @@ from typing import Any
 from featurestore.cohort.outcome_counts import OutcomeCounts, count_outcomes
 from featurestore.errors import MelafuseError
 from featurestore.outcomes import OUTCOMES
+from featurestore.outcomes.synthetic import SYNTHETIC_METASTASIS
 from fusion.start.propose.tables import ProposedSource
 
 UNDECIDED = "REPLACE_ME"
@@ -101,7 +102,10 @@ def _named(sources: Sequence[ProposedSource]) -> dict[str, OutcomeCounts]:
     """Patients with and without each registered outcome whose label is there."""
     tables = [source.tables for source in sources if source.tables is not None]
     found = {}
+    synthetic = any(table.synthetic for table in tables)
     for name, outcome in OUTCOMES.items():
+        if outcome is SYNTHETIC_METASTASIS and not synthetic:
+            continue  # a column of real patients may be called like its label
         try:
             counts = count_outcomes(tables, "patient", outcome)
         except MelafuseError:  # its columns are not there

@@ -186,16 +186,26 @@ def _plain_sources(
         for path, text in texts.items()
         if isinstance(text, pd.DataFrame)
     }
-    return [
-        _plain(
-            table,
-            texts[table.path],
-            [*ids, *(s for path, own in columns.items() if path != table.path for s in own)],
-            folder,
-            root,
-        )
-        for table in tables
-    ]
+    sources: list[ProposedSource] = []
+    for table in tables:
+        others = [*ids, *(s for path, own in columns.items() if path != table.path for s in own)]
+        left = _unclaimed(folder, [*read, *sources])
+        sources.append(_plain(table, texts[table.path], others, left, root))
+    return sources
+
+
+def _unclaimed(folder: ImageFolder, sources: Sequence[ProposedSource]) -> ImageFolder:
+    """Photographs that no source has yet: an image comes from one source."""
+    claimed = {
+        path
+        for source in sources
+        if source.tables is not None
+        for path in source.tables.images["path"]
+    }
+    if not claimed:
+        return folder
+    files = (file for file in folder.photographs if os.path.normpath(file) not in claimed)
+    return ImageFolder(tuple(files))
 
 
 def _joining_ids(text: pd.DataFrame) -> list[set[str]]:

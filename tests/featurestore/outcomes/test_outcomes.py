@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from featurestore.errors import DataError
-from featurestore.outcomes import OUTCOMES, ExpressionRule, Outcome, ValueRule, find_outcome
+from featurestore.outcomes import (
+    OUTCOMES,
+    ExpressionRule,
+    NamedTexts,
+    Outcome,
+    ValueRule,
+    find_outcome,
+)
+from featurestore.tables.dictionary import DataDictionary
 
 RULE = ValueRule("n", ("N1", "N2"), ("N0",))
 NODES = Outcome("node", "Node positive", "patient", "diagnosis", RULE)
@@ -92,3 +100,45 @@ def test_who_is_studied() -> None:
     assert eligible[eligible].index.tolist() == ["a", "b", "d"]
     with pytest.raises(DataError, match="no column m"):
         dataclasses.replace(NODES, among="m == 'x'").eligible(PATIENTS)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [
+        (("1",), ("0",)),
+        (("yes",), ("no",)),
+        (("Yes",), ("No",)),
+        (("true",), ("false",)),
+        (("y",), ()),
+    ],
+)
+@pytest.mark.parametrize(
+    "values", [["Yes", "no", None], ["1.0", "0.0", None], ["TRUE", "False", None], [1.0, 0.0, None]]
+)
+def test_yes_and_no_are_understood_in_any_words(
+    positive: tuple[str, ...], negative: tuple[str, ...], values: list[object]
+) -> None:
+    rule = ValueRule("x", positive, negative)
+    labels = rule.labels(pd.DataFrame({"x": values}), DataDictionary([]), "o")
+    np.testing.assert_array_equal(labels, [1, 0, np.nan])
+
+
+def test_a_word_that_is_named_for_one_side_is_not_the_other() -> None:
+    table = pd.DataFrame({"x": ["1", "yes", "2"]})
+    labels = ValueRule("x", ("1",), ("yes", "2")).labels(table, DataDictionary([]), "o")
+    assert labels.tolist() == [1, 0, 0]
+
+
+def test_outcomes_say_which_texts_they_name() -> None:
+    outcome = Outcome(
+        "o",
+        "d",
+        "patient",
+        "now",
+        ValueRule("x", ("a",), ("none",)),
+        among="y == 'NA' and x != 'z'",
+    )
+    assert outcome.named == {
+        "x": NamedTexts(frozenset({"a", "none", "NA", "z"}), is_closed=True),
+        "y": NamedTexts(frozenset({"NA", "z"})),
+    }

@@ -74,3 +74,31 @@ def test_the_choice_does_not_depend_on_row_order() -> None:
     rows, excluded = one_specimen(shuffled, "primary", PATH)
     assert set(rows["sample_id"]) == {"p2-06", "p1-01", "p3-06"}
     assert len(excluded) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("breslow", ["thin", "thick", "thick", "thin", "x", "y"]),
+        ("sex", ["1", "2", "1", "2", "1", "2"]),
+        ("ulceration", ["maybe"] * 6),
+        ("stage", ["localised"] * 6),
+    ],
+)
+def test_a_column_that_is_not_understood_stops_nothing(name: str, texts: list[str]) -> None:
+    table = pd.DataFrame({"h": texts, "AGE": ["50"] * 6}, dtype="str")
+    ids = pd.Series([f"P{k}" for k in range(6)], dtype="str")
+    read = read_canonical(table, {name: ("h",), "age": ("AGE",)}, ids, Path("c.txt"))
+    assert read.dictionary.names == ["age"]
+    assert read.unmapped == ("h",)
+    (excluded,) = read.exclusions.to_dict("records")
+    assert (excluded["entity"], excluded["id"]) == ("column", "h")
+    assert "c.txt: column 'h'" in excluded["reason"]
+
+
+def test_of_two_headers_the_one_that_is_understood_counts() -> None:
+    table = pd.DataFrame({"A": ["old", "young"], "B": ["50", "60"]}, dtype="str")
+    ids = pd.Series(["P1", "P2"], dtype="str")
+    read = read_canonical(table, {"age": ("A", "B")}, ids, Path("c.txt"))
+    assert read.values["age"].tolist() == [50, 60]
+    assert read.dictionary["age"].source_column == "B"

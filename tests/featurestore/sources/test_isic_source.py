@@ -284,3 +284,91 @@ def test_the_real_archive_export() -> None:
     known = images["melanoma"].dropna()
     assert (known == named[known.index]).all()
     assert len(known) > 440
+
+
+IDS_2019 = ["I1", "I2_downsampled", "I3_downsampled"]
+
+
+@pytest.mark.parametrize("ids", [IDS_2019, ["I1", "I2", "I3"], [f"{i}.jpg" for i in IDS_2019]])
+@pytest.mark.parametrize("names", [IDS_2019, ["I1", "I2", "I3"]])
+def test_an_ending_is_left_out_on_both_sides(
+    tmp_path: Path, ids: list[str], names: list[str]
+) -> None:
+    files = {
+        "truth.csv": "image_id,melanoma\n" + "".join(f"{i},{k % 2}\n" for k, i in enumerate(ids)),
+        "meta.csv": "image,age_approx,sex\n" + "".join(f"{i},60,male\n" for i in IDS_2019),
+    }
+    tables = read(tmp_path, files, [f"{name}.jpg" for name in names])
+    assert melanoma(tables) == {"I1": 0, "I2": 1, "I3": 0}
+    assert tables.patients["age"].tolist() == [60, 60, 60]
+    assert set(tables.exclusions["entity"]) <= {"value"}
+
+
+def test_a_file_with_both_forms_has_two_images(tmp_path: Path) -> None:
+    files = {"truth.csv": "image_id,melanoma\nI1,1\nI1_downsampled,0\nI2_downsampled,1\n"}
+    tables = read(tmp_path, files, ["I1.jpg", "I1_downsampled.jpg", "I2_downsampled.jpg"])
+    assert melanoma(tables) == {"I1": 1, "I1_downsampled": 0, "I2": 1}
+    named = {Path(p).stem for p in tables.images["path"]}
+    assert named == {"I1", "I1_downsampled", "I2_downsampled"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "image,age_approx,anatom_site_general,lesion_id,gender",
+        "Image,Age_Approx,Localization,Lesion_ID,Sex",
+        "image_id,age,anatomical_site,lesion,GENDER",
+        "image_name,approximate_age,body_site,lesion_id,sex",
+    ],
+)
+def test_other_words_for_the_columns_keep_lesions_together(tmp_path: Path, header: str) -> None:
+    rows = "ISIC_0000001,60,trunk,L1,M\nISIC_0000002,60,trunk,L1,male\nISIC_0000003,50,,L2,F\n"
+    truth = "image,MEL,NV,BCC,BKL,DF,VASC\n" + "".join(
+        f"ISIC_000000{k},{k % 2},{1 - k % 2},0,0,0,0\n" for k in (1, 2, 3)
+    )
+    images = [f"ISIC_000000{k}.jpg" for k in (1, 2, 3)]
+    tables = read(tmp_path, {"meta.csv": f"{header}\n{rows}", "truth.csv": truth}, images)
+    assert tables.images["patient_id"].tolist() == ["L1", "L1", "L2"]
+    assert tables.patients["sex"].tolist() == ["male", "female"]
+    assert tables.dictionary.names == ["age", "sex", "anatomical_site"]
+
+
+@pytest.mark.parametrize("labels", [("benign", "malignant"), ("0.0", "1.0")])
+def test_isic_2016_has_no_header(tmp_path: Path, labels: tuple[str, str]) -> None:
+    ids = [f"ISIC_{k:07d}" for k in range(6)]
+    rows = "".join(f"{name},{labels[k % 2]}\n" for k, name in enumerate(ids))
+    tables = read(tmp_path, {"truth.csv": rows}, [f"{name}.jpg" for name in ids])
+    assert melanoma(tables) == {name: float(k % 2) for k, name in enumerate(ids)}
+
+
+def test_columns_and_values_that_are_not_understood_stop_nothing(tmp_path: Path) -> None:
+    files = {
+        "m.csv": "isic_id,age_approx,sex,fitzpatrick_skin_type,family_hx_mm,diagnosis_1\n"
+        "I1,60,male,II,whoknows,Benign\nI2,very old,other,7,perhaps,Benign\n"
+        "I3,40,female,,sometimes,Benign\n"
+    }
+    tables = read(tmp_path, files, ["I1.jpg", "I2.jpg", "I3.jpg"])
+    assert tables.dictionary.names == ["age", "sex", "fitzpatrick"]
+    assert tables.patients["sex"].fillna("?").tolist() == ["male", "?", "female"]
+    assert tables.patients["fitzpatrick"].fillna("?").tolist() == ["II", "?", "?"]
+    assert tables.unmapped == ("ISIC metadata: family_hx_mm",)
+    said = set(zip(tables.exclusions["entity"], tables.exclusions["id"], strict=True))
+    assert said == {("column", "family_hx_mm"), ("value", "I2")}
+
+
+def test_masks_beside_the_photographs(tmp_path: Path) -> None:
+    for k in range(4):
+        drawn = np.zeros((32, 32), dtype=np.uint8)
+        drawn[8:20, 9:25] = 255
+        path = tmp_path / "img" / "GroundTruth" / f"I{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn).save(path)
+    rows = "image_id,melanoma\n" + "".join(f"I{k},{k % 2}\n" for k in range(4))
+    tables = read(tmp_path, {"truth.csv": rows}, [f"images/I{k}.jpg" for k in range(4)])
+    assert {Path(p).parent.name for p in tables.images["path"]} == {"images"}
+    assert tables.exclusions["reason"].tolist() == ["a mask, not a photograph"] * 4
+    assert tables.exclusions["id"].tolist()[0] == "GroundTruth/I0.png"
+    for k in range(4):
+        (tmp_path / "img" / "images" / f"I{k}.jpg").unlink()
+    with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks lie there\)"):
+        read(tmp_path, {"truth.csv": rows}, [])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from featurestore.cohort.config import CohortConfig
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
 from featurestore.sources.base import ReadContext, SourceTables
@@ -209,3 +210,80 @@ def test_of_several_rows_the_preferred_one_counts(tmp_path: Path) -> None:
         read(tmp_path, mapping, t__csv=rows + "P2,Metastasis,4\n")
     with pytest.raises(DataError, match="sample"):
         read(tmp_path, mapping, t__csv=rows.replace("sample", "specimen"))
+
+
+WORDS = "id,status,stage,size\n" + "".join(
+    f"P{k},{status},{stage},{size}\n"
+    for k, (status, stage, size) in enumerate(
+        [("none", "NA", "1.5"), ("Metastasis", "I", "?"), ("none", "Unknown", "2"), ("?", "I", ".")]
+    )
+)
+NAMED: dict[str, Any] = {
+    "kind": "table",
+    "path": "w.csv",
+    "id": "id",
+    "labels": {"status": "status"},
+    "columns": {
+        "size": {"source": "size"},
+        "stage": {"source": "stage", "kind": "nominal", "levels": ["I", "NA"]},
+    },
+}
+
+
+def labelled(folder: Path, outcome: dict[str, Any], **keys: Any) -> SourceTables:
+    """Reads the table as a cohort with this outcome does."""
+    record = {"sources": [NAMED | keys], "outcome": {"name": "m", **outcome}}
+    config = validate(CohortConfig, record, "config")
+    (folder / "w.csv").write_text(WORDS)
+    context = ReadContext(folder, folder / "scratch", named=config.named_texts())
+    return config.sources[0].read(context)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "labels"),
+    [
+        (
+            {"column": "status", "positive": ["metastasis"], "negative": ["None"]},
+            ["none", "Metastasis", "none", ""],  # named, so a value; ? is none
+        ),
+        (
+            {"column": "status", "positive": ["metastasis"], "negative": []},
+            ["none", "Metastasis", "none", "?"],  # every other known value counts
+        ),
+        ({"expression": "status == 'none'"}, ["none", "Metastasis", "none", "?"]),
+        (
+            {"column": "status", "positive": ["?"], "negative": ["none", "metastasis"]},
+            ["none", "Metastasis", "none", "?"],
+        ),
+    ],
+)
+def test_what_the_outcome_names_is_a_value(
+    tmp_path: Path, outcome: dict[str, Any], labels: list[str]
+) -> None:
+    tables = labelled(tmp_path, outcome)
+    assert tables.patients["status"].fillna("").tolist() == labels
+
+
+def test_what_a_mapping_names_is_a_value(tmp_path: Path) -> None:
+    patients = labelled(tmp_path, {"column": "status"}).patients
+    assert patients["stage"].fillna("-").tolist() == ["NA", "I", "-", "I"]
+    np.testing.assert_array_equal(patients["size"], [1.5, np.nan, 2, np.nan])
+    recoded = {"source": "stage", "kind": "ordinal", "levels": ["0", "I"], "values": {"na": "0"}}
+    again = labelled(tmp_path, {"column": "status"}, columns={"stage": recoded}).patients
+    assert again["stage"].fillna("-").tolist() == ["0", "I", "-", "I"]
+    free = labelled(
+        tmp_path, {"column": "status"}, columns={"s": {"source": "stage", "kind": "nominal"}}
+    )
+    assert free.patients["s"].fillna("-").tolist() == ["-", "I", "Unknown", "I"]  # it may be one
+
+
+def test_normal_tissue_is_no_sample_of_a_tumour(tmp_path: Path) -> None:
+    text = "g\tTCGA-AA-0001-11\tTCGA-AA-0001-06\tTCGA-AA-0002-10\nA\t1\t3\t7\nB\t0.5\t1\t2\n"
+    mapping = {"kind": "table", "path": "m.tsv", "layout": "genes_by_samples"}
+    tables = read(tmp_path, {**mapping, "patient_id_length": 12}, m__tsv=text)
+    assert tables.patients["patient_id"].tolist() == ["TCGA-AA-0001"]
+    assert tables.patients["A"].tolist() == [3.0]
+    assert tables.exclusions["reason"].tolist() == [
+        "sample TCGA-AA-0001-11: tissue normal",
+        "sample TCGA-AA-0002-10: blood normal",
+    ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.tables.merging import first_known
+from featurestore.tables.merging import disagree, first_known
 
 ROWS = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 99), st.sampled_from([None, 1.0, 2.0])),
@@ -43,3 +44,25 @@ def test_rows_without_columns_to_merge() -> None:
     merged, conflicts = first_known(table, "key", ["rank"], [], "read", "lowest rank")
     assert merged.to_dict("list") == {"key": ["a", "b"]}
     assert conflicts.empty
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "years", "differ"),
+    [
+        (24.6407, 24.0, True, False),  # full years
+        (24.6407, 25.0, True, False),  # rounded
+        (24.6407, 26.0, True, True),
+        (24.0, 25.0, True, True),
+        (24.6, 24.7, True, True),
+        (1.9, 1.0, False, True),  # only ages are counted in full units
+        (1.9, 2.0, False, False),
+        (0.52, 0.5, False, False),
+        (0.56, 0.5, False, True),
+        ("a", "b", False, True),
+        ("a", 1.0, False, True),
+    ],
+)
+def test_numbers_agree_with_their_rounded_selves(
+    a: object, b: object, years: bool, differ: bool
+) -> None:
+    assert disagree(a, b, years) is disagree(b, a, years) is differ

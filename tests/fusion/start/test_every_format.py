@@ -137,7 +137,7 @@ SAID = {
     ),
     "too_few": (
         csv("patient|age|metastasis", ["a", "b", "c", "d"], list("1234"), list("0101")),
-        "the smaller class has 2",
+        "a run needs 4 patients",
     ),
     "own_matrix": (
         f"probe\t{chr(9).join(SPECIMENS)}\n117_at\t{chr(9).join(AGES)}\n118_at\t"

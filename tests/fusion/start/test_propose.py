@@ -303,6 +303,92 @@ def test_the_real_challenge_files(tmp_path: Path) -> None:
     assert written(tmp_path).cohort.outcome == "melanoma"
 
 
+@pytest.mark.parametrize("word", [".", "?", "Unknown", "None", "missing", "not stated"])
+def test_words_that_mean_missing_are_said_as_a_guess(tmp_path: Path, word: str) -> None:
+    rows = [
+        f"P{k:03d},{word if k % 5 == 0 else k / 7},{word if k % 4 == 0 else 'ab'[k % 2]},{k % 2}"
+        for k in range(40)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["id,breslow,side,melanoma", *rows]))
+    assert init(tmp_path, "--table", tmp_path / "t.csv").exit_code == 0
+    config = written(tmp_path)
+    cohort = build_cohort(config.cohort, "mine", ReadContext(tmp_path, tmp_path / "scratch"))
+    assert cohort.patients["breslow"].isna().sum() == 8
+    assert cohort.dictionary["side"].levels == ("a", "b")
+    assert cohort.patients["side"].isna().sum() == 10
+    assert f"'side': {word!r} is taken for missing, which is a guess" in text_of(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["#N/A", "#DIV/0!", "<NA>", "NULL", "NaN", "n/a"])
+def test_words_that_programs_write_for_missing_are_missing(tmp_path: Path, word: str) -> None:
+    rows = [f"P{k:03d},{word if k % 5 == 0 else k / 7},{k % 2}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,breslow,melanoma", *rows]))
+    assert init(tmp_path, "--table", tmp_path / "t.csv").exit_code == 0
+    cohort = build_cohort(written(tmp_path).cohort, "mine", ReadContext(tmp_path, tmp_path / "s"))
+    assert cohort.patients["breslow"].isna().sum() == 8
+
+
+def test_a_word_that_is_one_of_two_values_is_one(tmp_path: Path) -> None:
+    rows = [f"P{k:03d},{k / 7},{('none', 'metastasis')[k % 3 == 0]}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,breslow,metastasis", *rows]))
+    assert init(tmp_path, "--table", tmp_path / "t.csv").exit_code == 0
+    cohort = build_cohort(written(tmp_path).cohort, "mine", ReadContext(tmp_path, tmp_path / "s"))
+    assert (cohort.n_patients, cohort.n_events) == (40, 14)
+
+
+def test_images_that_nothing_uses_are_said(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images", ["a.jpg", "b.jpg"])
+    result = init(tmp_path, "--images", folder, "--table", own_table(tmp_path))
+    assert f"NOTE no image is used: no table names the 2 files of {folder}" in result.output
+    assert "no image is used" in text_of(tmp_path)
+    (tmp_path / "mine.yaml").unlink()
+    (tmp_path / "empty").mkdir()
+    result = init(tmp_path, "--images", tmp_path / "empty", "--table", tmp_path / "patients.csv")
+    assert "there is no file that ends with .apng, .bmp, .gif" in result.output
+
+
+@pytest.mark.parametrize("ending", ["bmp", "gif", "webp", "tiff"])
+def test_images_of_every_decoded_format(tmp_path: Path, ending: str) -> None:
+    names = [f"P{k:03d}.{ending}" for k in range(38)]
+    folder = pictures(tmp_path / "images", names)
+    result = init(tmp_path, "--images", folder, "--table", own_table(tmp_path))
+    assert "38 image files belong to a row, 0 of 38 files do not, and 2 ids" in result.output
+    assert "NOTE" not in result.output
+
+
+def test_lesions_stay_together_and_are_no_numbers(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images", [f"i{k}.png" for k in range(40)])
+    rows = [f"i{k}.png,{k // 2},{100000 + k * 37},{k % 7},{int(k % 4 < 2)}" for k in range(40)]
+    header = "image,lesion_id,accession,spots,melanoma"
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    assert init(tmp_path, "--images", folder, "--table", tmp_path / "t.csv").exit_code == 0
+    cohort = build_cohort(written(tmp_path).cohort, "mine", ReadContext(tmp_path, tmp_path / "s"))
+    assert cohort.n_patients == 20
+    assert cohort.dictionary.names == ["spots"]
+    assert "accession: an id, by its name" in text_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("{k:04d}", "{k}"),
+        ("{k}.0", "{k}"),
+        ("A{k}", "a{k}"),
+        ("TCGA.D3.A{k:03d}.06A", "TCGA-D3-A{k:03d}"),
+    ],
+)
+def test_tables_are_joined_however_they_spell_ids(tmp_path: Path, left: str, right: str) -> None:
+    one = [f"{left.format(k=k + 60)},{30 + k % 9},{k % 2}" for k in range(40)]
+    two = [f"{k},{right.format(k=k + 60)},{k / 7:.2f}" for k in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["patient_id,age,melanoma", *one]))
+    (tmp_path / "b.csv").write_text("\n".join(["id,study_no,breslow", *two]))
+    result = init(tmp_path, *("--table", tmp_path / "a.csv"), *("--table", tmp_path / "b.csv"))
+    assert "left out" not in result.output
+    cohort = build_cohort(written(tmp_path).cohort, "mine", ReadContext(tmp_path, tmp_path / "s"))
+    assert cohort.n_patients == 40
+    assert cohort.patients[["age", "breslow"]].notna().all(axis=None)
+
+
 class Downloaded(Section):
     """Stands for a reader of downloads: only its keys matter here."""
 
