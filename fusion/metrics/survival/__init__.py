@@ -34,6 +34,7 @@ from fusion.metrics.survival.censoring import (
     censoring_distribution,
     last_followed_time,
     last_supported_time,
+    out_of_fold,
 )
 from fusion.metrics.survival.concordance import (
     harrell_c,
@@ -148,6 +149,7 @@ __all__ = [
     "numbers_at_risk",
     "observed_over_expected",
     "observed_risk",
+    "out_of_fold",
     "proportional_hazards",
     "require_event",
     "restricted_mean",

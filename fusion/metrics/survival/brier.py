@@ -47,8 +47,8 @@ def brier_at(
         return np.full(len(weights), np.nan)
     risk = checked_risk(times, risk)
     state = state_at(times, horizon, censoring, cause)
-    loss = state.weight * (state.case - risk) ** 2
-    return ratio(weights @ loss, weights @ state.entered)
+    loss = state.weight * ((state.case - risk) ** 2)[:, None]
+    return ratio(np.sum(weights.T * loss, axis=0), weights @ state.entered)
 
 
 def brier_over_time(

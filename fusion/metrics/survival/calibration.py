@@ -252,5 +252,5 @@ def _known(
     state: State, weights: np.ndarray, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of the rows whose state is known: the state, its weight in each draw, and x."""
-    rows = np.flatnonzero(state.weight > 0)
-    return state.case[rows].astype(float), weights[:, rows] * state.weight[rows], x[rows]
+    rows = np.flatnonzero(state.case | state.control)
+    return state.case[rows].astype(float), weights[:, rows] * state.weight[rows].T, x[rows]

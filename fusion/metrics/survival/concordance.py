@@ -15,7 +15,7 @@ import numpy as np
 
 from fusion.metrics._weighted import ratio
 from fusion.metrics.survival._inputs import checked_score, checked_weights
-from fusion.metrics.survival.censoring import Censoring, last_supported_time
+from fusion.metrics.survival.censoring import Censoring, Curve, last_supported_time
 from fusion.metrics.survival.times import CENSORED, EVENT, Times
 
 BLOCK_CELLS = 500_000  # pairs held as float64 at once: 4 MB a matrix
@@ -104,40 +104,43 @@ def _concordance(
     strata: np.ndarray | None,
 ) -> np.ndarray:
     events = np.flatnonzero((times.event == cause) & (times.time <= tau))
-    factor = np.ones(len(times))
+    rows = np.asfortranarray(weights).T  # (n, draws), contiguous over draws
+    factor = np.ones((len(times), 1))
+    seconds: list[tuple[np.ndarray, np.ndarray, Curve | None]]
+    seconds = [(np.arange(len(times)), rows, None)]
     if censoring is not None:
         factor = 1 / censoring.chance(times.after, times.time)
-    rows = np.asfortranarray(weights).T  # (n, draws), contiguous over draws
+        seconds = [
+            (part, rows[part] * np.exp(curve.at(times.after[part])), curve)
+            for part, curve in censoring.parts(len(times))
+        ]
+    rivals = np.flatnonzero((times.event != cause) & (times.event != CENSORED))
+    gone = rows[rivals] * factor[rivals]
     won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     size = max(1, BLOCK_CELLS // len(times))
     for start in range(0, len(events), size):
         block = events[start : start + size]
-        weight = _second_weights(times, block, censoring, factor, cause)
-        if strata is not None:
-            weight *= strata[block, None] == strata
-        ahead = score[block, None]
-        wins = weight * ((ahead > score) + 0.5 * (ahead == score))
-        own = rows[block] * factor[block, None]
-        won += np.sum(own * (wins @ rows), axis=0)
-        pairs += np.sum(own * (weight @ rows), axis=0)
+        at, own = times.time[block, None], rows[block] * factor[block]
+        allowed, ahead = _compared(score, strata, block)
+        later = (times.time > at) | ((times.time == at) & (times.event != cause))
+        later = (later & (times.after < at)) * allowed
+        for part, second, curve in seconds:
+            scaled = own if curve is None else own * np.exp(-curve.before(times.time[block]))
+            pairs += np.sum(scaled * (later[:, part] @ second), axis=0)
+            won += np.sum(scaled * ((later * ahead)[:, part] @ second), axis=0)
+        if len(rivals):
+            earlier = ((times.time[rivals] < at) * allowed[:, rivals]).astype(float)
+            pairs += np.sum(own * (earlier @ gone), axis=0)
+            won += np.sum(own * ((earlier * ahead[:, rivals]) @ gone), axis=0)
     return ratio(won, pairs)
 
 
-def _second_weights(
-    times: Times,
-    events: np.ndarray,
-    censoring: Censoring | None,
-    factor: np.ndarray,
-    cause: int,
-) -> np.ndarray:
-    """Weight of every row as the second of a pair, 0 where it is none. Shape (events, n)."""
-    at = times.time[events]
-    later = times.time > at[:, None]
-    later |= (times.time == at[:, None]) & (times.event != cause)
-    weight = (later & (times.after < at[:, None])).astype(float)
-    if censoring is not None:
-        weight /= censoring.chances(times.after, at)
-    if times.competing:
-        rival = (times.event != cause) & (times.event != CENSORED)
-        weight = np.where(rival & (times.time < at[:, None]), factor, weight)
-    return weight
+def _compared(
+    score: np.ndarray, strata: np.ndarray | None, block: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether some rows are compared with all, and how much each comparison is won."""
+    first = score[block, None]
+    ahead = (first > score) + 0.5 * (first == score)
+    if strata is None:
+        return np.ones((len(block), len(score))), ahead
+    return (strata[block, None] == strata).astype(float), ahead

@@ -52,7 +52,7 @@ def dynamic_auc(
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     ends = np.flatnonzero(np.concatenate([ordered[1:] != ordered[:-1], [True]]))
-    rows = weights.T[order] * state.weight[order, None]
+    rows = weights.T[order] * state.weight[order]
     case, control = state.case[order], state.control[order]
     found = np.cumsum(rows * case[:, None], axis=0)[ends]
     alarms = np.cumsum(rows * control[:, None], axis=0)[ends]

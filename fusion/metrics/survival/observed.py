@@ -60,5 +60,5 @@ def observed_risk_variance(times: Times, horizon: float, cause: int = EVENT) -> 
         curve = cumulative_incidence(times, cause)
         return float(value_at(curve.time, curve.variance, np.asarray(horizon), 0.0))
     state = state_at(times, horizon, censoring_distribution(times), cause)
-    seen = (state.weight * state.case)[state.entered]
+    seen = (state.weight[:, 0] * state.case)[state.entered]
     return float(np.var(seen) / max(len(seen), 1)) if len(seen) else float("nan")

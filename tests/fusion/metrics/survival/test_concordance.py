@@ -14,6 +14,7 @@ from fusion.metrics.survival.censoring import (
     by_part,
     censoring_distribution,
     last_supported_time,
+    out_of_fold,
 )
 from fusion.metrics.survival.concordance import harrell_c, uno_c
 from fusion.metrics.survival.simulation import Design, simulate
@@ -73,7 +74,7 @@ def counted(
         if censoring is None:
             return 1.0
         every = np.full(len(t), until)
-        return float(1 / censoring.chance(times.after, every)[row])
+        return float(1 / censoring.chance(times.after, every)[row, 0])
 
     for i in range(len(t)):
         for j in range(len(t)):
@@ -105,6 +106,8 @@ def test_by_counting_pairs(rows: list[tuple[int, ...]]) -> None:
     parts = [censoring_distribution(times.take(part != k)) for k in (0, 1)]
     censoring = by_part(parts, part)
     found = uno_c(times, score, censoring, draws)
+    alone = [uno_c(times, score, out_of_fold(times, part, w[None]), w[None])[0] for w in draws]
+    np.testing.assert_allclose(uno_c(times, score, out_of_fold(times, part, draws), draws), alone)
     if np.isnan(found).all():
         return
     tau = last_supported_time(times, censoring)
