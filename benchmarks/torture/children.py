@@ -32,10 +32,12 @@ class Outcome:
         fate: `right` where the result was that of the undamaged, `refused` where one line said
             what is wrong; the others are failures.
         text: What was said.
+        count: How many trials of this fate it stands for.
     """
 
     fate: Fate
     text: str = ""
+    count: int = 1
 
 
 class Silent(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import random
 import shutil
@@ -16,13 +17,13 @@ from benchmarks.torture.material import Material
 from featurestore.cohort import load_folds
 from featurestore.errors import MelafuseError
 from featurestore.images.inspection import _load
-from featurestore.sealed import SUFFIX
+from featurestore.sealed import SUFFIX, seal_of
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import verify
-from fusion.evaluation import predictions_table
+from fusion.evaluation import predictions_table, read_overlays
 from fusion.evaluation.parts import PartStore
 from fusion.evaluation.records import read_failures, read_fits, read_records
-from fusion.evidence.saved import finished_run, read_table
+from fusion.evidence.saved import _read_saved, finished_run, load_own_config, read_table
 from fusion.paths import RunPaths
 from fusion.report import write_report
 from fusion.study import Study
@@ -32,7 +33,8 @@ _TABLES = (
     "predictions.parquet", "cohort/images.parquet", "cohort/patients.parquet",
     "cohort/exclusions.parquet", "work/history.parquet",
 )  # fmt: skip
-_WHOLE_RUN = 40  # one trial in so many goes through the commands, the others through the readers
+_TOGETHER = 25  # trials in one process
+_WHOLE_RUN = 20  # one process in so many runs the commands, the others the readers
 
 
 def trials(material: Material, rng: random.Random) -> Iterator[tuple[str, Outcome]]:
@@ -49,18 +51,32 @@ def trials(material: Material, rng: random.Random) -> Iterator[tuple[str, Outcom
     while True:
         number += 1
         path = rng.choice(files)
-        sound = path.read_bytes()
-        path.write_bytes(spoil(sound, rng))
         if number % _WHOLE_RUN:
-            yield _kind(path), in_child(lambda: _require_same(paths, folds_key, right), SECONDS)
-            path.write_bytes(sound)
+            own = random.Random(rng.randrange(1 << 30))
+            trial = functools.partial(_many, path, own, paths, folds_key, right)
+            outcome = in_child(trial, SECONDS)
+            count = _TOGETHER if outcome.fate == "right" else 1
+            yield _kind(path), dataclasses.replace(outcome, count=count)
+            shutil.copyfile(material.pictured / path.relative_to(folder), path)
         else:
+            path.write_bytes(spoil(path.read_bytes(), rng))
             yield (
                 f"commands, {_kind(path)}",
                 in_child(lambda: _require_same_run(material, paths, report), SECONDS),
             )
             shutil.rmtree(folder)
             shutil.copytree(material.pictured, folder)
+
+
+def _many(
+    path: Path, rng: random.Random, paths: RunPaths, folds_key: str, right: dict[str, str]
+) -> None:
+    """Damages one file again and again, and reads it with everything that reads it."""
+    sound = path.read_bytes()
+    for _ in range(_TOGETHER):
+        path.write_bytes(spoil(sound, rng))
+        _require_same(paths, folds_key, right, path)
+    path.write_bytes(sound)
 
 
 def spoil(data: bytes, rng: random.Random) -> bytes:
@@ -96,22 +112,37 @@ def _kind(path: Path) -> str:
     return f"{group}{seal}"
 
 
-def _contents(paths: RunPaths, folds_key: str) -> dict[str, str]:
-    """Digest of everything that readers give, by name; without what they refuse."""
-    readers: dict[str, Callable[[], object]] = {
-        f"part {p.name}": lambda p=p: _part(paths, p) for p in paths.work.glob("parts/*.parquet")
-    }
-    readers |= {t: lambda t=t: read_table(paths.root / t) for t in _TABLES}
-    readers["folds"] = lambda: load_folds(paths.folds, folds_key)
+def _readers(paths: RunPaths, folds_key: str) -> Iterator[tuple[str, Path, Callable[[], object]]]:
+    """Name of what is read, the file or folder it is read from, and what reads it."""
+    for part in paths.work.glob("parts/*.parquet"):
+        yield f"part {part.name}", part, functools.partial(_part, paths, part)
+    for table in _TABLES:
+        yield table, paths.root / table, functools.partial(read_table, paths.root / table)
+    yield "folds", paths.folds, functools.partial(load_folds, paths.folds, folds_key)
     for read in (read_records, read_fits, read_failures):
-        readers[read.__name__] = lambda read=read: read(paths.choices)
+        yield read.__name__, paths.choices, functools.partial(read, paths.choices)
     for cache in paths.scratch.glob("inspections*.parquet"):
-        readers["inspections"] = lambda cache=cache: _load(cache) or None
+        yield "inspections", cache, functools.partial(_inspected, cache)
+    yield "configuration", paths.config, functools.partial(load_own_config, paths)
+    yield "report inputs", paths.report_inputs, functools.partial(_read_saved, paths)
+    yield "overlays", paths.overlays, functools.partial(read_overlays, paths.overlays)
     store = FeatureStore(paths.store)
-    readers["quarantine"] = store.quarantined
-    readers["store"] = lambda: _store(store)
+    yield "quarantine", paths.store / "quarantine.csv", store.quarantined
+    yield "store", paths.store, lambda: _store(FeatureStore(paths.store))
+
+
+def _contents(paths: RunPaths, folds_key: str, of: Path | None = None) -> dict[str, str]:
+    """Digest of what readers give, by name; without what they refuse.
+
+    Args:
+        paths: The run.
+        folds_key: What its folds were frozen for.
+        of: Only what is read from this file; by default everything.
+    """
     found = {}
-    for name, read in readers.items():
+    for name, source, read in _readers(paths, folds_key):
+        if of is not None and of not in (source, seal_of(source)) and source not in of.parents:
+            continue
         try:
             value = read()
         except MelafuseError as error:
@@ -126,6 +157,10 @@ def _contents(paths: RunPaths, folds_key: str) -> dict[str, str]:
 def _part(paths: RunPaths, path: Path) -> object:
     part = PartStore(paths.work / "parts").read(path.stem)
     return None if part is None else (_digest(part.predictions), part.record, part.history)
+
+
+def _inspected(cache: Path) -> object:
+    return _load(cache) or None
 
 
 def _store(store: FeatureStore) -> object:
@@ -147,8 +182,8 @@ def _digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _require_same(paths: RunPaths, folds_key: str, right: dict[str, str]) -> None:
-    now = _contents(paths, folds_key)
+def _require_same(paths: RunPaths, folds_key: str, right: dict[str, str], of: Path) -> None:
+    now = _contents(paths, folds_key, of)
     other = [name for name, digest in now.items() if right.get(name) != digest]
     if other:
         raise Silent(f"{other[0]} is read as something else")

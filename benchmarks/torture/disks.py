@@ -110,8 +110,8 @@ def _fate(code: int, said: str) -> Outcome | None:
         return Outcome("crash", f"signal {-code}: {said[-300:]}")
     if "Traceback" in said or code not in _CODES:
         return Outcome("traceback", f"exit code {code}: {said[-1500:]}")
-    lines = [line for line in said.splitlines() if line.startswith("melafuse: ")]
-    if code and len(lines) != 1:
+    lines = said.strip().splitlines()
+    if code and not (lines and lines[-1].startswith("melafuse: ")):
         return Outcome("traceback", f"no line: {said[-500:]}")
     return None
 
