@@ -23,6 +23,9 @@ SHORTCUT = 0.65
 
 NO_EFFECT = 0.5
 
+FINER = 0.03
+"""AUROC by which a fact of an id must exceed those that were reported before it."""
+
 NEIGHBOURS = (5, 20)
 """Patients before and after each, by whose outcomes he is scored."""
 
@@ -169,11 +172,13 @@ def _order(subject: AuditSubject) -> Iterator[Hit]:
         if best is not None and suspicious(best[1]):
             how, found = best
             yield Hit(f"{words}, {how}, ranks patients with {found}.", (name,), found.auroc)
+    said = 0.0  # a finer reading of the same digits is worth a line only if it says more
     for name, (words, values) in levels.items():
         known = values.notna().to_numpy()
         score = level_rates(values[known], y[known], [test[known] for test in tests])
         alone = associate(y[known], score[None, :], facts, free=False)[0]
-        if alone is not None and suspicious(alone):
+        if alone is not None and suspicious(alone) and alone.auroc > said + FINER:
+            said = alone.auroc
             yield Hit(f"{words} ranks patients with {alone}.", (name,), alone.auroc)
 
 

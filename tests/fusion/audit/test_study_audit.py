@@ -176,14 +176,14 @@ def same_person_twice(place: Place) -> None:
 
 
 BEFORE: dict[str, tuple[Callable[[Place], None], set[str]]] = {
-    "outcome_copy": (copied_outcome, {"univariate_auc"}),
-    "univariate_auc": (telling_marker, set()),
-    "missingness_auc": (missing_for_events, set()),
+    "outcome_copy": (copied_outcome, {"univariate_auc", "joint_auc"}),
+    "univariate_auc": (telling_marker, {"joint_auc"}),
+    "missingness_auc": (missing_for_events, {"joint_auc"}),
     "measured_after": (known_later, set()),
     "deny_listed": (denied, set()),
     "site_association": (hospital_of_outcome, set()),
     "order_leak": (cases_first, set()),
-    "clinical_row_reused": (same_person_twice, set()),
+    "clinical_row_reused": (same_person_twice, {"near_duplicates"}),
 }
 """By check: the leak, and what it cannot but be at the same time."""
 
