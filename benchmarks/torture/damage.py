@@ -205,7 +205,9 @@ def _require_same_run(material: Material, paths: RunPaths, report: dict[str, byt
             raise RuntimeError(str(error)) from error
     study = Study.open(material.config, paths.root)
     predictions = study.ablate()
-    expected = predictions_table([pd.read_parquet(material.pictured / "predictions.parquet")], "binary")
+    expected = predictions_table(
+        [pd.read_parquet(material.pictured / "predictions.parquet")], "binary"
+    )
     if not predictions.equals(expected):
         raise Silent("predictions of the ablation")
     study.evidence(predictions)

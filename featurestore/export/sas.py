@@ -59,7 +59,9 @@ class SasExporter:
         """Reads the table."""
         frame, found = pyreadstat.read_xport(str(path), disable_datetime_conversion=True)
         columns = tuple(_stored(name, frame[name], found) for name in found.column_names)
-        return StoredTable(found.table_name.lower(), found.file_label or "", columns, len(frame))
+        return StoredTable(
+            (found.table_name or "").lower(), found.file_label or "", columns, len(frame)
+        )
 
 
 def _physical(column: Stored) -> pd.Series:

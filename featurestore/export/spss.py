@@ -122,7 +122,8 @@ def _stored(name: str, read: pd.Series, found: Any) -> Stored:
     numbers = read.astype("float64")
     values = numbers.to_numpy()
     reasons = np.zeros(len(values), dtype=np.int8)
-    labels, reason_labels = found.variable_value_labels.get(name, {}), {}
+    labels = found.variable_value_labels.get(name, {})
+    reason_labels: dict[int, str] = {}
     for part in found.missing_ranges.get(name, []):
         low, high = part["lo"], part["hi"]
         coded = (values >= low) & (values <= high)
@@ -130,7 +131,8 @@ def _stored(name: str, read: pd.Series, found: Any) -> Stored:
         numbers = numbers.mask(coded)
         reason_labels |= {int(high + 1 - v): t for v, t in labels.items() if low <= v <= high}
         labels = {v: t for v, t in labels.items() if not low <= v <= high}
-    kind, typed = "number", numbers
+    kind: str = "number"
+    typed: pd.Series = numbers
     if (found.original_variable_types[name] or "").rstrip("0123456789.") in _DATE_FORMATS:
         kind, typed = "date", (_EPOCH + pd.to_timedelta(numbers, unit="s")).astype("datetime64[s]")
     return Stored(
