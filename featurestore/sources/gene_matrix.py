@@ -31,6 +31,7 @@ SMALL = 0.01
 MANY = 100
 """So many whole numbers are counts, however small: logarithms of counts are seldom whole."""
 
+_USUAL_GAPS = pa.array(["", "NA", "NaN", "nan", "null"])
 _STAGE = "read"
 
 
@@ -156,19 +157,23 @@ def read_numbers(
 
 
 def _plain(texts: pd.Series) -> np.ndarray | None:
-    """The numbers of a column all of whose cells are plain ones, without looking at each."""
+    """The numbers of a column of plain ones and usual gaps, without looking at each in Python."""
+    cells = pa.array(texts, pa.string())
+    cells = pc.if_else(pc.is_in(cells, _USUAL_GAPS), pa.scalar(None, pa.string()), cells)
     try:
-        numbers = pc.cast(pa.array(texts, pa.string()), pa.float64()).to_numpy(zero_copy_only=False)
+        numbers = pc.cast(cells, pa.float64())
     except pa.ArrowException:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    if not pc.all(pc.is_finite(numbers)).as_py() and numbers.null_count < len(numbers):
+        return None
+    return numbers.to_numpy(zero_copy_only=False)
 
 
 def _marks(texts: pd.DataFrame, all_plain: bool) -> Marks:
     """What points and commas mean, by all cells; the first column often decides alone."""
     if all_plain:
         for sample in texts.columns:
-            if not texts[sample].str.fullmatch(r"-?[1-9]\d{0,2}\.\d{3}|-?\d+").all():
+            if not texts[sample].str.fullmatch(r"|NA|-?[1-9]\d{0,2}\.\d{3}|-?\d+").all():
                 return Marks()
     cells = [known_text(texts[sample], guessed=True).values.dropna() for sample in texts.columns]
     return find_marks(pd.concat(cells, ignore_index=True)) if cells else Marks()

@@ -107,9 +107,9 @@ class Diagnosis:
 
     @cached_property
     def image_files(self) -> tuple[Path, ...]:
-        """Image files under the folders that the sources name, sorted."""
+        """Photographs under the folders that the sources name, sorted."""
         folders = [path for _, _, path in self.paths if path.is_dir()]
-        return ImageFolder.scan(folders).files
+        return ImageFolder.scan(folders).photographs
 
     @cached_property
     def tables(self) -> tuple[SourceTables, ...]:
