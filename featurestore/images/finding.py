@@ -12,13 +12,16 @@ from pathlib import Path
 from PIL import Image
 
 from featurestore.errors import DataError
-from featurestore.images.masks import find_masks
+from featurestore.images.masks import find_masks, is_grey
 from featurestore.images.opening import FORMATS
 
 IMAGE_SUFFIXES = tuple(
     sorted(ending for ending, form in Image.registered_extensions().items() if form in FORMATS)
 )
 """Endings of every format that is decoded, in lower case."""
+
+ENDINGS = ("_downsampled",)
+"""What archives put behind the id of a smaller copy of an image."""
 
 
 def image_key(name: str, endings: Iterable[str] = (), whole: Collection[str] = ()) -> str:
@@ -82,10 +85,21 @@ class ImageFolder:
     def by_id(
         self, endings: Sequence[str] = (), whole: Collection[str] = ()
     ) -> dict[str, list[Path]]:
-        """Photographs by the id in their name (`image_key`), the shortest name first."""
+        """Photographs by the id in their name (`image_key`), the shortest name first.
+
+        Of several files with one id those of a folder in colour come before those in grey.
+        """
         files: dict[str, list[Path]] = {}
         for path in sorted(self.photographs, key=lambda p: (len(p.stem), p)):
             files.setdefault(image_key(path.name, endings, whole), []).append(path)
+        grey: dict[tuple[Path, str], bool] = {}
+        for paths in files.values():
+            if len(paths) > 1:
+                for path in paths:
+                    place = (path.parent, path.suffix)
+                    if place not in grey:
+                        grey[place] = is_grey(path)
+                paths.sort(key=lambda p: grey[p.parent, p.suffix])
         return files
 
     def without(self, claimed: Iterable[str]) -> list[Path]:

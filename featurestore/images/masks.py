@@ -57,6 +57,14 @@ def find_masks(files: Iterable[Path]) -> set[Path]:
     return masks
 
 
+def is_grey(path: Path) -> bool:
+    """Whether a file has no colour, as heat maps and drawings of several greys have none."""
+    try:
+        return _kind(np.asarray(open_image(path, _MAX_PIXELS, _SIDE))) != "photograph"
+    except UnreadableImage:
+        return True
+
+
 def _spread(members: Sequence[Path], n: int) -> list[Path]:
     places = np.unique(np.linspace(0, len(members) - 1, n).round().astype(int))
     return [members[k] for k in places]
@@ -71,13 +79,17 @@ def _are_masks(sample: Sequence[Path]) -> bool:
         except UnreadableImage:
             continue
         kinds.append(_kind(pixels))
-        if kinds[-1] == "photograph":
+        if kinds[-1] not in ("mask", "empty"):
             return False
     return "mask" in kinds
 
 
 def _kind(pixels: np.ndarray) -> str:
-    """`mask`, `empty` (one grey value) or `photograph`; pixels are uint8 (height, width, 3)."""
+    """`mask`, `empty` (one grey value), `grey` or `photograph`.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+    """
     steps = [max(1, side // _SIDE) for side in pixels.shape[:2]]
     thin = pixels[:: steps[0], :: steps[1]].astype(np.int16)
     if (thin.max(axis=2) - thin.min(axis=2)).max() > _NEAR // 2:
@@ -90,4 +102,4 @@ def _kind(pixels: np.ndarray) -> str:
         return "mask"
     black, white = grey <= _NEAR, grey >= 255 - _NEAR
     both = black.any() and white.any()
-    return "mask" if both and (black | white).mean() >= _SHARE else "photograph"
+    return "mask" if both and (black | white).mean() >= _SHARE else "grey"

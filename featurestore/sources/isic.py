@@ -11,7 +11,7 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images import ImageFolder, image_key, shown_masks
+from featurestore.images.finding import ENDINGS, ImageFolder, image_key, shown_masks
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
 from featurestore.tables import (
@@ -83,7 +83,7 @@ class IsicSource(Section):
     kind: Literal["isic"] = "isic"
     metadata: tuple[Path, ...] = pydantic.Field(min_length=1)
     images: tuple[Path, ...] = pydantic.Field(min_length=1)
-    suffixes: tuple[str, ...] = ("_downsampled",)
+    suffixes: tuple[str, ...] = ENDINGS
     columns: tuple[str, ...] = _NAMES
     licence: str = "unknown"
     attribution: str = "unknown"

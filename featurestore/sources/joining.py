@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
+from featurestore.images.finding import ENDINGS, image_key
 from featurestore.tables import Column, DataDictionary, exclusions_table, require_unique
 from featurestore.tables.merging import first_known
 
@@ -57,14 +58,20 @@ def join_sources(tables: Sequence[SourceTables], linkage: str) -> JoinedSources:
 
 
 def id_key(text: str) -> str:
-    """What ids that mean one patient have in common: zeros in front and case are spelling."""
-    return (text.lstrip("0") or "0") if text.isdigit() else text.casefold()
+    """What ids that mean one patient have in common.
+
+    Zeros in front and case are spelling, and so is how the file of an image is called, where images
+    stand for patients.
+    """
+    if text.isdigit():
+        return text.lstrip("0") or "0"
+    return image_key(text, ENDINGS).casefold()
 
 
 def with_shared_ids(
     tables: Sequence[SourceTables],
 ) -> tuple[list[SourceTables], tuple[str, ...]]:
-    """Spells ids alike that differ between sources only in zeros in front or in case.
+    """Spells ids alike that differ between sources only in spelling (`id_key`).
 
     The spelling of the source listed first counts. Ids that one source itself tells apart are left
     as they are.

@@ -6,7 +6,6 @@ genes in rows and samples in columns.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -326,7 +325,7 @@ def _find_images(
     else:
         assert pictures.pattern is not None  # checked by the section
         names = rows["image_id"].map(lambda i: str(pictures.pattern).replace("{image_id}", i))
-    files = names.map(lambda name: os.path.normpath(folder / name), na_action="ignore")
+    files = names.map(lambda name: str(folder / name), na_action="ignore")
     exists = files.map(lambda file: Path(file).is_file(), na_action="ignore").fillna(False)
     excluded = [
         (

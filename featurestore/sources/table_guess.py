@@ -113,7 +113,8 @@ def guess_rows(
     Args:
         table: Text as `featurestore.tables.reading.read_table` gives it.
         path: Where it came from, for messages.
-        image_files: Absolute paths of the images that its rows may name.
+        image_files: Absolute paths of the images that its rows may name; of several with one name
+            the first counts.
         root: Data root; the folder of the images is given relative to it where it lies below.
         others: Ids (`id_guess.join_key`) in each column of the other tables that may join.
 
@@ -190,9 +191,8 @@ def _guess_images(
     """The column whose cells name most image files, and how."""
     if not files:
         return {}, []
-    nearest = sorted(files, key=lambda file: (len(file.parts), file), reverse=True)
-    by_stem = {image_key(file.name): file for file in nearest}
-    by_name = {file.name: file for file in nearest}
+    by_stem = {image_key(file.name): file for file in reversed(files)}  # the first counts
+    by_name = {file.name: file for file in reversed(files)}
     best: tuple[int, str, dict[str, Path]] = (0, "", {})
     for name, text in known.items():
         if not text.dropna().is_unique:

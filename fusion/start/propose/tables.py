@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -204,7 +203,7 @@ def _unclaimed(folder: ImageFolder, sources: Sequence[ProposedSource]) -> ImageF
     }
     if not claimed:
         return folder
-    files = (file for file in folder.photographs if os.path.normpath(file) not in claimed)
+    files = (file for file in folder.photographs if str(file) not in claimed)
     return ImageFolder(tuple(files))
 
 
@@ -223,8 +222,9 @@ def _plain(
     section: dict[str, Any] = {"kind": "table", "path": shown_path(table.path, root)}
     if isinstance(text, DataError):
         return ProposedSource(section, (), problem=str(text))
+    photographs = [path for paths in folder.by_id().values() for path in paths]
     try:
-        guess = guess_rows(text, table.path, folder.photographs, root.absolute(), others)
+        guess = guess_rows(text, table.path, photographs, root.absolute(), others)
     except DataError as error:
         return ProposedSource(section, (), problem=str(error))
     section |= guess.keys
@@ -269,7 +269,7 @@ def _matches(tables: SourceTables, folder: ImageFolder) -> list[str]:
     patients = tables.patients["patient_id"].nunique()
     if not folder.files:
         return [f"{patients:,} patients"]
-    photographs = {os.path.normpath(path) for path in folder.photographs}
+    photographs = {str(path) for path in folder.photographs}
     used = len(photographs & set(tables.images["path"]))
     reasons = tables.exclusions.loc[tables.exclusions["entity"] == "image", "reason"]
     fileless = int(reasons.str.startswith("no file").sum())

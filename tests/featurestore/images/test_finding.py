@@ -123,3 +123,14 @@ def test_folders_pipes_and_hidden_files_are_no_images(tmp_path: Path) -> None:
     assert found.broken == ()
     with pytest.raises(DataError, match="no such image folder"):
         ImageFolder.scan([tmp_path / "absent"])
+
+
+def test_of_two_files_of_one_id_the_one_in_colour_counts(tmp_path: Path) -> None:
+    for k in range(3):
+        photograph(tmp_path / "z_images" / f"case{k}.png")
+        (tmp_path / "a_maps").mkdir(exist_ok=True)
+        heat = NOISE.integers(0, 256, (32, 32), dtype=np.uint8)
+        Image.fromarray(heat).save(tmp_path / "a_maps" / f"case{k}.png")
+    found = ImageFolder.scan([tmp_path])
+    assert found.masks == ()  # grey photographs exist
+    assert {paths[0].parent.name for paths in found.by_id().values()} == {"z_images"}

@@ -27,6 +27,7 @@ def source(
         (["0060", "0061", "1000"], ["60", "61", "1000"], ["0060", "0061", "1000"]),
         (["60", "61"], ["060", "0061"], ["60", "61"]),
         (["p1", "p2"], ["P1", "P2"], ["p1", "p2"]),
+        (["ISIC_1", "ISIC_2"], ["ISIC_1_downsampled", "ISIC_2.jpg"], ["ISIC_1", "ISIC_2"]),
     ],
 )
 def test_spelling_is_no_difference(left: list[str], right: list[str], kept: list[str]) -> None:
