@@ -14,9 +14,11 @@ from locations import ROOT
 from PIL import Image
 
 import cli
+from featurestore.errors import ConfigError
 from fusion.start.doctor import MACHINE_CHECKS, STUDY_CHECKS, examine
 from fusion.start.doctor.base import existing_parent
 from fusion.start.doctor.machine import _matches
+from fusion.study.study import Study
 
 SHARED = ROOT.parent / "shared" / "data"
 SMALL = {"name": "resnet18", "weights": "random", "image_size": 64}
@@ -159,6 +161,30 @@ def test_a_wrong_setting_is_found(tmp_path: Path, override: str, check: str, sai
     assert result.exit_code == 1
     found = [line for line in lines(result, check) if line.startswith("fail")]
     assert any(said in line for line in found), result.output
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "ablation.models=[svm, svm]",
+        "ablation.models=[clairvoyance]",
+        "ablation.reference=best",
+        "ablation.subsets=[[retina]]",
+        "ablation.modalities={x: {groups: [gut]}}",
+        "ablation.leave_out={groups: [gut]}",
+        "ablation.arms=[{model: svm}, {model: svm}]",
+    ],
+)
+def test_doctor_and_run_refuse_the_same_plans_in_the_same_words(
+    tmp_path: Path, override: str
+) -> None:
+    config = study(tmp_path, 12)
+    said = lines(doctor(config, "--set", override), "arms")
+    with pytest.raises(ConfigError) as caught:
+        _ = Study.open(config, tmp_path / "out", None, [override]).arms
+    assert len(said) == 1
+    assert said[0].startswith("fail")
+    assert str(caught.value) in said[0]
 
 
 def test_few_events_and_many_jobs_are_warnings(tmp_path: Path) -> None:
