@@ -13,6 +13,7 @@ The folder looks like this:
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -165,17 +166,24 @@ def write_cohort(
     record = dataclasses.asdict(planted) if planted else {}
     _write_json(record, folder / PLANTED_FILE)
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
-    _write_json(sizes, folder / MANIFEST_FILE)
+    digests = {p.relative_to(folder).as_posix(): _sha256(p) for p in files}
+    _write_json(digests, folder / MANIFEST_FILE)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the folder has a manifest and every file in it still has its size."""
+    """Whether the folder has a manifest, and every file in it is as it was written."""
     try:
-        sizes = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+        digests = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        return bool(digests) and all(
+            _sha256(folder / name) == digest for name, digest in digests.items()
+        )
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_pictures(

@@ -189,14 +189,17 @@ def test_without_troubles_everything_matches(tmp_path: Path) -> None:
 def test_a_folder_is_complete_until_a_file_changes(tmp_path: Path) -> None:
     folder = write(tmp_path / "files")
     assert is_complete(folder)
-    with (folder / TRUTH_FILE).open("a") as file:
-        file.write("\n")
-    assert not is_complete(folder)
+    sound = (folder / TRUTH_FILE).read_bytes()
+    for damaged in (sound + b"\n", sound[:-1], sound[:-9] + bytes([sound[-9] ^ 1]) + sound[-8:]):
+        (folder / TRUTH_FILE).write_bytes(damaged)
+        assert not is_complete(folder)
+    (folder / TRUTH_FILE).write_bytes(sound)
+    assert is_complete(folder)
     (folder / TRUTH_FILE).unlink()
     assert not is_complete(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "nonsense", '{"absent.txt": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "nonsense", '{"absent.txt": 1}'])
 def test_a_spoiled_manifest_is_not_complete(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST_FILE).write_text(content)
     assert not is_complete(tmp_path)
