@@ -11,7 +11,7 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ENDINGS, ImageFolder, image_key, shown_masks
+from featurestore.images import ENDINGS, ImageFolder, image_key, shown_masks
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
 from featurestore.tables import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.images.finding import ENDINGS, image_key
+from featurestore.images import ENDINGS, image_key
 from featurestore.tables import Column, DataDictionary, exclusions_table, require_unique
 from featurestore.tables.merging import first_known
 

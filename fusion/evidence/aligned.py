@@ -9,9 +9,14 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from fusion.arms import ABLATION
+from fusion.models import MODELS, names_of
 
-FLOORS = frozenset({"prevalence", "permuted_labels"})
-REFERENCES = frozenset({"clinical_reference"})
+FLOORS = frozenset(names_of("floor"))
+REFERENCES = frozenset(names_of("clinical reference"))
+EXCHANGED = frozenset(name for name, kind in MODELS.items() if kind.permuted)
+"""Models whose outcomes are exchanged anew in every outer fold: no outcome that tests one
+fold trains the model of another (`fusion.evaluation.permutation`)."""
+
 KINDS = ("arm", "reference", "floor", "design")
 
 
@@ -58,6 +63,11 @@ class ArmPredictions:
     kind: str
     repeats: tuple[RepeatPredictions, ...]
     design: str = ABLATION
+
+    @property
+    def folds(self) -> int:
+        """Outer folds of a repeat."""
+        return len(np.unique(self.repeats[0].fold))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,14 @@ from featurestore.cohort import Cohort, patient_groups
 from featurestore.cohort.availability import availability
 from featurestore.cohort.table_one import table_one
 from featurestore.errors import DataError, name_some
+from fusion.endpoints import find_endpoint
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, align
 from fusion.evidence.designs import group_losses, learning_curve
 from fusion.evidence.differences import differences, fusion_gains, tie_widths
 from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import matched
 from fusion.evidence.reference_model import reference_model
 from fusion.evidence.scoring import (
@@ -57,9 +59,10 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
     scores = score_arms(aligned, clusters, threshold, draws, seed)
     per_fold = score_folds(aligned)
-    arms = _arms(aligned, scores, per_fold, baseline)
+    tested = find_endpoint(cohort.outcome.kind).tested
+    arms = _arms(aligned, scores, per_fold, baseline, tested)
     gains = fusion_gains(aligned, scores)
-    undefined = np.isnan(scores[baseline].metrics["auroc"].draws)
+    undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
     clinical = reference_model(cohort, inputs.fits, groups, draws, seed)
     return Evidence(
@@ -89,6 +92,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         importances=block_importances(inputs.fits),
         inputs=top_inputs(inputs.fits),
         tuning=tuning_evidence(inputs.fits, inputs.config.tuning.space),
+        intervals=interval_facts(scores[arm.arm].estimate("auroc") for arm in aligned.arms),
         threshold_rule=rule_text(inputs.config.threshold),
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),
@@ -121,10 +125,11 @@ def _arms(
     scores: Mapping[str, ArmScores],
     per_fold: pd.DataFrame,
     baseline: str,
+    tested_metrics: Sequence[str],
 ) -> tuple[ArmEvidence, ...]:
     shown = [a for a in aligned.arms if a.kind != "design"]
     ties = tie_widths(aligned, per_fold, baseline)
-    tested = differences(shown, scores, baseline)
+    tested = differences(shown, scores, baseline, tested_metrics)
     return tuple(
         ArmEvidence(
             arm=arm.arm,
@@ -143,6 +148,7 @@ def _arms(
             pr=scores[arm.arm].pr.curve(RATES),
             calibration=calibration_bins(aligned.y, arm),
             decision=scores[arm.arm].decision.curve(THRESHOLDS),
+            fold_averaged=scores[arm.arm].fold_averaged,
         )
         for arm in shown
     )

@@ -10,7 +10,7 @@ import numpy as np
 from fusion.evaluation.designs import left_out, training_share
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
 from fusion.evidence.scoring import ArmScores
-from fusion.metrics import Estimate, holm, p_value
+from fusion.metrics import Estimate, holm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class GroupLoss:
         group: What it was refitted without.
         auroc: Without the group.
         loss: AUROC on everything minus that without the group, paired; above 0 the group helps.
-        p: Two-sided bootstrap p of the loss.
+        p: Two-sided p of the loss.
         p_holm: The same, adjusted by Holm over all groups and models.
     """
 
@@ -62,9 +62,8 @@ def group_losses(
         if group is None or whole is None:
             continue
         without, everything = (scores[a.arm].metrics["auroc"] for a in (arm, whole))
-        loss = everything.minus(without)
-        p = p_value(everything.difference_draws(without))
-        found.append((arm.model, group, scores[arm.arm].estimate("auroc"), loss, p))
+        loss = everything.against(without)
+        found.append((arm.model, group, without.estimate, loss.estimate, loss.p))
     adjusted = holm([p for *_, p in found])
     losses = [GroupLoss(*loss, held) for loss, held in zip(found, adjusted, strict=True)]
     return tuple(sorted(losses, key=lambda g: (g.model, -g.loss.value, g.group)))

@@ -9,12 +9,15 @@ import pandas as pd
 
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
 from fusion.evidence.scoring import ArmScores
-from fusion.evidence.types import DIFFERENCES, Difference, Gain
-from fusion.metrics import corrected_half_width, holm, p_value
+from fusion.evidence.types import Difference, Gain
+from fusion.metrics import corrected_half_width, holm
 
 
 def differences(
-    arms: Sequence[ArmPredictions], scores: Mapping[str, ArmScores], baseline: str
+    arms: Sequence[ArmPredictions],
+    scores: Mapping[str, ArmScores],
+    baseline: str,
+    metrics: Sequence[str],
 ) -> dict[str, dict[str, Difference]]:
     """Each other arm minus the baseline; Holm adjusts over the arms of a metric, without floors.
 
@@ -22,20 +25,20 @@ def differences(
         arms: Arms of the ablation table.
         scores: Their scores.
         baseline: Name of the arm that is subtracted.
+        metrics: Names of the metrics (`Endpoint.tested`).
 
     Returns:
-        By name of the arm and by metric (`DIFFERENCES`); empty for the baseline.
+        By name of the arm and by metric; empty for the baseline.
     """
     found: dict[str, dict[str, Difference]] = {arm.arm: {} for arm in arms}
     tested = [arm for arm in arms if arm.arm != baseline]
     family = [arm.arm for arm in tested if arm.kind != "floor"]
-    for metric in DIFFERENCES:
+    for metric in metrics:
         against = scores[baseline].metrics[metric]
-        own = {arm.arm: scores[arm.arm].metrics[metric] for arm in tested}
-        p = {name: p_value(sample.difference_draws(against)) for name, sample in own.items()}
-        adjusted = dict(zip(family, holm([p[name] for name in family]), strict=True))
-        for name, sample in own.items():
-            found[name][metric] = Difference(sample.minus(against), p[name], adjusted.get(name))
+        own = {arm.arm: scores[arm.arm].metrics[metric].against(against) for arm in tested}
+        adjusted = dict(zip(family, holm([own[name].p for name in family]), strict=True))
+        for name, test in own.items():
+            found[name][metric] = Difference(test.estimate, test.p, adjusted.get(name))
     return found
 
 
@@ -43,7 +46,7 @@ def fusion_gains(aligned: AlignedPredictions, scores: Mapping[str, ArmScores]) -
     """Each model on all modalities minus the same model on one of them."""
     arms = [a for a in aligned.arms if a.kind == "arm"]
     everything = {m for a in arms for m in a.modalities}
-    gains = []
+    pairs, tests = [], []
     for fused in arms:
         if len(everything) < 2 or set(fused.modalities) != everything:
             continue
@@ -51,10 +54,13 @@ def fusion_gains(aligned: AlignedPredictions, scores: Mapping[str, ArmScores]) -
         for single in arms:
             if single.model == fused.model and len(single.modalities) == 1:
                 other = scores[single.arm].metrics["auroc"]
-                p = p_value(area.difference_draws(other))
-                names = fused.model, single.modalities[0], single.arm, fused.arm
-                gains.append(Gain(*names, area.minus(other), p))
-    return tuple(gains)
+                pairs.append((fused.model, single.modalities[0], single.arm, fused.arm))
+                tests.append(area.against(other))
+    adjusted = holm([test.p for test in tests])
+    return tuple(
+        Gain(*names, test.estimate, test.p, held)
+        for names, test, held in zip(pairs, tests, adjusted, strict=True)
+    )
 
 
 def tie_widths(

@@ -1,7 +1,8 @@
 """Scores every arm on the data and on every bootstrap draw; the arithmetic is in `fusion.metrics`.
 
 With several repeats a metric is computed on the pooled out-of-fold predictions of each, under the
-same draws, and averaged over repeats.
+same draws. The value is the mean over repeats; how far repeats differ says how much training adds
+to the interval (`fusion.metrics.cross_validated`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,21 @@ import numpy as np
 import pandas as pd
 
 from fusion import metrics
-from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, RepeatPredictions
-from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks, interval, percentile_interval
+from fusion.evidence.aligned import (
+    EXCHANGED,
+    AlignedPredictions,
+    ArmPredictions,
+    RepeatPredictions,
+)
+from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks
+from fusion.metrics.cross_validated import (
+    PairedTest,
+    cross_validated_interval,
+    moved,
+    paired_difference,
+    spread,
+    stretched,
+)
 from fusion.metrics.curves import Curve, decision_curve, pr_curve, roc_curve
 
 PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
@@ -26,33 +40,70 @@ Statistic = Callable[[RepeatPredictions, np.ndarray | None], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Values of one statistic of one arm.
+    """Values of one metric of one arm.
 
     Attributes:
-        value: On the data. Shape (1, ...).
-        draws: On each draw. Shape (draws, ...).
+        values: On the pooled out-of-fold predictions of each repeat. Shape (repeats,).
+        draws: The same on each draw. Shape (repeats, draws).
+        folds: Folds of a repeat; 1 where no test patient trained a model of another fold.
+        units: Clusters with the rarer outcome.
+        trials: Independent trials of a share (`metrics.Metric.trials`).
+        bounded: Whether the metric lies between 0 and 1.
+    """
+
+    values: np.ndarray
+    draws: np.ndarray
+    folds: int
+    units: int
+    trials: int | None = None
+    bounded: bool = False
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean over repeats with its interval."""
+        return cross_validated_interval(
+            self.values, self.draws, self.folds, self.units, self.trials, self.bounded
+        )
+
+    @property
+    def stretch(self) -> float:
+        """How much wider the interval is than that of models held fixed."""
+        return spread(self.values, self.draws, self.folds, self.units).stretch
+
+    def against(self, other: Sample) -> PairedTest:
+        """This minus the other under the same draws, with interval and p."""
+        folds = max(self.folds, other.folds)
+        return paired_difference(
+            self.values - other.values, self.draws - other.draws, folds, self.units
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveSample:
+    """Values of a curve of one arm, averaged over repeats.
+
+    Attributes:
+        value: On the data. Shape (points,).
+        draws: On each draw. Shape (draws, points).
+        stretch: By how much its band is widened: as the interval of the metric that sums the
+            curve up.
+        least: Smallest value that the curve can have.
     """
 
     value: np.ndarray
     draws: np.ndarray
-
-    def minus(self, other: Sample) -> Estimate:
-        """Paired difference of two statistics that are one number each."""
-        return percentile_interval(
-            float(self.value[0] - other.value[0]), self.difference_draws(other)
-        )
-
-    def difference_draws(self, other: Sample) -> np.ndarray:
-        """The difference on each draw; shape (draws,)."""
-        return np.asarray(self.draws - other.draws)
+    stretch: float
+    least: float = 0.0
 
     def curve(self, grid: np.ndarray) -> Curve:
-        """The statistic as a curve with its pointwise percentile band."""
+        """The curve with its pointwise band: stretched percentiles."""
         defined = self.draws[np.isfinite(self.draws).all(axis=1)]
         if not len(defined):
-            return Curve(grid, self.value[0], None, None)
-        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        return Curve(grid, self.value[0], low, high)
+            return Curve(grid, self.value, None, None)
+        ends = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        stretch = self.stretch if np.isfinite(self.stretch) else 1.0
+        low, high = np.clip(stretched(self.value, ends, stretch), self.least, 1.0)
+        return Curve(grid, self.value, low, high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,23 +111,22 @@ class ArmScores:
     """All statistics of one arm.
 
     Attributes:
-        metrics: By metric name, one number each.
-        trials: Trials of each metric that is a share (`metrics.Metric.trials`).
+        metrics: By metric name, one number each; on the pooled predictions of all folds.
+        fold_averaged: AUROC inside folds, averaged over them; folds with one class are left out.
         roc: Sensitivity over `RATES`.
         pr: Precision over `RATES`.
         decision: Net benefit over `THRESHOLDS`.
     """
 
     metrics: Mapping[str, Sample]
-    trials: Mapping[str, int | None]
-    roc: Sample
-    pr: Sample
-    decision: Sample
+    fold_averaged: Estimate
+    roc: CurveSample
+    pr: CurveSample
+    decision: CurveSample
 
     def estimate(self, name: str) -> Estimate:
         """A metric with its interval."""
-        sample = self.metrics[name]
-        return interval(float(sample.value[0]), sample.draws, self.trials[name])
+        return self.metrics[name].estimate
 
 
 def score_arms(
@@ -103,22 +153,44 @@ def score_arms(
     statistics: dict[str, Statistic] = {
         name: _on_input(y, metric.needs, metric.function) for name, metric in known.items()
     }
-    curves: dict[str, Statistic] = {
+    statistics |= {
         "roc curve": lambda r, w: roc_curve(y, r.score, RATES, w),
         "pr curve": lambda r, w: pr_curve(y, r.score, RATES, w),
         "decision curve": lambda r, w: decision_curve(y, r.probability, THRESHOLDS, w),
     }
-    samples = _sample(aligned, statistics | curves, draw_weights(clusters, draws, seed))
-    return {
-        arm.arm: ArmScores(
-            metrics={name: samples[arm.arm][name] for name in known},
-            trials={name: _trials(m, y, arm, clusters) for name, m in known.items()},
-            roc=samples[arm.arm]["roc curve"],
-            pr=samples[arm.arm]["pr curve"],
-            decision=samples[arm.arm]["decision curve"],
+    weights = draw_weights(clusters, draws, seed)
+    units = min(len(np.unique(clusters[y == outcome])) for outcome in (0.0, 1.0))
+    drawn = _on_draws(aligned, statistics, weights)
+    found = {}
+    for arm in aligned.arms:
+        values = {name: _on_repeats(arm, s, None) for name, s in statistics.items()}
+        samples = {
+            name: Sample(
+                values[name][:, 0],
+                drawn[arm.arm][name].T,
+                1 if arm.model in EXCHANGED else arm.folds,
+                units,
+                _trials(metric, y, arm, clusters),
+                metric.bounded,
+            )
+            for name, metric in known.items()
+        }
+        roc, pr, decision = (
+            CurveSample(
+                values[f"{name} curve"].mean(axis=0)[0],
+                drawn[arm.arm][f"{name} curve"],
+                samples[summed].stretch,
+                least,
+            )
+            for name, summed, least in (
+                ("roc", "auroc", 0.0),
+                ("pr", "auprc", 0.0),
+                ("decision", "net_benefit", -np.inf),
+            )
         )
-        for arm in aligned.arms
-    }
+        averaged = moved(samples["auroc"].estimate, _fold_averaged(y, arm))
+        found[arm.arm] = ArmScores(samples, averaged, roc, pr, decision)
+    return found
 
 
 def score_folds(aligned: AlignedPredictions) -> pd.DataFrame:
@@ -136,29 +208,45 @@ def score_folds(aligned: AlignedPredictions) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(PER_FOLD_COLUMNS))
 
 
-def _sample(
+def _fold_averaged(y: np.ndarray, arm: ArmPredictions) -> float:
+    """Mean over folds, then over repeats; NaN where no fold of a repeat has both classes."""
+    means = []
+    for part in arm.repeats:
+        tests = [part.fold == fold for fold in np.unique(part.fold)]
+        areas = np.array([metrics.auroc(y[test], part.score[test])[0] for test in tests])
+        defined = areas[np.isfinite(areas)]
+        means.append(defined.mean() if len(defined) else np.nan)
+    return float(np.mean(means))
+
+
+def _on_draws(
     aligned: AlignedPredictions, statistics: Mapping[str, Statistic], weights: np.ndarray
-) -> dict[str, dict[str, Sample]]:
-    """Every statistic of every arm; draws are the outer loop, so that each is unpacked once."""
+) -> dict[str, dict[str, np.ndarray]]:
+    """Every statistic of every arm; draws are the outer loop, so that each is unpacked once.
+
+    Returns:
+        By arm and name: of a metric by repeat, shape (draws, repeats); of a curve averaged over
+        repeats, shape (draws, points), because curves of all repeats would fill the memory.
+    """
     found: dict[str, dict[str, list[np.ndarray]]] = {
         arm.arm: {name: [] for name in statistics} for arm in aligned.arms
     }
     for chunk in in_chunks(weights):
         for arm in aligned.arms:
             for name, statistic in statistics.items():
-                found[arm.arm][name].append(_averaged(arm, statistic, chunk))
+                values = _on_repeats(arm, statistic, chunk)
+                found[arm.arm][name].append(values.T if values.ndim == 2 else values.mean(axis=0))
     return {
-        arm.arm: {
-            name: Sample(_averaged(arm, statistic, None), np.concatenate(found[arm.arm][name]))
-            for name, statistic in statistics.items()
-        }
-        for arm in aligned.arms
+        arm: {name: np.concatenate(parts) for name, parts in own.items()}
+        for arm, own in found.items()
     }
 
 
-def _averaged(arm: ArmPredictions, statistic: Statistic, weights: np.ndarray | None) -> np.ndarray:
-    """Mean over repeats; NaN where a repeat does not define the statistic."""
-    return np.asarray(np.mean([statistic(repeat, weights) for repeat in arm.repeats], axis=0))
+def _on_repeats(
+    arm: ArmPredictions, statistic: Statistic, weights: np.ndarray | None
+) -> np.ndarray:
+    """The statistic of each repeat; shape (repeats, draws, ...)."""
+    return np.array([statistic(repeat, weights) for repeat in arm.repeats])
 
 
 def _on_input(

@@ -12,7 +12,8 @@ from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError
 from fusion import metrics
 from fusion.evidence.aligned import AlignedPredictions
-from fusion.metrics import Estimate, draw_weights, in_chunks, interval
+from fusion.metrics import Estimate, draw_weights, in_chunks
+from fusion.metrics.cross_validated import cross_validated_interval
 
 LEAST = 10
 """Patients with the outcome, and without it, below which a subgroup has no numbers."""
@@ -86,7 +87,7 @@ def subgroups(
     for name, column, level, member in parts:
         events = int(aligned.y[member].sum())
         enough = min(events, int(member.sum()) - events) >= LEAST
-        scored = _score(aligned, arm, member, weights) if enough else {}
+        scored = _score(aligned, arm, member, weights, clusters) if enough else {}
         found.append(Subgroup(name, column, level, int(member.sum()), events, scored))
     return tuple(found)
 
@@ -147,18 +148,29 @@ def _bands(values: pd.Series, name: str) -> np.ndarray:
 
 
 def _score(
-    aligned: AlignedPredictions, arm: str, member: np.ndarray, weights: np.ndarray
+    aligned: AlignedPredictions,
+    arm: str,
+    member: np.ndarray,
+    weights: np.ndarray,
+    clusters: np.ndarray,
 ) -> dict[str, Estimate]:
     y = aligned.y[member]
+    units = min(len(np.unique(clusters[member][y == outcome])) for outcome in (0.0, 1.0))
     found = {}
     for name in _METRICS:
-        metric = metrics.metrics_at(0.5)[name]
+        metric = metrics.METRICS[name]
         inputs = [getattr(repeat, metric.needs)[member] for repeat in aligned[arm].repeats]
-        value = float(np.mean([metric.function(y, x)[0] for x in inputs]))
+        values = np.array([metric.function(y, x)[0] for x in inputs])
         drawn = [
-            np.mean([metric.function(y, x, chunk[:, member]) for x in inputs], axis=0)
+            np.array([metric.function(y, x, chunk[:, member]) for x in inputs])
             for chunk in in_chunks(weights)
         ]
-        trials = int(min(y.sum(), (1 - y).sum())) if name == "auroc" else None
-        found[name] = interval(value, np.concatenate(drawn), trials)
+        found[name] = cross_validated_interval(
+            values,
+            np.concatenate(drawn, axis=1),
+            aligned[arm].folds,
+            units,
+            units if name == "auroc" else None,
+            metric.bounded,
+        )
     return found

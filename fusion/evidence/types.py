@@ -15,6 +15,7 @@ from fusion.evaluation import Ladder, PatientOverlay
 from fusion.evidence.about import RunFacts
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
+from fusion.evidence.intervals import IntervalFacts
 from fusion.evidence.matched import Matched
 from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.subgroups import Subgroup
@@ -24,9 +25,6 @@ from fusion.metrics import Estimate
 from fusion.metrics.curves import CalibrationBins, Curve
 from fusion.models import AS_GIVEN
 
-DIFFERENCES = ("auroc", "auprc", "brier")
-"""Metrics of which each arm's difference to the baseline is taken."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -34,7 +32,7 @@ class Difference:
 
     Attributes:
         estimate: The difference with its interval.
-        p: Two-sided bootstrap p.
+        p: Two-sided p.
         p_holm: The same, adjusted by Holm over all arms that were tested; None for floors.
     """
 
@@ -56,7 +54,7 @@ class ArmEvidence:
         events: Patients with the outcome.
         metrics: Value and interval by metric name, averaged over repeats.
         threshold: How decisions were made, in words.
-        differences: Minus the baseline, by the names of `DIFFERENCES`; empty for the baseline.
+        differences: Minus the baseline, by the names of `Endpoint.tested`; empty for the baseline.
         tie_width: Smallest gap in AUROC to the baseline that the spread over folds allows to call a
             difference (Nadeau & Bengio 2003); NaN for the baseline and with too few folds.
         explained: Nagelkerke's R² of the out-of-fold probabilities.
@@ -65,6 +63,8 @@ class ArmEvidence:
         pr: Precision over recall.
         calibration: Calibration by bins.
         decision: Net benefit over the threshold probability.
+        fold_averaged: AUROC inside folds, averaged over folds and repeats; that in `metrics` pools
+            the predictions of all folds.
     """
 
     arm: str
@@ -83,6 +83,7 @@ class ArmEvidence:
     pr: Curve
     calibration: CalibrationBins
     decision: Curve
+    fold_averaged: Estimate | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Gain:
         single_arm: Arm that sees one modality.
         fused_arm: Arm of the same model that sees all of them.
         delta: AUROC of the fused arm minus that of the single one, paired.
-        p: Two-sided bootstrap p.
+        p: Two-sided p.
+        p_holm: The same, adjusted by Holm over all gains.
     """
 
     model: str
@@ -104,6 +106,7 @@ class Gain:
     fused_arm: str
     delta: Estimate
     p: float
+    p_holm: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +162,8 @@ class Evidence:
         tuning: What tuning did.
         threshold_rule: How thresholds of decisions were chosen, in words.
         calibration: How scores became probabilities, in words.
+        intervals: The kinds of interval that stand in the report, in words, with the coverage that
+            was simulated.
         availability: Patients by the modalities that they have
             (`featurestore.cohort.availability`).
         overlays: Grad-CAM of the patients of whom the baseline is most and least certain.
@@ -188,6 +193,7 @@ class Evidence:
     importances: tuple[BlockImportance, ...] = ()
     inputs: tuple[InputSize, ...] = ()
     tuning: tuple[TuningEvidence, ...] = ()
+    intervals: tuple[IntervalFacts, ...] = ()
     threshold_rule: str = "Youden's index"
     calibration: str = AS_GIVEN
     availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

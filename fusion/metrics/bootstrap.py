@@ -26,11 +26,21 @@ CHUNK_CELLS = 1_000_000  # weights held as float64 at once: 8 MB a matrix, small
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; NaN where it is not defined."""
+    """A value with its 95 % interval; NaN where it is not defined.
+
+    Attributes:
+        value: The value.
+        low: Lower end.
+        high: Upper end.
+        method: Which interval it is: `percentile` (bootstrap, models held fixed), `repeats` or
+            `bound` (widened for training, see `fusion.metrics.cross_validated`), `exact`
+            (binomial), or empty where nobody said.
+    """
 
     value: float
     low: float
     high: float
+    method: str = ""
 
     def excludes(self, value: float) -> bool:
         """Whether the interval lies wholly on one side of `value`; an undefined one does not."""
@@ -110,21 +120,8 @@ def interval(value: float, draws: np.ndarray, trials: int | None = None) -> Esti
     if not trials:
         return Estimate(float(value), float("nan"), float("nan"))
     bound = float(beta.ppf((1 - LEVEL) / 2, trials, 1))
-    return Estimate(1.0, bound, 1.0) if value == 1 else Estimate(0.0, 0.0, 1 - bound)
-
-
-def p_value(draws: np.ndarray) -> float:
-    """Two-sided p of a difference by inverting its percentile interval.
-
-    Twice the smaller share of draws on either side of zero (zeros count on both), with one added
-    to numerator and denominator (Davison & Hinkley 1997, 4.2): with B draws p is at least
-    2 / (B + 1). NaN if no draw is defined.
-    """
-    kept = draws[np.isfinite(draws)]
-    if not len(kept):
-        return float("nan")
-    beyond = min(np.sum(kept <= 0), np.sum(kept >= 0))
-    return float(min(1.0, 2 * (beyond + 1) / (len(kept) + 1)))
+    low, high = (bound, 1.0) if value == 1 else (0.0, 1 - bound)
+    return Estimate(float(value), low, high, "exact")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -233,6 +233,7 @@ class Metric:
             several groups of rows (pairs of an event and a non-event) the smaller gives their
             number. It decides the interval of a share of exactly 0 or 1
             (`bootstrap.interval`). None for metrics that are no share.
+        bounded: Whether it lies between 0 and 1.
     """
 
     name: str
@@ -241,6 +242,7 @@ class Metric:
     higher_is_better: bool | None
     function: Callable[..., np.ndarray]
     trials: Trials | None = None
+    bounded: bool = True
 
 
 METRICS: dict[str, Metric] = {
@@ -249,8 +251,15 @@ METRICS: dict[str, Metric] = {
         Metric("auroc", "AUROC", "score", True, auroc, _pairs),
         Metric("auprc", "AUPRC", "score", True, auprc),
         Metric("brier", "Brier", "probability", False, brier),
-        Metric("calibration_slope", "slope", "probability", None, calibration_slope),
-        Metric("calibration_intercept", "intercept", "probability", None, calibration_intercept),
+        Metric("calibration_slope", "slope", "probability", None, calibration_slope, bounded=False),
+        Metric(
+            "calibration_intercept",
+            "intercept",
+            "probability",
+            None,
+            calibration_intercept,
+            bounded=False,
+        ),
         Metric(
             "sensitivity_at_specificity_90",
             "sens@spec 0.90",
@@ -270,4 +279,5 @@ METRICS: dict[str, Metric] = {
 def metrics_at(threshold: float) -> dict[str, Metric]:
     """All registered metrics and the net benefit at a threshold probability."""
     at = functools.partial(net_benefit, threshold=threshold)
-    return METRICS | {"net_benefit": Metric("net_benefit", "net benefit", "probability", True, at)}
+    found = Metric("net_benefit", "net benefit", "probability", True, at, bounded=False)
+    return METRICS | {"net_benefit": found}

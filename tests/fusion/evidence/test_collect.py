@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import norm
 from scipy.stats import t as student_t
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -15,12 +17,12 @@ from featurestore.errors import DataError
 from featurestore.outcomes import OUTCOMES
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
+from fusion.endpoints.binary import BINARY
 from fusion.evaluation.predictions import predictions_table
 from fusion.evidence import EncoderFacts, Evidence, ReportInputs, RunFacts, collect
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.collect import _flow
-from fusion.evidence.types import DIFFERENCES
-from fusion.metrics.bootstrap import draw_weights, percentile_interval
+from fusion.metrics.bootstrap import draw_weights
 from fusion.metrics.classification import auroc, metrics_at
 from fusion.metrics.delong import delong
 from fusion.metrics.explained import nagelkerke_r2
@@ -210,32 +212,94 @@ def test_intervals_and_paired_differences_by_repeating_rows(
     groups = make_groups(cohort)
     ids = sorted(groups)
     weights = draw_weights([groups[p] for p in ids], 300, seed=0)
-    found: dict[str, list[float]] = {BASELINE: [], "head[image]": []}
+    found: dict[str, list[list[float]]] = {BASELINE: [], "head[image]": []}
+    observed: dict[str, list[float]] = {}
     for arm, values in found.items():
         own = predictions[predictions["arm"] == arm]
         parts = [part.set_index("patient_id").loc[ids] for _, part in own.groupby("repeat")]
         columns = [(part["y"].to_numpy(), part["score"].to_numpy()) for part in parts]
+        observed[arm] = [float(auroc(y, s)[0]) for y, s in columns]
         for line in weights:
             rows = np.repeat(np.arange(len(ids)), line)
-            values.append(float(np.mean([auroc(y[rows], s[rows])[0] for y, s in columns])))
+            values.append([float(auroc(y[rows], s[rows])[0]) for y, s in columns])
+    outcome = columns[0][0]
+    events = {groups[p] for p, y in zip(ids, outcome, strict=True) if y == 1}
+    others = {groups[p] for p, y in zip(ids, outcome, strict=True) if y == 0}
+    quantile = student_t.ppf(0.975, min(len(events), len(others)) - 1)
+
+    def error(draws: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+        """Plain and widened standard error, draw by draw."""
+        means = [line.mean() for line in draws]
+        between = [np.var(line - values, ddof=1) for line in draws]
+        plain = np.var(means, ddof=1)
+        repeats = len(values)
+        folds = predictions["fold"].nunique()
+        training = min(np.mean(between) * (folds - 1 + 1 / repeats), plain)
+        return float(np.sqrt(plain)), float(np.sqrt(plain + training))
+
     reference, image = (np.array(v) for v in found.values())
+    first, second = (np.array(v) for v in observed.values())
     by_name = {a.arm: a for a in evidence.arms}
     shown = by_name[BASELINE].metrics["auroc"]
-    expected = percentile_interval(shown.value, reference)
-    assert (shown.low, shown.high) == pytest.approx((expected.low, expected.high))
+    plain, widened = error(reference, first)
+    assert plain < widened
+    value = first.mean()
+    ends = np.quantile(reference.mean(axis=1), [0.025, 0.975])
+    stretch = widened / plain * quantile / norm.ppf(0.975)
+    low, high = expit(logit(value) + stretch * (logit(ends) - logit(value)))
+    assert (shown.value, shown.low, shown.high) == pytest.approx((value, low, high))
+    assert shown.method == "repeats"
     delta = by_name["head[image]"].differences["auroc"].estimate
-    expected = percentile_interval(delta.value, image - reference)
-    assert (delta.low, delta.high) == pytest.approx((expected.low, expected.high))
+    _, widened = error(image - reference, second - first)
+    value = (second - first).mean()
+    assert (delta.low, delta.high) == pytest.approx(
+        (value - quantile * widened, value + quantile * widened)
+    )
     gain = next(g for g in evidence.fusion_gain if g.single_arm == "head[image]")
     assert gain.delta.low == pytest.approx(-delta.high)
     assert gain.p == by_name["head[image]"].differences["auroc"].p
     assert (gain.model, gain.modality) == ("head", "image")
 
 
+def test_every_interval_says_which_it_is(evidence: Evidence) -> None:
+    """The permuted floor exchanges outcomes in every fold anew: training adds nothing to it."""
+    kinds = {arm.arm: arm.metrics["auroc"].method for arm in evidence.arms}
+    assert kinds.pop("permuted_labels") == "percentile"
+    assert set(kinds.values()) == {"repeats"}
+    assert [facts.method for facts in evidence.intervals] == ["repeats", "percentile"]
+    for arm in evidence.arms:
+        assert all(found.method for found in arm.metrics.values())
+        methods = {found.estimate.method for found in arm.differences.values()}
+        assert methods <= {"repeats"}
+
+
+def test_fold_averaged_auroc_stands_beside_the_pooled_one(
+    evidence: Evidence, predictions: pd.DataFrame
+) -> None:
+    for arm in evidence.arms:
+        own = predictions[predictions["arm"] == arm.arm].groupby(["repeat", "fold"])
+        areas = [roc_auc_score(part["y"], part["score"]) for _, part in own]
+        found, pooled = arm.fold_averaged, arm.metrics["auroc"]
+        assert found is not None
+        assert found.value == pytest.approx(np.mean(areas))
+        if arm.model != "prevalence":
+            assert logit(found.high) - logit(found.value) == pytest.approx(
+                logit(pooled.high) - logit(pooled.value)
+            )
+
+
+def test_gains_are_adjusted_over_all_of_them(evidence: Evidence) -> None:
+    p = [gain.p for gain in evidence.fusion_gain]
+    adjusted = [gain.p_holm for gain in evidence.fusion_gain]
+    assert len(p) == 3
+    assert min(adjusted) == pytest.approx(3 * min(p))
+    assert max(adjusted) <= 1
+
+
 def test_the_baseline_has_no_difference_and_holm_leaves_floors_out(evidence: Evidence) -> None:
     by_name = {a.arm: a for a in evidence.arms}
     assert by_name[BASELINE].differences == {}
-    for metric in DIFFERENCES:
+    for metric in BINARY.tested:
         tested = [
             a.differences[metric] for a in evidence.arms if a.kind != "floor" and a.arm != BASELINE
         ]

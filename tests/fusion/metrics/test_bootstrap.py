@@ -17,7 +17,6 @@ from fusion.metrics.bootstrap import (
     holm,
     in_chunks,
     interval,
-    p_value,
     percentile_interval,
 )
 
@@ -88,24 +87,6 @@ def test_a_perfect_value_that_is_no_share_gets_no_interval() -> None:
     # A score that ranks nobody has an AUROC of exactly one half in every population.
     assert interval(0.5, np.full(100, 0.5), 20) == Estimate(0.5, 0.5, 0.5)
     assert percentile_interval(0.0, np.zeros(100)) == Estimate(0.0, 0.0, 0.0)
-
-
-def test_p_value() -> None:
-    assert p_value(np.ones(1999)) == pytest.approx(2 / 2000)
-    assert p_value(-np.ones(1999)) == pytest.approx(2 / 2000)
-    assert p_value(np.zeros(100)) == 1.0
-    assert p_value(np.linspace(-1, 1, 1001)) == 1.0
-    assert p_value(np.concatenate([np.ones(95), -np.ones(4), [np.nan]])) == pytest.approx(0.1)
-    assert np.isnan(p_value(np.array([np.nan])))
-
-
-def test_p_value_and_interval_agree() -> None:
-    rng = np.random.default_rng(0)
-    for shift in np.linspace(0.5, 3.5, 31):
-        draws = rng.normal(shift, 1, 4000)
-        p, found = p_value(draws), percentile_interval(shift, draws)
-        if abs(p - 0.05) > 0.002:
-            assert found.excludes(0) == (p < 0.05)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 12])

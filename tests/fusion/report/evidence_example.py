@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from fusion.audit import AuditReport, Check, CheckResult, Hit
+from fusion.endpoints.binary import BINARY
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
 from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evidence import (
@@ -30,7 +31,6 @@ from fusion.evidence.matched import Matched, MatchedResult
 from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
-from fusion.evidence.types import DIFFERENCES
 from fusion.metrics.curves import CalibrationBins, Curve
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
@@ -59,7 +59,7 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
     baseline = name.startswith("fusion_head[") and len(modalities) > 1
     differences = {
         metric: Difference(estimate(auroc - 0.84), 0.0004, None if kind == "floor" else 0.012)
-        for metric in DIFFERENCES
+        for metric in BINARY.tested
     }
     curve = Curve(GRID, GRID ** (1 - auroc / 1.2), GRID * 0.9, np.minimum(GRID * 1.1, 1))
     metrics = {n: estimate(auroc - 0.01 * k) for k, n in enumerate(NAMES)}
