@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from featurestore.errors import ConfigError
+
 
 @dataclasses.dataclass(frozen=True)
 class RunPaths:
@@ -81,3 +83,14 @@ class RunPaths:
     def data_root(self) -> Path:
         """Where relative data paths started, so that the run can be opened again."""
         return self.root / "data-root.txt"
+
+
+def existing_root(data_root: Path) -> Path:
+    """The folder that relative data paths start from, in full.
+
+    Raises:
+        ConfigError: It is not a folder.
+    """
+    if not data_root.is_dir():
+        raise ConfigError(f"data root {data_root} is not a folder")
+    return data_root.resolve()

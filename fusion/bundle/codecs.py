@@ -19,8 +19,7 @@ from featurestore.errors import ConfigError, DataError, name_some
 from featurestore.json_text import parse_json
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
-from fusion.features import TabularEncoder
-from fusion.features.blocks import Arrays
+from fusion.features import Arrays, TabularEncoder
 from fusion.models import (
     CALIBRATIONS,
     Calibration,

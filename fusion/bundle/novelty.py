@@ -19,8 +19,7 @@ from typing import Self
 import numpy as np
 
 from featurestore.cohort import inner_folds
-from fusion.features import FeatureTable, PrincipalComponents
-from fusion.features.blocks import Arrays, below
+from fusion.features import Arrays, FeatureTable, PrincipalComponents, below
 
 COMPONENTS = 32
 FOLDS = 3

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from featurestore.cohort import Cohort
+    from featurestore.progress import Progress
     from fusion.config import RunConfig
     from fusion.study import Study
 
@@ -98,14 +100,40 @@ def _study(
     quiet: bool,
     **workers: Any,
 ) -> Study:
+    from fusion.study import Study
+
+    progress = _listener(quiet)
+    folder = config.parent if data_root is None else data_root
+    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
+
+
+def read_cohort(
+    config: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    data_root: Path | None,
+    quiet: bool,
+) -> Cohort:
+    """The cohort of a configuration as its sources give it; no study, so no network is loaded."""
+    from featurestore.cohort import build_cohort
+    from featurestore.sources import ReadContext
+    from fusion.paths import RunPaths, existing_root
+
+    loaded = _load(config, overrides)
+    progress = _listener(quiet)
+    root = existing_root(config.parent if data_root is None else data_root)
+    paths = RunPaths(out or Path("runs") / loaded.name)
+    context = ReadContext(root, paths.scratch, loaded.seed, progress)
+    return build_cohort(loaded.cohort, loaded.name, context, progress)
+
+
+def _listener(quiet: bool) -> Progress:
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
-    from fusion.study import Study
 
     progress = SILENT if quiet else TerminalProgress()
     click.get_current_context().call_on_close(progress.finish)
-    folder = config.parent if data_root is None else data_root
-    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
+    return progress
 
 
 def say(study: Study, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fusion.commands.options import config_argument, open_study, study_options
+from fusion.commands.options import config_argument, read_cohort, study_options
 
 
 @click.command()
@@ -92,7 +92,7 @@ def cohort_describe(config: Path, form: str, **options: Any) -> None:
 
     from featurestore.cohort.describe import describe, print_description, to_csv, to_json
 
-    description = describe(open_study(config, **options).source_cohort)
+    description = describe(read_cohort(config, **options))
     if form == "text":
         print_description(description, Console(soft_wrap=False))
     else:

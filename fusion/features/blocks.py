@@ -15,6 +15,7 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.tables import Column, DataDictionary
+from fusion.features.arrays import Arrays, below
 from fusion.features.reduction import PrincipalComponents, Standardizer
 
 SCALED_LOW, SCALED_HIGH = -0.5, 1.5
@@ -25,8 +26,6 @@ LINEAR_EXPRESSION_UNITS = frozenset(
     {"count", "counts", "raw counts", "cpm", "tpm", "fpkm", "fpkm-uq", "rpkm", "rsem"}
 )
 """Units of expression that are not yet logarithmic: log2(x + 1) is taken of them."""
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -334,11 +333,6 @@ def known(column: Column, values: pd.Series) -> np.ndarray:
     if column.kind == "nominal":
         return np.array([t is not None for t in _text(values)], dtype=bool)
     return ~np.isnan(_measured(column, values, strict=False))
-
-
-def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Returns the arrays whose names start with `prefix`, without it."""
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _features_of(

@@ -25,12 +25,11 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.tables import Column, DataDictionary
+from fusion.features.arrays import Arrays, below
 from fusion.features.blocks import (
     BLOCKS,
-    Arrays,
     Block,
     OutputFeature,
-    below,
     fit_expression,
     fit_one_hot,
     fit_scaled,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
-from fusion.features.blocks import Arrays, below
+from fusion.features.arrays import Arrays, below
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.reduction import PrincipalComponents, Standardizer
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings

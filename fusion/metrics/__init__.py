@@ -8,7 +8,6 @@ from fusion.metrics.bootstrap import (
     holm,
     in_chunks,
     interval,
-    p_value,
     percentile_interval,
 )
 from fusion.metrics.classification import (
@@ -59,7 +58,6 @@ __all__ = [
     "logit",
     "metrics_at",
     "net_benefit",
-    "p_value",
     "percentile_interval",
     "precision",
     "recall",

@@ -11,8 +11,7 @@ import torch
 
 from fusion.arms import Arm
 from fusion.config import HeadConfig, MetadataConfig
-from fusion.features import FeatureTable
-from fusion.features.blocks import Arrays, below
+from fusion.features import Arrays, FeatureTable, below
 from fusion.metrics import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs

@@ -10,8 +10,7 @@ import torch
 
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
-from fusion.features import STANDARD_LIMIT, FeatureTable, Standardizer
-from fusion.features.blocks import Arrays, below
+from fusion.features import STANDARD_LIMIT, Arrays, FeatureTable, Standardizer, below
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings
 from fusion.ledger import witness

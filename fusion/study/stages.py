@@ -28,7 +28,6 @@ from featurestore.cohort import (
     patient_groups,
 )
 from featurestore.config import dump_config, load_config
-from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources import ReadContext
@@ -49,7 +48,7 @@ from fusion.features.fold_encoders import (
 )
 from fusion.features.image_files import file_locator
 from fusion.models import find_model
-from fusion.paths import RunPaths
+from fusion.paths import RunPaths, existing_root
 from fusion.provenance import command_line
 from fusion.study.validation import require_names
 
@@ -98,13 +97,11 @@ class Stages:
         Raises:
             ConfigError: The data root is not a folder.
         """
-        if not data_root.is_dir():
-            raise ConfigError(f"data root {data_root} is not a folder")
         self.config = config
         self.paths = RunPaths(out)
         self.store = FeatureStore(config.store or self.paths.store)
         self.command = command_line()
-        self._data_root = data_root.resolve()
+        self._data_root = existing_root(data_root)
         self._progress = progress if workers.is_first else SILENT
         self.workers = workers
 
