@@ -91,7 +91,7 @@ def _fitted(x: np.ndarray, y: np.ndarray, tests: Sequence[np.ndarray], seed: int
             verbose=-1,
         )
         scores[0, test] = linear.fit(fit, y[~test]).decision_function(score)
-        scores[1, test] = trees.fit(fit, y[~test]).predict_proba(score)[:, 1]
+        scores[1, test] = np.asarray(trees.fit(fit, y[~test]).predict_proba(score))[:, 1]
     return scores
 
 

@@ -241,6 +241,10 @@ def _table(
     )
 
 
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
 def _arm(
     table: pd.DataFrame, model: ModelRecord, groups: dict[str, str], draws: int, seed: int
 ) -> ArmValidation:
@@ -250,9 +254,8 @@ def _arm(
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
     scores = score_arms(aligned, clusters, model.threshold or 0.5, draws, seed)[model.arm]
     known = model.performance.metrics
-    nothing = float("nan")
     cross_validated = {
-        name: Estimate(*(nothing if v is None else v for v in (m.value, m.low, m.high)))
+        name: Estimate(_number(m.value), _number(m.low), _number(m.high))
         for name, m in known.items()
     }
     return ArmValidation(

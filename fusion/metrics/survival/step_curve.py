@@ -48,8 +48,10 @@ class StepCurve:
 
     def estimate_at(self, t: float) -> Estimate:
         """The estimate at one time with its pointwise 95 % interval; NaN as for `at`."""
-        bounds = (self._look(edge, t, self.start) for edge in (self.value, self.low, self.high))
-        return Estimate(*map(float, bounds))
+        value, low, high = (
+            float(self._look(edge, t, self.start)) for edge in (self.value, self.low, self.high)
+        )
+        return Estimate(value, low, high)
 
     def quantile(self, p: float = 0.5) -> Estimate:
         """Time at which a survival curve has fallen to 1 − p, with its 95 % interval.
@@ -59,8 +61,10 @@ class StepCurve:
         where the curve stays above. Equals `quantile(survfit(...), conf.type = "log-log")` of R
         survival to 10 digits.
         """
-        edges = (self.value, self.low, self.high)
-        return Estimate(*(self._falls_to(edge, 1 - p) for edge in edges))
+        value, low, high = (
+            self._falls_to(edge, 1 - p) for edge in (self.value, self.low, self.high)
+        )
+        return Estimate(value, low, high)
 
     def _falls_to(self, values: np.ndarray, level: float) -> float:
         known = np.where(np.isnan(values), np.inf, values)
