@@ -23,7 +23,7 @@ from featurestore.plain import plain
 from featurestore.progress import SILENT
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.store.quarantine import Quarantine, QuarantineRow
-from fusion.evaluation.overlays import Overlay, read_overlays, save_overlays
+from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import prediction_types, predictions_table
 from fusion.evaluation.records import read_failures, read_fits, read_records
@@ -144,7 +144,7 @@ def _resumed(folder: Path) -> Any:
     return repr((found[0].record, found[0].tensors["w"].tolist(), best)) if found else ABSENT
 
 
-OVERLAY = Overlay("least certain", 0, 0.5, True, "net", b"\x89PNG" * 20)
+OVERLAY = PatientOverlay("least certain", 0, 0.5, True, "net", b"\x89PNG" * 20)
 REPORT = {
     "version": 3,
     "run": plain(

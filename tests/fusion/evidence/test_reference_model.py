@@ -15,7 +15,7 @@ from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.evidence.findings import _contradictions
 from fusion.evidence.reference_model import directions, reference_model
-from fusion.models.floors import ClinicalReference
+from fusion.models.registry import make_model
 from tests.fusion.conftest import cohort_of, feature_table
 
 
@@ -78,7 +78,8 @@ def test_what_points_the_wrong_way_is_a_warning(large: Cohort) -> None:
 
 
 def fit(coefficients: dict[str, float]) -> dict[str, object]:
-    choices = {"basis": "Breslow thickness + age", "coefficients": coefficients}
+    listed = [{"feature": name, "per_sd": value} for name, value in coefficients.items()]
+    choices = {"basis": "Breslow thickness + age", "coefficients": listed}
     return {"model": "clinical_reference", "choices": choices}
 
 
@@ -131,8 +132,8 @@ def test_coefficients_are_those_of_the_fitted_reference() -> None:
     """The scores of the model are its coefficients times standardised inputs, and an intercept."""
     table = feature_table(120)
     arm = Arm("c", "clinical_reference", (Modality("clinical", groups=("histopathology",)),))
-    model = ClinicalReference(arm, AblationConfig()).fit(table, 0)
-    coefficients = model.choices_["coefficients"]
+    model = make_model(arm, AblationConfig()).fit(table, 0)
+    coefficients = {c["feature"]: c["per_sd"] for c in model.choices_["coefficients"]}
     assert set(coefficients) == {"breslow", "breslow_missing", "ulceration", "age_at_diagnosis"}
     x = model._model.encoder_.transform(table)
     p = model.predict_proba(table)
