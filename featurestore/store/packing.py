@@ -51,7 +51,7 @@ def pack(store: FeatureStore, out: Path, encoders: Collection[str] | None = None
     except DamagedShard as error:
         raise StoreError(f"{store.root}: a shard was damaged meanwhile ({error})") from None
     except (OSError, RuntimeError) as error:  # HDF5 raises both where a disk is full
-        raise StoreError(f"cannot write {out}: {_first_line(error)}") from None
+        raise StoreError(f"cannot write {out}: {_one_line(error)}") from None
     return out
 
 
@@ -91,5 +91,5 @@ def _parts(store: FeatureStore, identity: EncoderIdentity) -> Iterator[tuple[int
 _SHARD_FIELDS = ("sha256", "view", "image_id", "embedding")
 
 
-def _first_line(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+def _one_line(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]

@@ -177,6 +177,8 @@ class FusionHeadModel(BaseModel):
         widths = [*hidden, *(width for m in record["members"] for _, width in m["dims"])]
         if len(hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
             raise ValueError(f"a head of layers {hidden} is none that was fitted")
+        if not record["members"]:
+            raise ValueError("it has no member")
         for i, member in enumerate(record["members"]):
             own = below(f"{i}.", arrays)
             dims = dict(member["dims"])
