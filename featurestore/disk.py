@@ -43,6 +43,8 @@ def disk_line(error: BaseException) -> str | None:
     Args:
         error: What ended a command.
     """
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this command; end other programs, or take less data"
     # An error that came while another was handled is told by its own name, unless that other one is
     # of the kind that makes everything after it fail.
     for cause in _causes(error):

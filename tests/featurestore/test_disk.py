@@ -45,6 +45,10 @@ def test_a_bug_stays_a_bug() -> None:
     assert disk_line(raised(OSError("Unable to open file"))) is None
 
 
+def test_memory_that_ran_out_is_a_line() -> None:
+    assert "not enough memory" in (disk_line(raised(MemoryError())) or "")
+
+
 def command(arguments: list[str], folder: Path, most: int | None = None) -> tuple[int, str]:
     """Runs the command line; files may not grow beyond `most` bytes."""
 
