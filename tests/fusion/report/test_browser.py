@@ -64,9 +64,11 @@ def awkward() -> Evidence:
     findings = [Finding(level, f"{LONG} {level}") for level in ("invalidates", "warning", "note")]
     arms = [dataclasses.replace(a, arm=f"{LONG}[{a.arm}]") for a in base.arms]
     per_fold = base.per_fold.assign(arm=[f"{LONG}[{name}]" for name in base.per_fold["arm"]])
+    encoder = dataclasses.replace(base.run.encoders[0], name=LONG, weights=LONG)
+    run = dataclasses.replace(base.run, encoders=(encoder,), linkage="label_matched", command=LONG)
     return dataclasses.replace(
         base,
-        run=dataclasses.replace(base.run, encoders=(LONG,), linkage="label_matched", command=LONG),
+        run=run,
         findings=tuple(findings),
         arms=tuple(arms),
         per_fold=per_fold,
