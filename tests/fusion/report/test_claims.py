@@ -157,7 +157,7 @@ def run(
         0,
         config=config.ablation,
     )  # fmt: skip
-    return dataclasses.replace(made, evidence=collect(inputs, predictions_table(parts)))
+    return dataclasses.replace(made, evidence=collect(inputs, predictions_table(parts, "binary")))
 
 
 def base() -> Cohort:
