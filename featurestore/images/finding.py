@@ -66,7 +66,7 @@ class ImageFolder:
         for folder in folders:
             if not folder.is_dir():
                 raise DataError(f"no such image folder: {folder}")
-            found.update(_files_under(folder.absolute(), seen))
+            found.update(_files_under(folder.resolve(), seen))
         files = {path for path in found if path.is_file()}
         broken = {path for path in found - files if not path.exists()}
         return cls(tuple(sorted(files)), tuple(sorted(broken)))
@@ -110,7 +110,7 @@ class ImageFolder:
 
 def shown_masks(folder: ImageFolder, roots: Sequence[Path]) -> list[str]:
     """Paths of the masks for people: relative to the folder that was named."""
-    bases = [root.absolute() for root in roots]
+    bases = [root.resolve() for root in roots]
     return [
         next((m.relative_to(b).as_posix() for b in bases if m.is_relative_to(b)), str(m))
         for m in folder.masks

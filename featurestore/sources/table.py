@@ -319,7 +319,7 @@ def _find_images(
     context: ReadContext,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Images whose file exists (index as in `rows`), and what had no counterpart."""
-    folder = (context.data_root / pictures.folder).absolute()
+    folder = (context.data_root / pictures.folder).resolve()
     if pictures.path is not None:
         names = known_text(table[pictures.path]).values
     else:

@@ -224,7 +224,7 @@ def _plain(
         return ProposedSource(section, (), problem=str(text))
     photographs = [path for paths in folder.by_id().values() for path in paths]
     try:
-        guess = guess_rows(text, table.path, photographs, root.absolute(), others)
+        guess = guess_rows(text, table.path, photographs, root.resolve(), others)
     except DataError as error:
         return ProposedSource(section, (), problem=str(error))
     section |= guess.keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore.sources.events import EVENT_HEADERS, event_columns, listed_events
@@ -74,6 +74,7 @@ KINDS = st.sampled_from(["Distant Metastasis", "Regional lymph node", "[Not Avai
 ROWS = st.tuples(st.sampled_from("abcd"), KINDS, st.integers(-10, 900).map(str))
 
 
+@settings(deadline=None)
 @given(st.lists(ROWS, max_size=12), st.randoms(use_true_random=False))
 def test_the_order_of_rows_means_nothing(rows: list[tuple[str, str, str]], random: object) -> None:
     shuffled = list(rows)
@@ -82,6 +83,7 @@ def test_the_order_of_rows_means_nothing(rows: list[tuple[str, str, str]], rando
     pd.testing.assert_frame_equal(columns(listed(*rows), said), columns(listed(*shuffled), said))
 
 
+@settings(deadline=None)
 @given(st.lists(ROWS, max_size=12))
 def test_a_later_event_never_takes_a_metastasis_away(rows: list[tuple[str, str, str]]) -> None:
     before = columns(listed(*rows), {"a": 0.0})["distant_metastasis"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore.errors import DataError
@@ -44,6 +44,7 @@ def test_what_is_not_certain_is_a_question(text: str, encoding: str) -> None:
         decode(text.encode(encoding), "t.csv")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.booleans())
 def test_any_bytes_are_text_or_a_question(raw: bytes, final: bool) -> None:
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore.errors import DataError
@@ -57,6 +57,7 @@ def test_both_marks_may_be_decimal_but_then_nothing_groups() -> None:
     np.testing.assert_array_equal(values, [1.5, 0.5, np.nan, np.nan, 1234.5])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), min_size=1), st.sampled_from([".", ","]))
 def test_grouped_numbers_are_read_or_refused_never_changed(numbers: list[int], mark: str) -> None:
     texts = [f"{n:,}".replace(",", mark) for n in numbers]
@@ -64,6 +65,7 @@ def test_grouped_numbers_are_read_or_refused_never_changed(numbers: list[int], m
     assert read_numbers(column, find_marks(column)).tolist() == [*map(float, numbers), 1234567.0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.decimals(-1000, 1000, places=2), min_size=1))
 def test_decimal_commas_mean_the_same_as_points(numbers: list[object]) -> None:
     points = [str(n) for n in numbers]
