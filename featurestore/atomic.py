@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,27 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[None]:
+    """Takes away what a failed block left at a path where nothing was before.
+
+    A disk may fail when everything is written but the name is not durable yet: an error was told,
+    and what lies there would refuse the repetition of the command.
+
+    Raises:
+        OSError: That of the block.
+    """
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def make_folder(folder: Path) -> None:

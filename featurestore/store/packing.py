@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from featurestore.atomic import replacing
+from featurestore.atomic import appearing, replacing
 from featurestore.errors import ConfigError, StoreError
 from featurestore.store.layout import chosen, require_store
 from featurestore.store.lineage import EncoderIdentity
@@ -40,7 +40,7 @@ def pack(store: FeatureStore, out: Path, encoders: Collection[str] | None = None
     packed = [e for e in known if e.digest in digests]
     groups = dict(zip(group_names(packed), packed, strict=True))
     try:
-        with replacing(out) as temporary:
+        with appearing(out), replacing(out) as temporary:
             # Unlocked by HDF5: the temporary file is locked by its writer already.
             with h5py.File(temporary, "w", locking=False) as file:
                 for name, identity in groups.items():

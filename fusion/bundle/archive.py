@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from featurestore.atomic import make_folder, replacing, sync_folder
+from featurestore.atomic import appearing, make_folder, replacing, sync_folder
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError, name_some
 from featurestore.json_text import parse_json
@@ -86,11 +86,12 @@ def write_bundle(record: BundleRecord, contents: Mapping[str, bytes], out: Path)
     text, digest = _canonical(record.model_dump(mode="json"))
     everything = {RECORD_FILE: text, **contents}
     try:
-        if out.suffix == ".zip":
-            with replacing(out) as temporary, temporary.open("wb") as file:
-                _write_zip(everything, file.write)
-        else:
-            _write_folder(everything, out)
+        with appearing(out):
+            if out.suffix == ".zip":
+                with replacing(out) as temporary, temporary.open("wb") as file:
+                    _write_zip(everything, file.write)
+            else:
+                _write_folder(everything, out)
     except OSError as error:
         raise DataError(f"cannot write the bundle {out}: {error.strerror or error}") from None
     return Bundle(record, digest, dict(contents))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.stages import in_order, worker_threads
-from featurestore.atomic import make_folder, sync_folder
+from featurestore.atomic import appearing, make_folder, sync_folder
 from featurestore.errors import ConfigError, DataError
 from featurestore.locks import unless_held
 from featurestore.progress import SILENT, Progress
@@ -289,8 +289,9 @@ def _finish(partial: Path, out: Path, begun: str, form: str) -> None:
     if end != partial.stat().st_size:
         finished.unlink()
         raise DataError(f"{partial} was damaged while it was written; the same command goes on")
-    finished.replace(out)
-    sync_folder(out.parent)
+    with appearing(out):
+        finished.replace(out)
+        sync_folder(out.parent)
     partial.unlink()
 
 

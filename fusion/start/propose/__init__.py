@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from featurestore.atomic import write_text
+from featurestore.atomic import appearing, write_text
 from featurestore.cohort import studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
@@ -116,7 +116,8 @@ def write_proposal(proposal: Proposal, out: Path) -> None:
     if out.exists() or out.is_symlink():
         raise ConfigError(f"{out} exists and is not overwritten; name another file")
     try:
-        write_text(out, proposal.text)  # whole or not at all: half of it would block a repetition
+        with appearing(out):  # half of it would block a repetition
+            write_text(out, proposal.text)
     except OSError as error:
         raise ConfigError(f"cannot write {out}: {error.strerror or error}") from None
 

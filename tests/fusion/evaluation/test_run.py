@@ -354,7 +354,7 @@ _RUN = """
         return module
 
     data = load("tables", root / "tests" / "fusion" / "conftest.py")
-    case = load("case", root / "tests" / "fusion" / "test_evaluation.py")
+    case = load("case", root / "tests" / "fusion" / "evaluation" / "test_run.py")
     table = data.feature_table()
     cohort = data.cohort_of(table)
     groups = dict(zip(table.patient_ids, table.groups))
