@@ -171,8 +171,9 @@ def _twins(subject: AuditSubject) -> Iterator[Hit]:
 
 def _roles(folds: Folds) -> dict[str, tuple[int, ...]]:
     """The fold that tests each patient in every repeat."""
-    tested = [folds.tested(repeat) for repeat in folds.repeats]
-    return {patient: tuple(int(t[patient]) for t in tested) for patient in sorted(folds.patients)}
+    tests = [folds.tested(repeat).to_dict() for repeat in folds.repeats]
+    tested = sorted(set().union(*tests))
+    return {patient: tuple(t[patient] for t in tests if patient in t) for patient in tested}
 
 
 def _sample(n: int, seed: int) -> np.ndarray:

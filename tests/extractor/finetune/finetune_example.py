@@ -22,7 +22,7 @@ from extractor.finetune import TrainingSamples, Workplace, finetune
 from extractor.finetune.augment import augmenter
 from extractor.finetune.batches import Pictures
 from extractor.finetune.checkpoint import CheckpointFolder
-from extractor.finetune.loop import Trained, train
+from extractor.finetune.loop import Company, Trained, train
 from featurestore.progress import SILENT
 
 TINY = BackboneConfig(name="test_resnet", weights="random", image_size=32)
@@ -80,8 +80,7 @@ def train_tiny(
         config,
         0,
         CheckpointFolder(folder, "digest"),
-        progress,
-        workers,
+        Company(workers, progress),
     )
 
 

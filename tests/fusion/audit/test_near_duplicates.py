@@ -9,6 +9,7 @@ import pytest
 from audit_example import make_subject, run_one, shuffled
 from leak_example import patients_again, wide_cohort
 
+from featurestore.cohort.folds import Folds
 from fusion.audit.near_duplicates import closeness, find_twins
 
 
@@ -48,6 +49,6 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 def test_twins_in_the_same_folds_do_no_harm() -> None:
     subject = patients_again(100)
-    together = subject.folds.assign(fold=0, role="train")
+    together = Folds(subject.folds.table.assign(fold=0, role="train"))
     harmless = dataclasses.replace(subject, folds=together)
     assert run_one("near_duplicates", harmless).status == "clear"

@@ -273,7 +273,7 @@ def test_predictions_that_know_permuted_outcomes_are_caught(
         return result
 
     monkeypatch.setattr("fusion.evaluation.fitting.with_partners_outcomes", exchanged)
-    kind = ModelKind(Memory, ("metadata", "tuning"), permuted=True)
+    kind = ModelKind(Memory, ("metadata", "tuning"), role="floor", permuted=True)
     monkeypatch.setitem(MODELS, "permuted_labels", kind)
     report = (study := place.study()).audit(study.ablate())
     assert fired(report) == {"permuted_floor"}
