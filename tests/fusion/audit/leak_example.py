@@ -100,6 +100,7 @@ def patients_again(share: int, of: int = 300, seed: int = 0) -> AuditSubject:
     rng = np.random.default_rng(seed + 1)
     again = cohort.patients.head(share).copy()
     again["patient_id"] = [f"IP_{n}" for n in 20_000_000 + rng.permutation(share)]
+    again["person_id"] = again["patient_id"]
     again["age"] += rng.choice([-1, 1], share)
     again["breslow"] = (again["breslow"] * rng.uniform(0.98, 1.02, share)).round(2)
     patients = pd.concat([cohort.patients, again]).sort_values("patient_id", ignore_index=True)
@@ -147,7 +148,9 @@ def renamed(name: Callable[[float, np.random.Generator], str]) -> Plant:
                 fresh = name(label, rng)
             new.append(fresh)
         ids = dict(zip(old, new, strict=True))
-        patients = cohort.patients.assign(patient_id=pd.Series(new, dtype="str"))
+        patients = cohort.patients.assign(
+            patient_id=pd.Series(new, dtype="str"), person_id=pd.Series(new, dtype="str")
+        )
         return make_subject(
             dataclasses.replace(
                 cohort,
