@@ -245,7 +245,7 @@ def images_alone() -> Run:
     studied = dataclasses.replace(
         cohort,
         images=images.reset_index(drop=True),
-        patients=patients[["patient_id", "outcome", "site"]].reset_index(drop=True),
+        patients=patients[["patient_id", "person_id", "outcome", "site"]].reset_index(drop=True),
         dictionary=DataDictionary([]),
         linkage="none",
     )
