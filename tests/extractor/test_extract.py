@@ -341,7 +341,7 @@ from pathlib import Path
 import pandas as pd
 from extractor.config import ExtractConfig
 from extractor.extract import extract
-from featurestore.store import FeatureStore, ShardWriter
+from featurestore.store import FeatureStore
 
 class SmallShards(FeatureStore):
     def writer(self, identity, shard_rows=7, dtype="float32"):

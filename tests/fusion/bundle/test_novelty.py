@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from featurestore.errors import DataError
+from featurestore.outcomes import Target
 from fusion.bundle.novelty import SHARE, Novelty
 from fusion.features.table import FeatureTable
 
@@ -32,7 +33,7 @@ def _table(rng: np.random.Generator, n: int) -> FeatureTable:
     from featurestore.tables.dictionary import DataDictionary
 
     return Table(
-        ids, ids, ids, (np.arange(n) % 3 == 0).astype(float),
+        ids, ids, ids, Target.binary(np.arange(n) % 3 == 0),
         {"net": matrix.astype(np.float32)}, pd.DataFrame(index=range(n)), DataDictionary(),
     )  # fmt: skip
 
