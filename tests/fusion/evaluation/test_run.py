@@ -175,7 +175,7 @@ class TestReproducibility:
         rng = np.random.default_rng(0)
         shuffled = Setting(
             setting.cohort,
-            setting.folds.sample(frac=1, random_state=0),
+            Folds(setting.folds.table.sample(frac=1, random_state=0)),
             setting.table.take(rng.permutation(len(setting.table))),
             setting.arms,
         )
@@ -334,7 +334,7 @@ class TestRefusals:
         def full(*args: Any, **kwargs: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+        monkeypatch.setattr("fusion.evaluation.parts.pq.write_table", full)
         with pytest.raises(DataError, match=r"cannot write to .*parts: No space left on device"):
             setting.run(tmp_path, arms=setting.arms[2:3])
         assert not list((tmp_path / "parts").glob("*.parquet"))
@@ -345,6 +345,7 @@ _RUN = """
     from pathlib import Path
     import pandas as pd
     root, work = Path(sys.argv[1]), Path(sys.argv[2])
+    sys.path.insert(0, str(root / "tests"))
 
     def load(name, path):
         spec = importlib.util.spec_from_file_location(name, path)
