@@ -2,7 +2,7 @@
 
     python -m benchmarks.coverage --quick
     python -m benchmarks.coverage --grid logistic --out FOLDER
-    python -m benchmarks.coverage --show --out FOLDER
+    python -m benchmarks.coverage --show --out FOLDER --csv benchmarks/intervals/results.csv
 
 Whole pipelines are simulated: cohorts whose distribution is known, folds, fits, out-of-fold
 predictions, intervals. The truth that an interval should hold is the mean over the fold models of
@@ -13,6 +13,7 @@ again, so a stopped run goes on where it was.
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
 import json
 from collections import defaultdict
@@ -23,12 +24,15 @@ from typing import Any
 import click
 from scipy.stats import beta
 
+from benchmarks.intervals.cohorts import Population
+from benchmarks.intervals.permuted import permuted_floor
 from benchmarks.intervals.refits import refitted
 from benchmarks.intervals.studies import Outcome, Setting, population_of, simulate
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 SIZES = (180, 400, 1000)
 DRAWS = 300
+MANY_DRAWS = 1000
 DRAWN_EACH = 10
 """Every how many studies those intervals are made that need draws."""
 
@@ -50,6 +54,7 @@ GRIDS: dict[str, tuple[list[Setting], int]] = {
     "clusters": (_grid("logistic", 15, SIZES, cluster=3), 400),
     "wide": (_grid("logistic", 60, SIZES[:2]), 400),
     "ten_folds": (_grid("logistic", 15, SIZES[:2], folds=10), 400),
+    "permuted": ([Setting("permuted", 15, n, 0.5, 5, 3, 1) for n in (90, 150, 600)], 200),
     "refits": (
         [
             Setting("logistic", 15, n, a, 5, 1, 1)
@@ -63,15 +68,17 @@ GRIDS: dict[str, tuple[list[Setting], int]] = {
 
 def run(setting: Setting, studies: int) -> dict[str, Any]:
     """Simulates one setting and counts."""
-    refits = setting.repeats == 1
-    population = population_of(setting)
+    population = Population(setting.columns, 0.0)
+    if setting.pipeline != "permuted":
+        population = population_of(setting)
     cells: dict[tuple[str, int, str], list[Outcome]] = defaultdict(list)
     for seed in range(studies):
-        found = (
-            refitted(setting, population, seed)
-            if refits
-            else simulate(setting, population, seed, 0 if seed % DRAWN_EACH else DRAWS)
-        )
+        if setting.pipeline == "permuted":
+            found = permuted_floor(setting, seed, MANY_DRAWS)
+        elif setting.repeats == 1:
+            found = refitted(setting, population, seed)
+        else:
+            found = simulate(setting, population, seed, 0 if seed % DRAWN_EACH else DRAWS)
         for outcome in found:
             cells[outcome.question, outcome.repeats, outcome.candidate].append(outcome)
     return {
@@ -147,6 +154,23 @@ def summary(records: Iterable[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+def write_table(records: Iterable[dict[str, Any]], path: Path) -> None:
+    """Writes one row a cell: what was simulated, and what an interval did."""
+    columns = ("pipeline", "columns", "n", "level", "folds", "cluster_size")
+    numbers = ("truth", "bias", "sd", "width")
+    heading = (*columns, "question", "repeats", "interval", "studies", "covered", *numbers)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(heading)
+        for record in records:
+            setting = [record["setting"][name] for name in columns]
+            for cell in record["cells"]:
+                what = [cell["question"], cell["repeats"], cell["candidate"]]
+                made = cell["studies"] - cell["undefined"]
+                rounded = [f"{cell[name]:.5f}" for name in numbers]
+                writer.writerow([*setting, *what, made, cell["covered"], *rounded])
+
+
 def main() -> None:
     """Runs grids, or shows what was run."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -155,6 +179,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, help="a setting, in place of the grid's own number")
     parser.add_argument("--show", action="store_true", help="print what --out holds, run nothing")
     parser.add_argument("--out", type=Path, default=None, help="folder of results, to go on later")
+    parser.add_argument("--csv", type=Path, default=None, help="write all cells as one table")
     arguments = parser.parse_args()
     records = []
     if arguments.show:
@@ -167,6 +192,8 @@ def main() -> None:
             records.append(_kept(setting, arguments.studies or studies, arguments.out))
             if not arguments.quick:
                 click.echo(f"{setting.name}: done")
+    if arguments.csv is not None:
+        write_table(records, arguments.csv)
     for record in records:
         for line in lines(record):
             click.echo(line)

@@ -188,7 +188,8 @@ def score_arms(
                 ("decision", "net_benefit", -np.inf),
             )
         )
-        averaged = moved(samples["auroc"].estimate, _fold_averaged(y, arm))
+        area = samples["auroc"]
+        averaged = moved(area.estimate, _fold_averaged(y, arm), area.trials)
         found[arm.arm] = ArmScores(samples, averaged, roc, pr, decision)
     return found
 

@@ -155,17 +155,24 @@ def cross_validated_interval(
     return dataclasses.replace(found, low=float(ends[0]), high=float(ends[1]))
 
 
-def moved(found: Estimate, value: float) -> Estimate:
+def moved(found: Estimate, value: float, trials: int | None) -> Estimate:
     """The interval of one AUROC around another of the same predictions, on the scale of log odds.
 
     Pooled and fold-averaged AUROC scatter alike (`docs/intervals.md`), and folds are too small to
     say how each would.
+
+    Args:
+        found: The one that has an interval.
+        value: The other; 0 or 1 gets the exact interval, NaN none.
+        trials: See `bootstrap.interval`.
     """
-    low, high = found.low, found.high
-    if found.method != "exact" and 0 < value < 1 and 0 < found.value < 1:
-        with np.errstate(divide="ignore"):
-            shift = logit(value) - logit(found.value)
-            low, high = (float(expit(logit(end) + shift)) for end in (low, high))
+    if not 0 < value < 1:
+        return interval(value, np.full(1, value), trials)
+    if not 0 < found.value < 1:
+        return Estimate(value, found.low, found.high, found.method)
+    with np.errstate(divide="ignore"):  # an end at 0 or 1 stays there
+        shift = logit(value) - logit(found.value)
+        low, high = (float(expit(logit(end) + shift)) for end in (found.low, found.high))
     return Estimate(value, low, high, found.method)
 
 

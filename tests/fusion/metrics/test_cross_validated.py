@@ -14,6 +14,7 @@ from fusion import metrics
 from fusion.metrics.bootstrap import Estimate, draw_weights, interval, percentile_interval
 from fusion.metrics.cross_validated import (
     cross_validated_interval,
+    moved,
     paired_difference,
     spread,
 )
@@ -148,6 +149,18 @@ def test_a_perfect_share_keeps_its_exact_interval() -> None:
         np.full(3, 0.5), np.full((3, 100), 0.5), FOLDS, MANY, 9, True
     )
     assert (ranks_nobody.low, ranks_nobody.high) == (0.5, 0.5)
+
+
+def test_an_interval_moves_on_log_odds_and_never_leaves_its_value() -> None:
+    pooled = Estimate(0.8, 0.7, 0.88, "repeats")
+    found = moved(pooled, 0.85, 40)
+    for end, before in ((found.low, 0.7), (found.high, 0.88)):
+        assert logit(end) - logit(0.85) == pytest.approx(logit(before) - logit(0.8))
+    perfect_in_folds = moved(Estimate(0.99, 0.95, 0.998, "repeats"), 1.0, 40)
+    assert perfect_in_folds == Estimate(1.0, 0.025 ** (1 / 40), 1.0, "exact")
+    assert np.isnan(moved(pooled, float("nan"), 40).low)
+    exact = Estimate(1.0, 0.9, 1.0, "exact")
+    assert moved(exact, 0.97, 40) == Estimate(0.97, 0.9, 1.0, "exact")
 
 
 def test_p_and_interval_of_a_difference_are_one() -> None:

@@ -1,0 +1,35 @@
+"""What a report says of its intervals is what was simulated."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from locations import ROOT
+
+from fusion.evidence.intervals import KINDS, interval_facts
+from fusion.metrics import Estimate
+
+LEAST_STUDIES = 200
+"""Studies of a setting below which its coverage is too uncertain to count as lowest or highest."""
+
+
+@pytest.mark.parametrize(("method", "repeats"), [("bound", 1), ("repeats", 3)])
+def test_stated_coverage_is_that_of_the_table_of_results(method: str, repeats: int) -> None:
+    cells = pd.read_csv(ROOT / "benchmarks" / "intervals" / "results.csv")
+    cells = cells[(cells["interval"] == "pooled, widened") & (cells["repeats"] == repeats)]
+    cells = cells[cells["studies"] >= LEAST_STUDIES]
+    assert len(cells) >= 60
+    coverage = cells["covered"] / cells["studies"]
+    arm = coverage[cells["question"] == "arm"]
+    difference = coverage[cells["question"].isin(["gain", "no gain"])]
+    facts = KINDS[method]
+    assert facts.arm_coverage == pytest.approx((arm.min(), arm.max()), abs=6e-4)
+    assert facts.difference_coverage == pytest.approx(
+        (difference.min(), difference.max()), abs=6e-4
+    )
+
+
+def test_each_kind_is_described_once() -> None:
+    found = interval_facts(Estimate(0.7, 0.6, 0.8, m) for m in ("percentile", "repeats", "repeats"))
+    assert [facts.method for facts in found] == ["repeats", "percentile"]
+    assert all(facts.text.endswith(".") for facts in KINDS.values())
