@@ -171,9 +171,11 @@ def _twins(subject: AuditSubject) -> Iterator[Hit]:
 
 def _roles(folds: Folds) -> dict[str, tuple[int, ...]]:
     """The fold that tests each patient in every repeat."""
-    tests = [folds.tested(repeat).to_dict() for repeat in folds.repeats]
-    tested = sorted(set().union(*tests))
-    return {patient: tuple(t[patient] for t in tests if patient in t) for patient in tested}
+    found: dict[str, list[int]] = {}
+    for repeat in folds.repeats:
+        for patient, fold in folds.tested(repeat).items():
+            found.setdefault(str(patient), []).append(int(fold))
+    return {patient: tuple(own) for patient, own in found.items()}
 
 
 def _sample(n: int, seed: int) -> np.ndarray:

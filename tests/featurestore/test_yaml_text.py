@@ -102,7 +102,7 @@ def test_the_schema_makes_numbers_and_truth_of_them(tmp_path: Path) -> None:
 
 
 def test_merge_keys_and_nothing_remain() -> None:
-    text = "a: &a {k: 1, j:}\nb: {<<: *a, k: 2}\nc: null\n2020-01-01: d\n"
+    text = "a: &a {k: 1, j: }\nb: {<<: *a, k: 2}\nc: null\n2020-01-01: d\n"
     assert parse_yaml_words(text) == {
         "a": {"k": "1", "j": None},
         "b": {"k": "2", "j": None},
