@@ -16,7 +16,7 @@ from PIL import Image
 
 from extractor.finetune.checkpoint import CheckpointFolder, CheckpointRefused, save_tensors
 from extractor.finetune.run import FINISHED_FILE, WEIGHTS_FILE, _Finished, _read_finished
-from featurestore.cohort.folds import freeze_folds, load_folds
+from featurestore.cohort.folds import Folds, freeze_folds, load_folds
 from featurestore.errors import MelafuseError
 from featurestore.images.inspection import _load, inspect_images
 from featurestore.plain import plain
@@ -27,7 +27,7 @@ from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overl
 from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import prediction_types, predictions_table
 from fusion.evaluation.records import read_failures, read_fits, read_records
-from fusion.evidence.saved import _read_saved, load_own_config, read_table
+from fusion.evidence.saved import VERSION, _read_saved, load_own_config, read_table
 from fusion.evidence.types import RunFacts
 from fusion.export.options import _recorded_root
 from fusion.paths import RunPaths
@@ -107,12 +107,12 @@ def _folds(folder: Path) -> None:
         for k in range(20)
     ]
     frame = pd.DataFrame(rows, columns=["repeat", "fold", "patient_id", "role"])
-    freeze_folds(frame, "c" * 64, folder / "folds.parquet")
+    freeze_folds(Folds(frame), "c" * 64, folder / "folds.parquet")
 
 
 def _loaded_folds(folder: Path) -> Any:
     found = load_folds(folder / "folds.parquet", "c" * 64)
-    return ABSENT if found is None else found
+    return ABSENT if found is None else found.table
 
 
 def _finetuned(folder: Path) -> None:
@@ -146,7 +146,7 @@ def _resumed(folder: Path) -> Any:
 
 OVERLAY = PatientOverlay("least certain", 0, 0.5, True, "net", b"\x89PNG" * 20)
 REPORT = {
-    "version": 3,
+    "version": VERSION,
     "run": plain(
         RunFacts(
             name="made",
@@ -172,7 +172,7 @@ REPORT = {
             licences=(),
         )
     ),
-    "reference": "a",
+    "baseline": "a",
     "draws": 2000,
     "seed": 7,
     "audit": [],

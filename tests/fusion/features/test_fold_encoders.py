@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,9 +88,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     real_train, real_squares = extractor.finetune.run.finetune, ImageCache.squares
     now: list[str] = []
 
-    def watched_train(*args: object, **kwargs: object) -> object:
-        now.append(Path(str(args[6])).name)
-        return real_train(*args, **kwargs)  # type: ignore[arg-type]
+    def watched_train(*args: Any) -> object:
+        now.append(args[5].folder.name)
+        return real_train(*args)
 
     def watched_squares(cache: ImageCache, samples: TrainingSamples, *rest: object) -> object:
         opened.setdefault(now[-1], set()).update(samples.sha256s)

@@ -51,7 +51,7 @@ def test_a_read_without_networks_is_not_handed_to_one_that_needs_them(
     """The ladder of a resumed run reads first, and knows no network behind the embeddings."""
     plain = reader.read({"net": identity()}, [])
     assert reader.read({"net": identity()}, []) is plain
-    network = BackboneConfig(name="test_vit", weights="random", image_size=32)
+    network = BackboneConfig(name="test_convnext", weights="random", image_size=32)
     table = reader.read({"net": identity()}, [], backbones={"net": network})
     assert table.files is not None
     assert table.files.load("net").preprocessing.geometry.size == 32
