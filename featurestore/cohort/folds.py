@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
 from featurestore.errors import DataError
 from featurestore.sealed import read_sealed_arrow, sealing
@@ -271,6 +270,8 @@ def _stratified_folds(
                 f"{n_folds} folds need {n_folds} independent groups of patients {words} the "
                 f"outcome; the {len(y)} {who} have {having}; use fewer folds or more patients"
             )
+    from sklearn.model_selection import StratifiedGroupKFold  # here: who reads folds splits none
+
     splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
     masks = []
     for _, test in splitter.split(np.zeros(len(y)), y, groups):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fusion.models.stacked
+from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.features.table import FeatureTable
@@ -128,7 +129,7 @@ def test_outcomes_of_a_fold_do_not_reach_the_features_that_judge_it(
             y[folds[1][1]] = 1 - y[folds[1][1]]
         model = StackedModel(Arm("s", "stacked", modalities), settings)
         with pytest.raises(InterruptedError):
-            model.fit(dataclasses.replace(rows, y=y), 0)
+            model.fit(dataclasses.replace(rows, target=Target.binary(y)), 0)
     before, after = (data.folds[1] for data in given)
     assert before.training.x.tobytes() == after.training.x.tobytes()
     assert before.validation.x.tobytes() == after.validation.x.tobytes()
