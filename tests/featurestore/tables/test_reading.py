@@ -213,5 +213,9 @@ def test_a_header_that_is_none_is_refused(tmp_path: Path, header: bytes) -> None
 def test_a_field_beyond_any_parser_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b'a,"' + b"x" * 200_000 + b'"\n1,2\n')
-    with pytest.raises(DataError, match="is no table"):
-        read_table(path)
+    before = csv.field_size_limit(131_072)  # Python's own; a library may have raised it
+    try:
+        with pytest.raises(DataError, match="is no table"):
+            read_table(path)
+    finally:
+        csv.field_size_limit(before)
