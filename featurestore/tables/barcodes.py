@@ -16,7 +16,6 @@ import pandas as pd
 from featurestore.errors import DataError, name_some
 
 PATIENT_LENGTH = 12
-SPECIMEN_LENGTH = 15
 
 SPECIMEN_TYPES: dict[int, str] = {
     1: "primary",

@@ -147,11 +147,6 @@ def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> 
     return TableHead(tuple(lines[:body]), header, tuple(row for row in rows[1:] if any(row)))
 
 
-def begins_with_a_row(head: TableHead) -> bool:
-    """Whether a row stands where the header belongs."""
-    return looks_like_a_row(head.header, head.rows)
-
-
 def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
     """Raises DataError that names the columns which the file lacks, and those it has."""
     lacking = [name for name in names if name not in table.columns]

@@ -207,11 +207,6 @@ def _unclaimed(folder: ImageFolder, sources: Sequence[ProposedSource]) -> ImageF
     return ImageFolder(tuple(files))
 
 
-def _joining_ids(text: pd.DataFrame) -> list[set[str]]:
-    known = {str(name): known_text(text[str(name)]).values for name in text.columns}
-    return list(joining_columns(known).values())
-
-
 def _plain(
     table: FoundTable,
     text: pd.DataFrame | DataError,
