@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 
 _AGAIN = "the same command goes on from here"
@@ -51,6 +52,15 @@ def disk_line(error: BaseException) -> str | None:
         if isinstance(cause, OSError) and (cause is error or cause.errno in _GRAVE):
             return _line(cause) if cause.errno is not None else None
     return None
+
+
+def reason(error: BaseException) -> str:
+    """The system's words for a failure, also where HDF5 has buried its number in a long text."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error)
+    buried = re.search(r"errno = (\d+)", text)
+    return os.strerror(int(buried[1])) if buried else " ".join(text.split())[:200]
 
 
 def _line(error: OSError) -> str:

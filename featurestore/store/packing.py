@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from featurestore.atomic import appearing, replacing
+from featurestore.disk import reason
 from featurestore.errors import ConfigError, StoreError
 from featurestore.store.layout import chosen, require_store
 from featurestore.store.lineage import EncoderIdentity
@@ -51,7 +52,7 @@ def pack(store: FeatureStore, out: Path, encoders: Collection[str] | None = None
     except DamagedShard as error:
         raise StoreError(f"{store.root}: a shard was damaged meanwhile ({error})") from None
     except (OSError, RuntimeError) as error:  # HDF5 raises both where a disk is full
-        raise StoreError(f"cannot write {out}: {_one_line(error)}") from None
+        raise StoreError(f"cannot write {out}: {reason(error)}") from None
     return out
 
 
@@ -89,7 +90,3 @@ def _parts(store: FeatureStore, identity: EncoderIdentity) -> Iterator[tuple[int
 
 
 _SHARD_FIELDS = ("sha256", "view", "image_id", "embedding")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from locations import ROOT
 
-from featurestore.disk import disk_line
+from featurestore.disk import disk_line, reason
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
@@ -79,3 +79,10 @@ def test_init_on_a_full_disk_leaves_nothing_in_its_way(tmp_path: Path) -> None:
     assert code == 0, said
     assert (tmp_path / "new" / "c.yaml").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_hdf5_buries_the_reason_and_it_is_found() -> None:
+    text = "file write failed: time = now, file descriptor = 4, errno = 28, error message"
+    assert reason(OSError(text)) == os.strerror(errno.ENOSPC)
+    assert reason(RuntimeError("Can't\n decrement id")) == "Can't decrement id"
+    assert reason(OSError(errno.EIO, "x")) == "x"
