@@ -8,11 +8,13 @@ from __future__ import annotations
 from featurestore.errors import DataError
 from featurestore.outcomes import isic, synthetic, tcga
 from featurestore.outcomes.base import ExpressionRule, NamedTexts, Outcome, Rule, Unit, ValueRule
-from featurestore.outcomes.target import TARGETS, Target
+from featurestore.outcomes.target import ENTRY, TARGETS, TIME, Target
 
 __all__ = [
+    "ENTRY",
     "OUTCOMES",
     "TARGETS",
+    "TIME",
     "ExpressionRule",
     "NamedTexts",
     "Outcome",

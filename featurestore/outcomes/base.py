@@ -158,6 +158,7 @@ class Outcome:
             withheld.
         among: Expression over patient columns that says who is studied; empty is everyone.
         kind: Kind of the endpoint (`featurestore.outcomes.target`).
+        horizons: Of times to an event: the days since time zero by which risks are predicted.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Outcome:
     as_of_time: Measured = "unknown"
     among: str = ""
     kind: Kind = "binary"
+    horizons: tuple[float, ...] = ()
 
     def denied(self, columns: Iterable[str]) -> list[str]:
         """Columns that must not be used as predictors: the labels themselves and the deny-list."""

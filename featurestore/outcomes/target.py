@@ -13,8 +13,12 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
-Kind = Literal["binary"]
+Kind = Literal["binary", "time_to_event"]
 """Kinds of endpoints."""
+
+TIME, ENTRY = "outcome_time", "outcome_entry"
+"""Columns of a cohort's patients table beside `outcome`, in days since time zero, where the outcome
+is a time to an event; `outcome` then holds the code of what ended the time."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,26 +27,56 @@ class Target:
 
     Attributes:
         kind: Kind of the endpoint.
-        event: 1.0 where the outcome was seen, else 0.0; float64, shape (n,).
+        event: 1.0 where the outcome was seen, else 0.0; of times to an event 0.0 where censored and
+            2.0 where a competing event came first. float64, shape (n,).
+        time: Of times to an event: days from time zero to what `event` says; else None. Shape (n,).
+        entry: Of times to an event: days from time zero to where observation began, 0.0 for those
+            observed from there; else None. Shape (n,).
     """
 
     kind: Kind
     event: np.ndarray
+    time: np.ndarray | None = None
+    entry: np.ndarray | None = None
 
     @classmethod
     def binary(cls, event: np.ndarray) -> Self:
         """Outcomes that are there or not, whenever they came."""
         return cls("binary", np.asarray(event, dtype=float))
 
+    @classmethod
+    def time_to_event(
+        cls, event: np.ndarray, time: np.ndarray, entry: np.ndarray | None = None
+    ) -> Self:
+        """Times under observation and what ended them; observed from time zero without `entry`."""
+        days = np.asarray(time, dtype=float)
+        began = np.zeros_like(days) if entry is None else np.asarray(entry, dtype=float)
+        return cls("time_to_event", np.asarray(event, dtype=float), days, began)
+
     def __len__(self) -> int:
         return len(self.event)
 
     def take(self, rows: np.ndarray) -> Self:
         """Returns the rows given by an integer or boolean index, in that order."""
-        return dataclasses.replace(self, event=self.event[rows])
+        return dataclasses.replace(
+            self,
+            event=self.event[rows],
+            time=None if self.time is None else self.time[rows],
+            entry=None if self.entry is None else self.entry[rows],
+        )
+
+
+def _read_binary(patients: pd.DataFrame) -> Target:
+    return Target.binary(patients["outcome"].to_numpy(dtype=float))
+
+
+def _read_times(patients: pd.DataFrame) -> Target:
+    event, time, entry = (patients[c].to_numpy(dtype=float) for c in ("outcome", TIME, ENTRY))
+    return Target.time_to_event(event, time, entry)
 
 
 TARGETS: dict[Kind, Callable[[pd.DataFrame], Target]] = {
-    "binary": lambda patients: Target.binary(patients["outcome"].to_numpy(dtype=float)),
+    "binary": _read_binary,
+    "time_to_event": _read_times,
 }
 """By kind: reads the target out of rows of a cohort's patients table."""

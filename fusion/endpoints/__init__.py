@@ -5,10 +5,11 @@ from __future__ import annotations
 from featurestore.errors import ConfigError
 from fusion.endpoints.base import Endpoint
 from fusion.endpoints.binary import BINARY
+from fusion.endpoints.time_to_event import TIME_TO_EVENT
 
 __all__ = ["ENDPOINTS", "Endpoint", "find_endpoint"]
 
-ENDPOINTS: dict[str, Endpoint] = {endpoint.kind: endpoint for endpoint in (BINARY,)}
+ENDPOINTS: dict[str, Endpoint] = {endpoint.kind: endpoint for endpoint in (BINARY, TIME_TO_EVENT)}
 """By kind of the outcome (`featurestore.outcomes.target.Kind`)."""
 
 

@@ -7,7 +7,7 @@ nothing else asks which kind it is.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Endpoint:
         kind: Kind of the outcome that it is for.
         predictions: Columns of the predictions table beside the keys of a row, with their types:
             what is known of the patient, then what is predicted.
+        by_horizon: Beginning of further such columns, one a horizon of the outcome and ending in
+            its days, all of float64; empty where there are none.
         headline: Metric that arms are ranked and shown by; higher is better.
         tested: Metrics whose differences get an interval and a p, the headline first.
         clinical_reference: Model of what a clinician knows without any other.
@@ -37,3 +39,8 @@ class Endpoint:
     loss: str
     sections: tuple[str, ...]
     exported: Mapping[str, tuple[str, str]]
+    by_horizon: str = ""
+
+    def horizon_columns(self, horizons: Sequence[float]) -> list[str]:
+        """Names of the columns that predictions have for these horizons, in days."""
+        return [f"{self.by_horizon}{days:g}" for days in horizons] if self.by_horizon else []

@@ -52,7 +52,7 @@ class PartStore:
             table = read_sealed_arrow(self._path(digest), "it is made again")
             stored = json.loads((table.schema.metadata or {})[_RECORD_KEY])
             predictions = table.to_pandas()
-            types = prediction_types(stored["kind"])
+            types = prediction_types(stored["kind"], predictions.columns)
             rows = predictions[list(types)].astype(types)
             return Part(rows, stored["kind"], stored["record"], stored["history"])
         except (DataError, OSError, ValueError, KeyError, TypeError, pa.ArrowException):

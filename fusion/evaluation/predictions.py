@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from featurestore.errors import DataError
@@ -22,13 +24,21 @@ KEY_TYPES = {
 the ablation table (`fusion.evaluation.designs`)."""
 
 
-def prediction_types(kind: str) -> dict[str, str]:
+def prediction_types(kind: str, columns: Iterable[str] = ()) -> dict[str, str]:
     """Columns of the table for a kind of outcome, with their types; every row is out-of-fold.
 
     Of binary outcomes `score` is a mean logit, and `threshold` was chosen on inner data of the
-    same fold.
+    same fold. Of times to an event `score` is a log hazard ratio, `risk_at_…` the probability of
+    the event by so many days, and `risk_group` was cut on inner data of the same fold.
+
+    Args:
+        kind: Kind of the outcome.
+        columns: Columns of a table, whose horizons are among them.
     """
-    return {**KEY_TYPES, **find_endpoint(kind).predictions}
+    endpoint = find_endpoint(kind)
+    begins = endpoint.by_horizon
+    risks = [c for c in columns if begins and c.startswith(begins)]
+    return {**KEY_TYPES, **endpoint.predictions, **dict.fromkeys(risks, "float64")}
 
 
 _KEY = ["run", "arm", "repeat", "fold", "patient_id"]
@@ -44,8 +54,12 @@ def predictions_table(parts: list[pd.DataFrame], kind: str) -> pd.DataFrame:
     Raises:
         DataError: A column is missing, or a patient was predicted twice in one repeat of an arm.
     """
-    types = prediction_types(kind)
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(types))
+    table = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=list(prediction_types(kind)))
+    )
+    types = prediction_types(kind, table.columns)
     require_columns(table, list(types), "the predictions table")
     table = table[list(types)].astype(types)
     twice = table.duplicated(["run", "arm", "repeat", "patient_id"])

@@ -23,5 +23,17 @@ def test_a_binary_target_is_read_from_the_outcome_of_the_patients_table() -> Non
     assert (found.kind, found.event.tolist()) == ("binary", [1.0, 0.0])
 
 
+def test_times_travel_with_what_ended_them() -> None:
+    patients = pd.DataFrame(
+        {"outcome": [1, 0, 2], "outcome_time": [30, 4, 5], "outcome_entry": [0, 1, 0]}
+    )
+    found = TARGETS["time_to_event"](patients).take(np.array([2, 0]))
+    assert found.time is not None
+    assert found.entry is not None
+    assert (found.event.tolist(), found.time.tolist()) == ([2.0, 1.0], [5.0, 30.0])
+    assert found.entry.tolist() == [0.0, 0.0]
+    assert Target.time_to_event(found.event, found.time).entry is not None
+
+
 def test_every_registered_outcome_has_a_kind_that_can_be_read() -> None:
     assert {outcome.kind for outcome in OUTCOMES.values()} <= TARGETS.keys()

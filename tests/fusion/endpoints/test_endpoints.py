@@ -27,6 +27,14 @@ def test_the_binary_endpoint_names_what_there_is() -> None:
     assert binary.exported.keys() <= binary.predictions.keys()
 
 
+def test_risks_have_a_column_a_horizon() -> None:
+    times = ENDPOINTS["time_to_event"]
+    assert times.horizon_columns([730.5, 1826]) == ["risk_at_730.5", "risk_at_1826"]
+    assert ENDPOINTS["binary"].horizon_columns([730.5]) == []
+    types = prediction_types("time_to_event", ["risk_at_365", "other"])
+    assert list(types)[len(KEY_TYPES) :] == [*times.predictions, "risk_at_365"]
+
+
 @pytest.mark.parametrize("kind", ENDPOINTS)
 def test_predictions_begin_with_the_keys_of_a_row(kind: str) -> None:
     assert list(prediction_types(kind))[: len(KEY_TYPES)] == list(KEY_TYPES)
@@ -34,5 +42,7 @@ def test_predictions_begin_with_the_keys_of_a_row(kind: str) -> None:
 
 
 def test_an_unknown_kind_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="unknown kind of outcome 'ordinal'; known: binary"):
+    with pytest.raises(
+        ConfigError, match="unknown kind of outcome 'ordinal'; known: binary, time_to_event"
+    ):
         find_endpoint("ordinal")
