@@ -18,8 +18,9 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# Two workers on two cores: libraries that start threads of their own would only wait for each other.
 pytest: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
