@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
 from featurestore.images.scans import USUAL_SCANS, has_too_many_scans
@@ -183,7 +184,7 @@ def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
                 raise UnreadableImage(f"larger than {max_pixels / 1e6:g} megapixels")
             if image.width < 1 or image.height < 1:
                 raise UnreadableImage("no pixels")
-            if image.format == "JPEG":
+            if isinstance(image, JpegImageFile):  # or MPO: a JPEG that is followed by others
                 data = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
                 if has_too_many_scans(data, image.width * image.height):
                     raise UnreadableImage("too many scans")

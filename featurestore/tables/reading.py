@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from featurestore.errors import DataError, name_some
+from featurestore.errors import DataError, name_some, one_line
 from featurestore.tables.encoding import decode
 from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
 
@@ -177,7 +177,7 @@ def _read_parquet(path: Path, max_bytes: int) -> tuple[list[str], list[pa.Chunke
         _require_sane_footer(path, max_bytes)
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     names = [str(name).strip() for name in table.column_names]
     columns = []
@@ -213,7 +213,7 @@ def _parquet_head(path: Path, n_rows: int) -> TableHead:
             batch = next(file.iter_batches(batch_size=n_rows), None)
             cells = [] if batch is None else [_shown(column) for column in batch.columns]
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     return TableHead((), names, tuple(zip(*cells, strict=True)))
 
@@ -348,7 +348,7 @@ def _parse(body: bytes, delimiter: str, n_fields: int, quoted: bool) -> pa.Table
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
     except pa.ArrowException as error:
-        return " ".join(str(error).split())[:160]
+        return one_line(error, 160)
 
 
 def _unquoted(column: pa.ChunkedArray) -> pa.ChunkedArray:

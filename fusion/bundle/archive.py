@@ -27,7 +27,7 @@ from typing import Any
 
 from featurestore.atomic import appearing, make_folder, replacing, sync_folder
 from featurestore.config import validate
-from featurestore.errors import ConfigError, DataError, name_some
+from featurestore.errors import ConfigError, DataError, name_some, one_line
 from featurestore.json_text import parse_json
 from featurestore.locks import unless_held
 from fusion.bundle.record import FORMAT, BundleRecord, FileRecord
@@ -200,7 +200,7 @@ def _read_zip(path: Path) -> Bundle:
         except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
             raise DataError(
                 f"{path} is neither the folder of a bundle nor a zip of one that can be read "
-                f"({' '.join(str(e).split())[:100]})"
+                f"({one_line(e, 100)})"
             ) from None
         text, _ = _canonical(record.model_dump(mode="json"))
         expected = hashlib.sha256()

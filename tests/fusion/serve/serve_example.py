@@ -15,6 +15,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+TOKEN = "a token of the tests"
+
 
 @contextlib.contextmanager
 def running(app: FastAPI) -> Iterator[str]:
