@@ -37,7 +37,6 @@ else
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 endif
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m pip check --quiet
 	touch $@
 
 # Resolves the newest versions for every platform and writes them down, with the digests of all

@@ -73,9 +73,7 @@ class _Disk(io.RawIOBase):
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
-        length = self._position if size is None else size
-        self._tried(lambda: os.ftruncate(self._descriptor, length) or 0, 0)
-        return length
+        return self._tried(lambda: self._cut(self._position if size is None else size), 0)
 
     def _read(self, view: memoryview) -> int:
         done = 0
@@ -88,6 +86,10 @@ class _Disk(io.RawIOBase):
         while done < len(view):
             done += os.pwrite(self._descriptor, view[done:], self._position + done)
         return done
+
+    def _cut(self, length: int) -> int:
+        os.ftruncate(self._descriptor, length)
+        return length
 
     def _tried(self, action: Callable[[], int], otherwise: int) -> int:
         """What the action gives, or another number once it or one before it has failed."""
