@@ -122,3 +122,22 @@ def test_what_holds_nothing_is_skipped_with_a_reason() -> None:
         "same": "the same value everywhere",
         "never": "never known",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("lesion_id", "an id, by its name"),
+        ("accession", "an id, by its name"),
+        ("Slide Barcode", "an id, by its name"),
+        ("scan", "an id, by its looks: a long number that is never twice"),
+        ("spots", None),
+    ],
+)
+def test_what_names_a_thing_is_no_number(name: str, why: str | None) -> None:
+    short = [str(k % 7) for k in range(40)]
+    long = [str(100_000 + 37 * k) for k in range(40)]
+    ids = [f"p{k}" for k in range(40)]
+    found = guess(**{"patient_id": ids, name: short if name == "spots" else long})
+    assert found.skipped.get(name) == why
+    assert bool(found.columns) is (why is None)
