@@ -16,16 +16,12 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from fusion import metrics
-from fusion.evidence.aligned import (
-    EXCHANGED,
-    AlignedPredictions,
-    ArmPredictions,
-    RepeatPredictions,
-)
+from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, RepeatPredictions
 from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks
 from fusion.metrics.cross_validated import (
     PairedTest,
     cross_validated_interval,
+    independent_units,
     moved,
     paired_difference,
     spread,
@@ -182,7 +178,7 @@ def score_arms(
         ),
     }
     weights = draw_weights(clusters, draws, seed)
-    units = min(len(np.unique(clusters[y == outcome])) for outcome in (0.0, 1.0))
+    units = independent_units(y, clusters)
     drawn = _on_draws(aligned, statistics, weights)
     found = {}
     for arm in aligned.arms:
@@ -191,7 +187,7 @@ def score_arms(
             name: Sample(
                 values[name][:, 0],
                 drawn[arm.arm][name].T,
-                1 if arm.model in EXCHANGED else arm.folds,
+                arm.dependent_folds,
                 units,
                 _trials(metric, y, arm, clusters),
                 metric.bounded,
