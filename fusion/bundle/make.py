@@ -39,6 +39,7 @@ from fusion.config import AblationConfig
 from fusion.evidence import Evidence
 from fusion.features import FeatureTable
 from fusion.models import rule_text
+from fusion.report.intervals import sentence
 from fusion.report.methods import DISCLAIMER
 from fusion.study import FinalFeatures, Study
 
@@ -260,4 +261,5 @@ def _performance(evidence: Evidence, arm: str) -> Performance:
     metrics: Mapping[str, MetricRecord] = {
         name: MetricRecord.of(e.value, e.low, e.high) for name, e in found.metrics.items()
     }
-    return Performance(what=_WHAT, n=found.n, events=found.events, metrics=dict(metrics))
+    what = f"{_WHAT} {sentence([found], evidence.bootstrap_draws)}"
+    return Performance(what=what, n=found.n, events=found.events, metrics=dict(metrics))

@@ -187,6 +187,7 @@ def metrics_table(found: ExternalValidation) -> pd.DataFrame:
                 "value": estimate.value,
                 "low": estimate.low,
                 "high": estimate.high,
+                "interval": estimate.method,
                 "cross_validated": arm.cross_validated.get(name, nothing).value,
                 "n": found.n,
                 "events": found.events,

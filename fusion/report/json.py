@@ -26,6 +26,7 @@ def render_json(evidence: Evidence) -> str:
         "availability": evidence.availability.to_dict("records"),
         "baseline": evidence.baseline,
         "bootstrap_draws": evidence.bootstrap_draws,
+        "intervals": [dataclasses.asdict(facts) for facts in evidence.intervals],
         "net_benefit_threshold": evidence.net_benefit_threshold,
         "arms": [_arm(a) for a in evidence.arms],
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],

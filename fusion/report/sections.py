@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fusion.evidence import Evidence
 from fusion.evidence.subgroups import LEAST
 from fusion.report.gallery import Gallery, galleries
+from fusion.report.interval_tables import by_arm, kinds
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import TextTable
 
@@ -38,6 +39,10 @@ def sections(evidence: Evidence) -> list[Section]:
     """All sections that have a row to show."""
     made = [section(evidence) for section in SECTIONS]
     return [section for section in made if any(table.rows for table in section.tables)]
+
+
+def _intervals(evidence: Evidence) -> Section:
+    return Section("intervals", "Intervals", (by_arm(evidence), kinds(evidence.intervals)))
 
 
 def _differences(evidence: Evidence) -> Section:
@@ -294,6 +299,7 @@ def _most(evidence: Evidence) -> int:
 
 
 SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+    _intervals,
     _differences,
     _group_losses,
     _learning_curve,
