@@ -21,7 +21,7 @@ from fusion.models import find_model, relevant_settings
 from fusion.models.study_location import StudyLocation, sqlite_storage
 from fusion.provenance import versions
 
-_FORMAT = 6  # of parts; changes when the meaning of a part changes
+_FORMAT = 7  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)

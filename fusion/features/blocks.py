@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.tables import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary, places
 from fusion.features.arrays import Arrays, below
 from fusion.features.reduction import PrincipalComponents, Standardizer
 
@@ -70,8 +70,8 @@ class Block(Protocol):
 class ScaledColumn:
     """A numeric, binary or ordinal column: median imputation, MinMax scaling, indicator.
 
-    An ordinal column is its level's index; both it and a binary column keep their full scale, seen
-    in training or not.
+    An ordinal column is the place of its level (`featurestore.tables.places`; a level without one
+    counts as missing); both it and a binary column keep their full scale, seen in training or not.
 
     Attributes:
         column: The patient column.
@@ -80,6 +80,7 @@ class ScaledColumn:
         fill: Training median, in scaled units, for missing values.
         has_value: Whether the value varies in training.
         has_indicator: Whether missingness varies in training.
+        places: Place of each level of an ordinal column, None without one; else empty.
     """
 
     kind: ClassVar[str] = "scaled"
@@ -89,6 +90,7 @@ class ScaledColumn:
     fill: float
     has_value: bool
     has_indicator: bool
+    places: tuple[float | None, ...] = ()
 
     @property
     def features(self) -> tuple[OutputFeature, ...]:
@@ -101,7 +103,7 @@ class ScaledColumn:
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Encodes each row; shape (n, outputs)."""
-        values = _measured(self.column, frame[self.column.name], strict=False)
+        values = _measured(self.column, frame[self.column.name], self.places, strict=False)
         missing = np.isnan(values)
         outputs = []
         if self.has_value:
@@ -120,13 +122,18 @@ class ScaledColumn:
     def from_state(
         cls, record: Mapping[str, Any], arrays: Arrays, dictionary: DataDictionary
     ) -> Self:
-        """Rebuilds the block from `to_state` output."""
-        return cls(**{**record, "column": dictionary[record["column"]]})
+        """Rebuilds the block from `to_state` output; levels of older ones lay one step apart."""
+        column = dictionary[record["column"]]
+        steps = range(len(column.levels)) if column.kind == "ordinal" else ()
+        fitted = {**record, "column": column, "places": tuple(record.get("places", steps))}
+        return cls(**fitted)
 
 
 def fit_scaled(column: Column, values: pd.Series) -> ScaledColumn | None:
     """Fits a numeric, binary or ordinal column; None if neither value nor missingness varies."""
-    measured = _measured(column, values, strict=True)
+    placed = places(column.levels) if column.kind == "ordinal" else {}
+    steps = tuple(placed.get(level) for level in column.levels) if placed else ()
+    measured = _measured(column, values, steps, strict=True)
     missing = np.isnan(measured)
     known = measured[~missing]
     if len(known) == 0:
@@ -136,11 +143,11 @@ def fit_scaled(column: Column, values: pd.Series) -> ScaledColumn | None:
     if column.kind == "binary":
         low, high = 0.0, 1.0
     elif column.kind == "ordinal":
-        low, high = 0.0, float(len(column.levels) - 1)
+        low, high = 0.0, max(placed.values())
     if not varies and not missing.any():
         return None
     fill = float(np.median(_scaled(known, low, high))) if varies else 0.0
-    return ScaledColumn(column, low, high, fill, varies, bool(missing.any()))
+    return ScaledColumn(column, low, high, fill, varies, bool(missing.any()), steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,7 +339,9 @@ def known(column: Column, values: pd.Series) -> np.ndarray:
     """Whether each value is there; shape (n,)."""
     if column.kind == "nominal":
         return np.array([t is not None for t in _text(values)], dtype=bool)
-    return ~np.isnan(_measured(column, values, strict=False))
+    if column.kind == "ordinal":
+        return np.array([t in column.levels for t in _text(values)], dtype=bool)
+    return ~np.isnan(_numbers(column, values))
 
 
 def _features_of(
@@ -352,12 +361,17 @@ def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
         return (values / 2 - low / 2) / (high / 2 - low / 2)
 
 
-def _measured(column: Column, values: pd.Series, strict: bool) -> np.ndarray:
+def _measured(
+    column: Column, values: pd.Series, steps: tuple[float | None, ...], strict: bool
+) -> np.ndarray:
     """Values as floats; `strict` refuses ordinal levels that the dictionary does not have."""
     if column.kind != "ordinal":
         return _numbers(column, values)
     text = _text(values)
-    index = {level: float(i) for i, level in enumerate(column.levels)}
+    index = {
+        level: np.nan if step is None else float(step)
+        for level, step in zip(column.levels, steps, strict=True)
+    }
     strange = sorted({t for t in text if t is not None and t not in index})
     if strange and strict:
         raise DataError(

@@ -6,7 +6,7 @@ Fitted on training patients only, each counted once; saved as plain data. For ev
 |---|---|---|
 | numeric | MinMax to [0, 1] of training, clipped to [-0.5, 1.5] | median + indicator |
 | binary | 0 or 1 | median (the mode) + indicator |
-| ordinal | index of the level, scaled to [0, 1] | median + indicator |
+| ordinal | place of the level, scaled to [0, 1] | median + indicator |
 | nominal | one output a training level | zeros + indicator; so are unknown levels |
 | expression | log2, standardised, principal components | training mean; none known: indicator |
 

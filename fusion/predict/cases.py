@@ -11,7 +11,7 @@ from typing import Any
 
 from featurestore.errors import DataError
 from featurestore.images import UnreadableImage
-from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS
+from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS, places
 from featurestore.tables.numbers import read_number
 from fusion.bundle.record import BundleRecord, InputColumn
 
@@ -195,7 +195,7 @@ def _flags(column: InputColumn, value: Value) -> list[Flag]:
         if value in column.training_levels:
             return []
         seen = ", ".join(column.training_levels) or "none"
-        placed = column.kind == "ordinal" and value in column.levels
+        placed = column.kind == "ordinal" and value in places(column.levels)
         then = "its place among the levels is used" if placed else "it counts as missing"
         text = f"{name}: no training patient had {value!r} (they had {seen}); {then}."
         return [Flag("unknown_level", name, text)]
