@@ -66,12 +66,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     predictions = pd.DataFrame(
         {
             "run": plan.run_name,
-            "arm": task.arm.name,
-            "model": task.arm.model,
-            "modalities": task.arm.modality_text,
-            "design": task.arm.design,
-            "repeat": task.repeat,
-            "fold": task.fold,
+            **task_names(task),
             "patient_id": patients,
             "y": y,
             "score": score,

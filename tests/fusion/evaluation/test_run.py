@@ -394,7 +394,7 @@ def test_a_killed_run_with_workers_goes_on(
     assert process.stdout.readline() == b"ready\n"
     wait_for(lambda: len(list((tmp_path / "parts").glob("*.parquet"))) >= 2, process)
     process.send_signal(how)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     listener = Listener()
     again = setting.run(tmp_path, progress=listener)
     reused = int(listener.summary.split(", ")[1].split()[0])
