@@ -30,7 +30,7 @@ from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError, name_some, one_line
 from featurestore.json_text import parse_json
 from featurestore.locks import unless_held
-from fusion.bundle.record import FORMAT, BundleRecord, FileRecord
+from fusion.bundle.record import READ_FORMATS, BundleRecord, FileRecord
 
 RECORD_FILE = "bundle.json"
 MAX_FILES = 5_000
@@ -248,10 +248,10 @@ def _parse(text: bytes, where: Path) -> tuple[BundleRecord, str]:
         raise _refused(where, f"{RECORD_FILE} is no JSON") from None
     if not isinstance(stated, dict) or "digest" not in stated:
         raise _refused(where, f"{RECORD_FILE} is no record of a bundle")
-    if stated.get("format") != FORMAT:
+    if stated.get("format") not in READ_FORMATS:
         raise DataError(
             f"the bundle {where} has format {str(stated.get('format'))[:20]!r}; this melafuse "
-            f"reads {FORMAT}: take the melafuse that wrote it"
+            f"reads {' and '.join(map(str, READ_FORMATS))}: take the melafuse that wrote it"
         )
     content = {key: value for key, value in stated.items() if key != "digest"}
     canonical, digest = _canonical(content)

@@ -12,6 +12,7 @@ from fusion.arms import ABLATION
 from fusion.evaluation.designs import training_part
 from fusion.evaluation.parts import Part
 from fusion.evaluation.permutation import with_partners_outcomes
+from fusion.evaluation.sensitivity import model_of, settings_of
 from fusion.evaluation.tasks import Plan, Task, split_fold
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger
@@ -22,7 +23,6 @@ from fusion.models import (
     chosen_calibration,
     find_model,
     inner_threshold,
-    make_model,
     rule_text,
 )
 from fusion.models.explanation import explain
@@ -44,12 +44,12 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         LeakageError: A patient or a group is on both sides of the fold.
         DataError: The arm cannot be fitted on this fold.
     """
-    config = plan.config
+    config = settings_of(plan.config, task.arm.design)
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
-    model = make_model(task.arm, config, task.study).fit(training, task.seed)
+    model = model_of(task.arm, config, task.study).fit(training, task.seed)
     calibration = calibrate(model.inner_, chosen_calibration(task.arm.model, config))
     threshold = inner_threshold(calibration.inner, config.threshold)
     patients, y, raw = by_patient(test.patient_ids, test.y, model.predict_proba(test))

@@ -6,18 +6,19 @@ import numpy as np
 
 from fusion import metrics
 from fusion.evidence.aligned import ArmPredictions
-from fusion.metrics import Estimate, in_chunks
-from fusion.metrics.cross_validated import cross_validated_interval, independent_units
+from fusion.evidence.scoring import Sample
+from fusion.metrics import in_chunks
+from fusion.metrics.cross_validated import independent_units
 
 
-def score_among(
+def sample_among(
     y: np.ndarray,
     arm: ArmPredictions,
     name: str,
     member: np.ndarray,
     weights: np.ndarray,
     clusters: np.ndarray,
-) -> Estimate:
+) -> Sample:
     """Scores an arm on some of the patients.
 
     Args:
@@ -35,7 +36,7 @@ def score_among(
         for chunk in in_chunks(weights)
     ]
     units = independent_units(own, clusters[member])
-    return cross_validated_interval(
+    return Sample(
         np.array([metric.function(own, x)[0] for x in inputs]),
         np.concatenate(drawn, axis=1),
         arm.dependent_folds,

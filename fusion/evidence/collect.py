@@ -29,6 +29,7 @@ from fusion.evidence.scoring import (
     score_folds,
 )
 from fusion.evidence.secondary import calibration_bins, delong_estimate, explained
+from fusion.evidence.sensitivity import sensitivity
 from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, Evidence, FlowStep
@@ -94,6 +95,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         ladder=inputs.ladder,
         group_losses=group_losses(aligned, scores),
         learning_curve=learning_curve(aligned, scores),
+        sensitivity=sensitivity(cohort, aligned, clusters, draws, seed),
         subgroups=parts,
         reference_model=clinical,
         matched=pairs,

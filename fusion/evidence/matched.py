@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from featurestore.cohort import Cohort
 from fusion.evidence.aligned import REFERENCES, AlignedPredictions, ArmPredictions
-from fusion.evidence.among import score_among
+from fusion.evidence.among import sample_among
 from fusion.metrics import Estimate, draw_weights, in_chunks
 from fusion.metrics.cross_validated import cross_validated_interval
 from fusion.models import reference_columns
@@ -109,8 +109,8 @@ def matched(
         within = _concordance(arm, pairs, tied, among)
         if arm is reference or len(np.unique(tied)) < LEAST_PAIRS:
             within = Estimate(within.value, float("nan"), float("nan"))
-        everyone = score_among(aligned.y, arm, "auroc", known, over, clusters)
-        results.append(MatchedResult(arm.arm, within, everyone))
+        everyone = sample_among(aligned.y, arm, "auroc", known, over, clusters)
+        results.append(MatchedResult(arm.arm, within, everyone.estimate))
     return Matched(columns.basis, len(pairs), int(y.sum()), CALIPER, tuple(results))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError
 from fusion.evidence.aligned import AlignedPredictions
-from fusion.evidence.among import score_among
+from fusion.evidence.among import sample_among
 from fusion.metrics import Estimate, draw_weights
 
 LEAST = 10
@@ -87,8 +87,8 @@ def subgroups(
         events = int(aligned.y[member].sum())
         enough = min(events, int(member.sum()) - events) >= LEAST
         scored = {
-            metric: score_among(aligned.y, aligned[arm], metric, member, weights, clusters)
-            for metric in (_METRICS if enough else ())
+            m: sample_among(aligned.y, aligned[arm], m, member, weights, clusters).estimate
+            for m in (_METRICS if enough else ())
         }
         found.append(Subgroup(name, column, level, int(member.sum()), events, scored))
     return tuple(found)

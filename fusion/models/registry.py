@@ -41,6 +41,7 @@ class ModelKind:
             (`fusion.evaluation.permutation`).
         weighs_columns: Whether it has parameters of its own for the inputs of its arm, which a
             sample size must support.
+        cheap: Whether it is fitted in seconds, so that sensitivity analyses fit it again.
         pictures: Whether it is trained on pictures, by several processes together where there are.
     """
 
@@ -53,6 +54,7 @@ class ModelKind:
     explained: bool = True
     permuted: bool = False
     weighs_columns: bool = True
+    cheap: bool = False
     pictures: bool = False
 
     def load(self) -> Callable[..., Model]:
@@ -97,7 +99,7 @@ MODELS: dict[str, ModelKind] = {
     "lightgbm": ModelKind(
         "fusion.models.lightgbm:LightGbmModel", ("metadata", "tuning"), tuned=True
     ),
-    "logistic_regression": _grid("logistic_regression"),
+    "logistic_regression": _grid("logistic_regression", cheap=True),
     "random_forest": _grid("random_forest"),
     "svm": _grid("svm"),
     "stacked": ModelKind(
@@ -110,6 +112,7 @@ MODELS: dict[str, ModelKind] = {
         "fusion.models.clinical_reference:ClinicalReference",
         ("metadata", "tuning"),
         role="clinical reference",
+        cheap=True,
     ),
     "prevalence": ModelKind(
         "fusion.models.prevalence:Prevalence",

@@ -32,6 +32,7 @@ def render_json(evidence: Evidence) -> str:
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
         "group_losses": [dataclasses.asdict(g) for g in evidence.group_losses],
         "learning_curve": [dataclasses.asdict(p) for p in evidence.learning_curve],
+        "sensitivity": [dataclasses.asdict(s) for s in evidence.sensitivity],
         "subgroups": [dataclasses.asdict(s) for s in evidence.subgroups],
         "reference_model": None
         if evidence.reference_model is None

@@ -13,6 +13,7 @@ from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.endpoints.binary import BINARY
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
 from fusion.evaluation.overlays import KINDS, PatientOverlay
+from fusion.evaluation.sensitivity import ANALYSES
 from fusion.evidence import (
     ArmEvidence,
     Difference,
@@ -30,6 +31,7 @@ from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import Matched, MatchedResult
 from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
+from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.metrics.curves import CalibrationBins, Curve
@@ -223,6 +225,10 @@ def everything(name: str = "demo") -> Evidence:
             Subgroup("sex", "Sex", "Female", 300, 90, _shown(0.75)),
             Subgroup("sex", "Sex", "Male", 290, 99, _shown(0.65)),
             Subgroup("sex", "Sex", "missing", 10, 3, {}),
+        ),
+        sensitivity=tuple(
+            Sensitivity(full, analysis, 500, 150, area, area, estimate(0.01), 0.4)
+            for analysis in ANALYSES
         ),
         reference_model=ReferenceModel(
             "Breslow + age",
