@@ -17,7 +17,7 @@ def by_arm(evidence: Evidence) -> TextTable:
         (
             arm.arm,
             kind_name(area),
-            coverage(KINDS[area.method].arm_coverage),
+            coverage(KINDS[area.method].arm_coverage) if area.low < area.high else NOTHING,
             with_interval(area),
             with_interval(arm.fold_averaged),
             with_interval(arm.delong) if arm.kind != "floor" else NOTHING,
