@@ -2,6 +2,7 @@
 
 from featurestore.cohort.assemble import UNKNOWN_SITE, build_cohort, drop_images, studied_dictionary
 from featurestore.cohort.config import CohortConfig
+from featurestore.cohort.feature_rows import FeatureRows
 from featurestore.cohort.folds import (
     FoldKey,
     Folds,
@@ -19,6 +20,7 @@ __all__ = [
     "UNKNOWN_SITE",
     "Cohort",
     "CohortConfig",
+    "FeatureRows",
     "FoldKey",
     "Folds",
     "build_cohort",

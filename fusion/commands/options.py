@@ -115,8 +115,11 @@ def read_cohort(
     quiet: bool,
 ) -> Cohort:
     """The cohort of a configuration as its sources give it; no study, so no network is loaded."""
+    from extractor.torch_features import ALL_READERS
     from featurestore.cohort import build_cohort
+    from featurestore.imports import import_embeddings
     from featurestore.sources import ReadContext
+    from featurestore.store import FeatureStore
     from fusion.paths import RunPaths, existing_root
 
     loaded = _load(config, overrides)
@@ -124,7 +127,11 @@ def read_cohort(
     root = existing_root(config.parent if data_root is None else data_root)
     paths = RunPaths(out or Path("runs") / loaded.name)
     context = ReadContext(root, paths.scratch, loaded.seed, progress)
-    return build_cohort(loaded.cohort, loaded.name, context, progress)
+    store = FeatureStore(loaded.store or paths.store)
+    features = [
+        import_embeddings(one, store, root, ALL_READERS, progress).rows for one in loaded.embeddings
+    ]
+    return build_cohort(loaded.cohort, loaded.name, context, progress, features)
 
 
 def _listener(quiet: bool) -> Progress:

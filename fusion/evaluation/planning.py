@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from extractor.config_finetune import fine_tuned_names
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
 from fusion.config import RunConfig
@@ -28,20 +27,18 @@ class StudyPlan:
     arms: tuple[Arm, ...]
 
 
-def plan_study(config: RunConfig, has_images: bool, dictionary: DataDictionary) -> StudyPlan:
+def plan_study(config: RunConfig, has_pictures: bool, dictionary: DataDictionary) -> StudyPlan:
     """Plans a study.
 
     Args:
         config: The study.
-        has_images: Whether the cohort has images.
+        has_pictures: Whether the cohort has pictures that backbones can embed.
         dictionary: The patient columns, those that models must not see flagged.
 
     Raises:
         ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
     """
-    embeddings = [backbone.name for backbone in config.extract.backbones]
-    names = [*embeddings, *fine_tuned_names(config.finetune)] if has_images else []
-    ablation = plan_ablation(config.ablation, names, dictionary)
+    ablation = plan_ablation(config.ablation, config.embedding_names(has_pictures), dictionary)
     arms = with_floors(ablation.arms, ablation.modalities, dictionary)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     for arm in arms:

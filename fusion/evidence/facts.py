@@ -14,6 +14,8 @@ from fusion.evidence.about import EVERY_FOLD, EncoderFacts, RunFacts, Trained
 from fusion.evidence.analysis import analysis_facts
 from fusion.provenance import versions
 
+_IMPORTED: dict[str, Trained] = {"unknown": "unknown", "listed": "listed patients"}
+
 
 def run_facts(
     config: RunConfig,
@@ -65,7 +67,9 @@ def run_facts(
 def _frozen(config: RunConfig, encoders: Mapping[str, EncoderIdentity]) -> Iterator[EncoderFacts]:
     untrained = {b.name for b in config.extract.backbones if b.weights == "random"}
     for name, e in encoders.items():
-        trained: Trained = "never" if name in untrained else "elsewhere"
+        trained: Trained = (
+            "never" if name in untrained else _IMPORTED.get(e.trained_on, "elsewhere")
+        )
         yield EncoderFacts(name, e.dimension, e.weights, trained, {EVERY_FOLD: e.short})
 
 

@@ -59,8 +59,8 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
         yield ok("the cohort is synthetic: the run plans its arms")
         return
     dictionary = studied_dictionary(study.config.cohort, study.tables)
-    has_images = any(len(table.images) for table in study.tables)
-    plan = plan_study(study.config, has_images, dictionary)
+    has_pictures = any(len(table.images) for table in study.tables)
+    plan = plan_study(study.config, has_pictures, dictionary)
     seen = ", ".join(modality.name for modality in plan.ablation.modalities)
     yield ok(f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}")
 
