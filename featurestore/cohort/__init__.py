@@ -13,6 +13,7 @@ from featurestore.cohort.folds import (
     make_folds,
     patient_groups,
 )
+from featurestore.cohort.images import comparable
 from featurestore.cohort.marks import short_watermark, watermark
 from featurestore.cohort.tables import Cohort
 
@@ -24,6 +25,7 @@ __all__ = [
     "FoldKey",
     "Folds",
     "build_cohort",
+    "comparable",
     "drop_images",
     "freeze_folds",
     "inner_folds",

@@ -78,9 +78,17 @@ def without_copies(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return ordered[~copy].reset_index(drop=True), exclusions_table(rows)
 
 
+def comparable(images: pd.DataFrame) -> pd.Series:
+    """Which images can be copies of each other: pictures, and slides by their features' bytes.
+
+    Two files that cannot be decoded are no copies of a picture.
+    """
+    return (images["width"] > 0) | (images["path"] == "")
+
+
 def copy_notes(images: pd.DataFrame) -> tuple[str, ...]:
     """A sentence on copies and near-copies, where there are any."""
-    images = images[images["width"] > 0]  # two empty files are no copies of a picture
+    images = images[comparable(images)]
     clusters = images.groupby("duplicate_cluster")["patient_id"]
     several = int((clusters.size() > 1).sum())
     across = clusters.nunique()

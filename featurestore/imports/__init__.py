@@ -6,9 +6,11 @@ and is in `extractor.torch_features`.
 
 from featurestore.imports.base import Bag, Reader, ReadOptions, UnreadableFeatures
 from featurestore.imports.config import EmbeddingConfig
+from featurestore.imports.files import find_reader, look_for_files
 from featurestore.imports.hdf5 import Hdf5Reader
 from featurestore.imports.importing import Imported, import_embeddings
 from featurestore.imports.npz import NpzReader
+from featurestore.imports.owners import listed_patients
 from featurestore.imports.stamp import StampReader
 from featurestore.imports.trident import TridentReader
 from featurestore.imports.wide import CsvReader, ParquetReader
@@ -31,5 +33,8 @@ __all__ = [
     "ReadOptions",
     "Reader",
     "UnreadableFeatures",
+    "find_reader",
     "import_embeddings",
+    "listed_patients",
+    "look_for_files",
 ]

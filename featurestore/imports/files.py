@@ -27,7 +27,7 @@ class FeatureFile:
     Attributes:
         path: Where it is.
         shown: The same for people: relative to the data root where it lies there.
-        sha256: Digest of its bytes.
+        sha256: Digest of its bytes; empty where it was not read yet.
     """
 
     path: Path
@@ -41,6 +41,15 @@ def find_files(config: EmbeddingConfig, data_root: Path) -> list[FeatureFile]:
     Raises:
         DataError: A pattern finds no file, or a file cannot be read.
     """
+    return [_digested(file) for file in look_for_files(config, data_root)]
+
+
+def look_for_files(config: EmbeddingConfig, data_root: Path) -> list[FeatureFile]:
+    """Finds the files of an import, sorted by path; they are not read and have no digest.
+
+    Raises:
+        DataError: A pattern finds no file.
+    """
     found: set[Path] = set()
     for pattern in config.paths:
         place = data_root / pattern
@@ -52,7 +61,7 @@ def find_files(config: EmbeddingConfig, data_root: Path) -> list[FeatureFile]:
                 f"embeddings {config.name}: no file at {pattern!r} under the data root {data_root}"
             )
         found.update(files)
-    return [_digested(path, data_root) for path in sorted(found)]
+    return [FeatureFile(path, _shown(path, data_root), "") for path in sorted(found)]
 
 
 def find_reader(
@@ -86,8 +95,8 @@ def find_reader(
         if Path(unknown[0]).suffix in (".pt", ".pth") and "pt" not in by_name:
             raise DataError(f"embeddings {config.name}: {unknown[0]} {_CONVERSION}")
         raise DataError(
-            f"embeddings {config.name}: none of {len(unknown)} files is of a known format "
-            f"({name_some(unknown, 3)}); known: {', '.join(by_name)}"
+            f"embeddings {config.name}: none of {len(unknown)} files is whole and of a "
+            f"known format ({name_some(unknown, 3)}); known: {', '.join(by_name)}"
         )
     return by_name[next(iter(seen))]
 
@@ -100,11 +109,14 @@ def _matching(pattern: Path) -> Iterator[Path]:
         yield from Path(*parts[:first]).glob(str(Path(*parts[first:])))
 
 
-def _digested(path: Path, data_root: Path) -> FeatureFile:
+def _shown(path: Path, data_root: Path) -> str:
+    return path.relative_to(data_root).as_posix() if path.is_relative_to(data_root) else str(path)
+
+
+def _digested(file: FeatureFile) -> FeatureFile:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with file.path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    shown = path.relative_to(data_root).as_posix() if path.is_relative_to(data_root) else str(path)
-    return FeatureFile(path, shown, digest)
+        raise DataError(f"cannot read {file.path}: {error.strerror or error}") from None
+    return dataclasses.replace(file, sha256=digest)

@@ -20,7 +20,6 @@ from featurestore.imports.base import (
     rows_at_a_time,
 )
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ID_NAMES = ("image_id", "slide_id", "ids", "id", "names", "name", "image_ids", "slide_ids")
 _FEATURE_NAMES = ("embedding", "embeddings", "features", "feats", "x")
 _MOST_IDS = 10_000_000
@@ -107,11 +106,11 @@ class Hdf5Reader:
     name = "h5"
 
     def recognises(self, path: Path) -> bool:
-        """Whether it is an HDF5 file, whatever is in it."""
+        """Whether it is a whole HDF5 file, whatever is in it."""
         try:
-            with path.open("rb") as file:
-                return file.read(len(SIGNATURE)) == SIGNATURE
-        except OSError:
+            with opened(path):
+                return True
+        except UnreadableFeatures:
             return False
 
     def bags(self, path: Path, options: ReadOptions) -> Iterator[Bag]:

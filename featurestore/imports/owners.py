@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from featurestore.bounded import read_text
 from featurestore.errors import DataError, name_some
 from featurestore.images import image_key
 from featurestore.imports.config import EmbeddingConfig
@@ -52,3 +53,24 @@ def _without_ending(text: str) -> str:
     """The id in the name of a slide's or image's file, or of the file of its features."""
     endings = sorted((e for e in _ENDINGS if text.lower().endswith(e)), key=len)
     return text[: -len(endings[-1])] if endings else image_key(text)
+
+
+def listed_patients(text: str) -> str | list[str]:
+    """`none` and `unknown` as they are; of anything else the lines of the file of that name.
+
+    Raises:
+        DataError: The file cannot be read, or holds no id.
+    """
+    if text in ("none", "unknown"):
+        return text
+    try:
+        lines = read_text(Path(text)).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"--trained-on {text}: write none, unknown, or a file of patient ids ({reason})"
+        ) from None
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise DataError(f"--trained-on {text}: the file names no patient")
+    return ids

@@ -13,6 +13,7 @@ from featurestore.imports.base import Bag, ReadOptions, UnreadableFeatures
 from featurestore.imports.hdf5 import attribute, dataset_bag, opened, own_datasets
 
 _FEATURES = "feats"
+_SLIDES = {"encoder", "precision"}  # attributes of a file with a dataset a slide
 
 
 class StampReader:
@@ -24,9 +25,7 @@ class StampReader:
         """Whether a file has `feats`, or the attributes of one with a dataset a slide."""
         try:
             with opened(path) as file:
-                return _FEATURES in own_datasets(file) or {"encoder", "precision"} <= set(
-                    file.attrs
-                )
+                return set(file.attrs) >= _SLIDES or _FEATURES in own_datasets(file)
         except UnreadableFeatures:
             return False
 
@@ -34,11 +33,12 @@ class StampReader:
         """Yields the bags of a file; see `Reader`."""
         with opened(path) as file:
             found = list(own_datasets(file))
+            several = set(file.attrs) >= _SLIDES
             encoder = attribute(file.attrs, "extractor", "encoder")
         name = options.dataset or _FEATURES
         if name in found:
             yield dataset_bag(path, name, path.stem, encoder)
-        elif options.dataset or not found:
+        elif options.dataset or not found or not several:
             raise UnreadableFeatures(f"it has no dataset {name!r} but {', '.join(found) or 'none'}")
         else:
             for slide in found:

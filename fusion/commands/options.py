@@ -102,7 +102,7 @@ def _study(
 ) -> Study:
     from fusion.study import Study
 
-    progress = _listener(quiet)
+    progress = listener(quiet)
     folder = config.parent if data_root is None else data_root
     return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
 
@@ -123,7 +123,7 @@ def read_cohort(
     from fusion.paths import RunPaths, existing_root
 
     loaded = _load(config, overrides)
-    progress = _listener(quiet)
+    progress = listener(quiet)
     root = existing_root(config.parent if data_root is None else data_root)
     paths = RunPaths(out or Path("runs") / loaded.name)
     context = ReadContext(root, paths.scratch, loaded.seed, progress)
@@ -134,7 +134,8 @@ def read_cohort(
     return build_cohort(loaded.cohort, loaded.name, context, progress, features)
 
 
-def _listener(quiet: bool) -> Progress:
+def listener(quiet: bool) -> Progress:
+    """What shows progress in the terminal until the command ends."""
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
 

@@ -135,4 +135,5 @@ class RunFacts:
     facts: dict[str, float]
     licences: tuple[str, ...]
     arms_left_out: tuple[str, ...] = ()
+    n_slides: int = 0
     analysis: AnalysisFacts = AnalysisFacts()

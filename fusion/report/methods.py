@@ -47,7 +47,8 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         (
             "Patients",
             f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
-            + (f", {run.n_images:,} images" if run.n_images else ""),
+            + (f", {run.n_images:,} images" if run.n_images else "")
+            + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
         ),
         ("Linkage", run.linkage),
         *(("Encoder", encoder_line(encoder)) for encoder in run.encoders),

@@ -100,6 +100,7 @@ def _data(e: Evidence) -> CardSection:
     run = e.run
     sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
     images = f"{run.n_images:,} images, " if run.n_images else ""
+    images += f"features of {run.n_slides:,} slides, " if run.n_slides else ""
     rules, unknown = run.analysis.eligibility, sentences.by_outcome(e)
     predictors = sentences.predictors(e)
     return CardSection(

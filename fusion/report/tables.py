@@ -147,7 +147,10 @@ def available(evidence: Evidence) -> TextTable:
         (str(has), str(n), str(events))
         for has, n, events in evidence.availability.itertuples(index=False, name=None)
     )
-    caption = "Patients by what is known of them: images, and groups with at least one value."
+    caption = (
+        "Patients by what is known of them: images, embeddings from elsewhere, and groups with at "
+        "least one value."
+    )
     return TextTable(caption, ("has", "n", "events"), rows)
 
 

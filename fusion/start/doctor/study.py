@@ -12,10 +12,12 @@ import numpy as np
 
 from extractor.device import resolve_device
 from extractor.offline import WeightsPlace
+from extractor.torch_features import ALL_READERS
 from featurestore.cohort import studied_dictionary
 from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
 from featurestore.images import inspect_image
+from featurestore.imports import find_reader, look_for_files
 from featurestore.sources import SourceTables
 from featurestore.sources.recognition import explain_mismatch, guess_format
 from featurestore.store import FeatureStore
@@ -133,6 +135,19 @@ def find_images(study: Diagnosis) -> Iterator[Finding]:
         sides = sorted((fact.width, fact.height) for fact in facts)
         shown = [f"{width} × {height}" for width, height in (sides[0], sides[-1])]
         yield ok(f"{text}, {' to '.join(dict.fromkeys(shown))} pixels")
+
+
+def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
+    """Whether the files of embeddings from elsewhere are there and of a known format."""
+    for one in study.config.embeddings:
+        files = look_for_files(one, study.data_root)
+        reader = find_reader(one, files, ALL_READERS)
+        text = f"{one.name}: {len(files):,} {reader.name} files"
+        if one.trained_on == "unknown":
+            advice = "find out, and set trained_on to none or the list of patients"
+            yield warn(f"{text}; nobody says whom the encoder learned from", advice)
+        else:
+            yield ok(text)
 
 
 def find_device(study: Diagnosis) -> Iterator[Finding]:
