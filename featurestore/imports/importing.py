@@ -31,6 +31,10 @@ from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
 BATCH = 256
 """Rows that are handed to the store at a time."""
 
+COMMIT_BYTES = 2_000_000_000
+"""Bytes of features after whose reading a shard is committed, however few rows they became: a kill
+costs no more than reading them again."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
@@ -150,7 +154,7 @@ def _write(
     keys: dict[str, str] = {}
     refused = [_quarantined(shown[path], path.stem, why) for path, why in found.refused.items()]
     waiting: list[tuple[str, np.ndarray]] = []
-    embedded = 0
+    embedded, unsafe = 0, 0
     progress.start(f"import {config.name}", len(found.bags))
     with store.writer(identity, dtype=config.dtype) as writer:
 
@@ -173,8 +177,12 @@ def _write(
             keys[bag.id] = hashlib.sha256(vector.tobytes()).hexdigest()
             waiting.append((bag.id, vector))
             embedded += 1
-            if len(waiting) == BATCH:
+            unsafe += bag.rows * bag.width * vector.itemsize
+            if len(waiting) == BATCH or unsafe >= COMMIT_BYTES:
                 hand_over()
+            if unsafe >= COMMIT_BYTES:
+                writer.commit()
+                unsafe = 0
         if waiting:
             hand_over()
     store.quarantine(refused)
