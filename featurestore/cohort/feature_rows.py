@@ -20,8 +20,8 @@ from featurestore.sources import SourceTables
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS
 from featurestore.sources.joining import id_key
 from featurestore.tables import DataDictionary, exclusions_table
-from featurestore.tables.barcodes import parse_barcode
 
+# Of a slide as of a specimen the first twelve characters are the patient.
 _BARCODE = re.compile(r"TCGA[-.][A-Z0-9]{2}[-.][A-Z0-9]{4}(?![A-Z0-9])", re.IGNORECASE)
 STAGE = "import"
 CONTENT = "content_sha256"
@@ -105,9 +105,8 @@ def place_features(tables: Sequence[SourceTables], features: Sequence[FeatureRow
 def _owner(name: str, stated: str, patients: Mapping[str, str]) -> str:
     """The patient of a slide, spelled as in the cohort; one that no table has stays as stated."""
     text = stated or name
-    found = _BARCODE.match(text)
-    barcode = parse_barcode(found[0]) if found else None
-    person = barcode.patient if barcode else text
+    barcode = _BARCODE.match(text)
+    person = barcode[0].upper().replace(".", "-") if barcode else text
     return patients.get(id_key(text), patients.get(id_key(person), stated))
 
 
@@ -175,10 +174,10 @@ def feature_notes(
     for name, own in keys.items():
         there = images[images["image_id"].isin(set(own))]
         each = there.groupby("patient_id").size().value_counts().sort_index()
-        spread = ", ".join(f"{n} of {count} patients" for n, count in each.items())
+        spread = ", ".join(f"{n} of {count}" for count, n in each.items())
         notes.append(
             f"Embeddings {name} came from elsewhere: {len(there)} images or slides of "
-            f"{there['patient_id'].nunique()} of {len(patients)} patients are studied (images a "
-            f"patient: {spread})."
+            f"{there['patient_id'].nunique()} of {len(patients)} patients are studied (patients "
+            f"by number of images: {spread})."
         )
     return tuple(notes)

@@ -56,7 +56,7 @@ def test_slides_are_images_without_a_picture(tmp_path: Path) -> None:
     assert found.features == {"uni": names}
     assert found.notes[-1] == (
         "Embeddings uni came from elsewhere: 3 images or slides of 2 of 4 patients are studied "
-        "(images a patient: 1 of 1 patients, 2 of 1 patients)."
+        "(patients by number of images: 1 of 1, 1 of 2)."
     )
 
 
