@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featurestore.imports import READERS, Bag, Reader, ReadOptions, UnreadableFeatures
+from featurestore.imports import (
+    READERS,
+    Bag,
+    EmbeddingConfig,
+    Imported,
+    Reader,
+    ReadOptions,
+    UnreadableFeatures,
+    import_embeddings,
+)
 from featurestore.imports.base import as_matrix_shape, rows_at_a_time
+from featurestore.progress import Progress
+from featurestore.store import FeatureStore
 
 if TYPE_CHECKING:
     import torch
@@ -94,3 +105,19 @@ def _chunks(tensor: torch.Tensor) -> Iterator[np.ndarray]:
         part = matrix[start : start + step]
         # NumPy has no bfloat16; float32 holds every value of it.
         yield (part.float() if part.dtype is torch.bfloat16 else part).numpy()
+
+
+def import_all(
+    configs: Sequence[EmbeddingConfig], store: FeatureStore, data_root: Path, progress: Progress
+) -> dict[str, Imported]:
+    """Imports of a study by name; see `featurestore.imports.import_embeddings`.
+
+    Args:
+        configs: The section `embeddings`.
+        store: Where embeddings go.
+        data_root: Folder that relative paths start from.
+        progress: Told of every id.
+    """
+    return {
+        one.name: import_embeddings(one, store, data_root, ALL_READERS, progress) for one in configs
+    }

@@ -115,9 +115,8 @@ def read_cohort(
     quiet: bool,
 ) -> Cohort:
     """The cohort of a configuration as its sources give it; no study, so no network is loaded."""
-    from extractor.torch_features import ALL_READERS
+    from extractor.torch_features import import_all
     from featurestore.cohort import build_cohort
-    from featurestore.imports import import_embeddings
     from featurestore.sources import ReadContext
     from featurestore.store import FeatureStore
     from fusion.paths import RunPaths, existing_root
@@ -128,9 +127,8 @@ def read_cohort(
     paths = RunPaths(out or Path("runs") / loaded.name)
     context = ReadContext(root, paths.scratch, loaded.seed, progress)
     store = FeatureStore(loaded.store or paths.store)
-    features = [
-        import_embeddings(one, store, root, ALL_READERS, progress).rows for one in loaded.embeddings
-    ]
+    imported = import_all(loaded.embeddings, store, root, progress)
+    features = [one.rows for one in imported.values()]
     return build_cohort(loaded.cohort, loaded.name, context, progress, features)
 
 

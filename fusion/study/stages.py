@@ -16,7 +16,7 @@ from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from extractor.finetune import Workplace
-from extractor.torch_features import ALL_READERS
+from extractor.torch_features import import_all
 from featurestore.cohort import (
     Cohort,
     FoldKey,
@@ -29,7 +29,7 @@ from featurestore.cohort import (
     patient_groups,
 )
 from featurestore.config import dump_config, load_config
-from featurestore.imports import Imported, import_embeddings
+from featurestore.imports import Imported
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources import ReadContext
@@ -147,12 +147,7 @@ class Stages:
     @cached_property
     def imported(self) -> dict[str, Imported]:
         """Embeddings from elsewhere by name, all of them in the store."""
-        return {
-            one.name: import_embeddings(
-                one, self.store, self._data_root, ALL_READERS, self._progress
-            )
-            for one in self.config.embeddings
-        }
+        return import_all(self.config.embeddings, self.store, self._data_root, self._progress)
 
     @property
     def _context(self) -> ReadContext:
