@@ -11,7 +11,7 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images import ENDINGS, ImageFolder, image_key, shown_masks
+from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name, shown_masks
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
 from featurestore.tables import (
@@ -72,7 +72,8 @@ class IsicSource(Section):
         kind: Always `isic`.
         metadata: Metadata files; several are merged by image id. Where two files disagree, the
             one listed first counts and the difference is reported.
-        images: Folders that are searched, with their subfolders, for `<image id>.jpg` and the like.
+        images: Folders and archives that are searched, with their subfolders and the archives in
+            them, for `<image id>.jpg` and the like.
         suffixes: Endings that follow the image id in the name of a file, in a metadata file, or in
             both; they are left out on both sides.
         columns: Patient columns to use, of those the files have; all by default.
@@ -171,6 +172,7 @@ class IsicSource(Section):
         files = folder.by_id(self.suffixes, whole)
         excluded = [("image", mask, _STAGE, _IS_MASK) for mask in shown_masks(folder, folders)]
         excluded += [("image", p.stem, _STAGE, "a link that leads nowhere") for p in folder.broken]
+        excluded += [("image", name, _STAGE, reason) for name, reason in folder.refused]
         where = name_some([str(folder) for folder in self.images], 3)
         found = typed["image_id"].isin(list(files))
         for image in typed.loc[~found, "image_id"]:
@@ -180,9 +182,8 @@ class IsicSource(Section):
             if image not in named:
                 excluded.append(("image", image, _STAGE, "no metadata row names it"))
             elif len(paths) > 1:
-                reason = (
-                    f"{len(paths)} files have this id; {paths[0].name} in {paths[0].parent} used"
-                )
+                place, name = place_and_name(paths[0])
+                reason = f"{len(paths)} files have this id; {name} in {place} used"
                 excluded.append(("value", image, _STAGE, reason))
         if not found.any():
             masks = f" ({len(folder.masks)} masks lie there)" if folder.masks else ""

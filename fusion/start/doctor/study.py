@@ -19,7 +19,8 @@ from featurestore.errors import name_some
 from featurestore.images import inspect_image
 from featurestore.imports import find_reader, look_for_files
 from featurestore.sources import SourceTables
-from featurestore.sources.recognition import explain_mismatch, guess_format
+from featurestore.sources.mismatch import explain_mismatch
+from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
 from fusion.evaluation.planning import plan_study

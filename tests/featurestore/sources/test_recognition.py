@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from locations import SHARED
 
-from featurestore.sources.recognition import FORMATS, explain_mismatch, guess_format
+from featurestore.sources.mismatch import explain_mismatch
+from featurestore.sources.recognition import FORMATS, guess_format
 
 BIOTAB = "bcr_patient_uuid\tbcr_patient_barcode\t{}\nuuid\tbarcode\t{}\nCDE_ID:\tCDE_ID:2003301\t{}"
 STUDY = "#Patient\t{0}\n#Patient\t{0}\n#STRING\tSTRING\n#1\t1\nPATIENT_ID\t{0}\n"
