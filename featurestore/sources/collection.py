@@ -13,9 +13,9 @@ from featurestore.config import Section
 from featurestore.errors import DataError, name_some
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.collection_columns import typed_columns
-from featurestore.sources.collection_images import find_files
 from featurestore.sources.collections import COLLECTIONS, Collection
 from featurestore.sources.collections.base import UNKNOWN, matches
+from featurestore.sources.named_images import find_files
 from featurestore.tables import (
     exclusions_table,
     known_text,

@@ -91,7 +91,7 @@ class Collection:
 
     def found_columns(self, header: Iterable[str]) -> list[Column]:
         """The predictors among some headers in lower case, one a header."""
-        listed = list(header)
+        listed = sorted(header)
         found: dict[str, Column] = {}
         for column in self.columns:
             pattern = column.source_column

@@ -16,7 +16,7 @@ from extractor.torch_features import ALL_READERS
 from featurestore.cohort import studied_dictionary
 from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
-from featurestore.images import inspect_image
+from featurestore.images import CONTAINER_SUFFIXES, inspect_image
 from featurestore.imports import find_reader, look_for_files
 from featurestore.sources import SourceTables
 from featurestore.sources.mismatch import explain_mismatch
@@ -94,6 +94,8 @@ def _path(kind: str, key: str, path: Path) -> Finding:
     if path.is_dir():
         return ok(f"{where} is a folder")
     size = _bytes(path.stat().st_size)
+    if path.suffix.lower() in CONTAINER_SUFFIXES:
+        return ok(f"{where} is readable, {size}, searched for images")
     guess = guess_format(path)
     if kind == "table":  # its reader knows of comment lines, and says under `cohort` what is wrong
         return ok(f"{where} is readable, {size}")

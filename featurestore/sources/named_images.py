@@ -1,4 +1,4 @@
-"""Finds the image files that the rows of a collection name, in folders, archives and HDF5 files."""
+"""Finds the image files that rows name by id, in folders, archives and HDF5 files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find_files(rows: pd.DataFrame, places: Sequence[Path], stage: str) -> FoundF
     A name with folders in it must end the path of its file.
 
     Args:
-        rows: `image_id`, `file`, and `other_file` where a collection has two ways to name files.
+        rows: `image_id`, `file`, and `other_file` where there are two ways to name files.
         places: Folders and archives.
         stage: Stage for the exclusions.
 
