@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featurestore.outcomes.base import Outcome, ValueRule
 
-_DIAGNOSES = (
+DIAGNOSES = (
     "diagnosis*",
     "benign_malignant",
     "melanocytic",
@@ -23,6 +23,7 @@ _DIAGNOSES = (
     "three_partition_label",
     "invasion_thickness_interval",
 )
+"""Patterns of columns that tell the diagnosis in other words."""
 
 MELANOMA = Outcome(
     name="melanoma",
@@ -30,7 +31,7 @@ MELANOMA = Outcome(
     unit="lesion",
     as_of="acquisition of the image",
     rule=ValueRule("melanoma"),
-    deny=(*_DIAGNOSES, "malignant"),
+    deny=(*DIAGNOSES, "malignant"),
     caveats=(
         "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
         "differs between the classes.",
@@ -47,7 +48,7 @@ MALIGNANT = Outcome(
     unit="lesion",
     as_of="acquisition of the image",
     rule=ValueRule("malignant"),
-    deny=(*_DIAGNOSES, "melanoma"),
+    deny=(*DIAGNOSES, "melanoma"),
     caveats=(
         "Actinic keratoses count as not malignant; lesions of a class that holds them together "
         "with carcinomas in situ (AKIEC) are left out.",
@@ -71,7 +72,7 @@ MELANOMA_METASTASIS = Outcome(
         negative=("Melanoma Invasive", "Melanoma in situ", "Melanoma, NOS"),
         others="unknown",
     ),
-    deny=(*_DIAGNOSES, "melanoma", "malignant"),
+    deny=(*DIAGNOSES, "melanoma", "malignant"),
     caveats=(
         "The image shows a metastasis or a primary: this is what the lesion is, and says nothing "
         "about whether a primary will metastasise.",

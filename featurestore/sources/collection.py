@@ -188,10 +188,7 @@ def _withheld(
         {name for t in tables.values() for name in t.columns if matches(name, collection.withheld)}
     )
     reports = [("column", name, _STAGE, "tells the diagnosis; no model sees it") for name in found]
-    note = (
-        f"{collection.title}: withheld from models, because they tell the diagnosis: "
-        f"{', '.join(found)}."
-    )
+    note = f"Withheld from models, because they tell the diagnosis: {', '.join(found)}."
     return exclusions_table(reports), (note,) if found else ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,9 @@ import pydantic
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
 from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name, shown_masks
+from featurestore.outcomes.isic import DIAGNOSES
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
+from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
 from featurestore.tables import (
     BINARY_TEXTS,
     Column,
@@ -122,7 +124,7 @@ class IsicSource(Section):
         )
         parts = [read.conflicts, typed.exclusions, unmatched, conflicts]
         exclusions = pd.concat(parts, ignore_index=True)
-        notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note)
+        notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note, *_withheld(read.headers))
         return SourceTables(
             images, patients, typed.dictionary, exclusions, notes, unmapped=typed.unmapped
         )
@@ -223,6 +225,18 @@ def _with_patients(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         )
     filled = rows.assign(patient_id=patient.astype("str"), lesion_id=lesion.fillna(""))
     return filled, tuple(notes)
+
+
+def _withheld(headers: dict[str, set[str]]) -> tuple[str, ...]:
+    """A sentence on the columns that tell the diagnosis: they stay with the image."""
+    found = sorted(
+        header
+        for name, spelled in headers.items()
+        if name in CLASSES or any(fnmatch.fnmatchcase(name, p) for p in (*DIAGNOSES, "melanoma"))
+        for header in spelled
+    )
+    told = ", ".join(found)
+    return (f"Withheld from models, because they tell the diagnosis: {told}.",) * bool(found)
 
 
 def _column(rows: pd.DataFrame, name: str) -> pd.Series:

@@ -23,6 +23,8 @@ from featurestore.tables import parse_binary
 _MELANOMA = r"\bmelanoma\b"
 _UNDECIDED = r"\bindeterminate\b|atypical melanocytic|\bAIMP\b|^other$|collision"
 _CLASSES_2018 = ("MEL", "NV", "BCC", "BKL", "DF", "VASC")
+CLASSES = (*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK")
+"""Columns of one-hot diagnoses."""
 
 
 ISIC_ID = re.compile(r"ISIC_\d{7}(?:_downsampled)?(?:\.\w+)?", re.IGNORECASE)
@@ -162,7 +164,7 @@ def _from_dx(table: pd.DataFrame, where: str) -> pd.Series:
 
 def _from_one_hot(table: pd.DataFrame, where: str) -> pd.Series:
     """ISIC-2018 and 2019 ground truth: exactly one class is 1; `UNK` is no diagnosis."""
-    classes = [c for c in table.columns if c in (*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK")]
+    classes = [c for c in table.columns if c in CLASSES]
     flags = pd.DataFrame({c: parse_binary(table[c], {}, f"{where}: column {c!r}") for c in classes})
     wrong = table.loc[flags.sum(axis=1) != 1, "image_id"]
     if len(wrong):
@@ -239,7 +241,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
             *("isic_id", "image_name", "image_id", "image", "target", "dx", "melanoma"),
             *("benign_malignant", "attribution", "mel_class", "diagnosis"),
             *(f"diagnosis_{k}" for k in range(1, 6)),
-            *(*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK"),
+            *CLASSES,
         )
     },
 }

@@ -133,8 +133,9 @@ def summary(proposal: Proposal, out: Path) -> Iterator[str]:
     for source in proposal.used:
         state = source.problem or (source.why[-1] if source.why else "read")
         yield f"{'PROBLEM' if source.problem else 'source'} {source.title}: {state}"
-        if source.tables is not None:
-            yield from (f"  {note}" for note in source.tables.notes)
+        notes = () if source.tables is None else source.tables.notes
+        said = [n for n in notes if source.section["kind"] == "collection" or "ithheld" in n]
+        yield from (f"  {note}" for note in said)
     for source in proposal.left_out:
         yield f"left out {source.title}: {source.problem}"
     outcome = proposal.outcome

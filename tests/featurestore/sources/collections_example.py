@@ -394,7 +394,16 @@ def isic_2017(folder: Path) -> Facts:
         "image_id,age_approximate,sex",
         [[n, 30 + k, ("male", "female")[k % 2]] for k, n in enumerate(names)],
     )
-    return Facts(40, 0, 40, (10, 30), (10, 30), frozenset(), frozenset({"age", "sex"}), masks=80)
+    return Facts(
+        40,
+        0,
+        40,
+        (10, 30),
+        (10, 30),
+        frozenset({"melanoma", "seborrheic_keratosis"}),
+        frozenset({"age", "sex"}),
+        masks=80,
+    )
 
 
 def isic_2019(folder: Path) -> Facts:
@@ -413,7 +422,7 @@ def isic_2019(folder: Path) -> Facts:
         "image,age_approx,anatom_site_general,lesion_id,sex",
         [[n, 30 + k, "head/neck", f"BCN_{k // 3}", "male"] for k, n in enumerate(names)],
     )
-    return Facts(18, 18, 54, (6, 42), (18, 30), frozenset(), frozenset({"age", "sex"}))
+    return Facts(18, 18, 54, (6, 42), (18, 30), frozenset(classes), frozenset({"age", "sex"}))
 
 
 def isic_2016(folder: Path) -> Facts:
@@ -425,7 +434,7 @@ def isic_2016(folder: Path) -> Facts:
         write(masks / f"{name}_Segmentation.png", outline(k))
     text = "".join(f"{n},{('benign', 'malignant')[k % 4 == 0]}\n" for k, n in enumerate(names))
     (folder / "ISBI2016_ISIC_Part3_Training_GroundTruth.csv").write_text(text, encoding="utf-8")
-    return Facts(40, 0, 40, (10, 30), (10, 30), frozenset(), frozenset(), masks=40)
+    return Facts(40, 0, 40, (10, 30), (10, 30), frozenset({"melanoma"}), frozenset(), masks=40)
 
 
 def isic_2018(folder: Path) -> Facts:
@@ -444,7 +453,9 @@ def isic_2018(folder: Path) -> Facts:
         "image,lesion_id,diagnosis_confirm_type",
         [[n, f"HAM_{k // 2}", "histopathology"] for k, n in enumerate(names)],
     )
-    return Facts(35, 35, 70, (10, 60), (20, 40), frozenset(), frozenset())
+    return Facts(
+        35, 35, 70, (10, 60), (20, 40), frozenset({*classes, "diagnosis_confirm_type"}), frozenset()
+    )
 
 
 def isic_2020(folder: Path) -> Facts:
@@ -465,7 +476,15 @@ def isic_2020(folder: Path) -> Facts:
             for k, n in enumerate(names)
         ],
     )
-    return Facts(15, 45, 45, (9, 36), (9, 36), frozenset(), frozenset({"age", "sex"}))
+    return Facts(
+        15,
+        45,
+        45,
+        (9, 36),
+        (9, 36),
+        frozenset({"diagnosis", "benign_malignant", "target"}),
+        frozenset({"age", "sex"}),
+    )
 
 
 COLLECTION_TREES: dict[str, Callable[[Path], Facts]] = {
