@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
+from featurestore.cohort.times_config import TimesOutcome
 from featurestore.config import Section, Text
 from featurestore.errors import DataError
 from featurestore.outcomes import (
@@ -97,18 +98,23 @@ class ColumnOutcome(Section):
 
 
 def _outcome_form(value: Any) -> str:
-    return "named" if isinstance(value, str) else ColumnOutcome.union_tag
+    if isinstance(value, str):
+        return "named"
+    if isinstance(value, TimesOutcome) or (isinstance(value, dict) and "kind" in value):
+        return TimesOutcome.union_tag
+    return ColumnOutcome.union_tag
 
 
 OutcomeKey = Annotated[
     Annotated[str, pydantic.Tag("named")]
-    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
+    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)]
+    | Annotated[TimesOutcome, pydantic.Tag(TimesOutcome.union_tag)],
     pydantic.Discriminator(_outcome_form),
 ]
 """Name of a registered outcome, or a definition."""
 
 
-def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
+def resolve_outcome(outcome: str | ColumnOutcome | TimesOutcome) -> Outcome:
     """The outcome that a configuration names or defines.
 
     Raises:
@@ -117,7 +123,9 @@ def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
     return find_outcome(outcome) if isinstance(outcome, str) else outcome.outcome()
 
 
-def _known(outcome: str | ColumnOutcome) -> str | ColumnOutcome:
+def _known(
+    outcome: str | ColumnOutcome | TimesOutcome,
+) -> str | ColumnOutcome | TimesOutcome:
     try:
         resolve_outcome(outcome)
     except DataError as error:
