@@ -39,9 +39,7 @@ folds and the bootstrap keep together, however many observations there are of on
 
 
 def patient_columns(outcome: Outcome) -> tuple[str, ...]:
-    """What a patients table begins with: `PATIENT_COLUMNS`, with all that is known of an outcome of
-    this kind.
-    """
+    """`PATIENT_COLUMNS`, with all that is known of an outcome of this kind."""
     before, after = PATIENT_COLUMNS[:2], PATIENT_COLUMNS[3:]
     return (*before, *OUTCOME_COLUMNS[outcome.kind], *after)
 

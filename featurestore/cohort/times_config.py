@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,7 +18,9 @@ from featurestore.outcomes import (
     TimeUnit,
     Unit,
     ValueRule,
+    find_outcome,
     parse_duration,
+    within,
 )
 from featurestore.outcomes.expressions import parse
 from featurestore.tables import Measured
@@ -156,7 +159,7 @@ class TimesOutcome(Section):
 
     def outcome(self) -> Outcome:
         """Returns the outcome."""
-        return Outcome(
+        times = Outcome(
             name=self.name,
             definition=self.definition or self._stated(),
             unit=self.of,
@@ -170,6 +173,7 @@ class TimesOutcome(Section):
             horizons=horizons_in_days(self.horizons),
             time_zero=self.origin or self.time_zero,
         )
+        return times if self.within is None else within(times, parse_duration(self.within))
 
     def _rule(self) -> TimesRule:
         time = self.time
@@ -194,10 +198,83 @@ class TimesOutcome(Section):
         return f"Time to {ends}, whichever is first." if self.competing else f"Time to {ends}."
 
     @pydantic.model_validator(mode="after")
+    def _asked_within_from_zero(self) -> TimesOutcome:
+        if self.within is not None and self.entry:
+            raise ValueError("`within` takes no late entry; leave `entry` out, or predict the time")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _named_once(self) -> TimesOutcome:
         if self.competing is not None and self.competing == self.event:
             raise ValueError("the event and the competing event are the same")
         return self
+
+
+class RegisteredTimes(Section):
+    """A registered time to an event, asked otherwise.
+
+    Attributes:
+        registered: Name of the registered outcome.
+        name: Name in reports; by default made of that and of what differs.
+        horizons: Times since time zero by which risks are predicted.
+        entry: Column with the time from which a patient was under observation, in days.
+        origin: Column with the time zero, in days on the clock of the outcome; who had the event
+            before is left out.
+        within: A time since time zero: the outcome is then yes or no.
+        among: Expression over patient columns that says who is studied.
+    """
+
+    union_tag: ClassVar[str] = "registered"
+
+    registered: str
+    name: str = pydantic.Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    horizons: Horizons | None = None
+    entry: str = ""
+    origin: str = ""
+    within: Duration | None = None
+    among: Expression = ""
+
+    def outcome(self) -> Outcome:
+        """Returns the outcome.
+
+        Raises:
+            DataError: No outcome has this name, it has no times, or it cannot be asked like this.
+        """
+        known = find_outcome(self.registered)
+        if not isinstance(known.rule, TimesRule):
+            raise DataError(
+                f"outcome {self.registered!r} has no times; name it alone: cohort.outcome: "
+                f"{self.registered}"
+            )
+        rule, zero = known.rule, known.time_zero
+        if self.entry:
+            rule = dataclasses.replace(rule, entry=self.entry)
+        if self.origin:
+            rule, zero = dataclasses.replace(rule, origin=self.origin), self.origin
+        changes = [f"from_{self.origin}"] * bool(self.origin) + ["late_entry"] * bool(self.entry)
+        asked = dataclasses.replace(
+            known,
+            name="_".join([known.name, *changes]),
+            rule=rule,
+            time_zero=zero,
+            as_of=zero if self.origin else known.as_of,
+            horizons=known.horizons if self.horizons is None else horizons_in_days(self.horizons),
+            among=self.among or known.among,
+            caveats=(*_said(self), *known.caveats),
+        )
+        if self.within is not None:
+            asked = within(asked, parse_duration(self.within))
+        return dataclasses.replace(asked, name=self.name or asked.name)
+
+
+def _said(section: RegisteredTimes) -> list[str]:
+    """What reports say of an outcome that is asked otherwise than it is defined."""
+    said = []
+    if section.origin:
+        said.append(f"Time is counted from {section.origin}, not as the definition says.")
+    if section.entry:
+        said.append(f"Nobody is at risk before {section.entry}.")
+    return said
 
 
 def horizons_in_days(horizons: tuple[str, ...]) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from featurestore.outcomes.target import (
     TIME,
     Target,
 )
-from featurestore.outcomes.times import TimesRule
+from featurestore.outcomes.times import TimesRule, within
 
 __all__ = [
     "COMPETING",
@@ -43,6 +43,7 @@ __all__ = [
     "duration_words",
     "find_outcome",
     "parse_duration",
+    "within",
 ]
 
 OUTCOMES: dict[str, Outcome] = {
@@ -61,6 +62,7 @@ OUTCOMES: dict[str, Outcome] = {
         tcga_times.PROGRESSION_FREE_SURVIVAL,
         tcga_times.DISTANT_METASTASIS_FREE_SURVIVAL,
         synthetic.SYNTHETIC_METASTASIS,
+        synthetic.SYNTHETIC_METASTASIS_FREE_SURVIVAL,
     )
 }
 

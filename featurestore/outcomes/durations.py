@@ -35,9 +35,7 @@ def parse_duration(text: str) -> float:
 
 
 def duration_words(days: float) -> str:
-    """Days for people: in full years or months where they are such, else from two years on in
-    years with one decimal, else in days.
-    """
+    """Days for people: in full years or months where they are such, else in days or years."""
     for unit in ("years", "months"):
         count = days / DAYS_IN[unit]
         if count >= 1 and abs(count - round(count)) < 1e-9:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.outcomes.base import KNOWN_REASON, NamedTexts, Rule
+from featurestore.outcomes.base import KNOWN_REASON, NamedTexts, Outcome, Rule
 from featurestore.outcomes.durations import DAYS_IN, TimeUnit, duration_words
 from featurestore.outcomes.target import CENSORED, COMPETING, ENTRY, EVENT, TIME
 from featurestore.tables import DataDictionary, known_text, parse_numbers
@@ -165,3 +165,88 @@ class TimesRule:
                 f"than a life; state the unit of its numbers (cohort.outcome.unit)"
             )
         return days.round() if self.unit == "days" else days
+
+
+@dataclasses.dataclass(frozen=True)
+class WithinRule:
+    """Whether the event came within a time, out of a rule of times.
+
+    A patient is free of it who is known to have been free at that time, or in whom a competing
+    event came before; one who was lost before is left out.
+
+    Attributes:
+        times: The rule of times; with late entry there is no such outcome.
+        days: The time, in days since time zero.
+    """
+
+    times: TimesRule
+    days: float
+
+    def __post_init__(self) -> None:
+        if self.times.entry:
+            raise DataError(
+                "an outcome within a time takes no late entry: who had the event before entry is "
+                "not in the data, and its share would be too small; predict the time instead"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the times."""
+        return self.times.columns
+
+    @property
+    def reveals(self) -> tuple[str, ...]:
+        """Patterns of columns that hold times."""
+        return self.times.reveals
+
+    @property
+    def named(self) -> dict[str, NamedTexts]:
+        """Texts of the columns of states."""
+        return self.times.named
+
+    def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
+        """Label of each row: 0.0, 1.0 or NaN."""
+        return self.known(table, dictionary, name)["outcome"]
+
+    def known(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.DataFrame:
+        """The label, and why there is none."""
+        rows = self.times.known(table, dictionary, name)
+        code, time = rows["outcome"], rows[TIME]
+        label = ((code == EVENT) & (time <= self.days)).astype(float)
+        lost = (code == CENSORED) & (time < self.days)
+        reason = rows[KNOWN_REASON].mask(
+            lost, f"followed for less than {duration_words(self.days)}"
+        )
+        return pd.DataFrame({"outcome": label.mask(reason != ""), KNOWN_REASON: reason})
+
+    def by_patient(self, rows: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
+        """One row a patient out of rows of images; images that differ say nothing."""
+        return self.times.by_patient(rows, ids)
+
+
+def within(outcome: Outcome, days: float) -> Outcome:
+    """The yes-or-no outcome that asks whether the event of a time came within `days`.
+
+    Raises:
+        DataError: It has no times, or takes late entry into account.
+    """
+    if not isinstance(outcome.rule, TimesRule):
+        raise DataError(
+            f"outcome {outcome.name!r} has no times, so nothing can be asked within one"
+        )
+    words = duration_words(days)
+    rule = outcome.rule
+    competes = " or in whom a competing event came first" if rule.competing else ""
+    return dataclasses.replace(
+        outcome,
+        name=f"{outcome.name}_within_{words.replace(' ', '_')}",
+        definition=f"The event came within {words}. {outcome.definition}",
+        rule=WithinRule(rule, days),
+        caveats=(
+            f"Without the event are those known to have been free of it at {words}{competes}; who "
+            "was lost before is left out and counted.",
+            *outcome.caveats,
+        ),
+        kind="binary",
+        horizons=(),
+    )
