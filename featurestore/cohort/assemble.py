@@ -9,6 +9,7 @@ import pandas as pd
 
 from featurestore.cohort.config import CohortConfig, ColumnOutcome, resolve_outcome
 from featurestore.cohort.enough import check_enough
+from featurestore.cohort.follow_up import short_follow_up
 from featurestore.cohort.images import copy_notes, inspected, without_copies
 from featurestore.cohort.matching import label_matched
 from featurestore.cohort.tables import Cohort, patient_columns
@@ -109,7 +110,13 @@ def _assembled(
         gaps=_gaps(tables, patients),
     )
     cohort = _restricted(cohort, "images", config.require_images, known[KNOWN_REASON])
-    notes = (*_notes(tables), *joined.notes, *copy_notes(cohort.images))
+    short = short_follow_up(cohort)
+    notes = (
+        *_notes(tables),
+        *joined.notes,
+        *copy_notes(cohort.images),
+        *([short] if short else []),
+    )
     return dataclasses.replace(cohort, notes=notes)
 
 

@@ -201,6 +201,8 @@ class Outcome:
         kind: Kind of the endpoint (`featurestore.outcomes.target`).
         horizons: Of times to an event: the days since time zero by which risks are predicted.
         time_zero: From when its times are counted, in words; empty where there are none.
+        followed: Of an outcome without times: column with the days of follow-up, so that reports
+            can say how many without the outcome were hardly followed.
     """
 
     name: str
@@ -215,6 +217,7 @@ class Outcome:
     kind: Kind = "binary"
     horizons: tuple[float, ...] = ()
     time_zero: str = ""
+    followed: str = ""
 
     def denied(self, columns: Iterable[str]) -> list[str]:
         """Columns that must not be used as predictors: the labels themselves and the deny-list."""

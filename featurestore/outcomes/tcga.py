@@ -86,6 +86,7 @@ DISTANT_METASTASIS = Outcome(
         "Most specimens are metastases already: who is in the cohort depends on the outcome.",
     ),
     as_of_time="diagnosis",
+    followed="os_days",
 )
 
 DISTANT_METASTASIS_PRIMARY_ONLY = dataclasses.replace(

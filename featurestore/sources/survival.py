@@ -31,6 +31,15 @@ _NEEDED = {
     "pfi_event": ("vital_status", "tumour_status", "new_tumor_event", "days_to_new_tumor_event"),
     "pfi_days": ("vital_status", "tumour_status", "new_tumor_event", "days_to_new_tumor_event"),
 }
+ENDPOINTS_OF_CDR = {
+    "os_event": ("OS",),
+    "os_days": ("OS.time", "os_time"),
+    "dss_event": ("DSS",),
+    "dss_days": ("DSS.time", "dss_time"),
+    "pfi_event": ("PFI",),
+    "pfi_days": ("PFI.time", "pfi_time"),
+}
+"""What TCGA-CDR, and Xena's survival table that is made of it, call these columns."""
 _MONTHS = ("vital_status", "os_months")
 
 
