@@ -57,7 +57,7 @@ def follow_up(cohort: Cohort) -> FollowUp | None:
     rows = [
         {
             "days": at,
-            "at_risk": int(((time > at) & ((entry < at) | (at == 0) & (entry == 0))).sum()),
+            "at_risk": int(((time > at) & ((entry < at) | (entry == 0))).sum()),
             "events": int(((code == EVENT) & (time <= at)).sum()),
             "competing": int(((code == COMPETING) & (time <= at)).sum()),
             "censored": int(((code == CENSORED) & (time <= at)).sum()),

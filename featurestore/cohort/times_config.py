@@ -24,6 +24,7 @@ from featurestore.outcomes import (
 )
 from featurestore.outcomes.expressions import parse
 from featurestore.tables import Measured
+from featurestore.tables.vocabulary import VOCABULARY
 
 DEFAULT_HORIZONS = ("2y", "5y")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -93,10 +94,17 @@ def _times_form(value: Any) -> str:
     return "one" if isinstance(value, str) else TimeColumns.union_tag
 
 
+def _stated_well(state: str | StateColumn) -> str | StateColumn:
+    return _is_an_expression(state) if isinstance(state, str) else state
+
+
 StateKey = Annotated[
-    Annotated[Expression, pydantic.Tag("stated")]
-    | Annotated[StateColumn, pydantic.Tag(StateColumn.union_tag)],
-    pydantic.Discriminator(_state_form),
+    Annotated[
+        Annotated[str, pydantic.Tag("stated")]
+        | Annotated[StateColumn, pydantic.Tag(StateColumn.union_tag)],
+        pydantic.Discriminator(_state_form),
+    ],
+    pydantic.AfterValidator(_stated_well),
 ]
 """Name of a column of yes and no, an expression, or a column and its values."""
 TimesKey = Annotated[
@@ -217,9 +225,10 @@ class RegisteredTimes(Section):
         registered: Name of the registered outcome.
         name: Name in reports; by default made of that and of what differs.
         horizons: Times since time zero by which risks are predicted.
-        entry: Column with the time from which a patient was under observation, in days.
+        entry: Column with the time from which a patient was under observation, in days; what is
+            known by then may predict.
         origin: Column with the time zero, in days on the clock of the outcome; who had the event
-            before is left out.
+            before is left out, and what is known by then may predict.
         within: A time since time zero: the outcome is then yes or no.
         among: Expression over patient columns that says who is studied.
     """
@@ -252,12 +261,14 @@ class RegisteredTimes(Section):
         if self.origin:
             rule, zero = dataclasses.replace(rule, origin=self.origin), self.origin
         changes = [f"from_{self.origin}"] * bool(self.origin) + ["late_entry"] * bool(self.entry)
+        later = self.origin or self.entry
         asked = dataclasses.replace(
             known,
             name="_".join([known.name, *changes]),
             rule=rule,
             time_zero=zero,
-            as_of=zero if self.origin else known.as_of,
+            as_of=later or known.as_of,
+            as_of_time=_known_by(later) if later else known.as_of_time,
             horizons=known.horizons if self.horizons is None else horizons_in_days(self.horizons),
             among=self.among or known.among,
             caveats=(*_said(self), *known.caveats),
@@ -265,6 +276,11 @@ class RegisteredTimes(Section):
         if self.within is not None:
             asked = within(asked, parse_duration(self.within))
         return dataclasses.replace(asked, name=self.name or asked.name)
+
+
+def _known_by(column: str) -> Measured:
+    """The time that a column of days stands for."""
+    return VOCABULARY[column].column.measured if column in VOCABULARY else "unknown"
 
 
 def _said(section: RegisteredTimes) -> list[str]:

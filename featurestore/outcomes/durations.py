@@ -16,6 +16,7 @@ TIME_UNITS: tuple[str, ...] = get_args(TimeUnit)
 DAYS_IN: dict[str, float] = {"days": 1.0, "months": 30.4375, "years": 365.25}
 """Days in one of each unit."""
 
+_COUNTED = {"years": 1000, "months": 36}
 _LETTERS = {"d": "days", "m": "months", "mo": "months", "y": "years"} | {u: u for u in TIME_UNITS}
 _LETTERS |= {unit.removesuffix("s"): unit for unit in TIME_UNITS}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
@@ -38,7 +39,7 @@ def duration_words(days: float) -> str:
     """Days for people: in full years or months where they are such, else in days or years."""
     for unit in ("years", "months"):
         count = days / DAYS_IN[unit]
-        if count >= 1 and abs(count - round(count)) < 1e-9:
+        if 1 <= count <= _COUNTED[unit] and abs(count - round(count)) < 1e-9:
             return f"{count:.0f} {unit if round(count) != 1 else unit.removesuffix('s')}"
     if days >= 2 * DAYS_IN["years"]:
         return f"{days / DAYS_IN['years']:.1f} years"

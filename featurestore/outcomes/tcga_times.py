@@ -15,7 +15,8 @@ _TIME_ZERO = "first pathologic diagnosis"
 _LATE_SPECIMENS = (
     "Time is counted from diagnosis, but most patients were sampled at a metastasis, a median of "
     "689 days later, and could only enter the study then: whoever died before is not in it. With "
-    "entry: days_to_specimen nobody is at risk before the specimen was taken."
+    "entry: days_to_specimen nobody is at risk before the specimen was taken, and what it shows may "
+    "predict."
 )
 _WITH_TUMOUR = (
     "The cause of death is not recorded: a death with tumour counts as one of the disease, a death "
@@ -30,7 +31,7 @@ OVERALL_SURVIVAL = Outcome(
     as_of="diagnosis",
     rule=TimesRule(ValueRule("os_event"), "os_days", "os_days"),
     caveats=(_LATE_SPECIMENS,),
-    as_of_time="specimen",
+    as_of_time="diagnosis",
     kind="time_to_event",
     horizons=_HORIZONS,
     time_zero=_TIME_ZERO,
@@ -51,7 +52,7 @@ DISEASE_SPECIFIC_SURVIVAL = Outcome(
         competing=ExpressionRule("os_event == 1 and dss_event == 0"),
     ),
     caveats=(_WITH_TUMOUR, _LATE_SPECIMENS),
-    as_of_time="specimen",
+    as_of_time="diagnosis",
     kind="time_to_event",
     horizons=_HORIZONS,
     time_zero=_TIME_ZERO,
@@ -79,7 +80,7 @@ PROGRESSION_FREE_SURVIVAL = Outcome(
         "lie before the specimen.",
         _LATE_SPECIMENS,
     ),
-    as_of_time="specimen",
+    as_of_time="diagnosis",
     kind="time_to_event",
     horizons=_HORIZONS,
     time_zero=_TIME_ZERO,
@@ -106,7 +107,7 @@ DISTANT_METASTASIS_FREE_SURVIVAL = Outcome(
         "whose distant metastasis has no day.",
         _LATE_SPECIMENS,
     ),
-    as_of_time="specimen",
+    as_of_time="diagnosis",
     kind="time_to_event",
     horizons=_HORIZONS,
     time_zero=_TIME_ZERO,
