@@ -92,7 +92,7 @@ def _proposed(
 def _times(sources: Sequence[ProposedSource], named: dict[str, OutcomeCounts]) -> tuple[str, ...]:
     """What is said of times to events; none is ever chosen, because time zero is for a person."""
     registered = [
-        f"{name} ({counts.events:,} with the event, {counts.others:,} until last contact)"
+        f"{name} ({counts.words})"
         for name, counts in named.items()
         if counts.kind == "time_to_event"
     ]

@@ -65,8 +65,8 @@ def test_what_cannot_be_made_is_not() -> None:
 def test_months_of_cbioportal_become_the_days_that_they_were(tmp_path: Path) -> None:
     days = np.arange(1, 400)
     rows = [
-        f"TCGA-XX-{k:04d}\t0:LIVING\t{k / 30.4375:.2f}\t1:DEAD WITH TUMOR\t{k / 30.4375:.2f}\t"
-        f"0:CENSORED\t{k / 30.4375:.2f}"
+        f"TCGA-XX-{k:04d}\t0:LIVING\t{k / 30.44:.2f}\t1:DEAD WITH TUMOR\t{k / 30.44:.2f}\t"
+        f"0:CENSORED\t{k / 30.44:.2f}"
         for k in days
     ]
     header = "PATIENT_ID\tOS_STATUS\tOS_MONTHS\tDSS_STATUS\tDSS_MONTHS\tPFS_STATUS\tPFS_MONTHS"
@@ -138,6 +138,13 @@ def test_biotab_gives_what_the_resource_says() -> None:
         "pfi_event": 47,
         "pfi_days": 8,
     }
+    table = (Path("tcga_skcm/cbioportal_skcm_tcga_clinical_480x90.tsv"),)
+    portal = CbioportalSource(clinical=table).read(context).patients.set_index("patient_id")
+    days = own.patients.set_index("patient_id")[["os_days"]].join(
+        portal["os_days"].rename("portal")
+    )
+    far = (days["os_days"] - days["portal"]).abs().dropna()
+    assert (len(far), (far == 0).sum()) == (461, 455)  # reports of six patients differ
     # Progression without a day: the resource counts it as not seen.
     differ = both["pfi_event"].query("pfi_event != pfi_event_own").index
     assert ours.loc[differ, "pfi_days"].isna().all()
