@@ -95,14 +95,18 @@ class AblationConfig(Section):
         modalities: Named modalities. By default each backbone is one, the dictionary's expression
             columns are `expression`, and all other patient columns are `clinical`.
         subsets: `singles_and_full`, `all`, or lists of modality names.
-        models: Models fitted on each subset.
-        arms: Further arms.
+        models: Models fitted on each subset; by default `fusion_head` and `lightgbm`.
+        arms: Further arms; by default `rank_average`, and `logistic_regression` or, for times to an
+            event, `cox_ridge`.
         leave_out: Leave-one-group-out arms; none by default.
         learning_curve: Arms on shares of the training patients; none by default.
         calibration: How scores become probabilities, fitted on inner predictions of each outer
             fold: `none`, `platt`, `temperature` or `isotonic`. `auto` is `platt` where weighted
-            sampling moved the level of the predictions, else `none`.
-        threshold: How decisions are made.
+            sampling moved the level of the predictions, else `none`. Of times to an event only
+            `auto`: risks are always fitted on inner predictions.
+        threshold: How decisions are made; of binary outcomes.
+        risk_groups: Quantiles of the inner scores at which risk groups are cut, of times to an
+            event; thirds by default.
         subgroups: Columns by which the baseline is also looked at; by default sex, age, body
             site and source site, as far as the cohort has them.
         overlays: Patients of each kind (most and least certain) whose pictures the report shows
@@ -122,15 +126,13 @@ class AblationConfig(Section):
 
     modalities: dict[str, ModalityConfig] | None = None
     subsets: Literal["singles_and_full", "all"] | tuple[tuple[str, ...], ...] = "singles_and_full"
-    models: tuple[str, ...] = ("fusion_head", "lightgbm")
-    arms: tuple[ArmConfig, ...] = (
-        ArmConfig(model="logistic_regression"),
-        ArmConfig(model="rank_average"),
-    )
+    models: tuple[str, ...] | None = None
+    arms: tuple[ArmConfig, ...] | None = None
     leave_out: LeaveOutConfig | None = None
     learning_curve: LearningCurveConfig | None = None
     calibration: Literal["auto", "none", "platt", "temperature", "isotonic"] = "auto"
     threshold: ThresholdConfig = ThresholdConfig()
+    risk_groups: tuple[Annotated[float, pydantic.Field(gt=0, lt=1)], ...] | None = None
     subgroups: tuple[str, ...] | None = None
     overlays: int = pydantic.Field(2, ge=0, le=20)
     explain: bool = True

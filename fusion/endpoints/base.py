@@ -22,6 +22,8 @@ class Endpoint:
             its days, all of float64; empty where there are none.
         headline: Metric that arms are ranked and shown by; higher is better.
         tested: Metrics whose differences get an interval and a p, the headline first.
+        models: Models fitted on each subset of modalities where the configuration names none.
+        arms: Models of the further arms, on all modalities, where it names none.
         clinical_reference: Model of what a clinician knows without any other.
         floors: Models that know nothing, in the order of the table.
         loss: Loss of networks (`fusion.models.losses`).
@@ -34,6 +36,8 @@ class Endpoint:
     predictions: Mapping[str, str]
     headline: str
     tested: tuple[str, ...]
+    models: tuple[str, ...]
+    arms: tuple[str, ...]
     clinical_reference: str
     floors: tuple[str, ...]
     loss: str

@@ -14,6 +14,8 @@ BINARY = Endpoint(
     },
     headline="auroc",
     tested=("auroc", "auprc", "brier"),
+    models=("fusion_head", "lightgbm"),
+    arms=("logistic_regression", "rank_average"),
     clinical_reference="clinical_reference",
     floors=("prevalence", "permuted_labels"),
     loss="binary_cross_entropy",

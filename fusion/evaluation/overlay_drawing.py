@@ -89,10 +89,10 @@ def overlays_of(
 
 def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Differentiable:
     """The model whose scores of the test patients are in the predictions table."""
-    model = make_model(task.arm, config)
-    assert isinstance(model, Differentiable), task.arm.model
     with single_thread():
-        model.fit(training_part(training, task.arm.design, task.seed), task.seed)
+        part = training_part(training, task.arm.design, task.seed)
+        model = make_model(task.arm, config).fit(part, task.seed)
+    assert isinstance(model, Differentiable), task.arm.model
     return model
 
 

@@ -28,22 +28,25 @@ class StudyPlan:
     arms: tuple[Arm, ...]
 
 
-def plan_study(config: RunConfig, has_images: bool, dictionary: DataDictionary) -> StudyPlan:
+def plan_study(
+    config: RunConfig, has_images: bool, dictionary: DataDictionary, kind: str = "binary"
+) -> StudyPlan:
     """Plans a study.
 
     Args:
         config: The study.
         has_images: Whether the cohort has images.
         dictionary: The patient columns, those that models must not see flagged.
+        kind: Kind of the outcome.
 
     Raises:
         ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
     """
     embeddings = [backbone.name for backbone in config.extract.backbones]
     names = [*embeddings, *fine_tuned_names(config.finetune)] if has_images else []
-    ablation = plan_ablation(config.ablation, names, dictionary)
-    arms = with_floors(ablation.arms, ablation.modalities, dictionary)
+    ablation = plan_ablation(config.ablation, names, dictionary, kind)
+    arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     for arm in arms:
-        find_model(arm.model)
+        find_model(arm.model, kind)
     return StudyPlan(ablation, arms)

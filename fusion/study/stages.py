@@ -283,7 +283,8 @@ class Stages:
     @cached_property
     def _study_plan(self) -> StudyPlan:
         cohort = self.source_cohort
-        return plan_study(self.config, not cohort.images.empty, cohort.dictionary)
+        has_images = not cohort.images.empty
+        return plan_study(self.config, has_images, cohort.dictionary, cohort.outcome.kind)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -308,6 +309,8 @@ class Stages:
             self.paths.work,
             self._data_digest,
             self._data_root,
+            self.cohort.outcome.kind,
+            self.cohort.outcome.horizons,
         )
 
     def ablate(self) -> pd.DataFrame:
@@ -332,7 +335,8 @@ class Stages:
 
         `ablate` finds them finished.
         """
-        tasks = self.tasks([arm for arm in self.arms if find_model(arm.model).pictures])
+        kind = self.cohort.outcome.kind
+        tasks = self.tasks([arm for arm in self.arms if find_model(arm.model, kind).pictures])
         return fit_together(
             tasks,
             self.features,

@@ -1,0 +1,38 @@
+"""Models of times to an event: everything that an arm of such a study can name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fusion.models.model_kind import ModelKind
+from fusion.models.reference_columns import reference_columns, stage_columns
+
+_COX = ModelKind("fusion.models.survival.cox:CoxRidge", ("metadata", "tuning"))
+_CLINICAL = ModelKind(
+    "fusion.models.survival.cox:ClinicalCox", ("metadata", "tuning"), role="clinical reference"
+)
+
+
+def _cox(**facts: Any) -> ModelKind:
+    return dataclasses.replace(_COX, **facts)
+
+
+SURVIVAL_MODELS: dict[str, ModelKind] = {
+    "cox_ridge": _cox(),
+    "clinical_reference": dataclasses.replace(
+        _CLINICAL, fixed={"columns": "clinical"}, columns=reference_columns
+    ),
+    "stage_reference": dataclasses.replace(
+        _CLINICAL, fixed={"columns": "stage"}, columns=stage_columns
+    ),
+    "kaplan_meier": ModelKind(
+        "fusion.models.survival.kaplan_meier:KaplanMeier",
+        (),
+        role="floor",
+        explained=False,
+        weighs_columns=False,
+    ),
+    "permuted_labels": _cox(role="floor", explained=False, permuted=True, weighs_columns=False),
+}
+"""Models by name. A new model is one class that follows `SurvivalModel`, and a line."""
