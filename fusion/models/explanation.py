@@ -57,7 +57,7 @@ def _auroc(model: Any, table: FeatureTable) -> float:
 def _concordance(model: Any, table: FeatureTable) -> float:
     patients = patients_of(table)
     score = model.predict(table, np.empty(0)).score
-    return float(harrell_c(patients.times, patients.mean(score))[0])
+    return float(harrell_c(patients.times.cause_specific(), patients.mean(score))[0])
 
 
 MEASURES: dict[str, tuple[str, Callable[[Any, FeatureTable], float]]] = {

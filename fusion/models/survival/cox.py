@@ -58,7 +58,7 @@ class CoxRidge(BaseSurvivalModel):
             "estimator": "cox_ridge",
             "parameters": {"penalty": penalty},
             "inner_log_likelihood": gains[best],
-            "inner_concordance": float(harrell_c(patients.times, score)[0]),
+            "inner_concordance": float(harrell_c(patients.times.cause_specific(), score)[0]),
             "candidates": [
                 {"parameters": {"penalty": p}, "inner_log_likelihood": gain}
                 for p, gain in zip(PENALTIES, gains, strict=True)

@@ -19,6 +19,9 @@ def _cox(**facts: Any) -> ModelKind:
 
 
 SURVIVAL_MODELS: dict[str, ModelKind] = {
+    "lightgbm": ModelKind(
+        "fusion.models.survival.lightgbm:CoxLightGbm", ("metadata", "tuning"), tuned=True
+    ),
     "cox_ridge": _cox(),
     "clinical_reference": dataclasses.replace(
         _CLINICAL, fixed={"columns": "clinical"}, columns=reference_columns
