@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 import pydantic
 
 from featurestore.config import Section
-from fusion.config.models import HeadConfig, JointConfig, MetadataConfig, TuningConfig
+from fusion.config.models import (
+    DiscreteTimeConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    TuningConfig,
+)
 
 
 class ModalityConfig(Section):
@@ -117,6 +123,7 @@ class AblationConfig(Section):
         tuning: Optuna settings of tuned comparators.
         head: The fusion head.
         joint: The joint network.
+        discrete_time: Intervals of models of hazards in discrete time.
         metadata: Preprocessing.
         jobs: Worker processes; every fit runs on one thread, so results do not depend on it.
         scheduler: Address of a Dask scheduler (`tcp://host:8786`) whose workers fit the arms
@@ -140,6 +147,7 @@ class AblationConfig(Section):
     tuning: TuningConfig = TuningConfig()
     head: HeadConfig = HeadConfig()
     joint: JointConfig = JointConfig()
+    discrete_time: DiscreteTimeConfig = DiscreteTimeConfig()
     metadata: MetadataConfig = MetadataConfig()
     jobs: int = pydantic.Field(2, ge=1, le=1024)
     scheduler: str | None = None

@@ -162,7 +162,9 @@ class BaseSurvivalModel(abc.ABC):
             lp = np.zeros(len(lp))
         entry = rows.target.entry
         began = np.zeros(len(lp)) if entry is None else entry[first]
-        risk = self._risk(rows.take(first), lp, horizons, began)
+        risk = np.empty((len(lp), 0))
+        if len(horizons):
+            risk = self._risk(rows, lp, horizons, began)
         _, _, own, _ = patient_rows(table)
         return SurvivalPrediction(lp[own], risk[own])
 
@@ -177,5 +179,5 @@ class BaseSurvivalModel(abc.ABC):
     def _risk(
         self, rows: FeatureTable, lp: np.ndarray, horizons: np.ndarray, entry: np.ndarray
     ) -> np.ndarray:
-        """Risks of patients (one row each) with these log hazard ratios; (p, horizons)."""
+        """Risks of the patients of these rows, by their log hazard ratios; (p, horizons)."""
         return self.scale_.risk(lp, horizons, entry)

@@ -8,6 +8,10 @@ from typing import Any
 from fusion.models.model_kind import ModelKind
 from fusion.models.reference_columns import reference_columns, stage_columns
 
+_HEAD = ModelKind("fusion.models.survival.fusion_head:SurvivalHead", ("metadata", "head"))
+_DISCRETE_HEAD = ModelKind(
+    "fusion.models.survival.fusion_head:DiscreteHead", ("metadata", "head", "discrete_time")
+)
 _COX = ModelKind("fusion.models.survival.cox:CoxRidge", ("metadata", "tuning"))
 _CLINICAL = ModelKind(
     "fusion.models.survival.cox:ClinicalCox", ("metadata", "tuning"), role="clinical reference"
@@ -19,6 +23,10 @@ def _cox(**facts: Any) -> ModelKind:
 
 
 SURVIVAL_MODELS: dict[str, ModelKind] = {
+    "fusion_head": _HEAD,
+    "fusion_head_gated": dataclasses.replace(_HEAD, fixed={"variant": "gated"}),
+    "fusion_head_low_rank": dataclasses.replace(_HEAD, fixed={"variant": "low_rank"}),
+    "fusion_head_discrete": _DISCRETE_HEAD,
     "lightgbm": ModelKind(
         "fusion.models.survival.lightgbm:CoxLightGbm", ("metadata", "tuning"), tuned=True
     ),
