@@ -103,8 +103,8 @@ def tune(
 ) -> TuningResult:
     """Runs the trials that a study still lacks and returns the best of the first `trials`.
 
-    The objective is the mean discrimination over inner folds. A trial is pruned when its mean so far is
-    below the median of complete trials at the same fold; all trials share the folds.
+    The objective is the mean discrimination over inner folds. A trial is pruned when its mean so
+    far is below the median of complete trials at the same fold; all trials share the folds.
 
     Args:
         evaluate_fold: Scores parameters on an inner fold, given by its index.

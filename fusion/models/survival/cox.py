@@ -23,7 +23,7 @@ from fusion.models.reference_columns import (
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.encoding import InnerFold, TrainingData, encode_training
-from fusion.models.survival.patients import Patients, folds_of
+from fusion.models.survival.patients import Patients
 
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 """Ridge penalties an event, of standardised features; of equally good ones the strongest."""
@@ -43,8 +43,7 @@ class CoxRidge(BaseSurvivalModel):
     """
 
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
-        folds = folds_of(patients, self.settings.tuning.inner_folds, seed)
-        data = encode_training(rows, patients, folds, self.arm.modalities, self.settings.metadata)
+        data = encode_training(rows, patients, self.arm.modalities, self.settings, seed)
         tried = [self._tried(data, penalty) for penalty in PENALTIES]
         witness("setting", "selected on", patients.ids)
         gains = [gain for gain, _ in tried]

@@ -10,7 +10,8 @@ import numpy as np
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features import FeatureTable, TabularEncoder
-from fusion.models.survival.patients import Patients, patients_of
+from fusion.models.settings import Settings
+from fusion.models.survival.patients import Patients, folds_of, patients_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,31 @@ class TrainingData:
 def encode_training(
     table: FeatureTable,
     patients: Patients,
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    modalities: tuple[Modality, ...],
+    settings: Settings,
+    seed: int,
+) -> TrainingData:
+    """Folds and encodes an outer training part.
+
+    Args:
+        table: Outer training rows, in canonical order.
+        patients: Their patients.
+        modalities: Modalities of the arm.
+        settings: Inner folds and preprocessing.
+        seed: Seed of the inner folds.
+
+    Raises:
+        DataError: Too few groups with the event, or a modality is absent or says nothing.
+    """
+    folds = folds_of(patients, settings.tuning.inner_folds, seed)
+    seen = [(table, *fold) for fold in folds]
+    return encode_folds(table, patients, seen, modalities, settings.metadata)
+
+
+def encode_folds(
+    table: FeatureTable,
+    patients: Patients,
+    folds: Sequence[tuple[FeatureTable, np.ndarray, np.ndarray]],
     modalities: tuple[Modality, ...],
     metadata: MetadataConfig,
 ) -> TrainingData:
@@ -80,7 +105,8 @@ def encode_training(
     Args:
         table: Outer training rows, in canonical order.
         patients: Their patients.
-        folds: Places of each fold's training and of its validation patients.
+        folds: For each fold the rows as it may see them, in the order of `table`, and the places
+            of its training and of its validation patients.
         modalities: Modalities of the arm.
         metadata: Preprocessing.
 
@@ -88,10 +114,10 @@ def encode_training(
         DataError: A modality is absent, or says nothing in training.
     """
     made = []
-    for training, validation in folds:
-        fitted = table.take(patients.rows_of(training))
+    for seen, training, validation in folds:
+        fitted = seen.take(patients.rows_of(training))
         encoder = TabularEncoder(modalities, metadata).fit(fitted)
-        held_out = table.take(patients.rows_of(validation))
+        held_out = seen.take(patients.rows_of(validation))
         made.append(InnerFold(_encode(encoder, fitted), _encode(encoder, held_out), validation))
     encoder = TabularEncoder(modalities, metadata).fit(table)
     return TrainingData(encoder, Encoded(encoder.transform(table), patients), tuple(made))

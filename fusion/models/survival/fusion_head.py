@@ -15,9 +15,9 @@ from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
-from fusion.models.survival.intervals import Intervals, softplus
+from fusion.models.survival.intervals import Intervals, patient_hazards
 from fusion.models.survival.losses import CoxLoss, DiscreteLoss, TimesLoss
-from fusion.models.survival.patients import Patients, folds_of, patient_rows, patients_of
+from fusion.models.survival.patients import Patients, folds_of, patients_of
 from fusion.models.survival.training import TimesData, outputs_of, train_times
 from fusion.models.threads import single_thread
 from fusion.models.training import TrainingResult, seeded
@@ -157,9 +157,6 @@ class DiscreteHead(SurvivalHead):
     def _risk(
         self, rows: FeatureTable, lp: np.ndarray, horizons: np.ndarray, entry: np.ndarray
     ) -> np.ndarray:
-        _, _, place, counts = patient_rows(rows)
         output = self._outputs(rows).reshape(len(rows), self._loss.outputs)
-        total = np.zeros((len(counts), self._loss.outputs))
-        np.add.at(total, place, output)
-        hazards = softplus(total / counts[:, None])
+        hazards = patient_hazards(output, rows)
         return self._intervals.risk(hazards, self.scale_, lp, horizons, entry)

@@ -7,7 +7,9 @@ from typing import Self
 
 import numpy as np
 
+from fusion.features import FeatureTable
 from fusion.metrics.survival import Times, interval_ends, risk_from_hazards
+from fusion.models.survival.patients import patient_rows
 from fusion.models.survival.risk_scale import RiskScale
 
 
@@ -83,6 +85,22 @@ class Intervals:
             axis=2,
         )
         return risk_from_hazards(by_cause, self.ends, horizons, entry)
+
+
+def patient_hazards(logits: np.ndarray, rows: FeatureTable) -> np.ndarray:
+    """Cumulative hazard that each interval adds, of the mean log odds of a patient's rows.
+
+    Args:
+        logits: Shape (n, m).
+        rows: The rows; n of them.
+
+    Returns:
+        Shape (patients, m).
+    """
+    _, _, place, counts = patient_rows(rows)
+    total = np.zeros((len(counts), logits.shape[1]))
+    np.add.at(total, place, logits)
+    return softplus(total / counts[:, None])
 
 
 def softplus(logits: np.ndarray) -> np.ndarray:

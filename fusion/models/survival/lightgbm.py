@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Self
 
 import lightgbm
@@ -18,13 +19,61 @@ from fusion.models.settings import Settings
 from fusion.models.study_location import StudyLocation
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.encoding import Encoded, InnerFold, TrainingData, encode_training
-from fusion.models.survival.patients import Patients, folds_of
+from fusion.models.survival.patients import Patients
 from fusion.models.tuning import FoldScore, Parameters, tune
 
 LEAST_CURVATURE = 1e-6
 """Of a row that was in no risk set, whose loss does not depend on its score."""
 
-COMMON: dict[str, Any] = {k: v for k, v in FIXED.items() if k != "objective"} | {"metric": "None"}
+COMMON: dict[str, Any] = {k: v for k, v in FIXED.items() if k not in ("objective", "metric")}
+Raw = Callable[[np.ndarray], np.ndarray]
+"""Encoded rows (n, q) to raw scores (n,)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What LightGBM is given of some encoded rows.
+
+    Attributes:
+        x: Its rows; float64 (m, q).
+        label: Shape (m,).
+        weights: Shape (m,); None where all are equal.
+        settings: Objective and metric.
+        loss: Mean loss of raw scores (m,).
+        start: What boosting starts from, beside the raw scores; shape (m,). None for zeros.
+        metric: The loss as LightGBM asks for it, where it has none of its own.
+    """
+
+    x: np.ndarray
+    label: np.ndarray
+    weights: np.ndarray | None
+    settings: dict[str, Any]
+    loss: Callable[[np.ndarray], float]
+    metric: Callable[[np.ndarray, Any], tuple[str, float, bool]] | None = None
+    start: np.ndarray | None = None
+
+    def dataset(self, seed: int, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+        """Bins the rows."""
+        return lightgbm.Dataset(
+            self.x,
+            label=self.label,
+            weight=self.weights,
+            init_score=self.start,
+            reference=reference,
+            params=COMMON | {"seed": seed % 2**31},
+        )
+
+    def train(
+        self,
+        data: lightgbm.Dataset,
+        parameters: Parameters,
+        seed: int,
+        rounds: int,
+        **validation: Any,
+    ) -> lightgbm.Booster:
+        """Boosts on the rows, once binned."""
+        settings = COMMON | self.settings | parameters | {"seed": seed % 2**31}
+        return lightgbm.train(settings, data, rounds, **validation)
 
 
 class CoxObjective:
@@ -88,8 +137,7 @@ class CoxLightGbm(BaseSurvivalModel):
         self.location = location
 
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
-        folds = folds_of(patients, self.settings.tuning.inner_folds, seed)
-        data = encode_training(rows, patients, folds, self.arm.modalities, self.settings.metadata)
+        data = encode_training(rows, patients, self.arm.modalities, self.settings, seed)
         return self.fit_encoded(data, seed)
 
     def fit_encoded(self, data: TrainingData, seed: int) -> SurvivalFit:
@@ -103,7 +151,8 @@ class CoxLightGbm(BaseSurvivalModel):
             ConfigError: The storage of the study cannot be used.
         """
         tuning = self.settings.tuning
-        folds = [_BinnedFold.of(fold, seed) for fold in data.folds]
+        self._prepare(data.whole.patients)
+        folds = [_BinnedFold.of(fold, self, seed) for fold in data.folds]
         for fold in data.folds:
             witness("early stopping", "selected on", fold.validation.patients.ids)
             witness("tuning", "selected on", fold.validation.patients.ids)
@@ -120,15 +169,14 @@ class CoxLightGbm(BaseSurvivalModel):
         rounds = max(1, int(np.median([b.best_iteration for b in boosters])))
         score = data.out_of_fold(
             [
-                fold.validation.patients.mean(_raw(booster, fold.validation.x, rounds))
+                self.patient_scores(raw_scores(booster, rounds), fold.validation)
                 for booster, fold in zip(boosters, data.folds, strict=True)
             ]
         )
         self.encoder_ = data.encoder
         witness("lightgbm", "fitted on", data.whole.patients.ids)
-        objective = CoxObjective(data.whole.patients)
-        settings = _settings(result.parameters, seed) | {"objective": objective.derivatives}
-        self.booster_ = lightgbm.train(settings, _dataset(data.whole, seed), rounds)
+        problem = self.problem(data.whole)
+        self.booster_ = problem.train(problem.dataset(seed), result.parameters, seed, rounds)
         choices = {
             "parameters": result.parameters,
             "rounds": rounds,
@@ -140,9 +188,27 @@ class CoxLightGbm(BaseSurvivalModel):
         }
         return SurvivalFit(score, choices)
 
+    def _prepare(self, patients: Patients) -> None:
+        """What all problems of a fit share."""
+
+    def problem(self, rows: Encoded) -> Problem:
+        """What LightGBM learns from, or is judged by."""
+        objective = CoxObjective(rows.patients)
+        # LightGBM wants labels; the objective has the times.
+        label = rows.patients.events[rows.patients.place]
+        settings = {"objective": objective.derivatives, "metric": "None"}
+        return Problem(rows.x, label, None, settings, objective.loss, objective.metric)
+
+    def patient_scores(self, raw: Raw, rows: Encoded) -> np.ndarray:
+        """Score of each patient; shape (p,)."""
+        return rows.patients.mean(raw(rows.x))
+
     def _score(self, rows: FeatureTable) -> np.ndarray:
-        x = self.encoder_.transform(rows)
-        return _raw(self.booster_, x, self.booster_.current_iteration())
+        return self._raw(self.encoder_.transform(rows))
+
+    @property
+    def _raw(self) -> Raw:
+        return raw_scores(self.booster_, self.booster_.current_iteration())
 
     def contributions(self, table: FeatureTable) -> Contributions:
         """Exact Shapley values of the trees (Lundberg et al. 2020), in log hazard ratios.
@@ -164,51 +230,40 @@ class _BinnedFold:
     """One inner fold, binned once for all trials."""
 
     fold: InnerFold
-    training: lightgbm.Dataset
-    validation: lightgbm.Dataset
-    objective: CoxObjective
-    judge: CoxObjective
+    model: CoxLightGbm
+    training: Problem
+    validation: Problem
+    binned: tuple[lightgbm.Dataset, lightgbm.Dataset]
 
     @classmethod
-    def of(cls, fold: InnerFold, seed: int) -> Self:
-        training = _dataset(fold.training, seed).construct()
-        validation = _dataset(fold.validation, seed, training).construct()
-        parts = (fold.training.patients, fold.validation.patients)
-        return cls(fold, training, validation, *map(CoxObjective, parts))
+    def of(cls, fold: InnerFold, model: CoxLightGbm, seed: int) -> Self:
+        training, validation = model.problem(fold.training), model.problem(fold.validation)
+        binned = training.dataset(seed).construct()
+        return cls(fold, model, training, validation, (binned, validation.dataset(seed, binned)))
 
     def boost(self, parameters: Parameters, seed: int) -> lightgbm.Booster:
-        return lightgbm.train(
-            _settings(parameters, seed) | {"objective": self.objective.derivatives},
-            self.training,
+        return self.training.train(
+            self.binned[0],
+            parameters,
+            seed,
             MAX_ROUNDS,
-            valid_sets=[self.validation],
-            feval=self.judge.metric,
+            valid_sets=[self.binned[1].construct()],
+            feval=self.validation.metric,
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
 
     def score(self, parameters: Parameters, seed: int) -> FoldScore:
-        booster = self.boost(parameters, seed)
+        raw = raw_scores(self.boost(parameters, seed))
         rows = self.fold.validation
-        raw = _raw(booster, rows.x, booster.best_iteration)
-        concordance = harrell_c(rows.patients.times.cause_specific(), rows.patients.mean(raw))[0]
-        return FoldScore(float(concordance), self.judge.loss(raw))
+        times = rows.patients.times.cause_specific()
+        concordance = harrell_c(times, self.model.patient_scores(raw, rows))[0]
+        loss = self.validation.loss(raw(self.validation.x))
+        return FoldScore(float(np.nan_to_num(concordance, nan=0.5)), loss)
 
 
-def _settings(parameters: Parameters, seed: int) -> dict[str, Any]:
-    return COMMON | parameters | {"seed": seed % 2**31}
-
-
-def _dataset(
-    rows: Encoded, seed: int, reference: lightgbm.Dataset | None = None
-) -> lightgbm.Dataset:
-    # LightGBM wants labels; the objective has the times.
-    return lightgbm.Dataset(
-        rows.x,
-        label=rows.patients.events[rows.patients.place],
-        reference=reference,
-        params=COMMON | {"seed": seed % 2**31},
+def raw_scores(booster: lightgbm.Booster, rounds: int | None = None) -> Raw:
+    """What a booster gives rows after so many rounds; by default the best number of them."""
+    count = booster.best_iteration if rounds is None else rounds
+    return lambda x: np.asarray(
+        booster.predict(x, num_iteration=count, num_threads=1, raw_score=True)
     )
-
-
-def _raw(booster: lightgbm.Booster, x: np.ndarray, rounds: int) -> np.ndarray:
-    return np.asarray(booster.predict(x, num_iteration=rounds, num_threads=1, raw_score=True))

@@ -30,7 +30,20 @@ SURVIVAL_MODELS: dict[str, ModelKind] = {
     "lightgbm": ModelKind(
         "fusion.models.survival.lightgbm:CoxLightGbm", ("metadata", "tuning"), tuned=True
     ),
+    "lightgbm_discrete": ModelKind(
+        "fusion.models.survival.lightgbm_discrete:DiscreteLightGbm",
+        ("metadata", "tuning", "discrete_time"),
+        tuned=True,
+    ),
     "cox_ridge": _cox(),
+    "stacked": ModelKind(
+        "fusion.models.survival.stacked:StackedCox", ("metadata", "tuning", "head"), tuned=True
+    ),
+    "rank_average": ModelKind(
+        "fusion.models.survival.rank_average:SurvivalRankAverage",
+        ("metadata", "tuning"),
+        weighs_columns=False,
+    ),
     "clinical_reference": dataclasses.replace(
         _CLINICAL, fixed={"columns": "clinical"}, columns=reference_columns
     ),
