@@ -133,8 +133,7 @@ def cox_loss(score: Tensor, times: Times) -> Tensor:
     at_risk = (times.after < at[:, None]) & (times.time >= at[:, None])
     tied = (times.time == at[:, None]) & (times.event == EVENT)
     counted = at_risk - share[:, None] * tied
-    top = score.max().detach()
     weights = torch.as_tensor(counted, dtype=score.dtype, device=score.device)
     index = torch.as_tensor(events, device=score.device)
-    denominators = weights @ torch.exp(score - top)
-    return ((torch.log(denominators) + top).sum() - score[index].sum()) / len(events)
+    denominators = torch.logsumexp(score + torch.log(weights), dim=1)
+    return (denominators.sum() - score[index].sum()) / len(events)
