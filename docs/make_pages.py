@@ -22,8 +22,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import floors  # noqa: E402
 
-from featurestore.outcomes import OUTCOMES, ExpressionRule, Outcome  # noqa: E402
-from featurestore.outcomes.base import ValueRule  # noqa: E402
+from featurestore.outcomes import (  # noqa: E402
+    OUTCOMES,
+    ExpressionRule,
+    Outcome,
+    TimesRule,
+    ValueRule,
+    duration_words,
+)
 from featurestore.sources import SOURCES  # noqa: E402
 from fusion.audit import CHECKS  # noqa: E402
 from fusion.config import RunConfig  # noqa: E402
@@ -115,24 +121,39 @@ def outcomes() -> str:
 
 def _outcome(outcome: Outcome) -> str:
     rule = outcome.rule
-    if isinstance(rule, ValueRule):
-        event = f"`{rule.column}` is {' or '.join(rule.positive)}"
-        other = " or ".join(rule.negative) or "any other known value"
-        told = f"{event}; no event: {other}"
-    else:
-        assert isinstance(rule, ExpressionRule)
-        told = f"`{rule.text}`"
+    hidden = [*rule.columns, *outcome.deny]
+    if isinstance(rule, TimesRule):
+        hidden.append("every column of times and last contact")
     lines = [
         f"\n## `{outcome.name}`\n",
         f"{outcome.definition}\n",
         f"- unit: {outcome.unit}",
         f"- predicted as of: {outcome.as_of}",
-        f"- event: {told}",
+        f"- event: {_told(rule)}",
+        *([f"- time zero: {outcome.time_zero}"] if outcome.time_zero else []),
+        *([f"- horizons: {_listed(outcome.horizons)}"] if outcome.horizons else []),
         *([f"- among: `{outcome.among}`"] if outcome.among else []),
-        f"- reveals it: {', '.join(f'`{c}`' for c in (*rule.columns, *outcome.deny))}",
+        f"- reveals it: {', '.join(f'`{c}`' if ' ' not in c else c for c in hidden)}",
         *(f"- caveat: {caveat}" for caveat in outcome.caveats),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _told(rule: object) -> str:
+    if isinstance(rule, ValueRule):
+        event = f"`{rule.column}` is {' or '.join(rule.positive)}"
+        return f"{event}; no event: {' or '.join(rule.negative) or 'any other known value'}"
+    if isinstance(rule, ExpressionRule):
+        return f"`{rule.text}`"
+    assert isinstance(rule, TimesRule)
+    first, last = rule.event_time, rule.censoring_time
+    when = f"`{first}`" if first == last else f"`{first}`, without it until `{last}`"
+    other = f"; competing event: {_told(rule.competing)}" if rule.competing else ""
+    return f"{_told(rule.event)}, at {when}{other}"
+
+
+def _listed(horizons: tuple[float, ...]) -> str:
+    return ", ".join(map(duration_words, horizons))
 
 
 def configuration() -> str:

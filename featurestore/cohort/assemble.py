@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from featurestore.cohort.config import CohortConfig, ColumnOutcome, resolve_outcome
+from featurestore.cohort.enough import check_enough
+from featurestore.cohort.follow_up import short_follow_up
 from featurestore.cohort.images import copy_notes, inspected, without_copies
 from featurestore.cohort.matching import label_matched
-from featurestore.cohort.tables import PATIENT_COLUMNS, Cohort
+from featurestore.cohort.tables import Cohort, patient_columns
 from featurestore.errors import DataError, name_some
-from featurestore.outcomes import Outcome
+from featurestore.outcomes import OUTCOME_COLUMNS, Outcome
+from featurestore.outcomes.base import KNOWN_REASON
 from featurestore.progress import SILENT, Progress
 from featurestore.sources import ReadContext, SourceTables
 from featurestore.sources.joining import join_sources
@@ -84,8 +87,8 @@ def _assembled(
     tables, patients, dictionary = joined.tables, joined.patients, joined.dictionary
     images = inspected(joined.images, config.max_megapixels, context, progress)
     images, copies = without_copies(images)
-    labels = outcome.labels(patients, images, dictionary)
-    patients["outcome"] = patients["patient_id"].map(labels).astype(float)
+    known = outcome.known(patients, images, dictionary)
+    patients = _with_outcome(patients, known, outcome)
     patients["person_id"] = patients["patient_id"]
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
     patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
@@ -96,7 +99,7 @@ def _assembled(
         name=name,
         outcome=outcome,
         images=images.sort_values("image_id", ignore_index=True),
-        patients=patients[[*PATIENT_COLUMNS, *dictionary.names]],
+        patients=patients[[*patient_columns(outcome), *dictionary.names]],
         dictionary=dictionary.flagged(withheld(dictionary, outcome, allowed)),
         exclusions=pd.concat([*(t.exclusions for t in tables), joined.conflicts, copies]),
         linkage=linkage,
@@ -106,8 +109,14 @@ def _assembled(
         file_order=_file_order(tables),
         gaps=_gaps(tables, patients),
     )
-    cohort = _restricted(cohort, "images", config.require_images)
-    notes = (*_notes(tables), *joined.notes, *copy_notes(cohort.images))
+    cohort = _restricted(cohort, "images", config.require_images, known[KNOWN_REASON])
+    short = short_follow_up(cohort)
+    notes = (
+        *_notes(tables),
+        *joined.notes,
+        *copy_notes(cohort.images),
+        *([short] if short else []),
+    )
     return dataclasses.replace(cohort, notes=notes)
 
 
@@ -179,9 +188,10 @@ def drop_images(
     patients = cohort.patients
     if cohort.outcome.of_images(images):
         affected = patients["patient_id"].isin(cohort.images.loc[gone, "patient_id"])
-        labels = cohort.outcome.labels(patients, images, cohort.dictionary)
-        renewed = patients["patient_id"].map(labels).astype(float)
-        patients = patients.assign(outcome=patients["outcome"].mask(affected, renewed))
+        known = cohort.outcome.known(patients, images, cohort.dictionary)
+        renewed = _with_outcome(patients, known, cohort.outcome)
+        columns = list(OUTCOME_COLUMNS[cohort.outcome.kind])
+        patients = patients.assign(**{c: patients[c].mask(affected, renewed[c]) for c in columns})
     reduced = dataclasses.replace(
         cohort,
         images=images,
@@ -191,7 +201,16 @@ def drop_images(
     return _restricted(reduced, stage, require_images)
 
 
-def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
+def _with_outcome(patients: pd.DataFrame, known: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """The patients table with the columns of the outcome."""
+    ids = patients["patient_id"]
+    columns = OUTCOME_COLUMNS[outcome.kind]
+    return patients.assign(**{c: ids.map(known[c]).astype(float) for c in columns})
+
+
+def _restricted(
+    cohort: Cohort, stage: str, require_images: bool, said: pd.Series | None = None
+) -> Cohort:
     """Leaves out patients without outcome (or image), and says so for them and their images.
 
     Args:
@@ -199,13 +218,16 @@ def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
         stage: Stage for those who have no image; who is not eligible, or whose outcome is not
             known, goes at a stage of its own.
         require_images: Whether patients without image go.
+        said: By patient id, why the outcome is not known, as its rule says it.
     """
     patients, images = cohort.patients, cohort.images
     reason = pd.Series("", index=patients.index, dtype="str")
     stages = pd.Series(OUTCOME_STAGE, index=patients.index, dtype="str")
     imageless = ~patients["patient_id"].isin(images["patient_id"])
     unknown = patients["outcome"].isna()
-    reason[unknown] = f"{cohort.outcome.name} is unknown" + _why_unknown(cohort)[unknown]
+    stated = patients["patient_id"].map({} if said is None else said).astype("str").fillna("")
+    stated = (": " + stated).where(stated != "", _why_unknown(cohort))
+    reason[unknown] = f"{cohort.outcome.name} is unknown" + stated[unknown]
     if not images.empty:
         reason[imageless & unknown] = "no image, and " + reason[imageless & unknown]
     if require_images:
@@ -227,7 +249,7 @@ def _restricted(cohort: Cohort, stage: str, require_images: bool) -> Cohort:
         why = f"patient {patient} left out: {by_patient[patient]}"
         rows.append(("image", image, left_at[patient], why))
     kept = patients[~out].sort_values("patient_id", ignore_index=True)
-    _check_classes(kept, cohort.outcome, by_patient)
+    check_enough(kept, cohort.outcome, list(by_patient.values()))
     exclusions = pd.concat([cohort.exclusions, exclusions_table(rows)])
     order = list(exclusions.columns)
     return dataclasses.replace(
@@ -244,21 +266,6 @@ def _why_unknown(cohort: Cohort) -> pd.Series:
     labels = stated["reason"].map(CODES).map(LABELS)
     by_patient = (" (" + labels + ")").groupby(stated["patient_id"]).first()
     return cohort.patients["patient_id"].map(by_patient).astype("str").fillna("")
-
-
-def _check_classes(patients: pd.DataFrame, outcome: Outcome, left_out: Mapping[str, str]) -> None:
-    events, n = int(patients["outcome"].sum()), len(patients)
-    if 0 < events < n:
-        return
-    reasons = pd.Series(list(left_out.values()), dtype="str").value_counts()
-    why = "; ".join(f"{count} left out: {reason}" for reason, count in reasons.items())
-    suffix = f" ({why})" if why else ""
-    if n == 0:
-        raise DataError(f"the cohort has no patient{suffix}")
-    raise DataError(
-        f"all {n} patients of the cohort have the same outcome "
-        f"({outcome.name} = {int(events > 0)}); both classes are needed{suffix}"
-    )
 
 
 def _gaps(tables: Sequence[SourceTables], patients: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def availability(cohort: Cohort) -> pd.DataFrame:
     names = list(table.columns)
     has = [" + ".join(n for n, there in zip(names, row, strict=True) if there) or "nothing"
            for row in table.itertuples(index=False, name=None)]  # fmt: skip
-    counted = patients["outcome"].groupby(pd.Series(has, index=patients.index, dtype="str"))
+    counted = cohort.has_event.groupby(pd.Series(has, index=patients.index, dtype="str"))
     counts = counted.agg(n="size", events="sum").astype(int).rename_axis("has").reset_index()
     counts = counts.sort_values(["n", "has"], ascending=[False, True], ignore_index=True)
     rest = counts.iloc[MOST_COMBINATIONS:]

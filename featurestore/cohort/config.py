@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
+from featurestore.cohort.times_config import RegisteredTimes, TimesOutcome
 from featurestore.config import Section, Text
 from featurestore.errors import DataError
 from featurestore.outcomes import (
@@ -97,18 +98,27 @@ class ColumnOutcome(Section):
 
 
 def _outcome_form(value: Any) -> str:
-    return "named" if isinstance(value, str) else ColumnOutcome.union_tag
+    if isinstance(value, str):
+        return "named"
+    if isinstance(value, TimesOutcome) or (isinstance(value, dict) and "kind" in value):
+        return TimesOutcome.union_tag
+    if isinstance(value, RegisteredTimes) or (isinstance(value, dict) and "registered" in value):
+        return RegisteredTimes.union_tag
+    return ColumnOutcome.union_tag
 
 
 OutcomeKey = Annotated[
     Annotated[str, pydantic.Tag("named")]
-    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)],
+    | Annotated[ColumnOutcome, pydantic.Tag(ColumnOutcome.union_tag)]
+    | Annotated[TimesOutcome, pydantic.Tag(TimesOutcome.union_tag)]
+    | Annotated[RegisteredTimes, pydantic.Tag(RegisteredTimes.union_tag)],
     pydantic.Discriminator(_outcome_form),
 ]
-"""Name of a registered outcome, or a definition."""
+"""Name of a registered outcome, such a name with changes, or a definition."""
+AnyOutcome = str | ColumnOutcome | TimesOutcome | RegisteredTimes
 
 
-def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
+def resolve_outcome(outcome: AnyOutcome) -> Outcome:
     """The outcome that a configuration names or defines.
 
     Raises:
@@ -117,7 +127,7 @@ def resolve_outcome(outcome: str | ColumnOutcome) -> Outcome:
     return find_outcome(outcome) if isinstance(outcome, str) else outcome.outcome()
 
 
-def _known(outcome: str | ColumnOutcome) -> str | ColumnOutcome:
+def _known(outcome: AnyOutcome) -> AnyOutcome:
     try:
         resolve_outcome(outcome)
     except DataError as error:
@@ -168,6 +178,10 @@ class CohortConfig(Section):
                 "linkage label_matched and the section label_matched (with the donors' outcome) "
                 "go together"
             )
+        if self.label_matched is not None:
+            asked = (self.find_outcome(), resolve_outcome(self.label_matched.outcome))
+            if any(outcome.kind != "binary" for outcome in asked):
+                raise ValueError("linkage label_matched needs outcomes that are there or not")
         return self
 
     def find_outcome(self) -> Outcome:

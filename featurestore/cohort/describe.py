@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from featurestore.cohort.assemble import UNKNOWN_SITE
+from featurestore.cohort.follow_up import AT_RISK, FollowUp, follow_up
 from featurestore.cohort.table_one import table_one
 from featurestore.cohort.tables import Cohort
-from featurestore.outcomes import Outcome
+from featurestore.outcomes import Outcome, duration_words
 from featurestore.tables import Column, known_later
 
 EXCLUSION_SUMMARY = ("entity", "stage", "reason", "n", "example")
@@ -56,6 +57,7 @@ class CohortDescription:
         table_one: Patients by outcome; see `featurestore.cohort.table_one`.
         unmapped: `file: column` of the columns that no source understood.
         notes: Sentences that every report prints.
+        follow_up: How long patients were followed; None where the outcome has no times.
     """
 
     name: str
@@ -68,6 +70,7 @@ class CohortDescription:
     table_one: pd.DataFrame
     unmapped: tuple[str, ...]
     notes: tuple[str, ...]
+    follow_up: FollowUp | None = None
 
 
 def describe(cohort: Cohort) -> CohortDescription:
@@ -93,6 +96,7 @@ def describe(cohort: Cohort) -> CohortDescription:
         table_one=table_one(cohort),
         unmapped=cohort.unmapped,
         notes=cohort.notes,
+        follow_up=follow_up(cohort),
     )
 
 
@@ -111,6 +115,9 @@ def to_json(description: CohortDescription) -> str:
         "unmapped": list(d.unmapped),
         "notes": list(d.notes),
     }
+    if d.follow_up is not None:
+        told = dataclasses.asdict(d.follow_up)
+        record["follow_up"] = {**told, "at_risk": d.follow_up.at_risk.to_dict("records")}
     return json.dumps(record, indent=2, ensure_ascii=False)
 
 
@@ -126,6 +133,12 @@ def _tidy(d: CohortDescription) -> Iterator[tuple[str, str, str, object]]:
     for item in ("definition", "unit", "as_of", "among"):
         yield ("outcome", d.outcome.name, item, getattr(d.outcome, item))
     yield from (("outcome", d.outcome.name, "caveat", text) for text in d.outcome.caveats)
+    if d.follow_up is not None:
+        for item in ("time_zero", "median", "longest", "late"):
+            yield ("follow-up", d.name, item, getattr(d.follow_up, item))
+        for row in d.follow_up.at_risk.to_dict("records"):
+            for item in AT_RISK[1:]:
+                yield ("follow-up", f"{row['days']:g} days", item, row[item])
     for row in d.exclusions.to_dict("records"):
         yield ("exclusion", f"{row['entity']}, {row['stage']}", str(row["reason"]), row["n"])
     for row in d.columns.to_dict("records"):
@@ -156,6 +169,8 @@ def print_description(description: CohortDescription, console: Console) -> None:
         console.print(line, markup=False, highlight=False)
     for note in d.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
+    if d.follow_up is not None:
+        _print_follow_up(d.follow_up, console)
     _print_exclusions(d.exclusions, console)
     _print_columns(d.columns, console)
     _print_table_one(d.table_one, console)
@@ -174,6 +189,16 @@ def _outcome_lines(outcome: Outcome) -> Iterator[str]:
     if outcome.among:
         yield f"asked of patients with: {outcome.among}"
     yield from (f"caveat: {caveat}" for caveat in outcome.caveats)
+
+
+def _print_follow_up(told: FollowUp, console: Console) -> None:
+    console.print(told.sentence, markup=False, highlight=False)
+    table = _grid("numbers at risk", ("after",), ("at risk", "events", "competing", "censored"))
+    for row in told.at_risk.to_dict("records"):
+        counts = (f"{row[item]:,}" for item in AT_RISK[1:])
+        _add(table, duration_words(float(row["days"])), *counts)
+    console.print()
+    console.print(table)
 
 
 def _print_exclusions(exclusions: pd.DataFrame, console: Console) -> None:
@@ -294,7 +319,7 @@ def _is_id(word: str, own: str, ids: set[str]) -> bool:
 
 
 def _columns(cohort: Cohort) -> pd.DataFrame:
-    event = cohort.patients["outcome"] == 1
+    event = cohort.has_event
     rows = []
     for column in cohort.dictionary:
         missing = cohort.patients[column.name].isna()

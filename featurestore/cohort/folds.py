@@ -19,10 +19,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from featurestore.errors import DataError
+from featurestore.outcomes import EVENT, TIME
+from featurestore.outcomes.target import Kind
 from featurestore.sealed import read_sealed_arrow, sealing
 
 FOLD_COLUMNS = ("repeat", "fold", "patient_id", "role")
 _DIGEST_KEY = b"melafuse_cohort_digest"
+_NEEDED: dict[Kind, tuple[bool, ...]] = {"binary": (True, False), "time_to_event": (True,)}
+"""By kind of the outcome: who must stand on both sides of a split, those with it or without."""
 
 FoldKey = tuple[int, int]
 """Repeat and outer fold."""
@@ -117,7 +121,8 @@ def make_folds(
     """Splits patients into outer folds.
 
     Args:
-        patients: Patients table with `patient_id` and `outcome` (0.0 or 1.0).
+        patients: Patients table with `patient_id` and `outcome`. Folds are stratified by whether
+            the outcome was seen; where it has times, they need nobody without it.
         groups: Group of each patient; a group is never split.
         n_folds: Folds a repeat.
         repeats: Repeats with other shuffles.
@@ -132,11 +137,13 @@ def make_folds(
     """
     people = patients.sort_values("patient_id")
     ids = people["patient_id"].to_numpy(dtype=object)
-    y = people["outcome"].to_numpy(dtype=float)
+    seen = (people["outcome"] == EVENT).to_numpy()
+    kind: Kind = "time_to_event" if TIME in people.columns else "binary"
     of_group = np.array([groups[patient] for patient in ids], dtype=object)
     parts = []
     for repeat in range(repeats):
-        splits = _stratified_folds(of_group, y, n_folds, _derived_seed(seed, repeat), "patients")
+        drawn = _derived_seed(seed, repeat)
+        splits = _stratified_folds(of_group, seen, n_folds, drawn, ("patients", kind))
         for fold, test in enumerate(splits):
             role = np.where(test, "test", "train")
             parts.append(
@@ -183,7 +190,12 @@ def load_folds(path: Path, cohort_digest: str) -> Folds | None:
 
 
 def inner_split(
-    patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray, fraction: float, seed: int
+    patient_ids: np.ndarray,
+    groups: np.ndarray,
+    y: np.ndarray,
+    fraction: float,
+    seed: int,
+    kind: Kind = "binary",
 ) -> np.ndarray:
     """Sets a validation part aside inside a training part.
 
@@ -192,26 +204,30 @@ def inner_split(
     Args:
         patient_ids: Patient of each row. Shape (n,).
         groups: Group of each row; a group is never split. Shape (n,).
-        y: Outcome of each row's patient, 0.0 or 1.0. Shape (n,).
+        y: Outcome of each row's patient, 1.0 where it was seen (`Target.event`). Shape (n,).
         fraction: Share of the groups of each stratum that validates, in (0, 1).
         seed: Seed of the draw.
+        kind: Kind of the outcome; one with times needs nobody without it.
 
     Returns:
-        Boolean mask of the validation rows; both sides hold both classes. Shape (n,).
+        Boolean mask of the validation rows; both sides hold both classes (of times to an event:
+        the event). Shape (n,).
 
     Raises:
-        DataError: Either class has fewer than two groups.
+        DataError: A class that is needed has fewer than two groups.
     """
     people = _people(patient_ids, groups, y)
-    positive = people.groupby("group")["y"].max()  # sorted by group name
+    positive = people.groupby("group")["seen"].max()  # sorted by group name
     rng = np.random.default_rng(_derived_seed(seed, 0))
     validating: set[object] = set()
-    for label in (0.0, 1.0):
+    for label in (False, True):
         names = positive.index[positive == label].to_numpy()
+        if len(names) < 2 and label not in _NEEDED[kind]:
+            continue
         if len(names) < 2:
             raise DataError(
                 f"cannot set a validation part aside: the training part has {len(names)} "
-                f"group(s) of patients with outcome {label:.0f}, it needs 2"
+                f"group(s) of patients with outcome {label:d}, it needs 2"
             )
         count = min(max(round(fraction * len(names)), 1), len(names) - 1)
         validating.update(rng.permutation(names)[:count])
@@ -219,16 +235,22 @@ def inner_split(
 
 
 def inner_folds(
-    patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray, n_folds: int, seed: int
+    patient_ids: np.ndarray,
+    groups: np.ndarray,
+    y: np.ndarray,
+    n_folds: int,
+    seed: int,
+    kind: Kind = "binary",
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Splits a training part into inner folds, grouped and stratified.
 
     Args:
         patient_ids: Patient of each row. Shape (n,).
         groups: Group of each row; a group is never split. Shape (n,).
-        y: Outcome of each row's patient, 0.0 or 1.0. Shape (n,).
+        y: Outcome of each row's patient, 1.0 where it was seen (`Target.event`). Shape (n,).
         n_folds: Number of folds.
         seed: Seed of the shuffle.
+        kind: Kind of the outcome; one with times needs nobody without it.
 
     Returns:
         For each fold the integer rows of its training and of its validation part.
@@ -239,10 +261,10 @@ def inner_folds(
     people = _people(patient_ids, groups, y)
     splits = _stratified_folds(
         people["group"].to_numpy(dtype=object),
-        people["y"].to_numpy(),
+        people["seen"].to_numpy(),
         n_folds,
         _derived_seed(seed, 1),
-        "inner training patients",
+        ("inner training patients", kind),
     )
     result = []
     for test in splits:
@@ -253,37 +275,40 @@ def inner_folds(
 
 
 def _people(patient_ids: np.ndarray, groups: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-    """One row a patient (sorted index) with group and y."""
-    rows = pd.DataFrame({"patient_id": patient_ids, "group": groups, "y": y}, dtype=object)
+    """One row a patient (sorted index) with group and whether the outcome was seen."""
+    seen = np.asarray(y, dtype=float) == EVENT
+    rows = pd.DataFrame({"patient_id": patient_ids, "group": groups, "seen": seen}, dtype=object)
     people = rows.drop_duplicates("patient_id").set_index("patient_id").sort_index()
-    return people.astype({"y": float})
+    return people.astype({"seen": bool})
 
 
 def _stratified_folds(
-    groups: np.ndarray, y: np.ndarray, n_folds: int, seed: int, who: str
+    groups: np.ndarray, seen: np.ndarray, n_folds: int, seed: int, who: tuple[str, Kind]
 ) -> list[np.ndarray]:
     """Test masks of a grouped, stratified split of patients in sorted order."""
-    for label, words in ((1.0, "with"), (0.0, "without")):
-        having = len(set(groups[y == label]))
+    words, kind = who
+    for label in _NEEDED[kind]:
+        having = len(set(groups[seen == label]))
         if having < n_folds:
             raise DataError(
-                f"{n_folds} folds need {n_folds} independent groups of patients {words} the "
-                f"outcome; the {len(y)} {who} have {having}; use fewer folds or more patients"
+                f"{n_folds} folds need {n_folds} independent groups of patients "
+                f"{'with' if label else 'without'} the outcome; the {len(seen)} {words} have "
+                f"{having}; use fewer folds or more patients"
             )
     from sklearn.model_selection import StratifiedGroupKFold  # here: who reads folds splits none
 
     splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
     masks = []
-    for _, test in splitter.split(np.zeros(len(y)), y, groups):
-        mask = np.zeros(len(y), dtype=bool)
+    for _, test in splitter.split(np.zeros(len(seen)), seen.astype(float), groups):
+        mask = np.zeros(len(seen), dtype=bool)
         mask[test] = True
         masks.append(mask)
-    one_class = [k for k, m in enumerate(masks) if len(set(y[m])) < 2 or len(set(y[~m])) < 2]
-    if one_class:
-        raise DataError(
-            f"{n_folds} folds leave a part of fold {one_class[0]} with one outcome only, because "
-            f"groups of the {len(y)} {who} are large; use fewer folds"
-        )
+    for k, mask in enumerate(masks):
+        if not all(set(_NEEDED[kind]) <= set(seen[side]) for side in (mask, ~mask)):
+            raise DataError(
+                f"{n_folds} folds leave a part of fold {k} with one outcome only, because "
+                f"groups of the {len(seen)} {words} are large; use fewer folds"
+            )
     return masks
 
 

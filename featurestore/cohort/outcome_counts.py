@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from featurestore.outcomes import Outcome
+from featurestore.outcomes import EVENT, Outcome
+from featurestore.outcomes.target import Kind
 from featurestore.sources import SourceTables
 from featurestore.sources.joining import join_sources
 
@@ -18,18 +19,21 @@ class OutcomeCounts:
         patients: Patients of all tables.
         eligible: Patients that the outcome is asked of.
         events: Eligible patients with the outcome.
-        others: Eligible patients without.
+        others: Eligible patients without; of times to an event those censored or with a competing
+            event.
+        kind: Kind of the outcome.
     """
 
     patients: int
     eligible: int
     events: int
     others: int
+    kind: Kind = "binary"
 
     @property
     def least(self) -> int:
-        """Patients of the smaller class."""
-        return min(self.events, self.others)
+        """Patients of whom there must be enough: the smaller class, or those with the event."""
+        return self.events if self.kind == "time_to_event" else min(self.events, self.others)
 
 
 def count_outcomes(tables: Sequence[SourceTables], linkage: str, outcome: Outcome) -> OutcomeCounts:
@@ -42,6 +46,7 @@ def count_outcomes(tables: Sequence[SourceTables], linkage: str, outcome: Outcom
     patients, dictionary = joined.patients, joined.dictionary
     labels = outcome.labels(patients, joined.images, dictionary).reindex(patients["patient_id"])
     eligible = outcome.eligible(patients, dictionary).to_numpy()
-    events = int((labels[eligible] == 1).sum())
-    others = int((labels[eligible] == 0).sum())
-    return OutcomeCounts(len(patients), int(eligible.sum()), events, others)
+    known = labels[eligible].dropna()
+    events = int((known == EVENT).sum())
+    others = len(known) - events
+    return OutcomeCounts(len(patients), int(eligible.sum()), events, others, outcome.kind)

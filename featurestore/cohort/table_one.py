@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from featurestore.cohort.tables import Cohort
+from featurestore.outcomes import COMPETING, ENTRY, TIME
 from featurestore.tables import Column
 
 TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
@@ -20,10 +21,12 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
         Table with the columns `TABLE1_COLUMNS`.
     """
     patients = cohort.patients
-    event = patients["outcome"] == 1
+    event = cohort.has_event
     n = {"all": len(patients), "no event": int((~event).sum()), "event": int(event.sum())}
     rows = [{"variable": "patients", "level": "", "unit": "n", "missing": "", **_text(n)}]
     parts = {"all": patients, "no event": patients[~event], "event": patients[event]}
+    if TIME in patients.columns:
+        rows += _times(parts)
     expression = [c for c in cohort.dictionary if c.kind == "expression"]
     for column in cohort.dictionary:
         if column.kind != "expression":
@@ -39,6 +42,24 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
             {"variable": label, "level": "", "unit": "n", "missing": missing, **_text(known)}
         )
     return pd.DataFrame(rows, columns=list(TABLE1_COLUMNS))
+
+
+def _times(parts: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+    """How long patients were observed, and who had a competing event."""
+    observed = {k: _quartiles(p[TIME] - p[ENTRY]) for k, p in parts.items()}
+    rows = [{"variable": "time observed", "level": "", "unit": "days", "missing": "", **observed}]
+    competing = {k: int((p["outcome"] == COMPETING).sum()) for k, p in parts.items()}
+    if competing["all"]:
+        rows.append(
+            {
+                "variable": "competing event first",
+                "level": "",
+                "unit": "n",
+                "missing": "",
+                **_text(competing),
+            }
+        )
+    return rows
 
 
 def _rows(column: Column, parts: dict[str, pd.DataFrame]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.outcomes import TARGETS, Outcome, Target
+from featurestore.outcomes import EVENT, OUTCOME_COLUMNS, TARGETS, Outcome, Target
 from featurestore.tables import (
     EXCLUSION_COLUMNS,
     DataDictionary,
@@ -38,6 +38,12 @@ PATIENT_COLUMNS = ("patient_id", "person_id", "outcome", "site")
 folds and the bootstrap keep together, however many observations there are of one."""
 
 
+def patient_columns(outcome: Outcome) -> tuple[str, ...]:
+    """`PATIENT_COLUMNS`, with all that is known of an outcome of this kind."""
+    before, after = PATIENT_COLUMNS[:2], PATIENT_COLUMNS[3:]
+    return (*before, *OUTCOME_COLUMNS[outcome.kind], *after)
+
+
 @dataclasses.dataclass(frozen=True)
 class Cohort:
     """Images, patients and their dictionary, joined by id only; row order means nothing.
@@ -46,7 +52,7 @@ class Cohort:
         name: Name for reports.
         outcome: The outcome that `patients.outcome` holds.
         images: One row an image, at least `IMAGE_COLUMNS`; acquisition columns follow.
-        patients: One row an observation: `PATIENT_COLUMNS`, then one column per dictionary entry.
+        patients: One row an observation: `patient_columns`, then one column per dictionary entry.
         dictionary: What each patient column is.
         exclusions: One row for everything left out anywhere: `EXCLUSION_COLUMNS`, where entity is
             `image`, `patient`, `specimen`, `column` or `value`.
@@ -82,7 +88,8 @@ class Cohort:
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")
-        require_columns(self.patients, PATIENT_COLUMNS, "the patients table")
+        columns = patient_columns(self.outcome)
+        require_columns(self.patients, columns, "the patients table")
         require_columns(self.exclusions, EXCLUSION_COLUMNS, "the exclusions table")
         require_columns(self.patients, self.dictionary.names, "the patients table")
         require_unique(self.images["image_id"], "image_id in the images table")
@@ -100,14 +107,19 @@ class Cohort:
         return len(self.patients)
 
     @property
+    def has_event(self) -> pd.Series:
+        """Whether the outcome was seen, of each row of the patients table, whatever its kind."""
+        return self.patients["outcome"] == EVENT
+
+    @property
     def n_events(self) -> int:
-        """Number of patients with the outcome."""
-        return int(self.patients["outcome"].sum())
+        """Number of patients of whom the outcome was seen."""
+        return int(self.has_event.sum())
 
     @property
     def prevalence(self) -> float:
-        """Share of patients with the outcome."""
-        return float(self.patients["outcome"].mean())
+        """Share of patients of whom the outcome was seen; of times to an event no risk."""
+        return float(self.has_event.mean())
 
     def target(self, patient_ids: Sequence[str] | np.ndarray) -> Target:
         """What is known of the outcome of some patients, in their order."""
@@ -125,6 +137,8 @@ class Cohort:
             _table_text(self.patients[sorted(self.patients.columns)], "patient_id"),
             json.dumps(self.dictionary.to_records(), sort_keys=True),
         ]
+        if self.outcome.horizons:
+            parts.append(json.dumps(self.outcome.horizons))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

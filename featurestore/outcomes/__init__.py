@@ -6,13 +6,29 @@ A new outcome is one `Outcome` and one line in `OUTCOMES`.
 from __future__ import annotations
 
 from featurestore.errors import DataError
-from featurestore.outcomes import isic, synthetic, tcga
+from featurestore.outcomes import isic, synthetic, tcga, tcga_times
 from featurestore.outcomes.base import ExpressionRule, NamedTexts, Outcome, Rule, Unit, ValueRule
-from featurestore.outcomes.target import ENTRY, TARGETS, TIME, Target
+from featurestore.outcomes.durations import DAYS_IN, TimeUnit, duration_words, parse_duration
+from featurestore.outcomes.target import (
+    COMPETING,
+    ENDS,
+    ENTRY,
+    EVENT,
+    OUTCOME_COLUMNS,
+    TARGETS,
+    TIME,
+    Target,
+)
+from featurestore.outcomes.times import TimesRule, within
 
 __all__ = [
+    "COMPETING",
+    "DAYS_IN",
+    "ENDS",
     "ENTRY",
+    "EVENT",
     "OUTCOMES",
+    "OUTCOME_COLUMNS",
     "TARGETS",
     "TIME",
     "ExpressionRule",
@@ -20,9 +36,14 @@ __all__ = [
     "Outcome",
     "Rule",
     "Target",
+    "TimeUnit",
+    "TimesRule",
     "Unit",
     "ValueRule",
+    "duration_words",
     "find_outcome",
+    "parse_duration",
+    "within",
 ]
 
 OUTCOMES: dict[str, Outcome] = {
@@ -36,7 +57,12 @@ OUTCOMES: dict[str, Outcome] = {
         tcga.STAGE_IV,
         tcga.DISTANT_METASTASIS,
         tcga.DISTANT_METASTASIS_PRIMARY_ONLY,
+        tcga_times.OVERALL_SURVIVAL,
+        tcga_times.DISEASE_SPECIFIC_SURVIVAL,
+        tcga_times.PROGRESSION_FREE_SURVIVAL,
+        tcga_times.DISTANT_METASTASIS_FREE_SURVIVAL,
         synthetic.SYNTHETIC_METASTASIS,
+        synthetic.SYNTHETIC_METASTASIS_FREE_SURVIVAL,
     )
 }
 

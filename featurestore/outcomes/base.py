@@ -17,6 +17,8 @@ from featurestore.tables import BINARY_TEXTS, DataDictionary, Measured
 
 Unit = Literal["patient", "specimen", "lesion"]
 NO_COLUMNS = DataDictionary([])
+KNOWN_REASON = "reason"
+"""Column that says why an outcome is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Rule(Protocol):
         """Columns that it looks at."""
         ...
 
+    @property
+    def reveals(self) -> tuple[str, ...]:
+        """Patterns of further columns that reveal any such outcome."""
+        ...
+
     def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
         """Label of each row: 0.0, 1.0 or NaN (unknown), with the table's index.
 
@@ -58,9 +65,43 @@ class Rule(Protocol):
         """
         ...
 
+    def known(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.DataFrame:
+        """What is known of each row: the `OUTCOME_COLUMNS` of its kind, and `KNOWN_REASON`.
+
+        Raises:
+            DataError: As `labels`.
+        """
+        ...
+
+    def by_patient(self, rows: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
+        """One row a patient (index) out of what is known of images, whose patients are `ids`."""
+        ...
+
+
+class LabelRule:
+    """What rules have in common whose outcome is there or not."""
+
+    @property
+    def reveals(self) -> tuple[str, ...]:
+        """Nothing in general."""
+        return ()
+
+    def labels(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.Series:
+        """Label of each row; see `Rule`."""
+        raise NotImplementedError
+
+    def known(self, table: pd.DataFrame, dictionary: DataDictionary, name: str) -> pd.DataFrame:
+        """The label; why one is missing, sources say."""
+        labels = self.labels(table, dictionary, name)
+        return pd.DataFrame({"outcome": labels, KNOWN_REASON: ""})
+
+    def by_patient(self, rows: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
+        """A patient has the outcome if any image has it."""
+        return rows.groupby(ids).max()
+
 
 @dataclasses.dataclass(frozen=True)
-class ValueRule:
+class ValueRule(LabelRule):
     """Values of one column, compared as text without case.
 
     Attributes:
@@ -112,7 +153,7 @@ class ValueRule:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExpressionRule:
+class ExpressionRule(LabelRule):
     """An expression over columns (`featurestore.outcomes.expressions`); unknown stays unknown.
 
     Attributes:
@@ -159,6 +200,9 @@ class Outcome:
         among: Expression over patient columns that says who is studied; empty is everyone.
         kind: Kind of the endpoint (`featurestore.outcomes.target`).
         horizons: Of times to an event: the days since time zero by which risks are predicted.
+        time_zero: From when its times are counted, in words; empty where there are none.
+        followed: Of an outcome without times: column with the days of follow-up, so that reports
+            can say how many without the outcome were hardly followed.
     """
 
     name: str
@@ -172,11 +216,18 @@ class Outcome:
     among: str = ""
     kind: Kind = "binary"
     horizons: tuple[float, ...] = ()
+    time_zero: str = ""
+    followed: str = ""
 
     def denied(self, columns: Iterable[str]) -> list[str]:
         """Columns that must not be used as predictors: the labels themselves and the deny-list."""
-        patterns = (*self.rule.columns, *self.deny)
-        return [c for c in columns if any(fnmatch.fnmatch(c, p) for p in patterns)]
+        named, general = (*self.rule.columns, *self.deny), self.rule.reveals
+        return [
+            c
+            for c in columns
+            if any(fnmatch.fnmatchcase(c, p) for p in named)
+            or any(fnmatch.fnmatchcase(c.casefold(), p) for p in general)
+        ]
 
     @property
     def named(self) -> dict[str, NamedTexts]:
@@ -205,14 +256,37 @@ class Outcome:
             dictionary: Knows the order of ordinal columns.
 
         Returns:
-            Series of 0.0, 1.0 and NaN (unknown), indexed by patient id.
+            Series of 0.0, 1.0 (2.0 where a competing event came first) and NaN (unknown), indexed
+            by patient id.
+
+        Raises:
+            DataError: A label column is in neither table, or a value means nothing.
+        """
+        return self.known(patients, images, dictionary)["outcome"]
+
+    def known(
+        self,
+        patients: pd.DataFrame,
+        images: pd.DataFrame,
+        dictionary: DataDictionary = NO_COLUMNS,
+    ) -> pd.DataFrame:
+        """What is known of the outcome of every patient.
+
+        Args:
+            patients: Patients table with `patient_id`.
+            images: Images table with `patient_id`.
+            dictionary: Knows the order of ordinal columns.
+
+        Returns:
+            `OUTCOME_COLUMNS` of its kind, missing where unknown, and `KNOWN_REASON`, which may say
+            why; indexed by patient id.
 
         Raises:
             DataError: A label column is in neither table, or a value means nothing.
         """
         if self.of_images(images):
-            known = self.rule.labels(images, dictionary, self.name)
-            return known.groupby(images["patient_id"].to_numpy()).max()
+            rows = self.rule.known(images, dictionary, self.name)
+            return self.rule.by_patient(rows, images["patient_id"].to_numpy())
         absent = [c for c in self.rule.columns if c not in patients.columns]
         if absent:
             have = [c for c in (*images.columns, *patients.columns) if c != "patient_id"]
@@ -220,8 +294,8 @@ class Outcome:
                 f"outcome {self.name!r} needs the column {absent[0]!r}; "
                 f"the data has {name_some(have, 12)}"
             )
-        labels = self.rule.labels(patients, dictionary, self.name)
-        return labels.set_axis(patients["patient_id"].to_numpy())
+        rows = self.rule.known(patients, dictionary, self.name)
+        return rows.set_axis(patients["patient_id"].to_numpy())
 
     def eligible(
         self, patients: pd.DataFrame, dictionary: DataDictionary = NO_COLUMNS

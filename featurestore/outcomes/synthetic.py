@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from featurestore.outcomes.base import Outcome, ValueRule
+from featurestore.outcomes.durations import DAYS_IN
+from featurestore.outcomes.times import TimesRule
 
 SYNTHETIC_DATA = (
     "SYNTHETIC DATA: patients, images and outcome were made by a program. "
@@ -18,4 +20,20 @@ SYNTHETIC_METASTASIS = Outcome(
     rule=ValueRule("metastasis"),
     as_of_time="specimen",
     caveats=(SYNTHETIC_DATA,),
+)
+
+SYNTHETIC_METASTASIS_FREE_SURVIVAL = Outcome(
+    name="synthetic_metastasis_free_survival",
+    definition=(
+        "Days from removal of the primary to metastasis, drawn from the planted proportional-"
+        "hazards model of the synthetic cohort; follow-up ends at a time that depends on nothing."
+    ),
+    unit="patient",
+    as_of="removal of the primary",
+    rule=TimesRule(ValueRule("synthetic_event"), "synthetic_days", "synthetic_days"),
+    as_of_time="specimen",
+    caveats=(SYNTHETIC_DATA,),
+    kind="time_to_event",
+    horizons=(2 * DAYS_IN["years"], 5 * DAYS_IN["years"]),
+    time_zero="removal of the primary",
 )

@@ -21,6 +21,18 @@ TIME, ENTRY = "outcome_time", "outcome_entry"
 is a time to an event; `outcome` then holds the code of what ended the time."""
 
 
+CENSORED, EVENT, COMPETING = 0.0, 1.0, 2.0
+"""Codes of what ended a time."""
+ENDS = {CENSORED: "censored", EVENT: "event", COMPETING: "competing event"}
+"""The codes in words."""
+
+OUTCOME_COLUMNS: dict[Kind, tuple[str, ...]] = {
+    "binary": ("outcome",),
+    "time_to_event": ("outcome", TIME, ENTRY),
+}
+"""By kind: what a cohort's patients table says of the outcome."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Target:
     """Outcomes of n rows.

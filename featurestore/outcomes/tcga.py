@@ -12,6 +12,7 @@ from featurestore.tables.vocabulary import VOCABULARY
 
 _N_STAGES = VOCABULARY["n_stage"].column.levels
 _M_STAGES = VOCABULARY["m_stage"].column.levels
+_SURVIVAL = ("os_*", "dss_*", "pfi_*", "dfs_*")
 _STATE_OF_TISSUE = (
     "The specimen's type is tissue state, not prognosis: most patients were sampled only at "
     "metastasis, a median of 689 days after diagnosis. This outcome does not say who will "
@@ -79,12 +80,13 @@ DISTANT_METASTASIS = Outcome(
     unit="patient",
     as_of="diagnosis",
     rule=ValueRule("distant_metastasis"),
-    deny=("new_tumor_event", "days_to_*", "tumour_status", "vital_status", "os_*", "dfs_*"),
+    deny=("new_tumor_event", "days_to_*", "tumour_status", "vital_status", *_SURVIVAL),
     caveats=(
         _FOLLOW_UP,
         "Most specimens are metastases already: who is in the cohort depends on the outcome.",
     ),
     as_of_time="diagnosis",
+    followed="os_days",
 )
 
 DISTANT_METASTASIS_PRIMARY_ONLY = dataclasses.replace(

@@ -14,6 +14,7 @@ from featurestore.sources.gdc import GdcSource
 from featurestore.sources.isic import IsicSource
 from featurestore.sources.synthetic import SyntheticSource
 from featurestore.sources.table import TableSource
+from featurestore.sources.tcga_cdr import TcgaCdrSource
 from featurestore.sources.xena import XenaSource
 
 AnySource = typing.Union[  # noqa: UP007 - one source a line
@@ -23,6 +24,7 @@ AnySource = typing.Union[  # noqa: UP007 - one source a line
     IsicSource,
     SyntheticSource,
     TableSource,
+    TcgaCdrSource,
     XenaSource,
 ]
 """Union of the registered sources."""

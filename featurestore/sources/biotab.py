@@ -16,6 +16,7 @@ from featurestore.sources.canonical import read_canonical
 from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
 from featurestore.sources.events import EVENT_HEADERS, event_columns, listed_events
 from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.survival import with_survival
 from featurestore.sources.tcga_names import BCR_HEADERS
 from featurestore.tables import DataDictionary, exclusions_table, known_text, read_head, read_table
 from featurestore.tables.barcodes import read_barcodes
@@ -73,7 +74,7 @@ class BiotabSource(Section):
         if listed:
             ids = people.patients["patient_id"]
             tables.append(_event_tables(ids, listed, _indicated(reports)))
-        return kept(joined(tables), self.columns)
+        return kept(with_survival(joined(tables)), self.columns)
 
 
 def read_biotab(path: Path) -> pd.DataFrame:
@@ -157,13 +158,15 @@ def _last_state(reports: Mapping[Path, pd.DataFrame]) -> SourceTables:
     state = state.reindex(columns=["patient_id", *_STATE])
     state["_text"] = state.map(str).agg("\t".join, axis=1)
     state["_day"] = -days.fillna(-np.inf)
+    state["_alive"] = state["vital_status"] != 1  # of two reports of one day that of the death
     dictionary = DataDictionary(
         {c.name: c for read in reversed(tables) for c in read.dictionary}.values()
     )
     merged, _ = first_known(
-        state, "patient_id", ["_day", "_text"], dictionary.names, _STAGE, "latest report"
+        state, "patient_id", ["_day", "_alive", "_text"], dictionary.names, _STAGE, "latest report"
     )
-    back = state.sort_values(["patient_id", "_day", "_text"]).groupby("patient_id")["vital_status"]
+    order = ["patient_id", "_day", "_alive", "_text"]
+    back = state.sort_values(order).groupby("patient_id")["vital_status"]
     revived = sorted(str(p) for p, s in back if s.dropna().iloc[:1].eq(0).any() and s.max() == 1)
     exclusions = [read.exclusions for read in tables]
     exclusions.append(

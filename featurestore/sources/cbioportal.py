@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 import pydantic
 
+from featurestore.outcomes import DAYS_IN
 from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
 from featurestore.sources.mutations import GENES_OF_MELANOMA
-from featurestore.tables import read_head, read_table
+from featurestore.tables import known_text, parse_numbers, read_head, read_table
 
 # Names in study files, then those that the portal shows.
 LAYOUT = Layout(
@@ -63,8 +65,18 @@ LAYOUT = Layout(
             "NEW_TUMOR_EVENT_AFTER_INITIAL_TREATMENT",
             "New Neoplasm Event Post Initial Therapy Indicator",
         ),
+        "dss_event": ("DSS_STATUS", "Disease-specific Survival status"),
+        "dss_days": ("DSS_MONTHS in days", "Months of disease-specific survival in days"),
+        # What the PanCancer Atlas calls progression-free survival is the interval of TCGA-CDR.
+        "pfi_event": ("PFS_STATUS", "Progression Free Status"),
+        "pfi_days": ("PFS_MONTHS in days", "Progress Free Survival (Months) in days"),
         "tumour_status": ("PERSON_NEOPLASM_CANCER_STATUS", "Person Neoplasm Status"),
     },
+)
+
+_IN_MONTHS = (
+    *("DSS_MONTHS", "Months of disease-specific survival"),
+    *("PFS_MONTHS", "Progress Free Survival (Months)"),
 )
 
 
@@ -94,7 +106,7 @@ class CbioportalSource(StudySource):
         tables = []
         for file in self.clinical:
             path = data_root / file
-            table = read_table(path, len(read_head(path).comments))
+            table = _with_days(read_table(path, len(read_head(path).comments)), path)
             tables.append(read_clinical(table, LAYOUT, path, self.prefer))
         return tables
 
@@ -109,3 +121,17 @@ class CbioportalSource(StudySource):
     def mutated_genes(self) -> tuple[str, ...]:
         """Genes whose mutations become columns."""
         return self.genes
+
+
+def _with_days(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Turns columns of months into columns of whole days, as they once were."""
+    spelled = {name.casefold(): name for name in map(str, table.columns)}
+    for wanted in _IN_MONTHS:
+        name = spelled.get(wanted.casefold())
+        if name is not None:
+            texts = known_text(table[name], guessed=True).values
+            days = parse_numbers(texts, f"{path}: column {name!r}").values * DAYS_IN["months"]
+            whole = days.round().astype("str").where(days.notna(), "")
+            table = table.rename(columns={name: f"{wanted} in days"})
+            table[f"{wanted} in days"] = whole.astype("str")
+    return table

@@ -23,6 +23,7 @@ from featurestore.sources.expression_matrix import (
 )
 from featurestore.sources.mutations import GENES_OF_MELANOMA, open_mutations, read_mutations
 from featurestore.sources.specimens import Preferred, chosen_specimens
+from featurestore.sources.survival import with_survival
 from featurestore.tables import Column, DataDictionary, exclusions_table
 
 _STAGE = "read"
@@ -64,7 +65,8 @@ class StudySource(Section):
         Raises:
             DataError: A file is missing, damaged or of another format, or an id is no id.
         """
-        clinical = kept(joined(self.clinical_tables(context.data_root)), self.columns)
+        clinical = with_survival(joined(self.clinical_tables(context.data_root)))
+        clinical = kept(clinical, self.columns)
         expression, mutations = self.expression_file(), self.mutations_file()
         matrix = maf = None
         listed = []

@@ -23,6 +23,7 @@ MAIN_ROLES = {
     "xena": "clinical",
     "biotab": "patient",
     "isic": "metadata",
+    "tcga_cdr": "path",
     "table": "path",
 }
 """Key that a source of each kind cannot be read without."""
@@ -292,6 +293,12 @@ FORMATS: tuple[Format, ...] = (
         "a biotab table of new tumour events",
         _biotab("new_tumor_event_type", "new_tumor_event_dx_days_to"),
     ),
+    Format(
+        "tcga_cdr",
+        "path",
+        "the table of TCGA-CDR",
+        _has("bcr_patient_barcode", "OS", "OS.time"),
+    ),
     # cBioPortal
     Format(
         "cbioportal",
@@ -370,7 +377,12 @@ FORMATS: tuple[Format, ...] = (
         "a Xena clinicalMatrix",
         _has("sampleID", any_of=("_PATIENT", "sample_type", "bcr_sample_barcode", "pathologic_T")),
     ),
-    Format("", "", "a Xena survival table", _has("OS", "OS.time", any_of=("sample", "_PATIENT"))),
+    Format(
+        "xena",
+        "survival",
+        "a Xena survival table",
+        _has("OS", "OS.time", any_of=("sample", "_PATIENT")),
+    ),
     Format("xena", "clinical", "a Xena GDC hub phenotype table", _reversed_names),
     Format(
         "xena",

@@ -20,6 +20,7 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError
+from featurestore.outcomes import find_outcome
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.isic import IsicSource
 from featurestore.sources.synthetic_files import (
@@ -43,7 +44,16 @@ from featurestore.sources.synthetic_model import (
     draw_patients,
     oracle_facts,
 )
+from featurestore.sources.synthetic_times import (
+    EVENT_COLUMN,
+    TIME_COLUMN,
+    draw_times,
+    oracle_times,
+)
+from featurestore.sources.synthetic_times import note as time_note
 from featurestore.sources.table import ColumnMapping, TableSource
+
+HORIZONS = find_outcome("synthetic_metastasis_free_survival").horizons
 
 # To be raised when the same settings and seed give other files, so that old ones are not reused.
 GENERATOR_VERSION = 1
@@ -201,17 +211,26 @@ class SyntheticSource(Section):
         images = _IMAGES.read(inside)
         clinical = _CLINICAL.read(inside)
         expression = _EXPRESSION.read(inside)
-        facts = oracle_facts(_studied(folder))
+        truth = _studied(folder)
+        facts = oracle_facts(truth)
+        said = _note(facts)
+        times = draw_times(truth, context.seed)
+        if EVENT_COLUMN in context.named:  # the outcome is a time
+            facts = oracle_times(times, HORIZONS)
+            said = time_note(facts, HORIZONS)
+        patients = clinical.patients
+        for name in (EVENT_COLUMN, TIME_COLUMN):
+            patients = patients.assign(**{name: patients["patient_id"].map(times[name])})
         return SourceTables(
             images=images.images.assign(source=self.kind),
-            patients=clinical.patients.merge(
+            patients=patients.merge(
                 expression.patients, on="patient_id", how="left", validate="one_to_one"
             ),
             dictionary=clinical.dictionary.merged(expression.dictionary),
             exclusions=pd.concat(
                 [images.exclusions, clinical.exclusions, expression.exclusions], ignore_index=True
             ),
-            notes=(_note(facts),),
+            notes=(said,),
             facts=facts,
             synthetic=True,
         )

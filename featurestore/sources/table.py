@@ -6,6 +6,7 @@ genes in rows and samples in columns.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ import pydantic
 from featurestore.config import Section, Text
 from featurestore.errors import DataError, name_some
 from featurestore.images import ImageFolder, shown_masks
-from featurestore.outcomes import NamedTexts
+from featurestore.outcomes import ENTRY, TIME, NamedTexts
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.gene_matrix import GeneMatrix
 from featurestore.sources.table_matrix import read_samples
@@ -40,6 +41,7 @@ from featurestore.tables import (
 from featurestore.tables.merging import first_known
 
 _STAGE = "read"
+_OWN_ID = "id made of the row"
 
 
 class ColumnMapping(Section):
@@ -113,6 +115,8 @@ class TableSource(Section):
         path: CSV, TSV or Parquet file, relative to the data root.
         layout: `rows`, or `genes_by_samples` for an expression matrix.
         id: Column of patient ids (`rows`); ids are text.
+        id_by_content: The table names no patients: each row is one, and its id is made of what
+            stands in it, so that the order of rows means nothing (`rows`, in place of `id`).
         patient_id_length: Keep this many leading characters of an id (12 for TCGA barcodes).
         prefer: Of several rows of one patient the one with this value in this column counts, for
             example `{Sample: primary}`; by default several rows are an error (`rows` without
@@ -133,6 +137,7 @@ class TableSource(Section):
     path: Path
     layout: Literal["rows", "genes_by_samples"] = "rows"
     id: str | None = None
+    id_by_content: bool = False
     patient_id_length: int | None = pydantic.Field(default=None, ge=1)
     prefer: dict[str, Text] = pydantic.Field(default_factory=dict, max_length=1)
     comment_lines: int = pydantic.Field(default=0, ge=0, le=1000)
@@ -148,12 +153,17 @@ class TableSource(Section):
 
     @pydantic.model_validator(mode="after")
     def _keys_fit_the_layout(self) -> TableSource:
-        if self.layout == "rows" and self.id is None:
-            raise ValueError("layout rows needs `id`, the column of patient ids")
+        if self.layout == "rows" and (self.id is None) != self.id_by_content:
+            raise ValueError(
+                "layout rows needs `id`, the column of patient ids, or else `id_by_content: true`"
+            )
+        if self.id_by_content and (self.images is not None or self.prefer):
+            raise ValueError("a table of images, or with several rows a patient, needs an `id`")
         both = sorted(self.columns.keys() & self.labels.keys())
         if both:
             raise ValueError(f"{both[0]!r} stands under columns and under labels")
-        reserved = sorted({"patient_id", "outcome", "site"} & {*self.columns, *self.labels})
+        names_of_ours = {"patient_id", "person_id", "outcome", TIME, ENTRY, "site"}
+        reserved = sorted(names_of_ours & {*self.columns, *self.labels})
         if reserved:
             raise ValueError(f"{reserved[0]!r} is a name of melafuse; choose another")
         return self
@@ -181,14 +191,16 @@ class TableSource(Section):
 def _read_rows(
     source: TableSource, table: pd.DataFrame, path: Path, context: ReadContext
 ) -> SourceTables:
-    assert source.id is not None  # checked by the section
+    if source.id is None:
+        table = table.assign(**{_OWN_ID: _ids_by_content(table)})
+    key = source.id or _OWN_ID
     pictures = source.images
-    named = [source.id, source.site, *(c.source for c in source.columns.values())]
+    named = [key, source.site, *(c.source for c in source.columns.values())]
     named += [*source.labels.values(), *source.prefer]
     if pictures is not None:
         named += [pictures.image_id, pictures.path, pictures.lesion_id]
     require_header(table, [name for name in named if name is not None], path)
-    rows = pd.DataFrame({"patient_id": _ids(table[source.id], path, source.patient_id_length)})
+    rows = pd.DataFrame({"patient_id": _ids(table[key], path, source.patient_id_length)})
     notes = []
     if pictures is not None and pictures.lesion_id and source.id == pictures.image_id:
         lesion = spelled_ids(known_text(table[pictures.lesion_id]).values)
@@ -223,6 +235,17 @@ def _read_rows(
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
     images = images.reset_index(drop=True)
     return SourceTables(images, patients, dictionary, exclusions, tuple(notes), gaps=gaps)
+
+
+def _ids_by_content(table: pd.DataFrame) -> list[str]:
+    """An id for each row out of its cells, whatever the order of rows and columns.
+
+    Rows that are equal in all cells are told apart by a count.
+    """
+    texts = table[sorted(table.columns)].map(str).agg("\t".join, axis=1)
+    digests = [f"row-{hashlib.sha256(text.encode()).hexdigest()[:10]}" for text in texts]
+    again = pd.Series(digests).groupby(digests).cumcount()
+    return [d if not k else f"{d}-{k + 1}" for d, k in zip(digests, again, strict=True)]
 
 
 def _preferred(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from featurestore.errors import DataError
 from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
+from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.survival import ENDPOINTS_OF_CDR
 from featurestore.sources.tcga_names import BCR_HEADERS
 from featurestore.tables import read_head, read_table
 
@@ -38,12 +41,21 @@ LAYOUT = Layout(
     | {"specimen_type": ("sample_type", *_GDC_HUB["specimen_type"])},
 )
 
+SURVIVAL = Layout(
+    kind="xena",
+    ids=("sample", "_PATIENT"),
+    used=("Redaction",),
+    headers=ENDPOINTS_OF_CDR,
+)
+
 
 class XenaSource(StudySource):
     """UCSC Xena: a clinical matrix and, where it is wanted, expression.
 
     Attributes:
         clinical: `SKCM_clinicalMatrix`, or the phenotype table of the GDC hub.
+        survival: `SKCM_survival.txt`, or the survival table of the GDC hub; its times count before
+            those of the clinical matrix.
         expression: Matrix of genes by specimens, in log2(x+1).
         expression_genes: Genes whose expression becomes columns `expr_GENE`; all by default.
         prefer: Specimen to take where a patient has a `primary` and a `metastatic` one.
@@ -52,13 +64,22 @@ class XenaSource(StudySource):
 
     kind: Literal["xena"] = "xena"
     clinical: Path
+    survival: Path | None = None
     expression: Path | None = None
 
     def clinical_tables(self, data_root: Path) -> list[SourceTables]:
-        """Reads the clinical matrix."""
-        path = data_root / self.clinical
+        """Reads the clinical matrix and the survival table."""
+        files = [(data_root / self.clinical, LAYOUT)]
+        if self.survival is not None:
+            files.append((data_root / self.survival, SURVIVAL))
+        return [self._table(path, layout) for path, layout in files]
+
+    def _table(self, path: Path, layout: Layout) -> SourceTables:
         table = read_table(path, len(read_head(path).comments))
-        return [read_clinical(table, LAYOUT, path, self.prefer)]
+        read = read_clinical(table, layout, path, self.prefer)
+        if layout is SURVIVAL and "os_days" not in read.dictionary:
+            raise DataError(explain_mismatch(path, "xena.survival"))
+        return read
 
     def expression_file(self) -> Path | None:
         """The matrix, or None."""

@@ -73,6 +73,7 @@ _SPECIMEN_SITES = {
 }
 _DEAD = (("dead", "deceased", "1:deceased"), ("alive", "living", "0:living"))
 _TUMOUR = (("with tumor", "1:with tumor"), ("tumor free", "0:tumor free"))
+_DISEASE = (("1:dead with tumor", "dead with tumor"), ("0:alive or dead tumor free",))
 _EVENT = (
     ("1:recurred/progressed", "1:recurrence/progression", "1:progression"),
     ("0:diseasefree", "0:censored"),
@@ -90,6 +91,16 @@ def _term(
     levels: tuple[str, ...] = (),
 ) -> Term:
     return Term(Column(name, kind, group, label, unit, levels, measured=measured), read)
+
+
+def _ended(
+    name: str, event: str, days: str, words: tuple[tuple[str, ...], tuple[str, ...]]
+) -> tuple[Term, Term]:
+    """Whether a time ended with the event, and the time; of TCGA's clinical data resource."""
+    return (
+        _term(f"{name}_event", "binary", "follow_up", event, "follow_up", binary_with(*words)),
+        _term(f"{name}_days", "numeric", "follow_up", days, "follow_up", _DAYS, "days"),
+    )
 
 
 _AGE = numbers_between(0, 120)
@@ -252,6 +263,9 @@ _TERMS = (
         _WHOLE_LIFE,
         "months",
     ),
+    *_ended("os", "Died of any cause", "Diagnosis to death or last contact", _DEAD),
+    *_ended("dss", "Died with tumour", "Diagnosis to death or last contact", _DISEASE),
+    *_ended("pfi", "Progressed", "Diagnosis to progression or last contact", _EVENT),
     _term(
         "new_tumor_event",
         "binary",
