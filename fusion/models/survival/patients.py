@@ -94,7 +94,7 @@ def patient_rows(
 def folds_of(patients: Patients, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Inner folds: the places of each fold's training and of its validation patients.
 
-    Stratified by who had the event; where too few had none, by who left early.
+    Stratified by who had the event.
 
     Args:
         patients: Of the outer training part.
@@ -104,18 +104,5 @@ def folds_of(patients: Patients, n_folds: int, seed: int) -> list[tuple[np.ndarr
     Raises:
         DataError: Too few groups of patients had the event.
     """
-    return inner_folds(patients.ids, patients.groups, stratum(patients, n_folds), n_folds, seed)
-
-
-def stratum(patients: Patients, least: int) -> np.ndarray:
-    """What inner splits are stratified by, 0.0 or 1.0; shape (p,).
-
-    Args:
-        patients: Who is split.
-        least: Groups that both strata need.
-    """
     seen = patients.events
-    if len(set(patients.groups[seen == 0])) >= least:
-        return seen
-    time = patients.times.time
-    return np.asarray(time <= np.median(time), dtype=float)
+    return inner_folds(patients.ids, patients.groups, seen, n_folds, seed, "time_to_event")

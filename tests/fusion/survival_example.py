@@ -118,10 +118,9 @@ def cohort_of_times(table: FeatureTable) -> Cohort:
 
 
 def folds_of_times(cohort: Cohort, n_folds: int = 3, seed: int = 0) -> Folds:
-    """Outer folds of a cohort without copies, stratified by who had the event."""
-    people = cohort.patients.assign(outcome=(cohort.patients["outcome"] == 1).astype(float))
-    groups = {patient: patient for patient in people["patient_id"]}
-    return make_folds(people, groups, n_folds, 1, seed)
+    """Outer folds of a cohort without copies."""
+    groups = {patient: patient for patient in cohort.patients["patient_id"]}
+    return make_folds(cohort.patients, groups, n_folds, 1, seed)
 
 
 def plan_of_times(work: Path, config: AblationConfig = CONFIG, seed: int = 0) -> Plan:
