@@ -20,6 +20,9 @@ class Endpoint:
             what is known of the patient, then what is predicted.
         by_horizon: Beginning of further such columns, one a horizon of the outcome and ending in
             its days, all of float64; empty where there are none.
+        lends_by_label: Whether patients can lend their rows to others of the same outcome, as
+            label-matched studies do and the linkage ladder shows.
+        tunes_encoders: Whether encoders can be fine-tuned on it.
         headline: Metric that arms are ranked and shown by; higher is better.
         tested: Metrics whose differences get an interval and a p, the headline first.
         models: Models fitted on each subset of modalities where the configuration names none.
@@ -44,6 +47,8 @@ class Endpoint:
     sections: tuple[str, ...]
     exported: Mapping[str, tuple[str, str]]
     by_horizon: str = ""
+    lends_by_label: bool = False
+    tunes_encoders: bool = False
 
     def horizon_columns(self, horizons: Sequence[float]) -> list[str]:
         """Names of the columns that predictions have for these horizons, in days."""

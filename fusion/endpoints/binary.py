@@ -24,4 +24,6 @@ BINARY = Endpoint(
         "probability": ("p", "Predicted probability"),
         "score": ("lp", "Linear predictor"),
     },
+    lends_by_label=True,
+    tunes_encoders=True,
 )

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 
 from extractor.config_finetune import fine_tuned_names
+from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
 from fusion.config import RunConfig
+from fusion.endpoints import Endpoint, find_endpoint
 from fusion.evaluation.designs import with_designs
 from fusion.models import find_model, with_floors
 
@@ -42,6 +44,7 @@ def plan_study(
     Raises:
         ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
     """
+    require_supported(config, find_endpoint(kind))
     embeddings = [backbone.name for backbone in config.extract.backbones]
     names = [*embeddings, *fine_tuned_names(config.finetune)] if has_images else []
     ablation = plan_ablation(config.ablation, names, dictionary, kind)
@@ -50,3 +53,22 @@ def plan_study(
     for arm in arms:
         find_model(arm.model, kind)
     return StudyPlan(ablation, arms)
+
+
+def require_supported(config: RunConfig, endpoint: Endpoint) -> None:
+    """Refuses what no study of this kind of outcome can do.
+
+    Raises:
+        ConfigError: It is asked for.
+    """
+    if config.cohort.linkage == "label_matched" and not endpoint.lends_by_label:
+        raise ConfigError(
+            f"cohort.linkage: label_matched lends rows between patients of the same label; an "
+            f"outcome of the kind {endpoint.kind!r} has none: use patient"
+        )
+    tuned = config.finetune
+    if tuned is not None and tuned.external is None and not endpoint.tunes_encoders:
+        raise ConfigError(
+            f"finetune: encoders are not fine-tuned on an outcome of the kind {endpoint.kind!r}; "
+            f"leave it out, or tune them on another cohort with finetune.external"
+        )

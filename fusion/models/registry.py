@@ -99,9 +99,16 @@ def find_model(name: str, kind: str = "binary") -> ModelKind:
     return models[name]
 
 
-def names_of(*roles: Role, kind: str = "binary") -> tuple[str, ...]:
-    """Names of the models of these roles, in the order of the registry."""
-    return tuple(name for name, one in FAMILIES[kind].models.items() if one.role in roles)
+def names_of(*roles: Role, kind: str | None = None) -> tuple[str, ...]:
+    """Names of the models of these roles, in the order of the registry.
+
+    Args:
+        roles: What they are for.
+        kind: Kind of the outcome; by default all.
+    """
+    families = FAMILIES.values() if kind is None else (FAMILIES[kind],)
+    found = (name for f in families for name, one in f.models.items() if one.role in roles)
+    return tuple(dict.fromkeys(found))
 
 
 def make_model(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from featurestore.errors import ConfigError
 from fusion.arms import Arm
+from fusion.endpoints import TIME_TO_EVENT
 from fusion.features import FeatureTable
 from fusion.metrics.survival import EVENT
 from fusion.models.fusion_head import Member
@@ -15,8 +17,8 @@ from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
-from fusion.models.survival.intervals import Intervals, patient_hazards
-from fusion.models.survival.losses import CoxLoss, DiscreteLoss, TimesLoss
+from fusion.models.survival.intervals import patient_hazards
+from fusion.models.survival.losses import LOSSES, DiscreteLoss, TimesLoss
 from fusion.models.survival.patients import Patients, folds_of, patients_of
 from fusion.models.survival.training import TimesData, outputs_of, train_times
 from fusion.models.threads import single_thread
@@ -31,6 +33,9 @@ class SurvivalHead(BaseSurvivalModel):
     patients, and averaged over members.
     """
 
+    loss: ClassVar[str] = TIME_TO_EVENT.loss
+    _loss: TimesLoss
+
     def __init__(self, arm: Arm, settings: Settings, variant: str = "concat") -> None:
         """Stores the parameters.
 
@@ -38,17 +43,22 @@ class SurvivalHead(BaseSurvivalModel):
             arm: Its modalities are the inputs.
             settings: Architecture and training, and preprocessing of patient columns.
             variant: Key of `heads.HEADS`.
+
+        Raises:
+            ConfigError: A setting is of binary outcomes only.
         """
         super().__init__(arm, settings)
+        if settings.head.weighted_sampling:
+            raise ConfigError(
+                "ablation.head.weighted_sampling draws events and non-events equally often, which "
+                "times to an event do not have: leave it out"
+            )
         self.variant = variant
         self._members: list[Member] = []
 
-    def _make_loss(self, patients: Patients) -> TimesLoss:
-        return CoxLoss()
-
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
         self._members = []
-        self._loss = self._make_loss(patients)
+        self._loss = LOSSES[self.loss](patients.times, self.settings)
         config = self.settings.head
         history: list[dict[str, float]] = []
         chosen: list[dict[str, Any]] = []
@@ -150,13 +160,12 @@ class DiscreteHead(SurvivalHead):
     Hazards need not be proportional: a patient's risk has a course of its own.
     """
 
-    def _make_loss(self, patients: Patients) -> TimesLoss:
-        self._intervals = Intervals.of(patients.times, self.settings.discrete_time.intervals)
-        return DiscreteLoss(self._intervals)
+    loss: ClassVar[str] = "discrete_time"
+    _loss: DiscreteLoss
 
     def _risk(
         self, rows: FeatureTable, lp: np.ndarray, horizons: np.ndarray, entry: np.ndarray
     ) -> np.ndarray:
         output = self._outputs(rows).reshape(len(rows), self._loss.outputs)
         hazards = patient_hazards(output, rows)
-        return self._intervals.risk(hazards, self.scale_, lp, horizons, entry)
+        return self._loss.intervals.risk(hazards, self.scale_, lp, horizons, entry)

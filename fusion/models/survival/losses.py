@@ -5,6 +5,7 @@ A new loss is one class that follows `TimesLoss` and one line in `LOSSES`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from fusion.metrics.survival import (
     log_likelihood,
     targets,
 )
+from fusion.models.settings import Settings
 from fusion.models.survival.intervals import Intervals, softplus
 
 
@@ -110,6 +112,17 @@ class DiscreteLoss:
 
     def _targets(self, times: Times) -> Targets:
         return targets(times.cause_specific(), self.intervals.ends)
+
+
+def _discrete(times: Times, settings: Settings) -> DiscreteLoss:
+    return DiscreteLoss(Intervals.of(times, settings.discrete_time.intervals))
+
+
+LOSSES: dict[str, Callable[[Times, Settings], TimesLoss]] = {
+    "cox": lambda times, settings: CoxLoss(),
+    "discrete_time": _discrete,
+}
+"""By name: made for the follow-up of a training part."""
 
 
 def cox_loss(score: Tensor, times: Times) -> Tensor:

@@ -22,7 +22,7 @@ def test_floors_stand_behind_the_arms_once(
     assert [a.model for a in added] == ["prevalence", "permuted_labels"]
     assert [a.modality_text for a in added] == ["", "net_a+clinical+expression"]
     every = with_floors((), modalities, table.dictionary)
-    assert tuple(a.model for a in every) == names_of("clinical reference", "floor")
+    assert tuple(a.model for a in every) == names_of("clinical reference", "floor", kind="binary")
     assert every[0].modality_text == "clinical"
     bare = with_floors((), modalities[:1], DataDictionary([]))
     assert [a.model for a in bare] == ["prevalence", "permuted_labels"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pytest
-from survival_example import CONFIG, DESIGN, HARD, HORIZONS, MODALITIES, times_table
+from times_features_example import CONFIG, DESIGN, HARD, HORIZONS, MODALITIES, times_table
 
 from featurestore.config import Section
 from featurestore.errors import DataError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from statsmodels.duration.hazard_regression import PHReg
-from survival_example import DESIGN, HARD, times_table
+from times_features_example import DESIGN, HARD, times_table
 
 from fusion.metrics.survival import PartialLikelihood, Times, log_likelihood, targets
 from fusion.metrics.survival.simulation import Design, simulate

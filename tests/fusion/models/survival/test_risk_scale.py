@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
-from survival_example import DESIGN, HARD
+from times_features_example import DESIGN, HARD
 
 from fusion.metrics.survival import cause_specific_risk, cox_ridge, incidence_at
 from fusion.metrics.survival.simulation import simulate
