@@ -27,13 +27,13 @@ docs: $(READY)
 # The stamp is newer than what it was installed from, or the installation is repeated.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve,survival]'
 	touch $@
 
 # Resolves the newest versions in a fresh environment and writes them down.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve]'
+	build/lock/bin/python -m pip install --quiet --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve,survival]'
 	echo '# Versions that were tested together. Used by `make`; regenerate with `make lock`.' > constraints.txt
 	build/lock/bin/python -m pip freeze --exclude-editable | grep -v '^pip==' >> constraints.txt
 	rm -rf build/lock

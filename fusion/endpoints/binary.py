@@ -25,5 +25,6 @@ BINARY = Endpoint(
         "score": ("lp", "Linear predictor"),
     },
     lends_by_label=True,
+    bundled=True,
     tunes_encoders=True,
 )

@@ -42,7 +42,8 @@ def plan_study(
         kind: Kind of the outcome.
 
     Raises:
-        ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
+        ConfigError: A name is unknown, two arms are the same, there is nothing to learn from, or a
+            package is absent.
     """
     require_supported(config, find_endpoint(kind))
     embeddings = [backbone.name for backbone in config.extract.backbones]
@@ -51,7 +52,7 @@ def plan_study(
     arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     for arm in arms:
-        find_model(arm.model, kind)
+        find_model(arm.model, kind).require_package(arm.model)
     return StudyPlan(ablation, arms)
 
 

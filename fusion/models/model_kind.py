@@ -7,10 +7,12 @@ torch, LightGBM, Optuna) when a model is made.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm
 from fusion.config import AblationConfig
@@ -41,6 +43,7 @@ class ModelKind:
         weighs_columns: Whether it has parameters of its own for the inputs of its arm, which a
             sample size must support.
         pictures: Whether it is trained on pictures, by several processes together where there are.
+        needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
     """
 
@@ -54,7 +57,18 @@ class ModelKind:
     permuted: bool = False
     weighs_columns: bool = True
     pictures: bool = False
+    needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None
+
+    def require_package(self, name: str) -> None:
+        """Refuses a model whose package is absent, before anything is fitted.
+
+        Raises:
+            ConfigError: It is.
+        """
+        if self.needs is not None and importlib.util.find_spec(self.needs[0]) is None:
+            _, package, extra = self.needs
+            raise ConfigError(f"{name} needs {package}: pip install 'melafuse[{extra}]'")
 
     def load(self) -> Callable[..., Any]:
         """Imports the class."""

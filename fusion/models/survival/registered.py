@@ -18,6 +18,17 @@ _CLINICAL = ModelKind(
 )
 
 
+_GRID = ModelKind(
+    "fusion.models.survival.grid:SurvivalGrid",
+    ("metadata", "tuning"),
+    needs=("sksurv", "scikit-survival", "survival"),
+)
+
+
+def _grid(estimator: str) -> ModelKind:
+    return dataclasses.replace(_GRID, fixed={"estimator": estimator})
+
+
 def _cox(**facts: Any) -> ModelKind:
     return dataclasses.replace(_COX, **facts)
 
@@ -36,6 +47,9 @@ SURVIVAL_MODELS: dict[str, ModelKind] = {
         tuned=True,
     ),
     "cox_ridge": _cox(),
+    "elastic_net": _grid("elastic_net"),
+    "random_survival_forest": _grid("random_survival_forest"),
+    "gradient_boosting": _grid("gradient_boosting"),
     "stacked": ModelKind(
         "fusion.models.survival.stacked:StackedCox", ("metadata", "tuning", "head"), tuned=True
     ),

@@ -49,7 +49,7 @@ from fusion.models.head_inputs import HeadInputs
 from fusion.models.survival import SurvivalModel
 from fusion.models.survival.registered import SURVIVAL_MODELS
 
-NAMES = sorted(SURVIVAL_MODELS)
+NAMES = sorted(name for name, kind in SURVIVAL_MODELS.items() if kind.needs is None)
 ARMS = tuple(Arm(name, name, MODALITIES) for name in NAMES)
 OUTSIDE = np.array([*HORIZONS])
 
