@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import fusion.evaluation.fitting
+import fusion.evaluation.predicting_binary
 import fusion.models.calibration
 import fusion.models.fusion_head
 import fusion.models.grid
@@ -324,7 +325,7 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
         spy.patients("inner folds", patient_ids)
 
     monkeypatch.setattr(fusion.evaluation.fitting, "make_model", lambda *a: Watched(real(*a)))
-    before(monkeypatch, fusion.evaluation.fitting, "inner_threshold", watched_threshold)
+    before(monkeypatch, fusion.evaluation.predicting_binary, "inner_threshold", watched_threshold)
     for method in ("fit", "transform"):
         before(
             monkeypatch,
