@@ -18,24 +18,35 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# Two workers on two cores: libraries that start threads of their own would only wait for each other.
 pytest: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
 
-# The stamp is newer than what it was installed from, or the installation is repeated.
-$(READY): pyproject.toml constraints.txt
+# The stamp is newer than what it was installed from, or the installation is repeated. What is
+# installed is what the lock says, byte for byte; `make PLAIN=1` takes its versions only, for an
+# index that builds its own files.
+$(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve,survival]'
+ifdef PLAIN
+	sed -e '/--hash=/d' -e 's/ \\$$//' requirements.lock > $(VENV)/versions.txt
+	$(BIN)/python -m pip install --quiet --requirement $(VENV)/versions.txt
+else
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+endif
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Resolves the newest versions in a fresh environment and writes them down.
+# Resolves the newest versions for every platform and writes them down, with the digests of all
+# files that an index offers of each.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --editable '.[dev,offline-weights,cluster,tensorboard,albumentations,serve,survival]'
-	echo '# Versions that were tested together. Used by `make`; regenerate with `make lock`.' > constraints.txt
-	build/lock/bin/python -m pip freeze --exclude-editable | grep -v '^pip==' >> constraints.txt
+	build/lock/bin/python -m pip install --quiet uv
+	echo '# Versions that were tested together, and the digests of their files. Made by `make lock`, used by `make`.' > build/requirements.lock
+	build/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras pyproject.toml >> build/requirements.lock
+	mv build/requirements.lock requirements.lock
 	rm -rf build/lock
 
 clean:

@@ -22,6 +22,7 @@ FLOORS = (
     "featurestore.sources",
     "featurestore.cohort",
     "featurestore.store",
+    "featurestore.imports",
     "featurestore.export",
     "extractor",
     "extractor.finetune",

@@ -75,7 +75,8 @@ cohort:
 A column with its values (`column`, `positive`, `negative`) does for simple cases. An expression has
 comparisons (chained ones too), `in [...]`, `and`, `or`, `not`, arithmetic, parentheses, `known(x)`,
 numbers and quoted words. Words are compared without case; `<` and `>` on words follow the levels of
-an ordinal column. A missing value makes a comparison unknown, and unknown follows Kleene's logic
+an ordinal column (a level that contains finer ones, as II does IIA, is compared by what is sure of
+all of them). A missing value makes a comparison unknown, and unknown follows Kleene's logic
 (unknown and false is false); patients of whom it is unknown are left out, and counted. Nothing of
 an expression is executed as Python.
 """

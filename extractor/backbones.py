@@ -19,7 +19,7 @@ from extractor.config import BackboneConfig
 from extractor.device import ComputePlan
 from extractor.images import Geometry, Preprocessing, resampling_of, stack
 from extractor.weights import Weights, build_model
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, one_line
 from featurestore.store import EncoderIdentity
 
 
@@ -218,7 +218,7 @@ def _dimension(name: str, module: Any, size: int) -> int:
             blank = torch.zeros(1, 3, size, size)
             output = module.forward_head(module.forward_features(blank))
     except (RuntimeError, AttributeError, AssertionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ConfigError(f"backbone {name!r} takes no pictures of {size} px: {reason}") from None
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
         raise ConfigError(f"backbone {name!r} has no pooled features")

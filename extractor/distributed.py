@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from extractor.device import ComputePlan, plan_compute, resolve_device
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, one_line
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _TIMEOUT = datetime.timedelta(hours=2)  # the others wait while the first reads or writes
@@ -247,7 +247,7 @@ def workers_of_environment(
             timeout=_TIMEOUT,
         )
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ConfigError(f"the {world_size} processes cannot meet: {reason}") from None
     try:
         yield workers

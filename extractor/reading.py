@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from extractor.images import Geometry, decode
-from featurestore.images import UnreadableImage
+from featurestore.images import UnreadableImage, read_image_bytes
 from featurestore.store import QuarantineRow
 from featurestore.tables import require_columns, require_unique
 
@@ -119,16 +119,7 @@ def refusal(content: Content, copy: Copy, reason: str) -> QuarantineRow:
 
 def _read_unchanged(path: Path, sha256: str, max_pixels: int) -> bytes:
     """Reads the file once, so that what is decoded is what was checked."""
-    try:
-        if not path.is_file():
-            raise UnreadableImage("not a file" if path.exists() else "no such file")
-        if path.stat().st_size > _LARGEST_HEADER + _BYTES_PER_PIXEL * max_pixels:
-            raise UnreadableImage(f"larger than {max_pixels / 1e6:g} uncompressed megapixels")
-        data = path.read_bytes()
-    except PermissionError:
-        raise UnreadableImage("no permission to read") from None
-    except OSError:
-        raise UnreadableImage("cannot be read from disk") from None
+    data = read_image_bytes(path, _LARGEST_HEADER + _BYTES_PER_PIXEL * max_pixels)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UnreadableImage(CHANGED)
     return data

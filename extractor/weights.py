@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from extractor.hub import patient_only_if_reachable
-from featurestore.errors import ConfigError, WeightsError, name_some
+from featurestore.errors import ConfigError, WeightsError, name_some, one_line
 
 LITE0_SOURCE = "package:efficientnet-lite0"
 _LITE0_ARCHITECTURE = "tf_efficientnet_lite0"
@@ -91,7 +91,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         try:
             return safetensors.torch.load_file(path)
         except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise WeightsError(f"weights file {path} is damaged: {_one_line(error)}") from None
+            raise WeightsError(f"weights file {path} is damaged: {one_line(error)}") from None
     if path.suffix in _PICKLED_SUFFIXES:
         return _read_pickled(path)
     raise WeightsError(f"weights file {path}: type {path.suffix!r} is not offered; {_ALLOWED}")
@@ -222,7 +222,3 @@ def _classifier_prefixes(model: nn.Module) -> tuple[str, ...]:
     names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     return tuple(f"{name}." for name in names)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterator
 
+from featurestore.errors import one_line
+
 _AGAIN = "the same command goes on from here"
 _ADVICE = {
     errno.ENOSPC: f"free some space; {_AGAIN}",
@@ -55,12 +57,10 @@ def disk_line(error: BaseException) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """The system's words for a failure, also where HDF5 has buried its number in a long text."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error)
+    """The system's words for a failure, also where HDF5 has buried its number in lines of text."""
+    text = str((isinstance(error, OSError) and error.strerror) or error)
     buried = re.search(r"errno = (\d+)", text)
-    return os.strerror(int(buried[1])) if buried else " ".join(text.split())[:200]
+    return os.strerror(int(buried[1])) if buried else one_line(text)
 
 
 def _line(error: OSError) -> str:
@@ -69,7 +69,7 @@ def _line(error: OSError) -> str:
         os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, str | bytes)
     ]
     where = " -> ".join(dict.fromkeys(names)) or "a file of this command"
-    text = " ".join(str(error.strerror or os.strerror(error.errno)).split())
+    text = reason(error) if error.strerror else os.strerror(error.errno)
     advice = _ADVICE.get(error.errno)
     return f"{where}: {text}" + (f"; {advice}" if advice else "")
 

@@ -55,6 +55,11 @@ def redacted(text: str) -> str:
     return _PASSWORD.sub(r"\g<before>***", text)
 
 
+def one_line(error: object, longest: int = 200) -> str:
+    """What a library says, in one line and cut: HDF5, Arrow and YAML write several."""
+    return " ".join(str(error).split())[:longest]
+
+
 def name_some(ids: Sequence[object], limit: int = 5) -> str:
     """Names the first few of `ids` for an error message, and counts the rest."""
     shown = ", ".join(str(i) for i in ids[:limit])

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from featurestore import bounded
 from featurestore.atomic import make_folder, replacing, write_text
-from featurestore.errors import DataError
+from featurestore.errors import DataError, one_line
 from featurestore.locks import holding
 
 SUFFIX = ".sha256"
@@ -120,7 +120,7 @@ def read_sealed_arrow(path: Path, advice: str) -> pa.Table:
     try:
         return pq.read_table(pa.BufferReader(data), partitioning=None)
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DamagedFile(f"{path} is no table ({reason}); {advice}") from None
 
 
@@ -130,7 +130,7 @@ def read_sealed_table(path: Path, advice: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(io.BytesIO(data))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DamagedFile(f"{path} is no table ({reason}); {advice}") from None
 
 

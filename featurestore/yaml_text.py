@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from featurestore.errors import one_line
+
 MAX_LEVELS = 50
 MAX_VALUES = 100_000
 
@@ -75,7 +77,7 @@ def _parsed(text: str, loader: Any) -> Any:
         _require_bounded(text)
         return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())[:300]) from None
+        raise ValueError(one_line(error, 300)) from None
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"a tag (!!…) does not fit its value ({error!r})"[:300]) from None
 

@@ -11,23 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from locations import ROOT
-
-CONFIG = """
-name: gate
-cohort:
-  outcome: {name: event, column: event, as_of_time: diagnosis}
-  linkage: none
-  sources:
-    - kind: table
-      path: patients.csv
-      id: id
-      columns:
-        age: {source: age, kind: numeric, group: demographic, measured: diagnosis}
-        dose: {source: dose, kind: numeric, group: treatment, measured: MEASURED}
-      labels: {event: event}
-folds: {n_folds: 2}
-ablation: {models: [logistic_regression], arms: [], bootstrap_draws: 200, jobs: 1}
-"""
+from tabular_example import write_study
 
 
 @pytest.fixture
@@ -41,12 +25,11 @@ def folder(tmp_path: Path) -> Path:
             "event": rng.permutation(np.arange(80) % 2),
         }
     )
-    patients.to_csv(tmp_path / "patients.csv", index=False)
-    (tmp_path / "clean.yaml").write_text(CONFIG.replace("MEASURED", "diagnosis"))
-    late = CONFIG.replace("MEASURED", "follow_up").replace(
-        "linkage", "use_anyway: [dose]\n  linkage"
-    )
-    (tmp_path / "late.yaml").write_text(late)
+    age = ("demographic", "diagnosis")
+    clean = {"age": age, "dose": ("treatment", "diagnosis")}
+    write_study(tmp_path / "clean.yaml", patients, clean)
+    late = {"age": age, "dose": ("treatment", "follow_up")}
+    write_study(tmp_path / "late.yaml", patients, late, use_anyway=["dose"])
     return tmp_path
 
 
@@ -56,7 +39,7 @@ def melafuse(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -17,7 +17,7 @@ def melafuse(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
         capture_output=True,
         text=True,
         cwd=cwd or ROOT,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

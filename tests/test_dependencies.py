@@ -9,6 +9,7 @@ import sys
 import tomllib
 
 from locations import ROOT
+from packaging.requirements import Requirement
 
 OWN = {"featurestore", "extractor", "fusion", "cli"}
 # Imported by timm on our behalf, and pinned here because it must fit torch.
@@ -57,14 +58,48 @@ def test_imports_and_declarations_agree() -> None:
     assert required - imported - INDIRECT == set(), "declared but not imported"
 
 
-def test_the_lock_pins_every_declared_package() -> None:
+def declared() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {
-        requirement_name(r)
+    return [
+        requirement
         for group in [project["dependencies"], *project["optional-dependencies"].values()]
-        for r in group
-    }
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {requirement_name(line) for line in lines if line and not line.startswith("#")}
-    assert declared - pinned == set()
-    assert all("://" not in line for line in lines)
+        for requirement in group
+    ]
+
+
+def locked() -> dict[str, list[str]]:
+    """Each line of the lock that names a version, and the digests below it."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        bare = line.removesuffix("\\").strip()
+        if bare.startswith("--hash="):
+            found[list(found)[-1]].append(bare)
+        elif not bare.startswith("#"):
+            found[bare] = []
+    return found
+
+
+def test_the_lock_pins_what_is_declared() -> None:
+    pinned: dict[str, list[str]] = {}  # several where platforms differ
+    for requirement in map(Requirement, locked()):
+        (version,) = requirement.specifier
+        assert version.operator == "=="
+        pinned.setdefault(canonical(requirement.name), []).append(version.version)
+    for requirement in map(Requirement, declared()):
+        for locked_at in pinned[canonical(requirement.name)]:
+            assert requirement.specifier.contains(locked_at), f"{requirement}: {locked_at}"
+
+
+def test_the_lock_has_digests_and_names_no_host() -> None:
+    for line, digests in locked().items():
+        assert digests, line
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", d) for d in digests), line
+        assert "/" not in line
+        assert " @ " not in line
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    for requirement in map(Requirement, locked()):
+        if requirement.marker is None or requirement.marker.evaluate():
+            installed = importlib.metadata.version(requirement.name)
+            assert requirement.specifier.contains(installed), f"{requirement}: {installed}"

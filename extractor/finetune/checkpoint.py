@@ -20,6 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from featurestore.atomic import TEMPORARY, make_folder, replacing, write_text
+from featurestore.errors import one_line
 
 FORMAT = "melafuse-finetune"
 VERSION = 1
@@ -214,7 +215,7 @@ def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointRefused(f"{path.name} cannot be read: {_one_line(error)}") from None
+        raise CheckpointRefused(f"{path.name} cannot be read: {one_line(error, 120)}") from None
 
 
 def require_digest(path: Path, sha256: str) -> None:
@@ -245,7 +246,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointRefused(f"{path.name} cannot be read: {_one_line(error)}") from None
+        raise CheckpointRefused(f"{path.name} cannot be read: {one_line(error, 120)}") from None
     if not isinstance(record, dict):
         raise CheckpointRefused(f"{path.name} holds no record")
     return record
@@ -254,7 +255,3 @@ def _read_record(path: Path) -> dict[str, Any]:
 def _checksum(record: Mapping[str, Any]) -> str:
     content = {key: value for key, value in record.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]

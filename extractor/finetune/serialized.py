@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional
 
 from featurestore import bounded
 from featurestore.config import MAX_CONFIG_BYTES
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, one_line
 from featurestore.json_text import parse_json
 from featurestore.yaml_text import parse_yaml
 
@@ -131,4 +131,4 @@ def _where(path: Path) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return f"{type(error).__name__}: {one_line(error)}"

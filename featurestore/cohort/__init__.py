@@ -2,6 +2,7 @@
 
 from featurestore.cohort.assemble import UNKNOWN_SITE, build_cohort, drop_images, studied_dictionary
 from featurestore.cohort.config import CohortConfig
+from featurestore.cohort.feature_rows import FeatureRows
 from featurestore.cohort.folds import (
     FoldKey,
     Folds,
@@ -12,6 +13,7 @@ from featurestore.cohort.folds import (
     make_folds,
     patient_groups,
 )
+from featurestore.cohort.images import comparable
 from featurestore.cohort.marks import short_watermark, watermark
 from featurestore.cohort.tables import Cohort
 
@@ -19,9 +21,11 @@ __all__ = [
     "UNKNOWN_SITE",
     "Cohort",
     "CohortConfig",
+    "FeatureRows",
     "FoldKey",
     "Folds",
     "build_cohort",
+    "comparable",
     "drop_images",
     "freeze_folds",
     "inner_folds",

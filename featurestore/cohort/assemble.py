@@ -9,6 +9,7 @@ import pandas as pd
 
 from featurestore.cohort.config import CohortConfig, ColumnOutcome, resolve_outcome
 from featurestore.cohort.enough import check_enough
+from featurestore.cohort.feature_rows import FeatureRows, feature_notes, place_features
 from featurestore.cohort.follow_up import short_follow_up
 from featurestore.cohort.images import copy_notes, inspected, without_copies
 from featurestore.cohort.matching import label_matched
@@ -36,7 +37,11 @@ UNKNOWN_SITE = "unknown"
 
 
 def build_cohort(
-    config: CohortConfig, name: str, context: ReadContext, progress: Progress = SILENT
+    config: CohortConfig,
+    name: str,
+    context: ReadContext,
+    progress: Progress = SILENT,
+    features: Sequence[FeatureRows] = (),
 ) -> Cohort:
     """Reads all sources into one cohort.
 
@@ -50,6 +55,7 @@ def build_cohort(
         name: Name of the cohort.
         context: Where sources may look.
         progress: Told of the inspection of images.
+        features: Embeddings that came from elsewhere.
 
     Raises:
         DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
@@ -57,6 +63,23 @@ def build_cohort(
     """
     context = dataclasses.replace(context, named=config.named_texts())
     tables = [source.read(context) for source in config.sources]
+    if not features:
+        return _linked(tables, config, name, context, progress)
+    placed = place_features(tables, features)
+    tables += [] if placed.slides is None else [placed.slides]
+    cohort = _linked(tables, config, name, context, progress)
+    notes = (*cohort.notes, *feature_notes(placed.keys, cohort.images, cohort.patients))
+    return dataclasses.replace(cohort, features=placed.keys, notes=notes)
+
+
+def _linked(
+    tables: Sequence[SourceTables],
+    config: CohortConfig,
+    name: str,
+    context: ReadContext,
+    progress: Progress,
+) -> Cohort:
+    """Joins sources as the configuration asks."""
     matched = config.label_matched
     if matched is None:
         return _assembled(tables, config.find_outcome(), config, name, context, progress)

@@ -23,8 +23,11 @@ def availability(cohort: Cohort) -> pd.DataFrame:
     """
     patients = cohort.patients
     known: dict[str, pd.Series] = {}
-    if not cohort.images.empty:
-        known[IMAGES] = patients["patient_id"].isin(cohort.images["patient_id"])
+    if not cohort.pictures.empty:
+        known[IMAGES] = patients["patient_id"].isin(cohort.pictures["patient_id"])
+    for name, keys in cohort.features.items():
+        having = cohort.images.loc[cohort.images["image_id"].isin(set(keys)), "patient_id"]
+        known[name] = patients["patient_id"].isin(having)
     for group in cohort.dictionary.groups:
         names = [c.name for c in cohort.dictionary.features() if c.group == group]
         known[group] = patients[names].notna().any(axis=1)

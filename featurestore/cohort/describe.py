@@ -75,16 +75,20 @@ class CohortDescription:
 
 def describe(cohort: Cohort) -> CohortDescription:
     """Describes a cohort as its sources give it."""
-    patients, images = cohort.patients, cohort.images
+    patients, pictures, images = cohort.patients, cohort.pictures, cohort.images
+    slides = images[images["path"] == ""]
     counts = {
         "patients": cohort.n_patients,
         "events": cohort.n_events,
         "patients without event": cohort.n_patients - cohort.n_events,
-        "images": len(images),
-        "patients with an image": int(patients["patient_id"].isin(images["patient_id"]).sum()),
+        "images": len(pictures),
+        "patients with an image": int(patients["patient_id"].isin(pictures["patient_id"]).sum()),
         "sites": int(patients.loc[patients["site"] != UNKNOWN_SITE, "site"].nunique()),
         "left out": len(cohort.exclusions),
     }
+    if len(slides):
+        having = patients["patient_id"].isin(slides["patient_id"])
+        counts |= {"slides": len(slides), "patients with a slide": int(having.sum())}
     return CohortDescription(
         name=cohort.name,
         outcome=cohort.outcome,
@@ -158,10 +162,14 @@ def print_description(description: CohortDescription, console: Console) -> None:
     """Prints the description for people."""
     d = description
     n, events = d.counts["patients"], d.counts["events"]
+    slides = ""
+    if "slides" in d.counts:
+        held = d.counts["patients with a slide"]
+        slides = f"features of {d.counts['slides']:,} slides of {held:,} patients, "
     console.print(
         f"{d.name}: {n:,} patients, {events:,} events ({d.prevalence:.1%}), "
         f"{d.counts['images']:,} images of {d.counts['patients with an image']:,} patients, "
-        f"{d.counts['sites'] or 'no'} sites named, linkage {d.linkage}",
+        f"{slides}{d.counts['sites'] or 'no'} sites named, linkage {d.linkage}",
         markup=False,
         highlight=False,
     )

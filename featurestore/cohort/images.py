@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort.feature_rows import CONTENT
 from featurestore.cohort.tables import IMAGE_COLUMNS
 from featurestore.errors import name_some
 from featurestore.images.duplicates import cluster_duplicates, cluster_id
@@ -21,12 +22,19 @@ def inspected(
 ) -> pd.DataFrame:
     """Adds digest, size, duplicate cluster and facts of the file to a source's images.
 
-    File size, EXIF orientation and whether there is EXIF are for the audit; no model sees them.
+    Images without a picture (an empty path) bring their digest in the column `CONTENT`. File size,
+    EXIF orientation and whether there is EXIF are for the audit; no model sees them.
     """
     if images.empty:
-        return images.assign(sha256="", width=0, height=0, duplicate_cluster="")[
-            [*IMAGE_COLUMNS, *(c for c in images.columns if c not in IMAGE_COLUMNS)]
-        ]
+        return _ordered(images.assign(sha256="", width=0, height=0, duplicate_cluster=""))
+    if CONTENT in images.columns:
+        without = images["path"] == ""
+        slides = images[without].assign(sha256=images[CONTENT], width=0, height=0)
+        slides["duplicate_cluster"] = slides["sha256"].map(cluster_id)
+        pictures = inspected(
+            images[~without].drop(columns=CONTENT), max_megapixels, context, progress
+        )
+        return pd.concat([pictures, _ordered(slides.drop(columns=CONTENT))], ignore_index=True)
     max_pixels = round(max_megapixels * 1e6)
     paths = [Path(path) for path in images["path"]]
     facts = inspect_images(paths, max_pixels, context.scratch, progress)
@@ -41,7 +49,7 @@ def inspected(
         found = cluster_duplicates(digests, np.stack(hashes), np.stack(thumbnails))
         for k, cluster in zip(rows, found, strict=True):
             clusters[k] = cluster
-    inspected = images.assign(
+    found_in = images.assign(
         sha256=pd.Series([f.sha256 for f in facts], index=images.index, dtype="str"),
         width=[f.width for f in facts],
         height=[f.height for f in facts],
@@ -50,8 +58,11 @@ def inspected(
         exif_orientation=[f.orientation for f in facts],
         has_exif=[f.exif for f in facts],
     )
-    rest = [c for c in inspected.columns if c not in IMAGE_COLUMNS]
-    return inspected[[*IMAGE_COLUMNS, *rest]]
+    return _ordered(found_in)
+
+
+def _ordered(images: pd.DataFrame) -> pd.DataFrame:
+    return images[[*IMAGE_COLUMNS, *(c for c in images.columns if c not in IMAGE_COLUMNS)]]
 
 
 def without_copies(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,9 +78,17 @@ def without_copies(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return ordered[~copy].reset_index(drop=True), exclusions_table(rows)
 
 
+def comparable(images: pd.DataFrame) -> pd.Series:
+    """Which images can be copies of each other: pictures, and slides by their features' bytes.
+
+    Two files that cannot be decoded are no copies of a picture.
+    """
+    return (images["width"] > 0) | (images["path"] == "")
+
+
 def copy_notes(images: pd.DataFrame) -> tuple[str, ...]:
     """A sentence on copies and near-copies, where there are any."""
-    images = images[images["width"] > 0]  # two empty files are no copies of a picture
+    images = images[comparable(images)]
     clusters = images.groupby("duplicate_cluster")["patient_id"]
     several = int((clusters.size() > 1).sum())
     across = clusters.nunique()

@@ -67,6 +67,8 @@ class Cohort:
             patients; else None.
         gaps: Why values of the patients table are missing, as far as a source says it
             (`featurestore.tables.gaps`); no result depends on it.
+        features: For each embedding that came from elsewhere the digest of its row in the store,
+            by image id.
         pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
     """
 
@@ -84,6 +86,7 @@ class Cohort:
     file_order: Mapping[str, int] = dataclasses.field(default_factory=dict)
     donors: Cohort | None = None
     pairing: pd.DataFrame | None = None
+    features: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
 
     def __post_init__(self) -> None:
@@ -100,6 +103,11 @@ class Cohort:
                 f"{len(unknown)} patients of the images table are not in the patients table: "
                 f"{name_some(unknown)}"
             )
+
+    @property
+    def pictures(self) -> pd.DataFrame:
+        """Images that have a picture file; others are slides of which only features are here."""
+        return self.images[self.images["path"] != ""]
 
     @property
     def n_patients(self) -> int:
@@ -139,6 +147,9 @@ class Cohort:
         ]
         if self.outcome.horizons:
             parts.append(json.dumps(self.outcome.horizons))
+        if self.features:
+            features = {name: dict(keys) for name, keys in self.features.items()}
+            parts.append(json.dumps(features, sort_keys=True))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

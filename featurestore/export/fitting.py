@@ -10,7 +10,7 @@ import pandas as pd
 
 from featurestore.export.labelling import EXACT_INTEGERS
 from featurestore.export.stored import Stored, StoredTable
-from featurestore.export.variables import Change, LabelledTable, Variable
+from featurestore.export.variables import Change, LabelledTable, Variable, printable
 from featurestore.tables import LABELS
 
 _NUL = "\x00"
@@ -112,8 +112,8 @@ class _Fitter:
         variable, limit = self._variable, self._limits.label
         if not limit:
             return ""
-        origin = f" [{_printable(variable.original)}]" if variable.renamed else ""
-        words = _printable(variable.label + (f", {variable.unit}" if variable.unit else ""))
+        origin = f" [{printable(variable.original)}]" if variable.renamed else ""
+        words = printable(variable.label + (f", {variable.unit}" if variable.unit else ""))
         whole = (words + origin).strip()
         room = limit - _size(origin, self._limits.bytes)
         label = whole
@@ -125,7 +125,7 @@ class _Fitter:
 
     def _value_labels(self, coded: Mapping[int, str]) -> dict[int, str]:
         limits = self._limits
-        plain = {k: _printable(v) for k, v in coded.items()}
+        plain = {k: printable(v) for k, v in coded.items()}
         clean = {k: _cut(v, limits.value_label, limits.bytes).strip() for k, v in plain.items()}
         clean = {k: v or "(empty)" for k, v in clean.items()}
         changed = sum(clean[k] != coded[k] for k in coded)
@@ -175,11 +175,6 @@ class _Fitter:
             self._tell("an empty text is missing", empty.sum())
             made = made.mask(empty)
         return made.reindex(values.index).astype("str")
-
-
-def _printable(text: str) -> str:
-    """Text of a label: without line ends and control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _size(text: str, in_bytes: bool) -> int:

@@ -66,7 +66,7 @@ class SasExporter:
 
 def _physical(column: Stored) -> pd.Series:
     if column.kind == "text":
-        return column.values.astype(object).where(column.values.notna(), None)
+        return column.texts()
     if column.kind == "date":
         return (column.values - _EPOCH) / _DAY
     return column.values.astype("float64")
@@ -76,8 +76,7 @@ def _stored(name: str, read: pd.Series, found: Any) -> Stored:
     """A column as pyreadstat finds it; `found` is its `metadata_container`."""
     label = found.column_names_to_labels[name] or ""
     if found.readstat_variable_types[name] == "string":
-        texts = read.astype(object).where(read.notna() & (read != ""), None)
-        return Stored(name, "text", texts.astype("str"), label)
+        return Stored.of_texts(name, read, label)
     values = read.astype("float64")
     if (found.original_variable_types[name] or "").rstrip("0123456789.") == "DATE":
         days = (_EPOCH + pd.to_timedelta(values, unit="D")).astype("datetime64[s]")

@@ -100,7 +100,7 @@ def _numbers(column: Stored) -> pd.Series:
 
 def _physical(column: Stored, top: float) -> pd.Series:
     if column.kind == "text":
-        return column.values.astype(object).where(column.values.notna(), None)
+        return column.texts()
     numbers = _numbers(column)
     if not column.reasons.any():
         return numbers
@@ -117,8 +117,7 @@ def _stored(name: str, read: pd.Series, found: Any) -> Stored:
     """A column as pyreadstat finds it; `found` is its `metadata_container`."""
     label = found.column_names_to_labels[name] or ""
     if found.readstat_variable_types[name] == "string":
-        texts = read.astype(object).where(read.notna() & (read != ""), None)
-        return Stored(name, "text", texts.astype("str"), label)
+        return Stored.of_texts(name, read, label)
     numbers = read.astype("float64")
     values = numbers.to_numpy()
     reasons = np.zeros(len(values), dtype=np.int8)

@@ -85,7 +85,7 @@ def letter(reason: int) -> str:
 
 def _physical(column: Stored) -> pd.Series:
     if column.kind == "text":
-        return column.values.astype(object).where(column.values.notna(), None)
+        return column.texts()
     values = column.values
     if column.kind == "date":
         values = (values - _EPOCH) / _DAY
@@ -106,7 +106,7 @@ def _stored(
     name: str, values: pd.Series, label: str, labels: Mapping[float, str], form: str
 ) -> Stored:
     if form.endswith("s"):
-        return Stored(name, "text", values.mask(values == "").astype("str"), label)
+        return Stored.of_texts(name, values, label)
     missing = values.map(lambda v: isinstance(v, StataMissingValue)).astype(bool)
     letters = values[missing].map(lambda v: v.string.removeprefix("."))
     reasons = np.zeros(len(values), dtype=np.int8)

@@ -37,6 +37,16 @@ class Stored:
     reason_labels: Mapping[int, str] = dataclasses.field(default_factory=dict)
     measure: str = dataclasses.field(default="", compare=False)
 
+    def texts(self) -> pd.Series:
+        """Values of a column of text for a writer: None where missing."""
+        return self.values.astype(object).where(self.values.notna(), None)
+
+    @classmethod
+    def of_texts(cls, name: str, read: pd.Series, label: str) -> Stored:
+        """A column of text as a reader finds it, where an empty one is missing."""
+        texts = read.astype(object).where(read.notna() & (read != ""), None)
+        return cls(name, "text", texts.astype("str"), label)
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredTable:

@@ -121,3 +121,8 @@ class LabelledTable:
 
     def __contains__(self, name: object) -> bool:
         return any(v.name == name for v in self.variables)
+
+
+def printable(text: str) -> str:
+    """Text for a label or a comment: no line ends, no control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

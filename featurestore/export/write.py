@@ -8,6 +8,7 @@ from pathlib import Path
 import pyreadstat
 
 from featurestore.atomic import replacing
+from featurestore.disk import reason
 from featurestore.errors import StoreError
 from featurestore.export.base import Exporter
 from featurestore.export.stored import require_same
@@ -31,10 +32,8 @@ def write_table(table: LabelledTable, exporter: Exporter, path: Path) -> list[Ch
         with replacing(path) as temporary:
             exporter.write(stored, temporary)
             require_same(stored, exporter.read(temporary, stored), str(path))
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
-    except pyreadstat.ReadstatError as error:
-        raise StoreError(f"cannot write {path}: {error}") from None
+    except (OSError, pyreadstat.ReadstatError) as error:
+        raise StoreError(f"cannot write {path}: {reason(error)}") from None
     return changes
 
 

@@ -9,16 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image
-
 from featurestore.errors import DataError
-from featurestore.images.masks import find_masks, is_grey
-from featurestore.images.opening import FORMATS
-
-IMAGE_SUFFIXES = tuple(
-    sorted(ending for ending, form in Image.registered_extensions().items() if form in FORMATS)
+from featurestore.images.containers import (
+    COMPRESSED_TAR,
+    CONTAINER_SUFFIXES,
+    joined,
+    open_container,
+    place_and_name,
 )
-"""Endings of every format that is decoded, in lower case."""
+from featurestore.images.masks import find_masks, is_grey
+from featurestore.images.members import Listing
+from featurestore.images.suffixes import IMAGE_SUFFIXES
 
 ENDINGS = ("_downsampled",)
 """What archives put behind the id of a smaller copy of an image."""
@@ -44,19 +45,27 @@ def image_key(name: str, endings: Iterable[str] = (), whole: Collection[str] = (
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """Image files of some folders and their subfolders.
+    """Image files of some folders and their subfolders, and of the containers in them.
 
     Attributes:
-        files: Absolute paths, sorted; links are followed and keep their own names.
+        files: Absolute paths, sorted; links are followed and keep their own names. Those in a
+            container are `archive.zip::image.jpg` (`featurestore.images.containers`).
         broken: Links that are called like images and lead nowhere, sorted.
+        refused: `(name, reason)` of what is not read of containers, and of containers.
     """
 
     files: tuple[Path, ...]
     broken: tuple[Path, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def scan(cls, folders: Sequence[Path]) -> ImageFolder:
         """Lists the image files; hidden ones are none.
+
+        An archive whose images all lie beside it as files is left out: somebody unpacked it.
+
+        Args:
+            folders: Folders, or containers of images.
 
         Raises:
             DataError: A folder does not exist or cannot be listed.
@@ -64,12 +73,18 @@ class ImageFolder:
         found: set[Path] = set()
         seen: set[tuple[int, int]] = set()
         for folder in folders:
-            if not folder.is_dir():
+            if folder.is_file() and folder.suffix.lower() in CONTAINER_SUFFIXES:
+                found.add(folder.resolve())
+            elif not folder.is_dir():
                 raise DataError(f"no such image folder: {folder}")
-            found.update(_files_under(folder.resolve(), seen))
-        files = {path for path in found if path.is_file()}
-        broken = {path for path in found - files if not path.exists()}
-        return cls(tuple(sorted(files)), tuple(sorted(broken)))
+            else:
+                found.update(_files_under(folder.resolve(), seen))
+        present = {path for path in found if path.is_file()}
+        packed = {path for path in present if path.suffix.lower() not in IMAGE_SUFFIXES}
+        files = present - packed
+        members, refused = _members_of(sorted(packed), {path.name for path in files})
+        broken = {path for path in found - present if not path.exists()}
+        return cls(tuple(sorted([*files, *members])), tuple(sorted(broken)), tuple(refused))
 
     @cached_property
     def masks(self) -> tuple[Path, ...]:
@@ -90,16 +105,17 @@ class ImageFolder:
         Of several files with one id those of a folder in colour come before those in grey.
         """
         files: dict[str, list[Path]] = {}
-        for path in sorted(self.photographs, key=lambda p: (len(p.stem), p)):
-            files.setdefault(image_key(path.name, endings, whole), []).append(path)
-        grey: dict[tuple[Path, str], bool] = {}
+        named = [(place_and_name(path), path) for path in self.photographs]
+        for (_, name), path in sorted(named, key=lambda n: (len(Path(n[0][1]).stem), n[1])):
+            files.setdefault(image_key(name, endings, whole), []).append(path)
+        grey: dict[tuple[str, str], bool] = {}
         for paths in files.values():
             if len(paths) > 1:
-                for path in paths:
-                    place = (path.parent, path.suffix)
+                places = {path: (place_and_name(path)[0], path.suffix) for path in paths}
+                for path, place in places.items():
                     if place not in grey:
                         grey[place] = is_grey(path)
-                paths.sort(key=lambda p: grey[p.parent, p.suffix])
+                paths.sort(key=lambda p, places=places: grey[places[p]])  # type: ignore[misc]
         return files
 
     def without(self, claimed: Iterable[str]) -> list[Path]:
@@ -133,5 +149,33 @@ def _files_under(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         path = folder / entry.name
         if entry.is_dir():
             yield from _files_under(path, seen)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
+        elif path.name.lower().endswith((*IMAGE_SUFFIXES, *CONTAINER_SUFFIXES, *COMPRESSED_TAR)):
             yield path
+
+
+def _members_of(
+    containers: Sequence[Path], loose: Collection[str]
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Images in containers, and what is not read of them.
+
+    Args:
+        containers: Their paths.
+        loose: Names of the images that lie beside them as files.
+    """
+    members: list[Path] = []
+    refused: list[tuple[str, str]] = []
+    for path in containers:
+        if path.name.lower().endswith(COMPRESSED_TAR):
+            refused.append((path.name, "a compressed tar archive; unpack it, or pack it as zip"))
+            continue
+        try:
+            listing = open_container(path).listing()
+        except DataError as error:
+            refused.append((path.name, str(error)))
+            continue
+        if listing.names and all(name.rpartition("/")[2] in loose for name in listing.names):
+            listing = Listing(())
+            refused.append((path.name, "all of its images lie beside it as files"))
+        members += [joined(path, name) for name in listing.names]
+        refused += [(f"{path.name}::{name}", reason) for name, reason in listing.refused]
+    return members, refused

@@ -13,7 +13,7 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.images.duplicates import N_ORIENTATIONS, THUMBNAIL_SIDE
-from featurestore.images.opening import ImageFacts, UnreadableImage, digest_file, inspect_pixels
+from featurestore.images.opening import ImageFacts, inspect_image
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import read_sealed_table, write_sealed_table
 
@@ -41,14 +41,8 @@ def inspect_images(
     cache = _load(path)
 
     def inspect(file: Path) -> tuple[ImageFacts, bool]:
-        try:
-            size, sha256 = digest_file(file)
-        except UnreadableImage as error:
-            return ImageFacts(sha256="", reason=error.reason), False
-        seen = cache.get(sha256)
-        if seen is not None and seen.width * seen.height <= max_pixels:
-            return seen, True
-        return inspect_pixels(file, max_pixels, sha256, size), False
+        facts = inspect_image(file, max_pixels, cache)
+        return facts, facts is cache.get(facts.sha256)
 
     progress.start("inspect images", len(paths))
     facts: list[ImageFacts] = []

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from featurestore.images.opening import UnreadableImage, open_image
+from featurestore.images.containers import place_and_name
+from featurestore.images.opening import open_image
+from featurestore.images.refusals import UnreadableImage
 
 _NAMED = re.compile(
     r"[_\-. ](?:superpixels?|segmentation|seg|masks?|attribute_\w+)$", re.IGNORECASE
@@ -43,7 +45,7 @@ def find_masks(files: Iterable[Path]) -> set[Path]:
             continue
         # Folders that differ in their numbers only are the cases of one data set.
         ending = re.sub(r"^.*\d", "", path.stem)
-        place = re.sub(r"\d+", "9", path.parent.as_posix())
+        place = re.sub(r"\d+", "9", place_and_name(path)[0])
         classes.setdefault((place, f"{ending}{path.suffix.lower()}"), []).append(path)
     n_each = max(1, min(_SAMPLE, _MOST_OPENED // max(1, len(classes))))
     opened = 0

@@ -13,16 +13,20 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
+from featurestore.images.containers import read_member, split
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
+from featurestore.images.members import MAX_MEMBER_BYTES
+from featurestore.images.refusals import UnreadableImage
 from featurestore.images.scans import USUAL_SCANS, has_too_many_scans
+from featurestore.images.suffixes import FORMATS
 
-FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _UPRIGHT = {
@@ -40,19 +44,6 @@ _UPRIGHT = {
 Image.MAX_IMAGE_PIXELS = None
 # TIFF may hold JPEG, whose scans its library counts itself.
 os.environ.setdefault("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", str(USUAL_SCANS))
-Image.init()  # else `formats` may name only Pillow's first five
-
-
-class UnreadableImage(Exception):
-    """An image file that cannot be used.
-
-    Attributes:
-        reason: A short fixed text, such as `empty file` or `truncated`.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +73,9 @@ class ImageFacts:
     exif: bool = False
 
 
+NO_FACTS: Mapping[str, ImageFacts] = {}
+
+
 def open_image(
     path: Path | io.BytesIO, max_pixels: int, draft_size: int | None = None
 ) -> Image.Image:
@@ -91,7 +85,7 @@ def open_image(
     taken; 16-bit grey is scaled to 8 bits.
 
     Args:
-        path: The file, or its bytes in memory.
+        path: The file, a path into a container, or the bytes of a file in memory.
         max_pixels: Images with more pixels are refused before anything is decoded.
         draft_size: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (by its DCT) as long as
             its short side keeps at least this many pixels.
@@ -99,28 +93,62 @@ def open_image(
     Raises:
         UnreadableImage: The file cannot be used; see its reason.
     """
-    with _opened(path, max_pixels) as image:
+    with _opened(_in_memory(path), max_pixels) as image:
         if draft_size is not None:
             image.draft(None, (draft_size, draft_size))
         image.load()
         return _upright(_as_rgb(image), _orientation(image))
 
 
-def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
+def inspect_image(
+    path: Path, max_pixels: int, known: Mapping[str, ImageFacts] = NO_FACTS
+) -> ImageFacts:
     """Reads digest, size, orientation and perceptual hashes of an image; never raises.
 
     Args:
-        path: The file.
+        path: The file, or a path into a container.
         max_pixels: Images with more pixels are not decoded.
+        known: Facts by digest of what was inspected before, which is not decoded again.
     """
     try:
-        size, sha256 = digest_file(path)
+        source = _in_memory(path)
+        size, sha256 = digest_file(source)
     except UnreadableImage as error:
         return ImageFacts(sha256="", reason=error.reason)
-    return inspect_pixels(path, max_pixels, sha256, size)
+    seen = known.get(sha256)
+    if seen is not None and seen.width * seen.height <= max_pixels:
+        return seen
+    return inspect_pixels(source, max_pixels, sha256, size)
 
 
-def inspect_pixels(path: Path, max_pixels: int, sha256: str, size: int) -> ImageFacts:
+def read_image_bytes(path: Path, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
+    """Bytes of an image file, or of a member of a container.
+
+    Raises:
+        UnreadableImage: It is not there, is no regular file, is too large, or cannot be read.
+    """
+    inside = split(path)
+    if inside is not None:
+        return read_member(*inside, max_bytes)
+    try:
+        if not path.is_file():
+            raise UnreadableImage("not a file" if path.exists() else "no such file")
+        if path.stat().st_size > max_bytes:
+            raise UnreadableImage(f"larger than {max_bytes:,} bytes")
+        return path.read_bytes()
+    except PermissionError:
+        raise UnreadableImage("no permission to read") from None
+    except OSError:
+        raise UnreadableImage("cannot be read from disk") from None
+
+
+def _in_memory(path: Path | io.BytesIO) -> Path | io.BytesIO:
+    """The bytes of a member of a container; a file stays where it is."""
+    inside = None if isinstance(path, io.BytesIO) else split(path)
+    return path if inside is None else io.BytesIO(read_member(*inside))
+
+
+def inspect_pixels(path: Path | io.BytesIO, max_pixels: int, sha256: str, size: int) -> ImageFacts:
     """The part of `inspect_image` that decodes, for a file whose digest is known."""
     try:
         with _opened(path, max_pixels) as image:
@@ -149,12 +177,15 @@ def inspect_pixels(path: Path, max_pixels: int, sha256: str, size: int) -> Image
     )
 
 
-def digest_file(path: Path) -> tuple[int, str]:
+def digest_file(path: Path | io.BytesIO) -> tuple[int, str]:
     """Size and SHA-256 of a file.
 
     Raises:
         UnreadableImage: It is no regular file or cannot be read.
     """
+    if isinstance(path, io.BytesIO):
+        data = path.getbuffer()
+        return data.nbytes, hashlib.sha256(data).hexdigest()
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -183,7 +214,7 @@ def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
                 raise UnreadableImage(f"larger than {max_pixels / 1e6:g} megapixels")
             if image.width < 1 or image.height < 1:
                 raise UnreadableImage("no pixels")
-            if image.format == "JPEG":
+            if isinstance(image, JpegImageFile):  # or MPO: a JPEG that is followed by others
                 data = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
                 if has_too_many_scans(data, image.width * image.height):
                     raise UnreadableImage("too many scans")

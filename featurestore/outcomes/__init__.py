@@ -50,6 +50,7 @@ OUTCOMES: dict[str, Outcome] = {
     outcome.name: outcome
     for outcome in (
         isic.MELANOMA,
+        isic.MALIGNANT,
         isic.MELANOMA_METASTASIS,
         tcga.SPECIMEN_METASTATIC,
         tcga.M1_AT_DIAGNOSIS,

@@ -5,7 +5,9 @@
 Comparisons (chained ones too), `in [...]`, `and`, `or`, `not`, arithmetic, parentheses, `known(x)`,
 numbers and quoted words. A missing value makes a comparison unknown, and unknown follows Kleene's
 logic: unknown and false is false, unknown or true is true (Kleene 1952, section 64). Words are
-compared without case; the order of an ordinal column's levels is that of the data dictionary.
+compared without case; the order of an ordinal column's levels is that of the data dictionary. A
+level that contains finer ones (II: IIA to IIC) is compared by what is sure of all of them:
+`stage >= 'II'` holds for IIA, and of a patient in II it is unknown whether `stage >= 'IIB'`.
 
 Python's parser reads the text and nothing of it is executed: every node is looked at here, and
 what is not listed above is refused.
@@ -24,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
+from featurestore.tables import spans
 
 MAX_LENGTH = 2000  # characters
 MAX_DEPTH = 40
@@ -165,7 +168,7 @@ class _Words:
 
     Attributes:
         values: Object array (n,), or a plain string.
-        levels: Of an ordinal column, folded.
+        levels: Of an ordinal column, as they are spelled.
     """
 
     values: Any
@@ -213,8 +216,7 @@ class _Evaluator:
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             return column.to_numpy(dtype=float, na_value=np.nan)
         folded = [None if pd.isna(v) else str(v).strip().casefold() for v in column]
-        levels = tuple(level.casefold() for level in self._levels.get(name, ()))
-        return _Words(np.array(folded, dtype=object), levels)
+        return _Words(np.array(folded, dtype=object), tuple(self._levels.get(name, ())))
 
     def truth(self, node: ast.expr) -> Any:
         """`boolean` array of a node that is a condition or a binary column."""
@@ -254,7 +256,7 @@ class _Evaluator:
         if isinstance(a, _Words) != isinstance(b, _Words):
             raise self._error(right, "words and numbers cannot be compared")
         if isinstance(a, _Words) and not isinstance(op, _UNORDERED):
-            a, b = self._ranks(right, a, b)
+            return self._ordered(op, a, b, right)
         elif isinstance(a, _Words):
             a, b = (np.broadcast_to(np.array(w.values, dtype=object), self._shape) for w in (a, b))
             missing = np.array([x is None or y is None for x, y in zip(a, b, strict=True)], bool)
@@ -262,23 +264,50 @@ class _Evaluator:
         a, b = (np.broadcast_to(np.asarray(x, dtype=float), self._shape) for x in (a, b))
         return _boolean(_COMPARISONS[type(op)](a, b), np.isnan(a) | np.isnan(b))
 
+    def _ordered(self, op: ast.cmpop, a: _Words, b: _Words, node: ast.expr) -> Any:
+        """Compares words by the places of levels: true or false where that is sure.
+
+        A bound that contains finer levels begins where they do: `>= 'II'` is from IIA on, and
+        `> 'II'` beyond IIC. Between two columns nothing less than all of the parts decides.
+        """
+        if isinstance(op, ast.Lt | ast.LtE):
+            if isinstance(b.values, str):
+                return ~self._ordered(ast.GtE() if isinstance(op, ast.Lt) else ast.Gt(), a, b, node)
+            return self._ordered(ast.Gt() if isinstance(op, ast.Lt) else ast.GtE(), b, a, node)
+        if isinstance(a.values, str) and not isinstance(b.values, str):
+            flipped = ast.Lt() if isinstance(op, ast.Gt) else ast.LtE()
+            return self._ordered(flipped, b, a, node)
+        ends = self._ranks(node, a, b)
+        (low, high), (first, last) = (np.broadcast_to(x, (2, *self._shape)) for x in ends)
+        bound = isinstance(b.values, str)
+        if isinstance(op, ast.Gt):
+            true, false = low > last, high <= (last if bound else first)
+        else:
+            true, false = low >= (first if bound else last), high < first
+        return _boolean(true, ~(true | false))
+
     def _ranks(self, node: ast.expr, a: _Words, b: _Words) -> tuple[np.ndarray, np.ndarray]:
-        """Places of words in the order of the levels of the ordinal column beside them."""
+        """First and last places of words among the levels of the ordinal column beside them."""
         levels = a.levels or b.levels
         if not levels:
             raise self._error(node, "words have an order only beside an ordinal column")
         if a.levels and b.levels and a.levels != b.levels:
             raise self._error(node, "the two columns have different levels")
-        place = {level: float(k) for k, level in enumerate(levels)}
+        ends = {level.casefold(): span for level, span in spans(levels).items()}
         ranks = []
         for words in (a, b):
-            if isinstance(words.values, str) and words.values not in place:
-                known = ", ".join(levels)
-                raise self._error(node, f"{words.values!r} is none of the levels {known}")
+            folded = [level.casefold() for level in levels]
+            if isinstance(words.values, str) and words.values not in folded:
+                raise self._error(
+                    node, f"{words.values!r} is none of the levels {', '.join(folded)}"
+                )
+            if isinstance(words.values, str) and words.values not in ends:
+                raise self._error(node, f"{words.values!r} has no place among the levels")
             listed = np.atleast_1d(np.array(words.values, dtype=object))
-            ranks.append(np.array([np.nan if w is None else place.get(w, np.nan) for w in listed]))
+            nowhere = (np.nan, np.nan)
+            ranks.append(np.array([nowhere if w is None else ends.get(w, nowhere) for w in listed]))
         first, second = ranks
-        return first, second
+        return first.T, second.T
 
     @property
     def _shape(self) -> tuple[int]:

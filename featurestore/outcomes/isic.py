@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featurestore.outcomes.base import Outcome, ValueRule
 
-_DIAGNOSES = (
+DIAGNOSES = (
     "diagnosis*",
     "benign_malignant",
     "melanocytic",
@@ -14,7 +14,16 @@ _DIAGNOSES = (
     "seborrheic_keratosis",
     "dx*",
     "target",
+    "iddx*",
+    "diagnostic",
+    "biopsed",
+    "management",
+    "seven_point_score",
+    "nine_partition_label",
+    "three_partition_label",
+    "invasion_thickness_interval",
 )
+"""Patterns of columns that tell the diagnosis in other words."""
 
 MELANOMA = Outcome(
     name="melanoma",
@@ -22,8 +31,27 @@ MELANOMA = Outcome(
     unit="lesion",
     as_of="acquisition of the image",
     rule=ValueRule("melanoma"),
-    deny=_DIAGNOSES,
+    deny=(*DIAGNOSES, "malignant"),
     caveats=(
+        "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
+        "differs between the classes.",
+    ),
+    as_of_time="diagnosis",
+)
+
+MALIGNANT = Outcome(
+    name="malignant",
+    definition=(
+        "The lesion is malignant by the collection's diagnosis: melanoma, basal cell or squamous "
+        "cell carcinoma, or another cancer."
+    ),
+    unit="lesion",
+    as_of="acquisition of the image",
+    rule=ValueRule("malignant"),
+    deny=(*DIAGNOSES, "melanoma"),
+    caveats=(
+        "Actinic keratoses count as not malignant; lesions of a class that holds them together "
+        "with carcinomas in situ (AKIEC) are left out.",
         "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
         "differs between the classes.",
     ),
@@ -44,7 +72,7 @@ MELANOMA_METASTASIS = Outcome(
         negative=("Melanoma Invasive", "Melanoma in situ", "Melanoma, NOS"),
         others="unknown",
     ),
-    deny=(*_DIAGNOSES, "melanoma"),
+    deny=(*DIAGNOSES, "melanoma", "malignant"),
     caveats=(
         "The image shows a metastasis or a primary: this is what the lesion is, and says nothing "
         "about whether a primary will metastasise.",

@@ -10,6 +10,7 @@ import pydantic
 from featurestore.sources.base import ReadContext, Source, SourceTables
 from featurestore.sources.biotab import BiotabSource
 from featurestore.sources.cbioportal import CbioportalSource
+from featurestore.sources.collection import CollectionSource
 from featurestore.sources.gdc import GdcSource
 from featurestore.sources.isic import IsicSource
 from featurestore.sources.synthetic import SyntheticSource
@@ -20,6 +21,7 @@ from featurestore.sources.xena import XenaSource
 AnySource = typing.Union[  # noqa: UP007 - one source a line
     BiotabSource,
     CbioportalSource,
+    CollectionSource,
     GdcSource,
     IsicSource,
     SyntheticSource,

@@ -15,7 +15,7 @@ from featurestore.sources.base import NO_IMAGES, ReadContext, SourceTables
 from featurestore.sources.canonical import read_canonical
 from featurestore.sources.clinical_table import Layout, joined, kept, read_clinical
 from featurestore.sources.events import EVENT_HEADERS, event_columns, listed_events
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.survival import with_survival
 from featurestore.sources.tcga_names import BCR_HEADERS
 from featurestore.tables import DataDictionary, exclusions_table, known_text, read_head, read_table

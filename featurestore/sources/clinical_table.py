@@ -16,7 +16,7 @@ from featurestore.errors import DataError, name_some
 from featurestore.sources.base import NO_IMAGES, SourceTables
 from featurestore.sources.canonical import CanonicalColumns, read_canonical
 from featurestore.sources.joining import join_patients
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.specimens import Preferred, one_specimen
 from featurestore.tables import (
     DataDictionary,

@@ -17,7 +17,7 @@ from featurestore.sources.gene_matrix import (
     read_numbers,
     scale_note,
 )
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.specimens import specimen_of
 from featurestore.tables import DataDictionary, exclusions_table, read_head, read_table
 from featurestore.tables.vocabulary import find_term

@@ -17,7 +17,7 @@ from featurestore.sources import gdc_diagnoses
 from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.specimens import Preferred
 from featurestore.tables import known_text, parse_numbers, read_head, read_table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +12,10 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
-from featurestore.images import ENDINGS, ImageFolder, image_key, shown_masks
+from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name, shown_masks
+from featurestore.outcomes.isic import DIAGNOSES
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.isic_layouts import FoundLayout, headerless, recognise, translate
+from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
 from featurestore.tables import (
     BINARY_TEXTS,
     Column,
@@ -72,7 +74,8 @@ class IsicSource(Section):
         kind: Always `isic`.
         metadata: Metadata files; several are merged by image id. Where two files disagree, the
             one listed first counts and the difference is reported.
-        images: Folders that are searched, with their subfolders, for `<image id>.jpg` and the like.
+        images: Folders and archives that are searched, with their subfolders and the archives in
+            them, for `<image id>.jpg` and the like.
         suffixes: Endings that follow the image id in the name of a file, in a metadata file, or in
             both; they are left out on both sides.
         columns: Patient columns to use, of those the files have; all by default.
@@ -121,7 +124,7 @@ class IsicSource(Section):
         )
         parts = [read.conflicts, typed.exclusions, unmatched, conflicts]
         exclusions = pd.concat(parts, ignore_index=True)
-        notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note)
+        notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note, *_withheld(read.headers))
         return SourceTables(
             images, patients, typed.dictionary, exclusions, notes, unmapped=typed.unmapped
         )
@@ -171,6 +174,7 @@ class IsicSource(Section):
         files = folder.by_id(self.suffixes, whole)
         excluded = [("image", mask, _STAGE, _IS_MASK) for mask in shown_masks(folder, folders)]
         excluded += [("image", p.stem, _STAGE, "a link that leads nowhere") for p in folder.broken]
+        excluded += [("image", name, _STAGE, reason) for name, reason in folder.refused]
         where = name_some([str(folder) for folder in self.images], 3)
         found = typed["image_id"].isin(list(files))
         for image in typed.loc[~found, "image_id"]:
@@ -180,9 +184,8 @@ class IsicSource(Section):
             if image not in named:
                 excluded.append(("image", image, _STAGE, "no metadata row names it"))
             elif len(paths) > 1:
-                reason = (
-                    f"{len(paths)} files have this id; {paths[0].name} in {paths[0].parent} used"
-                )
+                place, name = place_and_name(paths[0])
+                reason = f"{len(paths)} files have this id; {name} in {place} used"
                 excluded.append(("value", image, _STAGE, reason))
         if not found.any():
             masks = f" ({len(folder.masks)} masks lie there)" if folder.masks else ""
@@ -222,6 +225,18 @@ def _with_patients(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         )
     filled = rows.assign(patient_id=patient.astype("str"), lesion_id=lesion.fillna(""))
     return filled, tuple(notes)
+
+
+def _withheld(headers: dict[str, set[str]]) -> tuple[str, ...]:
+    """A sentence on the columns that tell the diagnosis: they stay with the image."""
+    found = sorted(
+        header
+        for name, spelled in headers.items()
+        if name in CLASSES or any(fnmatch.fnmatchcase(name, p) for p in (*DIAGNOSES, "melanoma"))
+        for header in spelled
+    )
+    told = ", ".join(found)
+    return (f"Withheld from models, because they tell the diagnosis: {told}.",) * bool(found)
 
 
 def _column(rows: pd.DataFrame, name: str) -> pd.Series:

@@ -16,12 +16,15 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
+from featurestore.sources import isic_malignant
 from featurestore.tables import parse_binary
 
 # `malignant` is not `melanoma`: basal and squamous cell carcinomas are malignant too.
 _MELANOMA = r"\bmelanoma\b"
 _UNDECIDED = r"\bindeterminate\b|atypical melanocytic|\bAIMP\b|^other$|collision"
 _CLASSES_2018 = ("MEL", "NV", "BCC", "BKL", "DF", "VASC")
+CLASSES = (*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK")
+"""Columns of one-hot diagnoses."""
 
 
 ISIC_ID = re.compile(r"ISIC_\d{7}(?:_downsampled)?(?:\.\w+)?", re.IGNORECASE)
@@ -37,6 +40,7 @@ class Layout:
         required: Columns by which the layout is recognised, beside the image ids.
         one_of: Further columns of which there must be one; empty asks for none.
         melanoma: Computes 1.0, 0.0 and NaN from the renamed table, or None without diagnosis.
+        malignant: Computes the same of `malignant`, from that table and its melanomas.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Layout:
     required: frozenset[str]
     one_of: frozenset[str]
     melanoma: Callable[[pd.DataFrame, str], pd.Series] | None = None
+    malignant: Callable[[pd.DataFrame, pd.Series], pd.Series] = isic_malignant.like_melanoma
 
     def find_ids(self, header: Iterable[str]) -> str:
         """The column of image ids as the file spells it; empty if the layout does not fit."""
@@ -127,8 +132,9 @@ def translate(
     """Gives the columns of a file (text, NaN for missing) their common names.
 
     Returns:
-        Table with `image_id` as the file has it, common and remaining columns, and `melanoma` (1.0,
-        0.0, NaN) where the file knows a diagnosis; and the common name of every column.
+        Table with `image_id` as the file has it, common and remaining columns, and `melanoma` and
+        `malignant` (1.0, 0.0, NaN) where the file knows a diagnosis; and the common name of every
+        column.
 
     Raises:
         DataError: A label holds what it cannot hold.
@@ -137,7 +143,9 @@ def translate(
     names = {**common_names(others, {"image_id"}), found.image_id: "image_id"}
     renamed = table.rename(columns=names)
     if found.layout.melanoma is not None:
-        renamed["melanoma"] = found.layout.melanoma(renamed, str(path))
+        melanoma = found.layout.melanoma(renamed, str(path))
+        malignant = found.layout.malignant(renamed, melanoma)
+        renamed = renamed.assign(melanoma=melanoma, malignant=malignant)
     return renamed, names
 
 
@@ -149,13 +157,14 @@ def _from_column(column: str) -> Callable[[pd.DataFrame, str], pd.Series]:
 
 
 def _from_dx(table: pd.DataFrame, where: str) -> pd.Series:
-    """HAM10000: `mel` against the other six classes."""
-    return table["dx"].str.casefold().eq("mel").astype(float).where(table["dx"].notna())
+    """HAM10000: `mel` against the other six classes; some mirrors spell them out."""
+    melanoma = table["dx"].str.fullmatch("mel|melanoma", case=False, na=False).astype(float)
+    return melanoma.where(table["dx"].notna())
 
 
 def _from_one_hot(table: pd.DataFrame, where: str) -> pd.Series:
     """ISIC-2018 and 2019 ground truth: exactly one class is 1; `UNK` is no diagnosis."""
-    classes = [c for c in table.columns if c in (*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK")]
+    classes = [c for c in table.columns if c in CLASSES]
     flags = pd.DataFrame({c: parse_binary(table[c], {}, f"{where}: column {c!r}") for c in classes})
     wrong = table.loc[flags.sum(axis=1) != 1, "image_id"]
     if len(wrong):
@@ -232,7 +241,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
             *("isic_id", "image_name", "image_id", "image", "target", "dx", "melanoma"),
             *("benign_malignant", "attribution", "mel_class", "diagnosis"),
             *(f"diagnosis_{k}" for k in range(1, 6)),
-            *(*_CLASSES_2018, "AK", "AKIEC", "SCC", "UNK"),
+            *CLASSES,
         )
     },
 }
@@ -248,21 +257,36 @@ def _layout(
     required: str = "",
     melanoma: Callable[[pd.DataFrame, str], pd.Series] | None = None,
     one_of: str = "",
+    malignant: Callable[[pd.DataFrame, pd.Series], pd.Series] = isic_malignant.like_melanoma,
 ) -> Layout:
-    ids = tuple(image_id.split())
-    return Layout(name, ids, frozenset(required.split()), frozenset(one_of.split()), melanoma)
+    ids, needed, further = image_id.split(), required.split(), one_of.split()
+    return Layout(name, tuple(ids), frozenset(needed), frozenset(further), melanoma, malignant)
 
 
 # The first that fits counts, so the more specific come first.
 LAYOUTS: tuple[Layout, ...] = (
-    _layout("archive metadata", "isic_id", "", _from_diagnosis),
+    _layout(
+        "archive metadata", "isic_id", "", _from_diagnosis, malignant=isic_malignant.from_archive
+    ),
     _layout("ISIC-2020 ground truth", "image_name", "target", _from_column("target")),
     _layout("ISIC-2020 metadata", "image_name", "patient_id"),
-    _layout("HAM10000 metadata", "image_id", "dx", _from_dx),
-    _layout("ISIC-2018/2019 ground truth", "image", " ".join(_CLASSES_2018), _from_one_hot),
+    _layout("HAM10000 metadata", "image_id", "dx", _from_dx, malignant=isic_malignant.from_dx),
+    _layout(
+        "ISIC-2018/2019 ground truth",
+        "image",
+        " ".join(_CLASSES_2018),
+        _from_one_hot,
+        malignant=isic_malignant.from_one_hot,
+    ),
     _layout("ISIC-2017 ground truth", "image_id", "melanoma", _from_column("melanoma")),
     _layout("ISIC-2017 metadata", "image_id", "age sex"),
-    _layout("archive image list", "image", "benign_malignant diagnosis", _from_diagnosis),
+    _layout(
+        "archive image list",
+        "image",
+        "benign_malignant diagnosis",
+        _from_diagnosis,
+        malignant=isic_malignant.from_archive,
+    ),
     _layout("ISIC-2019 metadata", "image", "age sex"),
     _layout(
         "image metadata",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.sources.expression_matrix import PatientColumns
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.specimens import specimen_of
 from featurestore.tables import DataDictionary, exclusions_table, read_head, read_table
 from featurestore.tables.vocabulary import find_term

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from featurestore.errors import DataError, name_some
+from featurestore.sources.collections import COLLECTIONS, Collection
 from featurestore.sources.isic_layouts import ISIC_ID, find_layout, headerless
 from featurestore.tables import TableHead, read_head
 from featurestore.tables.barcodes import parse_barcode
@@ -24,6 +25,7 @@ MAIN_ROLES = {
     "biotab": "patient",
     "isic": "metadata",
     "tcga_cdr": "path",
+    "collection": "tables",
     "table": "path",
 }
 """Key that a source of each kind cannot be read without."""
@@ -40,12 +42,14 @@ class Format:
         role: Key of that source which the file belongs under; empty if none does.
         name: Name for people, with an article.
         sign: Says by what the beginning of a file shows this format; empty if it does not.
+        collection: Name of the collection that it belongs to, if any.
     """
 
     kind: str
     role: str
     name: str
     sign: Callable[[TableHead], str]
+    collection: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +61,14 @@ class FormatGuess:
         role: Key of that source which the file belongs under; empty if none does.
         name: Name for people, with an article.
         why: What in the file shows it.
+        collection: Name of the collection that it belongs to, if any.
     """
 
     kind: str
     role: str
     name: str
     why: str
+    collection: str = ""
 
     @property
     def is_read(self) -> bool:
@@ -88,53 +94,8 @@ def guess_head(head: TableHead) -> FormatGuess | None:
     for known in FORMATS:
         why = known.sign(head)
         if why:
-            return FormatGuess(known.kind, known.role, known.name, why)
+            return FormatGuess(known.kind, known.role, known.name, why, known.collection)
     return None
-
-
-def explain_mismatch(path: Path, wanted: str) -> str:
-    """Says why a file is not what a source needs, what it looks like, and what to do.
-
-    Args:
-        path: The file.
-        wanted: Source kind, or source kind and role: `cbioportal`, `xena.expression`.
-
-    Returns:
-        One line for a DataError.
-    """
-    kind, _, named = wanted.partition(".")
-    role = named or MAIN_ROLES[kind]
-    asked = [known.name for known in FORMATS if (known.kind, known.role) == (kind, role)]
-    need = asked[0] if asked else f"a file for {wanted}"
-    try:
-        head = read_head(path)
-    except DataError as error:
-        return f"{error} (expected {need})"
-    guess = guess_head(head)
-    if guess is None:
-        return f"{path} is not {need}, and no other known format either; {_described(head)}"
-    if (guess.kind, guess.role) == (kind, role):
-        return (
-            f"{path} looks like {guess.name} ({guess.why}), but columns that are needed are "
-            f"missing; {_described(head)}"
-        )
-    if guess.kind == kind:
-        return f"{path} is not {need}; it is {guess.name}, which belongs under `{guess.role}`"
-    if not guess.is_read:
-        return f"{path} is not {need}; it looks like {guess.name} ({guess.why}), which is not read"
-    if guess.kind == "table":
-        return (
-            f"{path} is not {need}; it has none of the columns of a format that is known "
-            f"({_described(head)}); describe them with source kind: table"
-        )
-    return f"{path} is not {need}; it looks like {guess.name} (source kind: {guess.kind})"
-
-
-def _described(head: TableHead) -> str:
-    columns = [name[:40] or "(no name)" for name in head.header]
-    if len(columns) < 2:
-        return f"its first line is {columns[0]!r}" if columns else "it has no header"
-    return f"its columns: {name_some(columns, 8)}"
 
 
 def _has(*names: str, any_of: tuple[str, ...] = ()) -> Callable[[TableHead], str]:
@@ -265,6 +226,16 @@ def _isic(head: TableHead) -> str:
     return f"{layout.name}: {named}" + (f" = {ids[0]}" if ids else "")
 
 
+def _of(collection: Collection) -> Callable[[TableHead], str]:
+    """Sign: the columns of one of the files of a collection."""
+
+    def sign(head: TableHead) -> str:
+        role = collection.role_of(head.header)
+        return f"{role}: {name_some(list(head.header), 4)}" if role else ""
+
+    return sign
+
+
 def _plain(head: TableHead) -> str:
     """Two or more named columns, and a row as long as the header; most rows are."""
     fitting = [row for row in head.rows if len(row) == len(head.header)]
@@ -389,6 +360,11 @@ FORMATS: tuple[Format, ...] = (
         "expression",
         "a Xena expression matrix",
         _matrix("sample", "ensembl_id", "gene", "gene_id"),
+    ),
+    # Collections before ISIC, whose ids some of them use
+    *(
+        Format("collection", "tables", f"a table of {c.title}", _of(c), c.name)
+        for c in COLLECTIONS.values()
     ),
     # ISIC
     Format("isic", "metadata", "ISIC metadata", _isic),

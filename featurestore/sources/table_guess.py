@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.images import image_key
 from featurestore.sources.id_guess import IdGuess, guess_id, name_key
+from featurestore.sources.image_guess import guess_images
 from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, known_text, parse_numbers
 from featurestore.tables.barcodes import PATIENT_LENGTH, parse_barcode
 from featurestore.tables.vocabulary import VOCABULARY
@@ -43,6 +43,15 @@ _NEGATIVE = r"^no[nt]?[ _-]|^un|benign|absent|alive|living|free"
 _LATE = (
     r"follow|surviv|(?:^|_)(?:os|dfs|pfs|dss|rfs)(?:$|_)|days_to|last_|vital|death|dead|deceas|"
     r"recur|relapse|new_tumou?r|progress|time_to|(?:^|_)status$|_months$"
+)
+# The diagnosis in other words; numbers of such a name (`diagnosis_age`) are none.
+_SIBLING = re.compile(
+    r"(?:diagnos[a-z]*|diagnosis_\w+|biops\w*|management|dx|dx_type|\w*benign_malignant|iddx_\w+|"
+    r"\w+_partition_label)"
+)
+_SCORES = ("seven_point_score",)
+_OF_DIAGNOSIS = re.compile(
+    r"melanoma|malignan|class|diagnos|outcome|label|target|dx", re.IGNORECASE
 )
 # Names of things, not measurements of a patient.
 _THING = re.compile(
@@ -122,7 +131,7 @@ def guess_rows(
         DataError: No column can hold patient ids.
     """
     known = {name: known_text(table[name]).values for name in table.columns}
-    pictures, picture_why = _guess_images(known, image_files, root)
+    pictures, picture_why = guess_images(known, image_files, root)
     found = guess_id(known, path, pictures.get("image_id"), others)
     id_column = found.column
     keys: dict[str, Any] = {"id": id_column}
@@ -138,8 +147,8 @@ def guess_rows(
         keys["patient_id_length"] = PATIENT_LENGTH
         why.append(f"ids are TCGA barcodes; the first {PATIENT_LENGTH} characters name the patient")
     taken = {id_column, *(pictures.get(key) for key in ("image_id", "path", "lesion_id"))}
-    site = next((n for n in known if name_key(n) in _SITE_NAMES and n not in taken), None)
-    if site is not None and known[site].nunique() > 1:
+    site = next((n for n in known if n not in taken and _is_site(n, known[n])), None)
+    if site is not None:
         keys["site"] = site
         why.append(f"site is {site!r}, by its name")
         taken.add(site)
@@ -155,6 +164,15 @@ def guess_rows(
         keys["labels"] = {name: label_column}
     rest = tuple(n for n in two if n != label_column)
     return RowsGuess(keys, columns, tuple(why), skipped, label, rest)
+
+
+def _is_site(name: str, text: pd.Series) -> bool:
+    """Whether a column names hospitals: some values, most of them often, and none a file."""
+    values = text.dropna()
+    if name_key(name) not in _SITE_NAMES or values.nunique() < 2:
+        return False
+    files = values.str.contains(r"[/\\]|\.[A-Za-z]{3,4}$", regex=True).mean() > 0.5
+    return not files and values.nunique() <= max(2, len(values) // 2)
 
 
 def _guess_lesions(known: dict[str, pd.Series], found: IdGuess) -> dict[str, str]:
@@ -185,51 +203,6 @@ def _without_guessed(
     return cleaned, tokens
 
 
-def _guess_images(
-    known: dict[str, pd.Series], files: Sequence[Path], root: Path
-) -> tuple[dict[str, Any], list[str]]:
-    """The column whose cells name most image files, and how."""
-    if not files:
-        return {}, []
-    by_stem = {image_key(file.name): file for file in reversed(files)}  # the first counts
-    by_name = {file.name: file for file in reversed(files)}
-    best: tuple[int, str, dict[str, Path]] = (0, "", {})
-    for name, text in known.items():
-        if not text.dropna().is_unique:
-            continue
-        for index in (by_stem, by_name):
-            found = {t: index[t] for t in text.dropna() if t in index}
-            if len(found) > best[0]:
-                best = (len(found), name, found)
-    n, column, found = best
-    if n == 0:
-        return {}, [f"none of the {len(files):,} image files is named in a column without repeats"]
-    folders = {file.parent for file in found.values()}
-    suffixes = {file.suffix for file in found.values()}
-    folder = Path(_common(folders))
-    section: dict[str, Any] = {"image_id": column}
-    if all(file.relative_to(folder).as_posix() == text for text, file in found.items()):
-        section["path"] = column
-    elif len(folders) == 1 and len(suffixes) == 1:
-        section["pattern"] = "{image_id}" + suffixes.pop()
-    else:
-        return {}, [
-            f"column {column!r} names {n:,} of {len(files):,} image files, but they lie in "
-            f"{len(folders)} folders with {len(suffixes)} endings; add a column of file names"
-        ]
-    section["folder"] = str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
-    rows = int(known[column].notna().sum())
-    return section, [
-        f"column {column!r} names {n:,} of {len(files):,} image files; "
-        f"{rows - n:,} of its {rows:,} ids have no file"
-    ]
-
-
-def _common(folders: set[Path]) -> Path:
-    first = next(iter(folders))
-    return next(p for p in (first, *first.parents) if all(f.is_relative_to(p) for f in folders))
-
-
 def _guess_label_column(two_valued: Sequence[str]) -> str | None:
     for pattern in _OUTCOME_NAMES:
         for name in two_valued:
@@ -257,6 +230,8 @@ def _guess_label(
         source = mapping["source"]
         if re.search(_LATE, name_key(source)):
             deny[other] = "its name says that it becomes known later"
+        elif _OF_DIAGNOSIS.search(column) and _is_sibling(source, mapping):
+            deny[other] = "its name says that it is the diagnosis in other words"
         elif mapping["kind"] != "numeric" and _splits_alike(known[source], event):
             deny[other] = "its values tell the outcome of nearly every row"
     return LabelGuess(
@@ -268,6 +243,13 @@ def _guess_label(
         others=int(counts[negative]),
         why=f"{column!r} has two values and its name fits an outcome; {why}",
         deny=deny,
+    )
+
+
+def _is_sibling(source: str, mapping: dict[str, Any]) -> bool:
+    name = name_key(source)
+    return name in _SCORES or (
+        mapping["kind"] != "numeric" and _SIBLING.fullmatch(name) is not None
     )
 
 

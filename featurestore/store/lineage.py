@@ -11,9 +11,16 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from featurestore.errors import LeakageError, StoreError, name_some
+
+TrainedOn = Literal["", "none", "unknown", "listed"]
+"""What is known of the patients that an encoder from elsewhere was trained on; empty for an encoder
+that melafuse runs itself, which knows."""
+
+_LATER = ("trained_on", "version")
+"""Fields that identities of stores made earlier do not state; left out where they are empty."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +28,23 @@ class EncoderIdentity:
     """Everything that decides the value of an embedding, given the bytes of the image.
 
     Attributes:
-        backbone: Name of the architecture as timm knows it, for example `resnet18`.
-        weights: Where the weights came from, for people: `imagenet`, `random(seed=0)`, `file`, ….
-        weights_sha256: Digest of the weights themselves.
-        preprocessing: Canonical JSON of the decode, resize and normalise steps.
-        pooling: How the feature map becomes a vector, for example `avg`.
+        backbone: Name of the architecture as timm knows it, for example `resnet18`; for
+            embeddings from elsewhere the name that the user gave.
+        weights: Where the weights came from, for people: `imagenet`, `random(seed=0)`, `file`, …;
+            for embeddings from elsewhere the files.
+        weights_sha256: Digest of the weights themselves; of the files of embeddings from elsewhere.
+        preprocessing: Canonical JSON of the decode, resize and normalise steps; of how the files
+            of embeddings from elsewhere are read.
+        pooling: How the feature map becomes a vector, for example `avg`; how the tiles of a slide
+            become one, for example `mean`.
         dimension: Length of the embedding.
         dtype: Type of the forward pass, for example `float32` or `bfloat16`.
         training_patients: Sorted ids of this study's patients that the encoder was trained on;
-            empty for frozen and externally trained encoders.
+            empty for frozen and externally trained encoders. For embeddings from elsewhere the
+            ids that the user listed.
         fold: `repeat/fold` that a fine-tuned encoder belongs to, else empty.
+        trained_on: What is known of the training patients of embeddings from elsewhere.
+        version: Version of the encoder of embeddings from elsewhere, as the user states it.
     """
 
     backbone: str
@@ -42,6 +56,13 @@ class EncoderIdentity:
     dtype: str = "float32"
     training_patients: tuple[str, ...] = ()
     fold: str = ""
+    trained_on: TrainedOn = ""
+    version: str = ""
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the embeddings came from elsewhere: the encoder cannot run again here."""
+        return bool(self.trained_on)
 
     @property
     def training_digest(self) -> str:
@@ -51,6 +72,7 @@ class EncoderIdentity:
     @property
     def digest(self) -> str:
         """SHA-256 that names the identity (64 hexadecimal digits)."""
+        elsewhere = [self.trained_on, self.version] if self.is_imported else []
         return _sha256(
             json.dumps(
                 [
@@ -61,6 +83,7 @@ class EncoderIdentity:
                     self.dimension,
                     self.dtype,
                     self.training_digest,
+                    *elsewhere,
                 ]
             )
         )
@@ -73,6 +96,11 @@ class EncoderIdentity:
     @property
     def origin(self) -> str:
         """Where the weights came from, for people: their source, or who they were tuned on."""
+        if self.is_imported:
+            known = {"listed": f"{len(self.training_patients)} listed patients"}
+            version = f" {self.version}" if self.version else ""
+            trained = known.get(self.trained_on, self.trained_on)
+            return f"imported{version} from {self.weights}, trained on: {trained}"
         if not self.training_patients:
             return f"weights {self.weights}"
         where = f" of fold {self.fold}" if self.fold else ""
@@ -80,7 +108,9 @@ class EncoderIdentity:
 
     def to_json(self) -> str:
         """Returns the identity as indented JSON with its digest, for `encoder.json`."""
-        record = dataclasses.asdict(self) | {"digest": self.digest}
+        stated = dataclasses.asdict(self)
+        record = {k: v for k, v in stated.items() if v or k not in _LATER}
+        record |= {"digest": self.digest}
         record["checksum"] = _checksum(record)
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
@@ -94,7 +124,8 @@ class EncoderIdentity:
         """
         try:
             record: Mapping[str, Any] = json.loads(text)
-            fields = {f.name: record[f.name] for f in dataclasses.fields(cls)}
+            whole_record = {**dict.fromkeys(_LATER, ""), **record}
+            fields = {f.name: whole_record[f.name] for f in dataclasses.fields(cls)}
             fields["training_patients"] = tuple(fields["training_patients"])
             identity = cls(**fields)
             stated = record["digest"]
@@ -134,12 +165,19 @@ def check_unseen(identity: EncoderIdentity, scored_patients: Iterable[str]) -> N
     Raises:
         LeakageError: At least one scored patient is among the encoder's training patients.
     """
-    seen = sorted(set(identity.training_patients) & {str(p) for p in scored_patients})
+    spelled = _spelled if identity.is_imported else str
+    trained = {spelled(patient) for patient in identity.training_patients}
+    seen = sorted(p for p in {str(p) for p in scored_patients} if spelled(p) in trained)
     if seen:
         raise LeakageError(
             f"encoder {identity.short} ({identity.backbone}, {identity.weights}) was trained on "
             f"{len(seen)} of the patients to be scored: {name_some(seen)}"
         )
+
+
+def _spelled(patient: str) -> str:
+    """Ids that came from elsewhere may differ in case, and in the dots that R makes of dashes."""
+    return patient.strip().casefold().replace(".", "-")
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from featurestore.atomic import appearing, replacing
 from featurestore.disk import reason
 from featurestore.errors import ConfigError, StoreError
+from featurestore.store.hdf5_file import hdf5_file
 from featurestore.store.layout import chosen, require_store
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.shards import DamagedShard, ShardRows, read_shard
@@ -42,16 +43,15 @@ def pack(store: FeatureStore, out: Path, encoders: Collection[str] | None = None
     groups = dict(zip(group_names(packed), packed, strict=True))
     try:
         with appearing(out), replacing(out) as temporary:
-            # Unlocked by HDF5: the temporary file is locked by its writer already.
-            with h5py.File(temporary, "w", locking=False) as file:
+            with hdf5_file(temporary, "w") as file:
                 for name, identity in groups.items():
                     _write(file.create_group(name), store, identity)
-            with h5py.File(temporary, "r", locking=False) as file:
+            with hdf5_file(temporary, "r") as file:
                 if not all(_is_equal(file[n], store, i) for n, i in groups.items()):
                     raise StoreError(f"{out}: reads back differently from the store; not written")
     except DamagedShard as error:
         raise StoreError(f"{store.root}: a shard was damaged meanwhile ({error})") from None
-    except (OSError, RuntimeError) as error:  # HDF5 raises both where a disk is full
+    except OSError as error:
         raise StoreError(f"cannot write {out}: {reason(error)}") from None
     return out
 

@@ -50,7 +50,7 @@ def salvage(path: Path, timeout_s: float) -> Salvage:
             text=True,
             timeout=timeout_s,
             check=False,
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=Path(__file__).resolve().parents[2],
         )
     except subprocess.TimeoutExpired:
         return Salvage((), f"{UNREADABLE} within {timeout_s:g} s")

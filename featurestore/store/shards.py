@@ -19,7 +19,8 @@ import h5py
 import numpy as np
 
 from featurestore.atomic import replacing
-from featurestore.errors import StoreError
+from featurestore.disk import reason
+from featurestore.errors import StoreError, one_line
 
 FORMAT = 1
 NAME = re.compile(r"[0-9a-f]{64}\.h5")
@@ -131,7 +132,7 @@ def read_bytes(path: Path) -> bytes:
             raise DamagedShard("larger than any shard")
         return path.read_bytes()
     except OSError as error:
-        raise DamagedShard(error.strerror or str(error)) from None
+        raise DamagedShard(reason(error)) from None
 
 
 def decode_shard(data: bytes) -> tuple[str, ShardRows, np.ndarray]:
@@ -159,7 +160,7 @@ def decode_shard(data: bytes) -> tuple[str, ShardRows, np.ndarray]:
             )
             return str(file.attrs["identity"]), rows, fields["checksum"][:]
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise DamagedShard(f"not a shard: {' '.join(str(error).split())[:100]}") from None
+        raise DamagedShard(f"not a shard: {one_line(error, 100)}") from None
 
 
 def _dataset(file: h5py.File, name: str, largest: int) -> h5py.Dataset:

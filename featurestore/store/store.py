@@ -159,7 +159,7 @@ class FeatureStore:
     def refresh_virtual(self) -> Path:
         """Writes `features.h5`, one HDF5 file over all verified shards, for other tools.
 
-        Groups are named by backbone; where several encoders share one, `backbone@digest`. Shards
+        Groups are named as encoders are in a configuration (`group_names`). Shards
         that are committed later are in it after the next refresh.
         """
         encoders = self.encoders()

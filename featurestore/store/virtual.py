@@ -52,16 +52,29 @@ class VirtualGroup:
 
 
 def group_names(encoders: Sequence[EncoderIdentity]) -> list[str]:
-    """Names each encoder by its backbone, or `backbone@digest` where several share one.
+    """Names encoders for people and programs; what else is in the store does not matter.
 
-    A slash in a backbone's name would make a group in a group and becomes an underscore.
+    A frozen encoder, and embeddings from elsewhere, are called as in a configuration: `resnet18`. A
+    fine-tuned one is `resnet18_ft`, with its repeat and fold `resnet18_ft_r0f1`, and its views
+    `resnet18_ft_r0f1_views`. Only encoders that differ in something else (weights, image size, the
+    files of an import) have the digest behind: `resnet18@1a2b3c4d5e6f`, each of them.
     """
-    names = [identity.backbone.replace("/", "_") for identity in encoders]
+    names = [_readable(identity) for identity in encoders]
     count = Counter(names)
     return [
         name if count[name] == 1 else f"{name}@{identity.short}"
         for name, identity in zip(names, encoders, strict=True)
     ]
+
+
+def _readable(identity: EncoderIdentity) -> str:
+    # A slash would make a group in a group.
+    name = identity.backbone.replace("/", "_")
+    if identity.is_imported or not identity.training_patients:
+        return name
+    repeat, _, fold = identity.fold.partition("/")
+    name += f"_ft_r{repeat}f{fold}" if identity.fold else "_ft"
+    return f"{name}_views" if '"views":' in identity.preprocessing else name
 
 
 def describe_group(group: h5py.Group, identity: EncoderIdentity) -> None:

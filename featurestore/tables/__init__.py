@@ -22,6 +22,7 @@ from featurestore.tables.gaps import (
     without_record,
 )
 from featurestore.tables.ids import require_columns, require_unique, spelled_ids
+from featurestore.tables.ordering import places, spans
 from featurestore.tables.parsing import (
     BINARY_TEXTS,
     GUESSED_TOKENS,
@@ -65,6 +66,7 @@ __all__ = [
     "parse_binary",
     "parse_levels",
     "parse_numbers",
+    "places",
     "read_head",
     "read_table",
     "reason_codes",
@@ -72,6 +74,7 @@ __all__ = [
     "require_columns",
     "require_header",
     "require_unique",
+    "spans",
     "spelled_ids",
     "unassigned",
     "without_record",

@@ -27,7 +27,8 @@ class Column:
         group: Group of the ablation: demographic, staging, histopathology, mutation, expression, …
         label: Name for people, as it is printed in tables.
         unit: Unit of a numeric column (mm, years, mutations/Mb, log2(x+1)), else empty.
-        levels: Known levels, in ascending order where the kind is ordinal.
+        levels: Known levels, in ascending order where the kind is ordinal; a level that contains
+            finer ones, or has no order, is placed by `featurestore.tables.places`.
         source_column: What the column was called in the file it came from.
         missing_tokens: Strings that were read as missing.
         leaks: Whether the column is known to reveal the chosen outcome; such a column is

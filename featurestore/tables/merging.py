@@ -7,7 +7,11 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from featurestore.errors import name_some
 from featurestore.tables.exclusions import exclusions_table
+
+_MOST_SHOWN = 5
+"""Differing values that an exclusion names; of several hundred lesions there may be as many."""
 
 
 def first_known(
@@ -45,7 +49,7 @@ def first_known(
             differing = [v for v in values[1:] if disagree(values[0], v, column in years)]
             if not differing:
                 continue
-            others = ", ".join(_shown(v) for v in differing)
+            others = name_some([_shown(v) for v in differing], _MOST_SHOWN)
             reports.append(
                 (
                     "value",

@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from featurestore.errors import DataError, name_some
+from featurestore.errors import DataError, name_some, one_line
 from featurestore.tables.encoding import decode
 from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
+from featurestore.tables.packed import read_unpacked
 
 MAX_TABLE_BYTES = 500_000_000
 MAX_HEAD_BYTES = 1_000_000
@@ -37,7 +38,6 @@ _SNIFFED_CHARACTERS = 4096
 _OTHER_FILES = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook; export the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; export the sheet as CSV"),
-    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
     (b"BZh", "compressed with bzip2; unpack it first"),
     (b"%PDF", "a PDF"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -63,7 +63,8 @@ def read_table(
     text are no part of the table.
 
     Args:
-        path: File; `.parquet` and `.pq` are read as Parquet, all else as delimited text.
+        path: File; `.parquet` and `.pq` are read as Parquet, all else as delimited text, which
+            gzip may have packed.
         comment_lines: Lines before the header to skip.
         max_bytes: Larger files are refused.
         header: Names of the columns of a delimited file that has none.
@@ -82,7 +83,8 @@ def read_table(
     if path.suffix.lower() in (".parquet", ".pq"):
         names, columns = _read_parquet(path, max_bytes)
     else:
-        names, columns = _read_delimited(path, comment_lines, header)
+        text, _ = _decode(path, max_bytes, whole=True)
+        names, columns = _read_delimited(path, text, comment_lines, header)
     names = [name or f"unnamed_{k + 1}" for k, name in enumerate(names)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -125,9 +127,9 @@ def read_head(path: Path, n_rows: int = 20, max_bytes: int = MAX_HEAD_BYTES) -> 
     _check_file(path, max_bytes=None)
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet_head(path, n_rows)
-    text = _decode(path, max_bytes).replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    if len(lines) > 1 and path.stat().st_size > max_bytes:
+    text, is_all = _decode(path, max_bytes, whole=False)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(lines) > 1 and not is_all:
         del lines[-1]
     body = next((k for k, line in enumerate(lines) if line and not line.startswith("#")), None)
     if body is None:
@@ -177,7 +179,7 @@ def _read_parquet(path: Path, max_bytes: int) -> tuple[list[str], list[pa.Chunke
         _require_sane_footer(path, max_bytes)
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     names = [str(name).strip() for name in table.column_names]
     columns = []
@@ -213,7 +215,7 @@ def _parquet_head(path: Path, n_rows: int) -> TableHead:
             batch = next(file.iter_batches(batch_size=n_rows), None)
             cells = [] if batch is None else [_shown(column) for column in batch.columns]
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
     return TableHead((), names, tuple(zip(*cells, strict=True)))
 
@@ -245,9 +247,9 @@ def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _read_delimited(
-    path: Path, comment_lines: int, header: Sequence[str] | None
+    path: Path, text: str, comment_lines: int, header: Sequence[str] | None
 ) -> tuple[list[str], list[pa.ChunkedArray]]:
-    text = _decode(path).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     for _ in range(comment_lines):
         _, _, text = text.partition("\n")
     text = text.lstrip("\n")
@@ -310,17 +312,13 @@ def _require_sane_header(header: str, path: Path) -> None:
         )
 
 
-def _decode(path: Path, max_bytes: int | None = None) -> str:
-    """The text of a file, or of its first `max_bytes`."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read() if max_bytes is None else file.read(max_bytes)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+def _decode(path: Path, max_bytes: int, whole: bool) -> tuple[str, bool]:
+    """The text of a file, or of its first `max_bytes`, and whether it is all of it."""
+    raw, is_all = read_unpacked(path, max_bytes, whole)
     for magic, kind in _OTHER_FILES:
         if raw.startswith(magic):
             raise DataError(f"{path} is no table but {kind}")
-    text = decode(raw, str(path), final=max_bytes is None or len(raw) < max_bytes)
+    text = decode(raw, str(path), final=is_all)
     head = text[:_SNIFFED_CHARACTERS].lstrip().lower()
     if "\0" in text:
         raise DataError(f"{path} is a binary file, not a table")
@@ -330,7 +328,7 @@ def _decode(path: Path, max_bytes: int | None = None) -> str:
         )
     if head.startswith(("{", "[{")):
         raise DataError(f"{path} is JSON, not a table")
-    return text
+    return text, is_all
 
 
 def _parse(body: bytes, delimiter: str, n_fields: int, quoted: bool) -> pa.Table | str:
@@ -348,7 +346,7 @@ def _parse(body: bytes, delimiter: str, n_fields: int, quoted: bool) -> pa.Table
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
     except pa.ArrowException as error:
-        return " ".join(str(error).split())[:160]
+        return one_line(error, 160)
 
 
 def _unquoted(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from featurestore.progress import SILENT, Progress
 from fusion.audit import (
     columns,
+    encoders,
     fits,
     folds,
     jointly,
@@ -52,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     *folds.CHECKS,
     *near_duplicates.CHECKS,
     *fits.CHECKS,
+    *encoders.CHECKS,
     *columns.CHECKS,
     *level_rates.CHECKS,
     *univariate.CHECKS,

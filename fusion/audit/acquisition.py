@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
+
+from featurestore.images import place_and_name
 
 TREES = 100
 DEPTH = 4
@@ -42,10 +44,15 @@ def acquisition_facts(images: pd.DataFrame) -> pd.DataFrame:
         facts["EXIF present"] = images["has_exif"].astype(float)
     if "exif_orientation" in images.columns:
         facts["EXIF turned"] = (images["exif_orientation"] != 1).astype(float)
-    kinds = images["path"].astype(str).map(lambda path: PurePath(path).suffix.lower())
+    kinds = images["path"].astype(str).map(_ending)
     facts |= {f"file is {kind}": (kinds == kind).astype(float) for kind in sorted(set(kinds))}
     table = pd.DataFrame(facts).groupby(images["patient_id"].to_numpy()).mean().sort_index()
     return table[[name for name in table.columns if table[name].nunique() > 1]]
+
+
+def _ending(path: str) -> str:
+    """Ending of a file, or of its name in an archive."""
+    return PurePath(place_and_name(Path(path))[1]).suffix.lower()
 
 
 def out_of_fold(x: np.ndarray, y: np.ndarray, tests: Sequence[np.ndarray], seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from featurestore.tables import Column
+from featurestore.tables import Column, places
 from fusion.audit.base import AuditSubject
 from fusion.audit.subject_views import splits
 from fusion.metrics.delong import delong
@@ -128,7 +128,7 @@ def column_score(
 def column_numbers(column: Column, values: pd.Series) -> np.ndarray:
     """Values of an ordered column as floats, NaN where missing; shape (n,)."""
     if column.kind == "ordinal":
-        return values.map({level: k for k, level in enumerate(column.levels)}).to_numpy(float)
+        return values.map(places(column.levels)).to_numpy(float)
     return pd.to_numeric(values, errors="coerce").to_numpy(float)
 
 

@@ -22,7 +22,7 @@ from fusion.audit.determination import (
     level_codes,
     separating_columns,
 )
-from fusion.audit.subject_views import persons, used_columns
+from fusion.audit.subject_views import needs_columns, persons, used_columns
 
 LATER = re.compile(
     r" (follow ?ups?|fu|visits?|recurrences?|recurred|relapsed?|progress(?:ion|ed)|deaths?|dead"
@@ -140,8 +140,8 @@ def _when(measured: str) -> str:
 
 
 def _late_applies(subject: AuditSubject) -> str:
-    if not used_columns(subject):
-        return "no arm sees a patient column"
+    if reason := needs_columns(subject):
+        return reason
     if subject.cohort.outcome.as_of_time == "unknown":
         return f"the outcome {subject.cohort.outcome.name} states no as-of time to compare with"
     return ""
@@ -159,10 +159,6 @@ def _denied(subject: AuditSubject) -> Iterator[Hit]:
         )
 
 
-def _needs_columns(subject: AuditSubject) -> str:
-    return "" if used_columns(subject) else "no arm sees a patient column"
-
-
 CHECKS = (
     Check(
         "outcome_copy",
@@ -172,7 +168,7 @@ CHECKS = (
         "invalidates",
         "Find out how the column came about; withhold it with the outcome's deny-list.",
         _copies,
-        _needs_columns,
+        needs_columns,
     ),
     Check(
         "measured_after",
@@ -192,7 +188,7 @@ CHECKS = (
         "warning",
         "State in its mapping when the column is measured, or put it on the outcome's deny-list.",
         _by_name,
-        _needs_columns,
+        needs_columns,
     ),
     Check(
         "deny_listed",
@@ -201,6 +197,6 @@ CHECKS = (
         "invalidates",
         "Take the column out of cohort.use_anyway.",
         _denied,
-        _needs_columns,
+        needs_columns,
     ),
 )

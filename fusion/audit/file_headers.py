@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from featurestore.images import FORMATS
+from featurestore.images import FORMATS, read_image_bytes
 
 HEAD_BYTES = 2**20
 """Bytes of a file that are looked at; headers are far smaller."""
@@ -60,17 +60,21 @@ def header_facts(images: pd.DataFrame) -> pd.DataFrame:
 def read_header(path: Path) -> dict[str, str | float | None] | None:
     """Facts of one file by name; None if it cannot be read."""
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        days = float(path.stat().st_mtime // _SECONDS_A_DAY)
+        head, days = _head(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata is not worth a line each
             with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 return {**_said(image), "date of the file": days}
     except Exception:  # decoders raise anything on damaged input, and the head may be too short
         return None
+
+
+def _head(path: Path) -> tuple[bytes, float]:
+    """The first part of a file and the day of its last change; that of an archive says nothing."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES), float(path.stat().st_mtime // _SECONDS_A_DAY)
+    return read_image_bytes(path)[:HEAD_BYTES], float(np.nan)
 
 
 def _said(image: Image.Image) -> dict[str, str | float | None]:

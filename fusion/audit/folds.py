@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from featurestore.cohort import Folds
+from featurestore.cohort import Folds, comparable
 from featurestore.errors import name_some
 from featurestore.tables.barcodes import parse_barcode
 from fusion.audit.base import AuditSubject, Check, Hit
@@ -125,7 +125,7 @@ def _lesions_apply(subject: AuditSubject) -> str:
 
 def _copies(subject: AuditSubject) -> Iterator[Hit]:
     images = subject.cohort.images
-    images = images[images["width"] > 0]  # two empty files are no copies of a picture
+    images = images[comparable(images)]
     exact = crossing(_keys(images, "sha256"), subject.folds)
     yield from _crossing_hits(_with_images(exact, images, "sha256"), "The same file, image")
     column = "duplicate_cluster"

@@ -140,8 +140,8 @@ def _strongest(table: pd.DataFrame, y: np.ndarray) -> str:
 
 
 def _acquisition_applies(subject: AuditSubject) -> str:
-    if subject.cohort.images.empty:
-        return "the cohort has no images"
+    if subject.cohort.pictures.empty:
+        return "the cohort has no pictures"
     if acquisition_facts(subject.cohort.images).empty:
         return "all images have the same size, form and kind of file"
     return ""
@@ -183,8 +183,8 @@ def _levels_of(facts: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _headers_apply(subject: AuditSubject) -> str:
-    if subject.cohort.images.empty:
-        return "the cohort has no images"
+    if subject.cohort.pictures.empty:
+        return "the cohort has no pictures"
     if header_facts(subject.cohort.images.head(MOST_TRIED)).empty:
         return "the image files are not there"
     return ""

@@ -57,3 +57,8 @@ def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:
     """
     first = [key for key in subject.folds.keys if key[0] == subject.folds.repeats[0]]
     return [patient_ids.isin(list(subject.folds.test(key))).to_numpy() for key in first]
+
+
+def needs_columns(subject: AuditSubject) -> str:
+    """Why a check of patient columns does not apply, or nothing."""
+    return "" if used_columns(subject) else "no arm sees a patient column"

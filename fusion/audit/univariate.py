@@ -12,7 +12,7 @@ from featurestore.tables import Column
 from fusion.audit.association import Association, associate, column_score
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.audit.ceilings import INVALID
-from fusion.audit.subject_views import persons, splits, used_columns
+from fusion.audit.subject_views import needs_columns, persons, splits, used_columns
 
 SUSPICIOUS = 0.85
 """AUROC of one column from which on it is reported."""
@@ -112,10 +112,6 @@ def _missing_applies(subject: AuditSubject) -> str:
     return "no value that models see is missing"
 
 
-def _needs_columns(subject: AuditSubject) -> str:
-    return "" if used_columns(subject) else "no arm sees a patient column"
-
-
 CHECKS = (
     Check(
         "univariate_auc",
@@ -125,7 +121,7 @@ CHECKS = (
         "warning",
         "Ask how and when the column was recorded; withhold it if the outcome was known by then.",
         _columns,
-        _needs_columns,
+        needs_columns,
     ),
     Check(
         "missingness_auc",

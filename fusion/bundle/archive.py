@@ -27,10 +27,10 @@ from typing import Any
 
 from featurestore.atomic import appearing, make_folder, replacing, sync_folder
 from featurestore.config import validate
-from featurestore.errors import ConfigError, DataError, name_some
+from featurestore.errors import ConfigError, DataError, name_some, one_line
 from featurestore.json_text import parse_json
 from featurestore.locks import unless_held
-from fusion.bundle.record import FORMAT, BundleRecord, FileRecord
+from fusion.bundle.record import READ_FORMATS, BundleRecord, FileRecord
 
 RECORD_FILE = "bundle.json"
 MAX_FILES = 5_000
@@ -200,7 +200,7 @@ def _read_zip(path: Path) -> Bundle:
         except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
             raise DataError(
                 f"{path} is neither the folder of a bundle nor a zip of one that can be read "
-                f"({' '.join(str(e).split())[:100]})"
+                f"({one_line(e, 100)})"
             ) from None
         text, _ = _canonical(record.model_dump(mode="json"))
         expected = hashlib.sha256()
@@ -248,10 +248,10 @@ def _parse(text: bytes, where: Path) -> tuple[BundleRecord, str]:
         raise _refused(where, f"{RECORD_FILE} is no JSON") from None
     if not isinstance(stated, dict) or "digest" not in stated:
         raise _refused(where, f"{RECORD_FILE} is no record of a bundle")
-    if stated.get("format") != FORMAT:
+    if stated.get("format") not in READ_FORMATS:
         raise DataError(
             f"the bundle {where} has format {str(stated.get('format'))[:20]!r}; this melafuse "
-            f"reads {FORMAT}: take the melafuse that wrote it"
+            f"reads {' and '.join(map(str, READ_FORMATS))}: take the melafuse that wrote it"
         )
     content = {key: value for key, value in stated.items() if key != "digest"}
     canonical, digest = _canonical(content)

@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from featurestore.errors import ConfigError, DataError, name_some
+from featurestore.errors import ConfigError, DataError, name_some, one_line
 from featurestore.json_text import parse_json
 from fusion.arms import Arm
 from fusion.bundle.trees_text import require_sound, without_tail
@@ -198,7 +198,7 @@ def _is_sound(name: str, array: np.ndarray) -> bool:
 
 
 def _misfit(where: str, error: Exception) -> DataError:
-    problem = " ".join(str(error).split())[:200]
+    problem = one_line(error)
     return DataError(f"{where} of the bundle cannot be used ({type(error).__name__}: {problem})")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featurestore.tables import Column
+from featurestore.tables import Column, places, spans
 from fusion.arms import Arm
 from fusion.bundle.record import InputColumn
 from fusion.features import FeatureTable
@@ -43,9 +43,9 @@ def _describe(column: Column, values: pd.Series, modality: str) -> InputColumn:
         seen = set(known.astype(str))
         ordered = [level for level in column.levels if level in seen]
         facts["training_levels"] = (*ordered, *sorted(seen - set(ordered)))
-        if column.kind == "ordinal" and len(known):
-            places = known.astype(str).map({level: i for i, level in enumerate(column.levels)})
-            facts["typical"] = _levels_at(column.levels, float(places.median()))
+        middle = known.astype(str).map(places(column.levels)).median()
+        if column.kind == "ordinal" and not pd.isna(middle):
+            facts["typical"] = _levels_at(column.levels, float(middle))
     elif len(known):
         numbers = known.astype(float)
         low, high = float(numbers.min()), float(numbers.max())
@@ -73,6 +73,9 @@ def _allowed(low: float, high: float) -> tuple[float, float]:
 
 
 def _levels_at(levels: tuple[str, ...], place: float) -> str:
-    """The level at a place, or the two that it lies between."""
-    ends = dict.fromkeys([levels[int(np.floor(place))], levels[int(np.ceil(place))]])
-    return " to ".join(ends)
+    """The level at a place, or the two that it lies between; of levels that contain no others."""
+    at: dict[float, str] = {}
+    for level, (low, high) in spans(levels).items():
+        if low == high:
+            at.setdefault(low, level)
+    return " to ".join(dict.fromkeys([at[float(np.floor(place))], at[float(np.ceil(place))]]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ from fusion.endpoints import find_endpoint
 from fusion.evidence import Evidence
 from fusion.features import FeatureTable
 from fusion.models import rule_text
+from fusion.report.intervals import sentence
 from fusion.report.methods import DISCLAIMER
 from fusion.study import FinalFeatures, Study
 
@@ -81,7 +82,8 @@ def fit_bundle(
             f"its out-of-fold predictions are what `ablate` writes"
         )
     with place_for(out):
-        chosen = choose_arms(study.arms, study.reference, arms)
+        elsewhere = [one.name for one in study.config.embeddings]
+        chosen = choose_arms(study.arms, study.reference, arms, elsewhere)
         evidence = study.evidence(study.ablate())
         final = study.final_features()
         config, seed = study.config.ablation, study.config.seed
@@ -91,7 +93,10 @@ def fit_bundle(
 
 
 def choose_arms(
-    planned: Sequence[Arm], reference: str, wanted: Sequence[str] = ()
+    planned: Sequence[Arm],
+    reference: str,
+    wanted: Sequence[str] = (),
+    elsewhere: Collection[str] = (),
 ) -> tuple[Arm, ...]:
     """Decides which arms go into a bundle.
 
@@ -99,28 +104,44 @@ def choose_arms(
         planned: The arms of the study.
         reference: Name of its baseline.
         wanted: Names that were asked for.
+        elsewhere: Embeddings that came from elsewhere: nothing here can make them of a new picture.
 
     Raises:
-        ConfigError: A name is unknown or stands twice, or a model cannot be bundled.
+        ConfigError: A name is unknown or stands twice, or a model or its embeddings cannot be
+            bundled.
     """
     by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
-    fit = [arm for arm in by_name.values() if arm.model in CODECS]
+    fit = [a for a in by_name.values() if a.model in CODECS and not _imported(a, elsewhere)]
     known = ", ".join(arm.name for arm in fit) or "none"
     if not wanted:
-        if by_name[reference].model not in CODECS:
+        if by_name[reference] not in fit:
+            why = _imported(by_name[reference], elsewhere)
             raise ConfigError(
-                f"the baseline {reference} cannot be bundled; choose one with --arm: {known}"
+                f"the baseline {reference} cannot be bundled{why}; choose one with --arm: {known}"
             )
         trees = [arm for arm in fit if arm.model == "lightgbm" and arm.name != reference]
         trees.sort(key=lambda arm: -len(arm.modalities))
         return (by_name[reference], *trees[:1])
     for name in wanted:
-        if name not in by_name or by_name[name].model not in CODECS:
-            reason = "is no arm of the study" if name not in by_name else "cannot be bundled"
+        if name not in by_name or by_name[name] not in fit:
+            reason = "is no arm of the study"
+            if name in by_name:
+                reason = f"cannot be bundled{_imported(by_name[name], elsewhere)}"
             raise ConfigError(f"--arm {name!r} {reason}; these can be bundled: {known}")
     if len(set(wanted)) < len(wanted):
         raise ConfigError("--arm names an arm twice")
     return tuple(by_name[name] for name in wanted)
+
+
+def _imported(arm: Arm, elsewhere: Collection[str]) -> str:
+    """Why an arm needs what a bundle cannot make; nothing where it does not."""
+    found = sorted({n for m in arm.modalities for n in m.embeddings} & set(elsewhere))
+    if not found:
+        return ""
+    return (
+        f" (it looks at {', '.join(found)}, which came from elsewhere: a bundle has no encoder "
+        "that makes them of a new patient's picture)"
+    )
 
 
 def assemble(
@@ -267,4 +288,5 @@ def _performance(evidence: Evidence, arm: str) -> Performance:
     metrics: Mapping[str, MetricRecord] = {
         name: MetricRecord.of(e.value, e.low, e.high) for name, e in found.metrics.items()
     }
-    return Performance(what=_WHAT, n=found.n, events=found.events, metrics=dict(metrics))
+    what = f"{_WHAT} {sentence([found], evidence.bootstrap_draws)}"
+    return Performance(what=what, n=found.n, events=found.events, metrics=dict(metrics))

@@ -10,8 +10,12 @@ import pydantic
 from featurestore.config import Section
 from featurestore.tables import Column, DataDictionary, Kind
 
-FORMAT = 1
-"""Version of the layout; raised when an older melafuse could not read a bundle rightly."""
+FORMAT = 2
+"""Version of the layout; raised when an older melafuse could not read a bundle rightly. Since 2 the
+places of levels are part of the fitted state."""
+
+READ_FORMATS = (1, 2)
+"""Layouts that this melafuse reads."""
 
 RISKS = ("below threshold", "at or above threshold")
 """Names of the two risk classes."""

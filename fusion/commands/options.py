@@ -102,7 +102,7 @@ def _study(
 ) -> Study:
     from fusion.study import Study
 
-    progress = _listener(quiet)
+    progress = listener(quiet)
     folder = config.parent if data_root is None else data_root
     return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
 
@@ -115,19 +115,25 @@ def read_cohort(
     quiet: bool,
 ) -> Cohort:
     """The cohort of a configuration as its sources give it; no study, so no network is loaded."""
+    from extractor.torch_features import import_all
     from featurestore.cohort import build_cohort
     from featurestore.sources import ReadContext
+    from featurestore.store import FeatureStore
     from fusion.paths import RunPaths, existing_root
 
     loaded = _load(config, overrides)
-    progress = _listener(quiet)
+    progress = listener(quiet)
     root = existing_root(config.parent if data_root is None else data_root)
     paths = RunPaths(out or Path("runs") / loaded.name)
     context = ReadContext(root, paths.scratch, loaded.seed, progress)
-    return build_cohort(loaded.cohort, loaded.name, context, progress)
+    store = FeatureStore(loaded.store or paths.store)
+    imported = import_all(loaded.embeddings, store, root, progress)
+    features = [one.rows for one in imported.values()]
+    return build_cohort(loaded.cohort, loaded.name, context, progress, features)
 
 
-def _listener(quiet: bool) -> Progress:
+def listener(quiet: bool) -> Progress:
+    """What shows progress in the terminal until the command ends."""
     from featurestore.progress import SILENT
     from featurestore.terminal import TerminalProgress
 

@@ -12,6 +12,12 @@ from fusion.commands.options import config_argument, read_cohort, study_options
 
 
 @click.command()
+@click.argument(
+    "folders",
+    nargs=-1,
+    metavar="[FOLDER]...",
+    type=click.Path(path_type=Path, file_okay=False),
+)
 @click.option(
     "--images",
     multiple=True,
@@ -23,7 +29,6 @@ from fusion.commands.options import config_argument, read_cohort, study_options
     "--table",
     "tables",
     multiple=True,
-    required=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A table of any known format; may be repeated.",
@@ -35,13 +40,22 @@ from fusion.commands.options import config_argument, read_cohort, study_options
     type=click.Path(path_type=Path, dir_okay=False),
     help="The configuration to write; it must not exist.",
 )
-def init(images: tuple[Path, ...], tables: tuple[Path, ...], out: Path) -> None:
+def init(
+    folders: tuple[Path, ...], images: tuple[Path, ...], tables: tuple[Path, ...], out: Path
+) -> None:
     """Look at images and tables, and write a commented configuration to start from.
 
-    It says what was guessed and why, and what could not be guessed. Nothing is overwritten.
+    FOLDER is a data set as it was downloaded: its tables are looked for, and its images, those in
+    archives among them. It says what was guessed and why, and what could not be guessed. Nothing
+    is overwritten.
     """
-    from fusion.start.propose import propose, summary, write_proposal
+    from fusion.start.propose import look_into, propose, summary, write_proposal
 
+    if not folders and not tables:
+        raise click.UsageError("name a folder, or tables with --table FILE")
+    for folder in folders:
+        found, pictures = look_into(folder)
+        tables, images = (*tables, *found), (*images, *pictures)
     proposal = propose(tables, images, out)
     write_proposal(proposal, out)
     for line in summary(proposal, out):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from fusion.commands.options import listener
 
 if TYPE_CHECKING:
     from featurestore.store import FeatureStore
@@ -92,6 +94,60 @@ def store_gc(folder: Path, keep: tuple[str, ...], dry_run: bool) -> None:
         click.echo(str(path))
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{len(removed.paths)} entries, {removed.bytes / 1e6:.1f} MB {verb}")
+
+
+@store.command("import")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--encoder", "name", required=True, metavar="NAME", help="Name of the encoder.")
+@click.option(
+    "--store", "folder", required=True, type=click.Path(path_type=Path), help="The feature store."
+)
+@click.option(
+    "--format",
+    default="auto",
+    show_default=True,
+    help="csv, parquet, npz, h5, trident, stamp or pt.",
+)
+@click.option("--ids", metavar="TABLE", help="Table of ids and patients.")
+@click.option("--pool", default="mean", show_default=True, help="mean, max or mean+std over tiles.")
+@click.option("--id", metavar="COLUMN", help="Column of ids (tables).")
+@click.option("--patient", metavar="COLUMN", help="Column of patients (tables).")
+@click.option("--columns", multiple=True, metavar="PATTERN", help="Columns that are features.")
+@click.option("--dataset", metavar="NAME", help="Dataset that holds the features.")
+@click.option("--incomplete", help="Of missing values leave out the rows or the columns.")
+@click.option("--dtype", help="Stored as float32 or float16.  [default: float32]")
+@click.option(
+    "--trained-on",
+    default="unknown",
+    show_default=True,
+    metavar="none|unknown|FILE",
+    help="Whom the encoder learned from; FILE has one patient id a line.",
+)
+@click.option("--encoder-version", "version", metavar="TEXT", help="Version of the encoder.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors.")
+def store_import(paths: tuple[str, ...], folder: Path, quiet: bool, **options: Any) -> None:
+    """Import features that were made elsewhere from PATHS: files, folders or patterns.
+
+    They are checked, pooled to one row a slide, and kept as embeddings of pixels are. A study takes
+    the same files by the section `embeddings` of its configuration.
+    """
+    from extractor.torch_features import ALL_READERS
+    from featurestore.config import validate
+    from featurestore.imports import EmbeddingConfig, import_embeddings, listed_patients
+
+    given = {key: value for key, value in options.items() if value}
+    given["patient_from"] = given.pop("ids", "")
+    given["trained_on"] = listed_patients(given["trained_on"])
+    config = validate(EmbeddingConfig, {"path": paths, **given}, "store import")
+    done = import_embeddings(config, _store(folder), Path.cwd(), ALL_READERS, listener(quiet))
+    for row in done.refused:
+        click.echo(f"quarantine: {row.image_id} ({row.path}): {row.reason}")
+    owned = sum(name in done.rows.patients for name in done.rows.keys)
+    click.echo(
+        f"{done.identity.short}  {done.identity.backbone}, {done.identity.dimension}-d, "
+        f"{done.identity.origin}: {done.embedded} imported, {done.reused} reused, "
+        f"{len(done.refused)} quarantined; patients are known of {owned}"
+    )
 
 
 def _store(folder: Path) -> FeatureStore:

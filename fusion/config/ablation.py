@@ -106,6 +106,9 @@ class AblationConfig(Section):
             event, `cox_ridge`.
         leave_out: Leave-one-group-out arms; none by default.
         learning_curve: Arms on shares of the training patients; none by default.
+        sensitivity: Whether arms that are cheap to fit again (the clinical reference, and a
+            baseline of `logistic_regression`) are also fitted on complete cases, without
+            indicators of missing values, and on multiple imputations.
         calibration: How scores become probabilities, fitted on inner predictions of each outer
             fold: `none`, `platt`, `temperature` or `isotonic`. `auto` is `platt` where weighted
             sampling moved the level of the predictions, else `none`. Of times to an event only
@@ -137,6 +140,7 @@ class AblationConfig(Section):
     arms: tuple[ArmConfig, ...] | None = None
     leave_out: LeaveOutConfig | None = None
     learning_curve: LearningCurveConfig | None = None
+    sensitivity: bool = False
     calibration: Literal["auto", "none", "platt", "temperature", "isotonic"] = "auto"
     threshold: ThresholdConfig = ThresholdConfig()
     risk_groups: tuple[Annotated[float, pydantic.Field(gt=0, lt=1)], ...] | None = None

@@ -155,7 +155,10 @@ class MetadataConfig(Section):
         expression_components: Principal components of log-transformed expression columns;
             0 keeps the columns as they are.
         embedding_components: Principal components of each embedding that a comparator sees.
+        indicators: Whether an input says that a value was missing; without, its place is taken by
+            the median alone.
     """
 
     expression_components: int = pydantic.Field(16, ge=0, le=1000)
     embedding_components: int = pydantic.Field(32, ge=1, le=1000)
+    indicators: bool = True

@@ -7,9 +7,10 @@ from pathlib import Path
 import pydantic
 
 from extractor.config import ExtractConfig
-from extractor.config_finetune import FinetuneConfig
+from extractor.config_finetune import FinetuneConfig, fine_tuned_names
 from featurestore.cohort import CohortConfig
 from featurestore.config import FoldsConfig, Section
+from featurestore.imports import EmbeddingConfig
 from fusion.config.ablation import (
     AblationConfig,
 )
@@ -26,6 +27,7 @@ class RunConfig(Section):
         cohort: Sources, linkage and outcome.
         folds: Outer folds.
         extract: Images to embeddings.
+        embeddings: Embeddings that were made elsewhere.
         finetune: How backbones are trained on the study's images; by default they are not.
         ablation: Arms and their models.
         audit: What the audit sets aside.
@@ -40,6 +42,7 @@ class RunConfig(Section):
     cohort: CohortConfig
     folds: FoldsConfig = FoldsConfig()
     extract: ExtractConfig = ExtractConfig()
+    embeddings: tuple[EmbeddingConfig, ...] = ()
     finetune: FinetuneConfig | None = None
     ablation: AblationConfig = AblationConfig()
     audit: AuditConfig = AuditConfig()
@@ -47,3 +50,21 @@ class RunConfig(Section):
     ladder: LadderConfig = LadderConfig()
     export: ExportConfig = ExportConfig()
     store: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _embeddings_have_names_of_their_own(self) -> RunConfig:
+        names = self.embedding_names(has_pictures=True)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if self.embeddings and twice:
+            raise ValueError(f"two embeddings are called {twice[0]!r}; give each its own name")
+        return self
+
+    def embedding_names(self, has_pictures: bool) -> list[str]:
+        """Names of all embeddings: of backbones, fine-tuned ones, and those from elsewhere.
+
+        Args:
+            has_pictures: Whether the cohort has pictures that backbones can embed.
+        """
+        own = [backbone.name for backbone in self.extract.backbones]
+        own += fine_tuned_names(self.finetune)
+        return [*(own if has_pictures else []), *(one.name for one in self.embeddings)]

@@ -22,6 +22,7 @@ class Endpoint:
             its days, all of float64; empty where there are none.
         lends_by_label: Whether patients can lend their rows to others of the same outcome, as
             label-matched studies do and the linkage ladder shows.
+        imputes: Whether cheap models are also fitted on several imputations.
         bundled: Whether a fitted system can be written as a bundle.
         tunes_encoders: Whether encoders can be fine-tuned on it.
         headline: Metric that arms are ranked and shown by; higher is better.
@@ -49,6 +50,7 @@ class Endpoint:
     exported: Mapping[str, tuple[str, str]]
     by_horizon: str = ""
     lends_by_label: bool = False
+    imputes: bool = False
     bundled: bool = False
     tunes_encoders: bool = False
 

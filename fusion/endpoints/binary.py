@@ -25,6 +25,7 @@ BINARY = Endpoint(
         "score": ("lp", "Linear predictor"),
     },
     lends_by_label=True,
+    imputes=True,
     bundled=True,
     tunes_encoders=True,
 )

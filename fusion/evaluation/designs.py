@@ -1,4 +1,6 @@
-"""Designs beside the plain ablation: arms without one group, and arms on fewer patients.
+"""Designs beside the plain ablation: arms without one group, on fewer patients, and others.
+
+The others handle missing values in another way (`fusion.evaluation.sensitivity`).
 
 An arm belongs to one design; the predictions table names it in its column `design`, so that the
 ablation table, which compares arms that differ in model and modalities only, can leave it out.
@@ -15,6 +17,7 @@ from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
+from fusion.evaluation.sensitivity import COMPLETE, complete_cases, sensitivity_arms
 from fusion.features import FeatureTable
 
 _WITHOUT, _SHARE = "without ", "share "
@@ -64,6 +67,8 @@ def with_designs(
         for model in config.learning_curve.models:
             whole = _whole(planned, model, modalities, "learning_curve")
             found += [_on_share(whole, share) for share in sorted(config.learning_curve.shares)]
+    if config.sensitivity:
+        found += sensitivity_arms(planned, config)
     return tuple(found)
 
 
@@ -78,6 +83,9 @@ def training_part(table: FeatureTable, design: str, seed: int) -> FeatureTable:
         design: Of the arm.
         seed: Of the fold.
     """
+    if design == COMPLETE:
+        known = complete_cases(table.columns, table.dictionary).to_numpy(dtype=bool)
+        return table.take(known)
     share = training_share(design)
     if share is None:
         return table

@@ -13,10 +13,11 @@ from fusion.evaluation.designs import training_part
 from fusion.evaluation.parts import Part
 from fusion.evaluation.permutation import with_partners_outcomes
 from fusion.evaluation.predicting import PREDICTING
+from fusion.evaluation.sensitivity import model_of, settings_of
 from fusion.evaluation.tasks import Plan, Task, split_fold
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger
-from fusion.models import find_model, make_model
+from fusion.models import find_model
 from fusion.models.explanation import explain
 
 
@@ -33,12 +34,12 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         LeakageError: A patient or a group is on both sides of the fold.
         DataError: The arm cannot be fitted on this fold.
     """
-    config = plan.config
+    config = settings_of(plan.config, task.arm.design)
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
-    model = make_model(task.arm, config, task.study, plan.kind).fit(training, task.seed)
+    model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)
     predicted = PREDICTING[plan.kind](model, task, test, plan)
     patients = predicted.patients
     if task.partners is not None:
@@ -47,12 +48,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     predictions = pd.DataFrame(
         {
             "run": plan.run_name,
-            "arm": task.arm.name,
-            "model": task.arm.model,
-            "modalities": task.arm.modality_text,
-            "design": task.arm.design,
-            "repeat": task.repeat,
-            "fold": task.fold,
+            **task_names(task),
             "patient_id": patients,
             **predicted.columns,
         }

@@ -24,7 +24,8 @@ from fusion.arms import Modality
 from fusion.config import AblationConfig, LadderConfig, MetadataConfig
 from fusion.evaluation.workers import run_all
 from fusion.features import FeatureTable, TabularEncoder
-from fusion.metrics import Estimate, by_patient, draw_weights, in_chunks, interval, sigmoid
+from fusion.metrics import Estimate, by_patient, draw_weights, in_chunks, sigmoid
+from fusion.metrics.cross_validated import cross_validated_interval, independent_units
 
 THRESHOLD = 0.5
 """Probability from which on a row counts as an event in the accuracy, as in published tables."""
@@ -144,7 +145,12 @@ def climb(
         scored[name, repeat] = rows
         progress.advance(1, detail=name)
     rungs = tuple(
-        _rung(setting, [scored[setting.name, r] for r in range(config.repeats)], draws, seed)
+        _rung(
+            setting,
+            [scored[setting.name, r] for r in range(config.repeats)],
+            draw_weights(_clusters(setting, scored[setting.name, 0]), draws, seed),
+            config.folds,
+        )
         for setting in settings
     )
     progress.finish(f"ladder: {len(rungs)} rungs")
@@ -237,21 +243,26 @@ def _score(
     return setting.name, repeat, rows
 
 
-def _rung(setting: _Setting, repeats: list[pd.DataFrame], draws: int, seed: int) -> Rung:
-    ids = repeats[0]["patient_id"]
-    y = repeats[0]["y"].to_numpy(dtype=float)
-    weights = draw_weights([setting.clusters[p] for p in ids], draws, seed)
+def _clusters(setting: _Setting, rows: pd.DataFrame) -> np.ndarray:
+    return np.array([setting.clusters[p] for p in rows["patient_id"]], dtype=object)
+
+
+def _rung(setting: _Setting, repeats: list[pd.DataFrame], weights: np.ndarray, folds: int) -> Rung:
+    y, clusters = repeats[0]["y"].to_numpy(dtype=float), _clusters(setting, repeats[0])
+    units = independent_units(y, clusters)
     found: dict[str, Estimate] = {}
     for name in METRICS:
-        values, spread = [], []
+        values, drawn = [], []
         for rows in repeats:
             score = rows["score"].to_numpy(dtype=float)
             values.append(float(_metric(name, y, score, None)[0]))
-            spread.append(
+            drawn.append(
                 np.concatenate([_metric(name, y, score, part) for part in in_chunks(weights)])
             )
-        trials = int(min(y.sum(), len(y) - y.sum())) if name == "auroc" else len(y)
-        found[name] = interval(float(np.mean(values)), np.mean(spread, axis=0), trials)
+        trials = {"auroc": units, "accuracy": len(np.unique(clusters))}.get(name)
+        found[name] = cross_validated_interval(
+            np.array(values), np.array(drawn), folds, units, trials, bounded=True
+        )
     return Rung(
         setting.name,
         setting.title,

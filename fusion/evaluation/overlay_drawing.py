@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from extractor.saliency import draw_overlays
-from featurestore.images import UnreadableImage
+from featurestore.images import UnreadableImage, read_image_bytes
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
@@ -149,12 +149,10 @@ def _draw(
     path = Path(str(files.paths[row[0]]))
     drawn: dict[str, bytes] = {}
     try:
-        drawn, missing = draw_overlays(path.read_bytes(), backbones, own, max_pixels, side=224)
+        drawn, missing = draw_overlays(read_image_bytes(path), backbones, own, max_pixels, side=224)
         reasons = dict(zip((name for name in own if name not in drawn), missing, strict=True))
-    except UnreadableImage as error:
+    except UnreadableImage as error:  # the file may have gone since it was embedded
         reasons = dict.fromkeys(own, str(error))
-    except OSError as error:  # the file went since it was embedded
-        reasons = dict.fromkeys(own, error.strerror or "cannot be read from disk")
     return [
         PatientOverlay(
             one.kind,

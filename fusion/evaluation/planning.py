@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from extractor.config_finetune import fine_tuned_names
 from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
@@ -31,13 +30,13 @@ class StudyPlan:
 
 
 def plan_study(
-    config: RunConfig, has_images: bool, dictionary: DataDictionary, kind: str = "binary"
+    config: RunConfig, has_pictures: bool, dictionary: DataDictionary, kind: str = "binary"
 ) -> StudyPlan:
     """Plans a study.
 
     Args:
         config: The study.
-        has_images: Whether the cohort has images.
+        has_pictures: Whether the cohort has pictures that backbones can embed.
         dictionary: The patient columns, those that models must not see flagged.
         kind: Kind of the outcome.
 
@@ -46,8 +45,7 @@ def plan_study(
             package is absent.
     """
     require_supported(config, find_endpoint(kind))
-    embeddings = [backbone.name for backbone in config.extract.backbones]
-    names = [*embeddings, *fine_tuned_names(config.finetune)] if has_images else []
+    names = config.embedding_names(has_pictures)
     ablation = plan_ablation(config.ablation, names, dictionary, kind)
     arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
@@ -72,4 +70,9 @@ def require_supported(config: RunConfig, endpoint: Endpoint) -> None:
         raise ConfigError(
             f"finetune: encoders are not fine-tuned on an outcome of the kind {endpoint.kind!r}; "
             f"leave it out, or tune them on another cohort with finetune.external"
+        )
+    if config.ablation.sensitivity and not endpoint.imputes:
+        raise ConfigError(
+            f"ablation.sensitivity: models of an outcome of the kind {endpoint.kind!r} are not "
+            f"fitted on several imputations; leave it out"
         )

@@ -16,12 +16,13 @@ from featurestore.errors import DataError, LeakageError, name_some
 from fusion.arms import Arm
 from fusion.config import AblationConfig
 from fusion.evaluation.permutation import draw_partners
+from fusion.evaluation.sensitivity import settings_of
 from fusion.features import FeatureTable
 from fusion.models import find_model, relevant_settings
 from fusion.models.study_location import StudyLocation, sqlite_storage
 from fusion.provenance import versions
 
-_FORMAT = 6  # of parts; changes when the meaning of a part changes
+_FORMAT = 7  # of parts; changes when the meaning of a part changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,8 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
         sides = {"train": folds.training(key), "test": folds.test(key)}
         task_seed = int(np.random.SeedSequence([plan.seed, repeat, fold]).generate_state(1)[0])
         for arm in arms:
-            settings = relevant_settings(arm, plan.config, plan.data_root, plan.kind)
+            config = settings_of(plan.config, arm.design)
+            settings = relevant_settings(arm, config, plan.data_root, plan.kind)
             facts = [
                 _FORMAT,
                 plan.run_name,

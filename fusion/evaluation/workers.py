@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, one_line
 
 CONNECT_SECONDS = 30
 PARENT_CHECK_SECONDS = 0.5
@@ -85,7 +85,7 @@ def _on_cluster(
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ConfigError(f"ablation.scheduler: cannot reach {scheduler!r}: {reason}") from None
     with client, joblib.parallel_config(backend="dask", client=client):
         # A table that many calls share is sent to the workers once.

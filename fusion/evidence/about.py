@@ -7,7 +7,9 @@ from typing import Literal
 
 from fusion.arms import Modality
 
-Trained = Literal["elsewhere", "never", "training parts", "other patients"]
+Trained = Literal[
+    "elsewhere", "never", "training parts", "other patients", "unknown", "listed patients"
+]
 """On what an encoder learned: data that are no part of the run; nothing (random weights); the
 training patients of each outer fold; or other patients of the same kind."""
 
@@ -133,4 +135,5 @@ class RunFacts:
     facts: dict[str, float]
     licences: tuple[str, ...]
     arms_left_out: tuple[str, ...] = ()
+    n_slides: int = 0
     analysis: AnalysisFacts = AnalysisFacts()

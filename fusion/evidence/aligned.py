@@ -65,9 +65,13 @@ class ArmPredictions:
     design: str = ABLATION
 
     @property
-    def folds(self) -> int:
-        """Outer folds of a repeat."""
-        return len(np.unique(self.repeats[0].fold))
+    def dependent_folds(self) -> int:
+        """Outer folds of a repeat whose test patients trained each other's models.
+
+        1 where none did, so that models held fixed are all that an interval needs: on another
+        cohort, and where outcomes are exchanged anew in every fold. The one place that says so.
+        """
+        return 1 if self.model in EXCHANGED else len(np.unique(self.repeats[0].fold))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from extractor.config_finetune import fine_tuned_names
 from featurestore.cohort import UNKNOWN_SITE, Cohort
 from fusion.arms import find_modalities
 from fusion.config import RunConfig
@@ -21,9 +20,7 @@ def analysis_facts(config: RunConfig, cohort: Cohort) -> AnalysisFacts:
         config: The configuration.
         cohort: The cohort as it is studied.
     """
-    backbones = [] if cohort.images.empty else [b.name for b in config.extract.backbones]
-    if backbones:
-        backbones += fine_tuned_names(config.finetune)
+    embeddings = config.embedding_names(not cohort.pictures.empty)
     return AnalysisFacts(
         sources=tuple(dict.fromkeys(source.kind for source in config.cohort.sources)),
         sites=int(cohort.patients["site"].replace(UNKNOWN_SITE, None).nunique()),
@@ -32,7 +29,7 @@ def analysis_facts(config: RunConfig, cohort: Cohort) -> AnalysisFacts:
         unread=len(cohort.unmapped),
         n_folds=config.folds.n_folds,
         repeats=config.folds.repeats,
-        modalities=find_modalities(config.ablation, backbones, cohort.dictionary),
+        modalities=find_modalities(config.ablation, embeddings, cohort.dictionary),
     )
 
 

@@ -29,6 +29,7 @@ from fusion.evidence.scoring import (
     score_folds,
 )
 from fusion.evidence.secondary import calibration_bins, delong_estimate, explained
+from fusion.evidence.sensitivity import sensitivity
 from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, Evidence, FlowStep
@@ -65,6 +66,16 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
     clinical = reference_model(cohort, inputs.fits, groups, draws, seed)
+    parts = subgroups(cohort, aligned, baseline, clusters, draws, seed, inputs.config.subgroups)
+    pairs = matched(cohort, aligned, clusters, draws, seed)
+    rungs = inputs.ladder.rungs if inputs.ladder else ()
+    printed = [
+        *(estimate for own in scores.values() for estimate in map(own.estimate, own.metrics)),
+        *(estimate for part in parts for estimate in part.metrics.values()),
+        *(estimate for rung in rungs for estimate in rung.metrics.values()),
+        *(result.everyone for result in (pairs.results if pairs else ())),
+        *(direction.auroc for direction in (clinical.directions if clinical else ())),
+    ]
     return Evidence(
         run=inputs.run,
         findings=find_problems(
@@ -84,15 +95,14 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         ladder=inputs.ladder,
         group_losses=group_losses(aligned, scores),
         learning_curve=learning_curve(aligned, scores),
-        subgroups=subgroups(
-            cohort, aligned, baseline, clusters, draws, seed, inputs.config.subgroups
-        ),
+        sensitivity=sensitivity(cohort, aligned, clusters, draws, seed),
+        subgroups=parts,
         reference_model=clinical,
-        matched=matched(cohort, aligned, clusters, draws, seed),
+        matched=pairs,
         importances=block_importances(inputs.fits),
         inputs=top_inputs(inputs.fits),
         tuning=tuning_evidence(inputs.fits, inputs.config.tuning.space),
-        intervals=interval_facts(scores[arm.arm].estimate("auroc") for arm in aligned.arms),
+        intervals=interval_facts(printed),
         threshold_rule=rule_text(inputs.config.threshold),
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),

@@ -14,6 +14,8 @@ from fusion.evidence.about import EVERY_FOLD, EncoderFacts, RunFacts, Trained
 from fusion.evidence.analysis import analysis_facts
 from fusion.provenance import versions
 
+_IMPORTED: dict[str, Trained] = {"unknown": "unknown", "listed": "listed patients"}
+
 
 def run_facts(
     config: RunConfig,
@@ -46,7 +48,8 @@ def run_facts(
         synthetic=cohort.synthetic,
         n_patients=cohort.n_patients,
         n_events=cohort.n_events,
-        n_images=len(cohort.images),
+        n_images=len(cohort.pictures),
+        n_slides=len(cohort.images) - len(cohort.pictures),
         prevalence=cohort.prevalence,
         seed=config.seed,
         cohort_digest=cohort.digest(),
@@ -65,7 +68,9 @@ def run_facts(
 def _frozen(config: RunConfig, encoders: Mapping[str, EncoderIdentity]) -> Iterator[EncoderFacts]:
     untrained = {b.name for b in config.extract.backbones if b.weights == "random"}
     for name, e in encoders.items():
-        trained: Trained = "never" if name in untrained else "elsewhere"
+        trained: Trained = (
+            "never" if name in untrained else _IMPORTED.get(e.trained_on, "elsewhere")
+        )
         yield EncoderFacts(name, e.dimension, e.weights, trained, {EVERY_FOLD: e.short})
 
 

@@ -10,9 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from featurestore.cohort import Cohort
-from fusion import metrics
 from fusion.evidence.aligned import REFERENCES, AlignedPredictions, ArmPredictions
-from fusion.metrics import Estimate, draw_weights, in_chunks, interval
+from fusion.evidence.among import sample_among
+from fusion.metrics import Estimate, draw_weights, in_chunks
+from fusion.metrics.cross_validated import cross_validated_interval
 from fusion.models import reference_columns
 
 CALIPER = 0.05
@@ -89,7 +90,8 @@ def matched(
     if columns is None or reference is None:
         return None
     patients = cohort.patients.set_index("patient_id").loc[aligned.patient_ids]
-    complete = np.flatnonzero(patients[list(columns.names)].notna().all(axis=1).to_numpy())
+    known = patients[list(columns.names)].notna().all(axis=1).to_numpy()
+    complete = np.flatnonzero(known)
     y = aligned.y[complete]
     score = np.mean([repeat.score for repeat in reference.repeats], axis=0)[complete]
     if not 0 < y.sum() < len(y):
@@ -99,17 +101,16 @@ def matched(
         return None
     tied = _tied(clusters[pairs])
     among = draw_weights(tied, draws, seed)
-    over = draw_weights(clusters[complete], draws, seed)
+    over = draw_weights(clusters, draws, seed)
     widest = max((len(a.modalities) for a in aligned.arms if a.kind == "arm"), default=0)
     shown = [a for a in aligned.arms if a.kind == "arm" and len(a.modalities) == widest]
     results = []
     for arm in (reference, *shown):
-        share = _concordance(arm, pairs)
-        drawn = np.concatenate([w @ share / w.sum(axis=1) for w in in_chunks(among)])
-        within = interval(float(share.mean()), drawn, len(np.unique(tied)))
+        within = _concordance(arm, pairs, tied, among)
         if arm is reference or len(np.unique(tied)) < LEAST_PAIRS:
             within = Estimate(within.value, float("nan"), float("nan"))
-        results.append(MatchedResult(arm.arm, within, _auroc(aligned.y, arm, complete, over)))
+        everyone = sample_among(aligned.y, arm, "auroc", known, over, clusters)
+        results.append(MatchedResult(arm.arm, within, everyone.estimate))
     return Matched(columns.basis, len(pairs), int(y.sum()), CALIPER, tuple(results))
 
 
@@ -158,21 +159,17 @@ def closest_pairs(score: np.ndarray, y: np.ndarray, caliper: float) -> np.ndarra
     return np.array(sorted(found), dtype=int).reshape(-1, 2)
 
 
-def _concordance(arm: ArmPredictions, pairs: np.ndarray) -> np.ndarray:
-    """Of each pair the share of repeats in which the event scores higher; shape (pairs,)."""
+def _concordance(
+    arm: ArmPredictions, pairs: np.ndarray, tied: np.ndarray, weights: np.ndarray
+) -> Estimate:
+    """Share of the pairs whose event scores higher, ties half, over draws of the pairs."""
     gaps = [repeat.score[pairs[:, 0]] - repeat.score[pairs[:, 1]] for repeat in arm.repeats]
-    return np.asarray(np.mean([(gap > 0) + 0.5 * (gap == 0) for gap in gaps], axis=0))
-
-
-def _auroc(y: np.ndarray, arm: ArmPredictions, rows: np.ndarray, weights: np.ndarray) -> Estimate:
-    scores = [repeat.score[rows] for repeat in arm.repeats]
-    value = float(np.mean([metrics.auroc(y[rows], s)[0] for s in scores]))
-    drawn = [
-        np.mean([metrics.auroc(y[rows], s, chunk) for s in scores], axis=0)
-        for chunk in in_chunks(weights)
-    ]
-    rarer = int(min(y[rows].sum(), (1 - y[rows]).sum()))
-    return interval(value, np.concatenate(drawn), rarer)
+    higher = np.array([(gap > 0) + 0.5 * (gap == 0) for gap in gaps])  # (repeats, pairs)
+    drawn = [higher @ w.T / w.sum(axis=1) for w in in_chunks(weights)]
+    units = len(np.unique(tied))
+    return cross_validated_interval(
+        higher.mean(axis=1), np.concatenate(drawn, axis=1), arm.dependent_folds, units, units, True
+    )
 
 
 def _tied(members: np.ndarray) -> np.ndarray:

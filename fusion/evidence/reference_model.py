@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.cohort import Cohort
-from featurestore.tables import Column
+from featurestore.tables import Column, places
 from fusion import metrics
 from fusion.evidence.aligned import REFERENCES
 from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks, interval
@@ -218,5 +218,6 @@ def _rank(column: Column, values: pd.Series) -> np.ndarray:
     """Values as numbers that rise with what is measured; NaN where missing."""
     if column.kind != "ordinal":
         return values.to_numpy(dtype=float, na_value=np.nan)
-    place = {level: float(k) for k, level in enumerate(column.levels)}
-    return values.map(place, na_action="ignore").to_numpy(dtype=float, na_value=np.nan)
+    return values.map(places(column.levels), na_action="ignore").to_numpy(
+        dtype=float, na_value=np.nan
+    )

@@ -8,34 +8,53 @@ to the interval (`fusion.metrics.cross_validated`).
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from fusion import metrics
-from fusion.evidence.aligned import (
-    EXCHANGED,
-    AlignedPredictions,
-    ArmPredictions,
-    RepeatPredictions,
-)
+from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, RepeatPredictions
 from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks
 from fusion.metrics.cross_validated import (
     PairedTest,
     cross_validated_interval,
+    independent_units,
     moved,
     paired_difference,
     spread,
     stretched,
 )
-from fusion.metrics.curves import Curve, decision_curve, pr_curve, roc_curve
+from fusion.metrics.curves import Curve, decision_curve
+from fusion.metrics.ranking import Ranking
 
 PER_FOLD_COLUMNS = ("arm", "repeat", "fold", "n", "events", "auroc", "brier")
 RATES = np.linspace(0.0, 1.0, 101)
 THRESHOLDS = np.arange(1, 100) / 100
 
-Statistic = Callable[[RepeatPredictions, np.ndarray | None], np.ndarray]
+
+class Drawn:
+    """Predictions of one repeat under some draws; ranked once, however many metrics ask.
+
+    Attributes:
+        y: Outcomes. Shape (patients,).
+        repeat: The predictions.
+        weights: Shape (draws, patients), or None for the data as they are.
+    """
+
+    def __init__(self, y: np.ndarray, repeat: RepeatPredictions, weights: np.ndarray | None):
+        """Takes what is scored; see `Drawn`."""
+        self.y, self.repeat, self.weights = y, repeat, weights
+
+    @functools.cached_property
+    def ranking(self) -> Ranking:
+        """The patients by their score."""
+        return Ranking.of(self.y, self.repeat.score, self.weights)
+
+
+Statistic = Callable[[Drawn], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,25 +169,25 @@ def score_arms(
     """
     known = metrics.metrics_at(threshold)
     y = aligned.y
-    statistics: dict[str, Statistic] = {
-        name: _on_input(y, metric.needs, metric.function) for name, metric in known.items()
-    }
+    statistics: dict[str, Statistic] = {name: _statistic(metric) for name, metric in known.items()}
     statistics |= {
-        "roc curve": lambda r, w: roc_curve(y, r.score, RATES, w),
-        "pr curve": lambda r, w: pr_curve(y, r.score, RATES, w),
-        "decision curve": lambda r, w: decision_curve(y, r.probability, THRESHOLDS, w),
+        "roc curve": lambda drawn: drawn.ranking.roc(RATES),
+        "pr curve": lambda drawn: drawn.ranking.precision_recall(RATES),
+        "decision curve": lambda drawn: decision_curve(
+            drawn.y, drawn.repeat.probability, THRESHOLDS, drawn.weights
+        ),
     }
     weights = draw_weights(clusters, draws, seed)
-    units = min(len(np.unique(clusters[y == outcome])) for outcome in (0.0, 1.0))
+    units = independent_units(y, clusters)
     drawn = _on_draws(aligned, statistics, weights)
     found = {}
     for arm in aligned.arms:
-        values = {name: _on_repeats(arm, s, None) for name, s in statistics.items()}
+        values = _on_repeats(y, arm, statistics, None)
         samples = {
             name: Sample(
                 values[name][:, 0],
                 drawn[arm.arm][name].T,
-                1 if arm.model in EXCHANGED else arm.folds,
+                arm.dependent_folds,
                 units,
                 _trials(metric, y, arm, clusters),
                 metric.bounded,
@@ -232,11 +251,14 @@ def _on_draws(
     found: dict[str, dict[str, list[np.ndarray]]] = {
         arm.arm: {name: [] for name in statistics} for arm in aligned.arms
     }
-    for chunk in in_chunks(weights):
-        for arm in aligned.arms:
-            for name, statistic in statistics.items():
-                values = _on_repeats(arm, statistic, chunk)
-                found[arm.arm][name].append(values.T if values.ndim == 2 else values.mean(axis=0))
+    # One thread: products of matrices as narrow as these gain nothing by more, and lose all of it
+    # where the cores are busy.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for chunk in in_chunks(weights):
+            for arm in aligned.arms:
+                for name, values in _on_repeats(aligned.y, arm, statistics, chunk).items():
+                    kept = values.T if values.ndim == 2 else values.mean(axis=0)
+                    found[arm.arm][name].append(kept)
     return {
         arm: {name: np.concatenate(parts) for name, parts in own.items()}
         for arm, own in found.items()
@@ -244,16 +266,23 @@ def _on_draws(
 
 
 def _on_repeats(
-    arm: ArmPredictions, statistic: Statistic, weights: np.ndarray | None
-) -> np.ndarray:
-    """The statistic of each repeat; shape (repeats, draws, ...)."""
-    return np.array([statistic(repeat, weights) for repeat in arm.repeats])
+    y: np.ndarray,
+    arm: ArmPredictions,
+    statistics: Mapping[str, Statistic],
+    weights: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Each statistic of each repeat; shape (repeats, draws, ...)."""
+    drawn = [Drawn(y, repeat, weights) for repeat in arm.repeats]
+    return {name: np.array([s(repeat) for repeat in drawn]) for name, s in statistics.items()}
 
 
-def _on_input(
-    y: np.ndarray, needs: metrics.Input, function: Callable[..., np.ndarray]
-) -> Statistic:
-    return lambda repeat, weights: function(y, getattr(repeat, needs), weights)
+def _statistic(metric: metrics.Metric) -> Statistic:
+    if metric.of_ranking is not None:
+        of_ranking = metric.of_ranking
+        return lambda drawn: of_ranking(drawn.ranking)
+    return lambda drawn: metric.function(
+        drawn.y, getattr(drawn.repeat, metric.needs), drawn.weights
+    )
 
 
 def _trials(

@@ -23,7 +23,7 @@ def delong_estimate(y: np.ndarray, arm: ArmPredictions) -> Estimate | None:
     except DataError:
         return None
     mean = DeLong(found.auroc.mean(keepdims=True), found.covariance.mean(keepdims=True))
-    return Estimate(float(mean.auroc[0]), *mean.interval())
+    return Estimate(float(mean.auroc[0]), *mean.interval(), method="delong")
 
 
 def explained(y: np.ndarray, arm: ArmPredictions) -> float:

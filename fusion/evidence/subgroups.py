@@ -10,10 +10,9 @@ import pandas as pd
 
 from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError
-from fusion import metrics
 from fusion.evidence.aligned import AlignedPredictions
-from fusion.metrics import Estimate, draw_weights, in_chunks
-from fusion.metrics.cross_validated import cross_validated_interval
+from fusion.evidence.among import sample_among
+from fusion.metrics import Estimate, draw_weights
 
 LEAST = 10
 """Patients with the outcome, and without it, below which a subgroup has no numbers."""
@@ -87,7 +86,10 @@ def subgroups(
     for name, column, level, member in parts:
         events = int(aligned.y[member].sum())
         enough = min(events, int(member.sum()) - events) >= LEAST
-        scored = _score(aligned, arm, member, weights, clusters) if enough else {}
+        scored = {
+            m: sample_among(aligned.y, aligned[arm], m, member, weights, clusters).estimate
+            for m in (_METRICS if enough else ())
+        }
         found.append(Subgroup(name, column, level, int(member.sum()), events, scored))
     return tuple(found)
 
@@ -145,32 +147,3 @@ def _bands(values: pd.Series, name: str) -> np.ndarray:
     bands = np.array([words[i] for i in np.searchsorted(edges, numbers, side="right") % 3], object)
     bands[numbers.isna()] = "missing"
     return bands
-
-
-def _score(
-    aligned: AlignedPredictions,
-    arm: str,
-    member: np.ndarray,
-    weights: np.ndarray,
-    clusters: np.ndarray,
-) -> dict[str, Estimate]:
-    y = aligned.y[member]
-    units = min(len(np.unique(clusters[member][y == outcome])) for outcome in (0.0, 1.0))
-    found = {}
-    for name in _METRICS:
-        metric = metrics.METRICS[name]
-        inputs = [getattr(repeat, metric.needs)[member] for repeat in aligned[arm].repeats]
-        values = np.array([metric.function(y, x)[0] for x in inputs])
-        drawn = [
-            np.array([metric.function(y, x, chunk[:, member]) for x in inputs])
-            for chunk in in_chunks(weights)
-        ]
-        found[name] = cross_validated_interval(
-            values,
-            np.concatenate(drawn, axis=1),
-            aligned[arm].folds,
-            units,
-            units if name == "auroc" else None,
-            metric.bounded,
-        )
-    return found

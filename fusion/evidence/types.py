@@ -18,6 +18,7 @@ from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import IntervalFacts
 from fusion.evidence.matched import Matched
 from fusion.evidence.reference_model import ReferenceModel
+from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.evidence.used import NOTHING_USED, Used
@@ -154,6 +155,7 @@ class Evidence:
         ladder: What a label-matched result is made of; None with other linkages.
         group_losses: What models lose without one group; empty without this design.
         learning_curve: How models do on fewer patients; empty without this design.
+        sensitivity: Arms where missing values are handled in another way; empty without.
         subgroups: The baseline by subgroup.
         reference_model: What the clinical reference rests on; None where none was fitted.
         matched: Arms among patients whom the clinical reference rates alike.
@@ -187,6 +189,7 @@ class Evidence:
     ladder: Ladder | None = None
     group_losses: tuple[GroupLoss, ...] = ()
     learning_curve: tuple[LearningPoint, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
     matched: Matched | None = None

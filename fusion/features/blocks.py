@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.tables import Column, DataDictionary
+from featurestore.tables import Column, DataDictionary, places
 from fusion.features.arrays import Arrays, below
+from fusion.features.measured import numbers_of, text_of, values_of
 from fusion.features.reduction import PrincipalComponents, Standardizer
 
 SCALED_LOW, SCALED_HIGH = -0.5, 1.5
@@ -70,8 +71,8 @@ class Block(Protocol):
 class ScaledColumn:
     """A numeric, binary or ordinal column: median imputation, MinMax scaling, indicator.
 
-    An ordinal column is its level's index; both it and a binary column keep their full scale, seen
-    in training or not.
+    An ordinal column is the place of its level (`featurestore.tables.places`; a level without one
+    counts as missing); both it and a binary column keep their full scale, seen in training or not.
 
     Attributes:
         column: The patient column.
@@ -80,6 +81,7 @@ class ScaledColumn:
         fill: Training median, in scaled units, for missing values.
         has_value: Whether the value varies in training.
         has_indicator: Whether missingness varies in training.
+        places: Place of each level of an ordinal column, None without one; else empty.
     """
 
     kind: ClassVar[str] = "scaled"
@@ -89,6 +91,7 @@ class ScaledColumn:
     fill: float
     has_value: bool
     has_indicator: bool
+    places: tuple[float | None, ...] = ()
 
     @property
     def features(self) -> tuple[OutputFeature, ...]:
@@ -101,7 +104,7 @@ class ScaledColumn:
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Encodes each row; shape (n, outputs)."""
-        values = _measured(self.column, frame[self.column.name], strict=False)
+        values = values_of(self.column, frame[self.column.name], self.places, strict=False)
         missing = np.isnan(values)
         outputs = []
         if self.has_value:
@@ -120,13 +123,18 @@ class ScaledColumn:
     def from_state(
         cls, record: Mapping[str, Any], arrays: Arrays, dictionary: DataDictionary
     ) -> Self:
-        """Rebuilds the block from `to_state` output."""
-        return cls(**{**record, "column": dictionary[record["column"]]})
+        """Rebuilds the block from `to_state` output; levels of older ones lay one step apart."""
+        column = dictionary[record["column"]]
+        steps = range(len(column.levels)) if column.kind == "ordinal" else ()
+        fitted = {**record, "column": column, "places": tuple(record.get("places", steps))}
+        return cls(**fitted)
 
 
 def fit_scaled(column: Column, values: pd.Series) -> ScaledColumn | None:
     """Fits a numeric, binary or ordinal column; None if neither value nor missingness varies."""
-    measured = _measured(column, values, strict=True)
+    placed = places(column.levels) if column.kind == "ordinal" else {}
+    steps = tuple(placed.get(level) for level in column.levels) if placed else ()
+    measured = values_of(column, values, steps, strict=True)
     missing = np.isnan(measured)
     known = measured[~missing]
     if len(known) == 0:
@@ -136,11 +144,11 @@ def fit_scaled(column: Column, values: pd.Series) -> ScaledColumn | None:
     if column.kind == "binary":
         low, high = 0.0, 1.0
     elif column.kind == "ordinal":
-        low, high = 0.0, float(len(column.levels) - 1)
+        low, high = 0.0, max(placed.values())
     if not varies and not missing.any():
         return None
     fill = float(np.median(_scaled(known, low, high))) if varies else 0.0
-    return ScaledColumn(column, low, high, fill, varies, bool(missing.any()))
+    return ScaledColumn(column, low, high, fill, varies, bool(missing.any()), steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +175,7 @@ class OneHotColumn:
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Encodes each row; shape (n, outputs)."""
-        text = _text(frame[self.column.name])
+        text = text_of(frame[self.column.name])
         hot = text[:, None] == np.array(self.levels, dtype=object)[None, :]
         outputs = hot.astype(float)
         if self.has_indicator:
@@ -194,7 +202,7 @@ class OneHotColumn:
 
 def fit_one_hot(column: Column, values: pd.Series) -> OneHotColumn | None:
     """Fits a nominal column; None if neither level nor missingness varies."""
-    text = _text(values)
+    text = text_of(values)
     missing = np.array([t is None for t in text], dtype=bool)
     seen = set(text[~missing])
     levels = [level for level in column.levels if level in seen]
@@ -316,7 +324,7 @@ def expression_matrix(columns: tuple[Column, ...], frame: pd.DataFrame) -> np.nd
     """
     matrix = np.empty((len(frame), len(columns)))
     for i, column in enumerate(columns):
-        values = _numbers(column, frame[column.name])
+        values = numbers_of(column, frame[column.name])
         if column.unit.strip().casefold() in LINEAR_EXPRESSION_UNITS:
             if (values < 0).any():
                 raise DataError(
@@ -326,13 +334,6 @@ def expression_matrix(columns: tuple[Column, ...], frame: pd.DataFrame) -> np.nd
             values = np.log2(values + 1.0)
         matrix[:, i] = values
     return matrix
-
-
-def known(column: Column, values: pd.Series) -> np.ndarray:
-    """Whether each value is there; shape (n,)."""
-    if column.kind == "nominal":
-        return np.array([t is not None for t in _text(values)], dtype=bool)
-    return ~np.isnan(_measured(column, values, strict=False))
 
 
 def _features_of(
@@ -350,46 +351,3 @@ def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
     # Halved first: the range of two very large values must not overflow.
     with np.errstate(over="ignore"):
         return (values / 2 - low / 2) / (high / 2 - low / 2)
-
-
-def _measured(column: Column, values: pd.Series, strict: bool) -> np.ndarray:
-    """Values as floats; `strict` refuses ordinal levels that the dictionary does not have."""
-    if column.kind != "ordinal":
-        return _numbers(column, values)
-    text = _text(values)
-    index = {level: float(i) for i, level in enumerate(column.levels)}
-    strange = sorted({t for t in text if t is not None and t not in index})
-    if strange and strict:
-        raise DataError(
-            f"column {column.name!r} holds the level {strange[0]!r}, but its levels are "
-            f"{', '.join(column.levels)}"
-        )
-    return np.array([index.get(t, np.nan) for t in text], dtype=float)
-
-
-def _numbers(column: Column, values: pd.Series) -> np.ndarray:
-    if values.dtype == np.float64:  # a prediction asks this of every column of every replicate
-        numbers = values.to_numpy()
-        absent = np.isnan(numbers)
-    else:
-        numeric = pd.api.types.is_numeric_dtype(values)
-        parsed = values if numeric else pd.to_numeric(values.astype(object), errors="coerce")
-        numbers = parsed.to_numpy(dtype=float, na_value=np.nan)
-        absent = values.isna().to_numpy(dtype=bool)
-    wrong = (~np.isfinite(numbers)) & ~absent
-    if column.kind == "binary":
-        wrong |= ~np.isin(numbers, (0.0, 1.0)) & ~absent
-    if wrong.any():
-        value = values.iloc[int(np.flatnonzero(wrong)[0])]
-        wanted = "0 or 1" if column.kind == "binary" else "a finite number"
-        raise DataError(f"column {column.name!r} ({column.kind}) holds {value!r}, not {wanted}")
-    return numbers
-
-
-def _text(values: pd.Series) -> np.ndarray:
-    """Values as text, None where missing; shape (n,), object."""
-    absent = values.isna().to_numpy(dtype=bool)
-    text = [None if gone else str(v) for v, gone in zip(values, absent, strict=True)]
-    result = np.empty(len(text), dtype=object)
-    result[:] = text
-    return result

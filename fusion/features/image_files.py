@@ -86,11 +86,11 @@ def file_locator(seed: int, data_root: Path, scratch: Path) -> FileLocator:
     """
 
     def locate(rows: pd.DataFrame, backbones: Mapping[str, BackboneConfig]) -> ImageFiles:
-        has_image = rows["sha256"].notna()
-        paths = ["" if pd.isna(p) else str(data_root / p) for p in rows["path"]]
+        has_picture = rows["path"].fillna("") != ""
+        paths = [str(data_root / p) if p else "" for p in rows["path"].fillna("")]
         return ImageFiles(
             paths=np.array(paths, dtype=object),
-            sha256s=rows["sha256"].where(has_image, "").to_numpy(dtype=object),
+            sha256s=rows["sha256"].where(has_picture, "").to_numpy(dtype=object),
             backbones=dict(backbones),
             seed=seed,
             data_root=data_root,

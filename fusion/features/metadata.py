@@ -6,7 +6,7 @@ Fitted on training patients only, each counted once; saved as plain data. For ev
 |---|---|---|
 | numeric | MinMax to [0, 1] of training, clipped to [-0.5, 1.5] | median + indicator |
 | binary | 0 or 1 | median (the mode) + indicator |
-| ordinal | index of the level, scaled to [0, 1] | median + indicator |
+| ordinal | place of the level, scaled to [0, 1] | median + indicator |
 | nominal | one output a training level | zeros + indicator; so are unknown levels |
 | expression | log2, standardised, principal components | training mean; none known: indicator |
 
@@ -17,6 +17,7 @@ fitted for.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -29,12 +30,15 @@ from fusion.features.arrays import Arrays, below
 from fusion.features.blocks import (
     BLOCKS,
     Block,
+    ExpressionBlock,
+    OneHotColumn,
     OutputFeature,
+    ScaledColumn,
     fit_expression,
     fit_one_hot,
     fit_scaled,
-    known,
 )
+from fusion.features.measured import known
 from fusion.ledger import witness
 
 __all__ = ["MetadataEncoder", "OutputFeature"]
@@ -52,15 +56,19 @@ class MetadataEncoder:
     features_: tuple[OutputFeature, ...]
     dropped_: tuple[str, ...]
 
-    def __init__(self, columns: Sequence[Column], expression_components: int) -> None:
+    def __init__(
+        self, columns: Sequence[Column], expression_components: int, indicators: bool = True
+    ) -> None:
         """Stores what to encode.
 
         Args:
             columns: The columns to use; others of a frame are ignored.
             expression_components: Principal components of the expression columns of each group;
                 0 keeps the standardised columns.
+            indicators: Whether an output says that a value was missing.
         """
         self.columns = tuple(columns)
+        self.indicators = indicators
         self.expression_components = expression_components
         self._blocks: tuple[Block, ...] = ()
 
@@ -94,7 +102,9 @@ class MetadataEncoder:
                     continue
                 done.add(column.group)
             block = self._fit_block(column, frame)
-            if block is not None:
+            if block is not None and not self.indicators:
+                block = dataclasses.replace(block, has_indicator=False)
+            if block is not None and block.features:
                 blocks.append(block)
         self._settle(tuple(blocks))
         return self
@@ -135,6 +145,7 @@ class MetadataEncoder:
         record = {
             "columns": DataDictionary(self.columns).to_records(),
             "expression_components": self.expression_components,
+            "indicators": self.indicators,
             "blocks": blocks,
         }
         return record, arrays
@@ -143,7 +154,8 @@ class MetadataEncoder:
     def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuilds a fitted encoder from `to_state` output, also after a trip through JSON."""
         dictionary = DataDictionary.from_records(record["columns"])
-        made = cls(list(dictionary), record["expression_components"])
+        indicators = record.get("indicators", True)
+        made = cls(list(dictionary), record["expression_components"], indicators)
         made._settle(
             tuple(
                 BLOCKS[b["kind"]].from_state(b["fitted"], below(f"{i}.", arrays), dictionary)
@@ -157,7 +169,9 @@ class MetadataEncoder:
         if any(column.kind == "expression" for column in self.columns):
             witness("expression components", "fitted on", patient_ids)
 
-    def _fit_block(self, column: Column, frame: pd.DataFrame) -> Block | None:
+    def _fit_block(
+        self, column: Column, frame: pd.DataFrame
+    ) -> ScaledColumn | OneHotColumn | ExpressionBlock | None:
         if column.kind == "expression":
             block = tuple(
                 c for c in self.columns if c.kind == "expression" and c.group == column.group

@@ -6,6 +6,7 @@ import numpy as np
 
 from featurestore.errors import DataError, name_some
 from fusion.arms import Modality
+from fusion.config import MetadataConfig
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.table import FeatureTable
 
@@ -40,16 +41,15 @@ def training_embeddings(
     return matrix
 
 
-def fit_columns(
-    modality: Modality, expression_components: int, table: FeatureTable
-) -> MetadataEncoder:
+def fit_columns(modality: Modality, config: MetadataConfig, table: FeatureTable) -> MetadataEncoder:
     """Fits the encoding of a modality's patient columns on training rows.
 
     Raises:
         DataError: A column is absent, or none of them says anything in training.
     """
     names = modality.columns(table.dictionary)
-    encoder = MetadataEncoder([table.dictionary[name] for name in names], expression_components)
+    columns = [table.dictionary[name] for name in names]
+    encoder = MetadataEncoder(columns, config.expression_components, config.indicators)
     encoder.fit(table.columns, table.patient_ids)
     if not encoder.features_:
         raise DataError(

@@ -125,6 +125,27 @@ class FeatureTable:
         return 1.0 / counts[inverse]
 
 
+def shared_within(matrix: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Gives rows without an embedding the mean of their patient's other rows.
+
+    Pictures and slides of one patient are different rows; a model that looks at both must find both
+    in each of them.
+
+    Args:
+        matrix: Embeddings, NaN where a row has none. Shape (n, D).
+        patients: Number of each row's patient. Shape (n,).
+    """
+    lacking = np.isnan(matrix).all(axis=1)
+    owners = np.intersect1d(patients[lacking], patients[~lacking])
+    if not len(owners):
+        return matrix
+    filled = matrix.copy()
+    for owner in owners:
+        own = patients == owner
+        filled[own & lacking] = matrix[own & ~lacking].mean(axis=0, dtype=np.float64)
+    return filled
+
+
 class FeatureReader:
     """Joins embeddings and patient columns by id into feature tables.
 
@@ -202,12 +223,20 @@ class FeatureReader:
         if ungrouped:
             raise DataError(f"patients without a fold group: {name_some(ungrouped)}")
         has_image = rows["image_id"].notna()
-        digests = rows.loc[has_image, "sha256"].tolist()
+        has_picture = has_image & (rows["path"].fillna("") != "")
+        pictured = rows["sha256"].where(has_picture, "")
         embeddings = {}
         for name, identity in encoders.items():
+            keys = pictured
+            if identity.is_imported:
+                keys = rows["image_id"].map(dict(cohort.features[name])).fillna("")
+            there = (keys != "").to_numpy()
             matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
-            matrix[has_image.to_numpy()] = self._store.read(identity, digests)
+            matrix[there] = self._store.read(identity, keys[there].tolist())
             embeddings[name] = matrix
+        if cohort.features:
+            of_patient = pd.factorize(rows["patient_id"])[0]
+            embeddings = {n: shared_within(m, of_patient) for n, m in embeddings.items()}
         usable = DataDictionary(cohort.dictionary.features())
         by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
         table = FeatureTable(
@@ -220,7 +249,7 @@ class FeatureReader:
             dictionary=usable,
             files=None if self._locate is None else self._locate(rows, backbones),
         )
-        return table, rows["sha256"].where(has_image, "").to_numpy(dtype=object)
+        return table, pictured.to_numpy(dtype=object)
 
     def _with_views(
         self, table: FeatureTable, digests: np.ndarray, views: ViewPlan

@@ -81,10 +81,9 @@ class TabularEncoder:
         self._parts = []
         for modality in self.modalities:
             for backbone in modality.embeddings:
-                components = self.config.embedding_components
-                self._parts.append(_fit_embedding(modality, backbone, components, table))
+                self._parts.append(_fit_embedding(modality, backbone, self.config, table))
             if modality.groups:
-                encoder = fit_columns(modality, self.config.expression_components, table)
+                encoder = fit_columns(modality, self.config, table)
                 self._parts.append(_MetadataPart(modality.name, encoder))
         self._describe()
         witness("scaling", "fitted on", table.patient_ids)
@@ -217,10 +216,11 @@ class _MetadataPart:
 
 
 def _fit_embedding(
-    modality: Modality, backbone: str, n_components: int, table: FeatureTable
+    modality: Modality, backbone: str, config: MetadataConfig, table: FeatureTable
 ) -> _EmbeddingPart:
     matrix = training_embeddings(table, modality.name, (backbone,))
     missing = np.isnan(matrix).all(axis=1)
     witness("embedding components", "fitted on", table.patient_ids)
-    components = PrincipalComponents(n_components).fit(matrix)
-    return _EmbeddingPart(modality.name, backbone, components, bool(missing.any()))
+    components = PrincipalComponents(config.embedding_components).fit(matrix)
+    marked = config.indicators and bool(missing.any())
+    return _EmbeddingPart(modality.name, backbone, components, marked)

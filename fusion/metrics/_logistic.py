@@ -29,12 +29,9 @@ def fit_slope(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     z = (x - x.mean()) / x.std()
     features = np.stack([np.ones_like(z), z])
-    draws = len(weights)
-    solved = _newton(y, features, np.zeros((2, 1)), np.ones((1, len(y))), np.zeros(len(y)))
-    start = np.where(np.isfinite(solved), solved, 0.0).repeat(draws, axis=1)
     defined = ~separated(y, x, weights)
-    slopes = np.full(draws, np.nan)
-    slopes[defined] = _newton(y, features, start[:, defined], weights[defined], np.zeros(len(y)))[1]
+    slopes = np.full(len(weights), np.nan)
+    slopes[defined] = _fitted(y, features, _chosen(weights, defined), np.zeros(len(y)))[1]
     slopes /= x.std()
     slopes[np.abs(slopes) > STEEPEST] = np.nan
     return slopes
@@ -45,43 +42,67 @@ def fit_intercept(y: np.ndarray, offset: np.ndarray, weights: np.ndarray) -> np.
     events, total = weights @ y, weights.sum(axis=1)
     defined = (events > 0) & (events < total)
     found = np.full(len(weights), np.nan)
-    start = np.zeros((1, int(defined.sum())))
-    found[defined] = _newton(y, np.ones((1, len(y))), start, weights[defined], offset)[0]
+    found[defined] = _fitted(y, np.ones((1, len(y))), _chosen(weights, defined), offset)[0]
     return found
 
 
 def separated(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Draws in which all events lie on one side of all non-events, touching allowed."""
-    order = np.argsort(x, kind="stable")
-    ordered = x[order]
-    drawn = weights[:, order] > 0
     lowest, highest = [], []
     for label in (0, 1):
-        members = drawn & (y[order] == label)
-        present = members.any(axis=1)
-        lowest.append(np.where(present, ordered[members.argmax(axis=1)], np.inf))
-        highest.append(np.where(present, ordered[::-1][members[:, ::-1].argmax(axis=1)], -np.inf))
-    return (highest[0] <= lowest[1]) | (highest[1] <= lowest[0])
+        members = np.flatnonzero(y == label)
+        members = members[np.argsort(x[members], kind="stable")]
+        drawn = weights.T[members] > 0
+        present = drawn.any(axis=0)
+        if not len(members):
+            return np.ones(len(weights), dtype=bool)
+        lowest.append(np.where(present, x[members][drawn.argmax(axis=0)], np.inf))
+        highest.append(np.where(present, x[members[::-1]][drawn[::-1].argmax(axis=0)], -np.inf))
+    return np.asarray((highest[0] <= lowest[1]) | (highest[1] <= lowest[0]))
+
+
+def _chosen(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Weights of some draws; shape (n, draws), the draws of a row next to each other."""
+    return weights.T if draws.all() else weights.T[:, draws]
+
+
+def _fitted(
+    y: np.ndarray, features: np.ndarray, rows: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """Coefficients (k, draws) of each draw, begun at those of the data, which lie near by."""
+    start = np.zeros((len(features), 1))
+    solved = _newton(y, features, start, np.ones((len(y), 1)), offset)
+    near = np.where(np.isfinite(solved), solved, 0.0).repeat(rows.shape[1], axis=1)
+    return _newton(y, features, near, rows, offset)
 
 
 def _newton(
     y: np.ndarray,
     features: np.ndarray,
     start: np.ndarray,
-    weights: np.ndarray,
+    rows: np.ndarray,
     offset: np.ndarray,
 ) -> np.ndarray:
-    """Maximises the weighted likelihood for one or two features (k, n); returns (k, draws)."""
+    """Maximises the likelihood for one or two features (k, n), rows weighted (n, draws).
+
+    Returns:
+        Shape (k, draws); NaN where it does not converge.
+    """
     k = len(features)
     products = np.stack([features[i] * features[j] for i in range(k) for j in range(i, k)])
     found = np.full(start.shape, np.nan)
-    live, current, rows = np.arange(start.shape[1]), start.copy(), weights.T
+    live, current = np.arange(start.shape[1]), start.copy()
     for _ in range(STEPS):
         if not len(live):
             break
-        p = expit(offset[:, None] + features.T @ current)
-        gradient = features @ (rows * (y[:, None] - p))
-        step = solve(products @ (rows * p * (1 - p)), gradient)
+        p = features.T @ current
+        p += offset[:, None]
+        expit(p, out=p)
+        expected = rows * p
+        gradient = (features * y) @ rows - features @ expected
+        np.subtract(1, p, out=p)
+        expected *= p
+        step = solve(products @ expected, gradient)
         length = np.abs(step).max(axis=0)
         current += step * np.minimum(1.0, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
         done = length < TOLERANCE

@@ -56,26 +56,6 @@ def validated_probabilities(
     return y, probability, weights
 
 
-def cumulative_counts(
-    y: np.ndarray, score: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """True and false positives as the threshold falls from one distinct score to the next.
-
-    Draws run along the second axis, where the sums are contiguous in memory.
-
-    Returns:
-        Two arrays of shape (distinct scores, draws); the last line is everything.
-    """
-    order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    ends = np.flatnonzero(np.concatenate([ordered[1:] != ordered[:-1], [True]]))
-    rows = weights.T[order]
-    events = rows * y[order, None]
-    true_positives = np.cumsum(events, axis=0)[ends]
-    false_positives = np.cumsum(rows - events, axis=0)[ends]
-    return true_positives, false_positives
-
-
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotient that is NaN where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)

@@ -34,7 +34,7 @@ class Estimate:
         high: Upper end.
         method: Which interval it is: `percentile` (bootstrap, models held fixed), `repeats` or
             `bound` (widened for training, see `fusion.metrics.cross_validated`), `exact`
-            (binomial), or empty where nobody said.
+            (binomial), `delong`, or empty where there is none or nobody said.
     """
 
     value: float
@@ -96,7 +96,7 @@ def percentile_interval(value: float, draws: np.ndarray) -> Estimate:
     if not np.isfinite(value) or not len(kept) or len(kept) < MIN_USABLE * len(draws):
         return Estimate(float(value), float("nan"), float("nan"))
     low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(value), float(low), float(high))
+    return Estimate(float(value), float(low), float(high), "percentile")
 
 
 def interval(value: float, draws: np.ndarray, trials: int | None = None) -> Estimate:

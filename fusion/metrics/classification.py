@@ -25,8 +25,9 @@ import numpy as np
 
 from featurestore.errors import DataError
 from fusion.metrics._logistic import fit_intercept, fit_slope
-from fusion.metrics._weighted import cumulative_counts, ratio, validated, validated_probabilities
+from fusion.metrics._weighted import ratio, validated, validated_probabilities
 from fusion.metrics.logits import logit
+from fusion.metrics.ranking import Ranking
 
 Input = Literal["score", "probability", "decision"]
 Trials = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
@@ -37,10 +38,7 @@ CONSTANT = 0.1
 
 def auroc(y: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Area under the ROC curve: probability that an event outranks a non-event, ties count half."""
-    tp, fp = cumulative_counts(*validated(y, score, weights))
-    steps = np.diff(fp, axis=0, prepend=0.0)
-    wins = np.sum(steps * tp, axis=0) - np.sum(steps * np.diff(tp, axis=0, prepend=0.0), axis=0) / 2
-    return ratio(wins, tp[-1] * fp[-1])
+    return Ranking.of(y, score, weights).auroc()
 
 
 def auprc(y: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -48,10 +46,7 @@ def auprc(y: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -
 
     NaN without an event. A score that ranks nobody gets the prevalence.
     """
-    tp, fp = cumulative_counts(*validated(y, score, weights))
-    found = np.diff(tp, axis=0, prepend=0.0)
-    exact = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp > 0)
-    return ratio(np.sum(exact * found, axis=0), tp[-1])
+    return Ranking.of(y, score, weights).auprc()
 
 
 def sensitivity_at_specificity(
@@ -62,10 +57,7 @@ def sensitivity_at_specificity(
     specificity: float = 0.90,
 ) -> np.ndarray:
     """Largest sensitivity among the thresholds with at least this specificity; no interpolation."""
-    tp, fp = cumulative_counts(*validated(y, score, weights))
-    allowed = fp <= (1 - specificity) * fp[-1] + 1e-9 * fp[-1]
-    best = np.max(np.where(allowed, tp, 0.0), axis=0)
-    return np.where(fp[-1] > 0, ratio(best, tp[-1]), np.nan)
+    return Ranking.of(y, score, weights).sensitivity_at(specificity)
 
 
 def brier(y: np.ndarray, probability: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -234,6 +226,7 @@ class Metric:
             number. It decides the interval of a share of exactly 0 or 1
             (`bootstrap.interval`). None for metrics that are no share.
         bounded: Whether it lies between 0 and 1.
+        of_ranking: For a metric of the score alone: the same from counts that are there already.
     """
 
     name: str
@@ -243,13 +236,14 @@ class Metric:
     function: Callable[..., np.ndarray]
     trials: Trials | None = None
     bounded: bool = True
+    of_ranking: Callable[[Ranking], np.ndarray] | None = None
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("auroc", "AUROC", "score", True, auroc, _pairs),
-        Metric("auprc", "AUPRC", "score", True, auprc),
+        Metric("auroc", "AUROC", "score", True, auroc, _pairs, of_ranking=Ranking.auroc),
+        Metric("auprc", "AUPRC", "score", True, auprc, of_ranking=Ranking.auprc),
         Metric("brier", "Brier", "probability", False, brier),
         Metric("calibration_slope", "slope", "probability", None, calibration_slope, bounded=False),
         Metric(
@@ -267,6 +261,7 @@ METRICS: dict[str, Metric] = {
             True,
             sensitivity_at_specificity,
             _events,
+            of_ranking=lambda ranking: ranking.sensitivity_at(0.90),
         ),
         Metric("accuracy", "accuracy", "decision", True, accuracy, _everyone),
         Metric("precision", "precision", "decision", True, precision, _called),

@@ -90,6 +90,16 @@ class Spread:
         return float(2 * student_t.sf(deviate, self.units - 1))
 
 
+def independent_units(y: np.ndarray, clusters: np.ndarray) -> int:
+    """Counts the clusters of the rarer class.
+
+    Args:
+        y: Outcomes, 0.0 or 1.0. Shape (n,).
+        clusters: Cluster of each patient. Shape (n,).
+    """
+    return min(len(np.unique(clusters[y == outcome])) for outcome in (0.0, 1.0))
+
+
 def spread(values: np.ndarray, draws: np.ndarray, folds: int, units: int) -> Spread:
     """Variance of the mean of a metric over repeats of a cross-validation.
 
@@ -129,7 +139,8 @@ def cross_validated_interval(
 ) -> Estimate:
     """Percentile interval of the mean over repeats, stretched around it by `Spread.stretch`.
 
-    A metric between 0 and 1 is stretched on the scale of log odds and so stays between them.
+    A metric between 0 and 1 is stretched on the scale of log odds and so stays between them. A
+    value of exactly 0 or 1 whose draws vary has no log odds; it is stretched as it is and cut off.
 
     Args:
         values: As for `spread`.
@@ -141,17 +152,19 @@ def cross_validated_interval(
     """
     scatter = spread(values, draws, folds, units)
     found = interval(float(np.mean(values)), np.mean(draws, axis=0), trials)
-    found = dataclasses.replace(found, method=found.method or scatter.method)
+    if found.method != "exact":
+        found = dataclasses.replace(found, method=scatter.method)
     if found.method == "exact" or scatter.stretch == 1:
         return found
     if not np.isfinite(scatter.stretch):
         return dataclasses.replace(found, low=float("nan"), high=float("nan"))
     value, ends = np.array(found.value), np.array([found.low, found.high])
-    if bounded:
+    if bounded and 0 < found.value < 1:
         with np.errstate(divide="ignore"):  # an end at 0 or 1 stays there
             ends = expit(stretched(logit(value), logit(ends), scatter.stretch))
     else:
         ends = stretched(value, ends, scatter.stretch)
+        ends = np.clip(ends, 0, 1) if bounded else ends
     return dataclasses.replace(found, low=float(ends[0]), high=float(ends[1]))
 
 

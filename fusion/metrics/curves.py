@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from featurestore.errors import DataError
-from fusion.metrics._weighted import cumulative_counts, ratio, validated, validated_probabilities
+from fusion.metrics._weighted import ratio, validated_probabilities
+from fusion.metrics.ranking import Ranking
 
 Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
@@ -58,14 +59,7 @@ def roc_curve(
     Returns:
         Shape (draws, grid); NaN with one class only.
     """
-    tp, fp = cumulative_counts(*validated(y, score, weights))
-    result = np.full((tp.shape[1], len(grid)), np.nan)
-    for draw, (found, alarms) in enumerate(zip(tp.T, fp.T, strict=True)):
-        if found[-1] and alarms[-1]:
-            rates = np.concatenate([[0.0], alarms / alarms[-1]])
-            sensitivity = np.concatenate([[0.0], found / found[-1]])
-            result[draw] = np.interp(grid, rates, sensitivity)
-    return result
+    return Ranking.of(y, score, weights).roc(grid)
 
 
 def pr_curve(
@@ -79,15 +73,7 @@ def pr_curve(
     Returns:
         Shape (draws, grid); NaN without an event.
     """
-    tp, fp = cumulative_counts(*validated(y, score, weights))
-    precision = ratio(tp, tp + fp)
-    result = np.full((tp.shape[1], len(grid)), np.nan)
-    for draw, (found, exact) in enumerate(zip(tp.T, precision.T, strict=True)):
-        if found[-1]:
-            # At recall 0 the curve starts where the first event is found.
-            wanted = np.maximum(grid * found[-1] * (1 - 1e-12), found[found > 0][0])
-            result[draw] = exact[np.searchsorted(found, wanted)]
-    return result
+    return Ranking.of(y, score, weights).precision_recall(grid)
 
 
 def decision_curve(

@@ -15,7 +15,8 @@ def logit(probability: np.ndarray) -> np.ndarray:
 
 def sigmoid(score: np.ndarray) -> np.ndarray:
     """Inverse of `logit`."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(score, dtype=float))))
+    with np.errstate(over="ignore"):  # far below it is 0
+        return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(score, dtype=float))))
 
 
 def by_patient(

@@ -34,7 +34,7 @@ MODELS: dict[str, ModelKind] = {
     "lightgbm": ModelKind(
         "fusion.models.lightgbm:LightGbmModel", ("metadata", "tuning"), tuned=True
     ),
-    "logistic_regression": _grid("logistic_regression"),
+    "logistic_regression": _grid("logistic_regression", cheap=True),
     "random_forest": _grid("random_forest"),
     "svm": _grid("svm"),
     "stacked": ModelKind(
@@ -47,6 +47,7 @@ MODELS: dict[str, ModelKind] = {
         "fusion.models.clinical_reference:ClinicalReference",
         ("metadata", "tuning"),
         role="clinical reference",
+        cheap=True,
         columns=reference_columns,
     ),
     "prevalence": ModelKind(

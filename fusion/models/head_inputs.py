@@ -95,7 +95,7 @@ class MetadataInput:
         Raises:
             DataError: No column of the modality says anything in training.
         """
-        encoder = fit_columns(modality, config.expression_components, table)
+        encoder = fit_columns(modality, config, table)
         witness("scaling", "fitted on", table.patient_ids)
         encoded = encoder.transform(table.columns)
         return cls(encoder, Standardizer().fit(encoded, table.row_weights()))

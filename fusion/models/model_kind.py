@@ -42,6 +42,7 @@ class ModelKind:
             (`fusion.evaluation.permutation`).
         weighs_columns: Whether it has parameters of its own for the inputs of its arm, which a
             sample size must support.
+        cheap: Whether it is fitted in seconds, so that sensitivity analyses fit it again.
         pictures: Whether it is trained on pictures, by several processes together where there are.
         needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
@@ -56,6 +57,7 @@ class ModelKind:
     explained: bool = True
     permuted: bool = False
     weighs_columns: bool = True
+    cheap: bool = False
     pictures: bool = False
     needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None

@@ -21,7 +21,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from featurestore.errors import ConfigError, redacted
+from featurestore.errors import ConfigError, one_line, redacted
 from fusion.models.study_location import StudyLocation
 
 Parameters = dict[str, float]
@@ -217,7 +217,7 @@ def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
 
 def _unusable(location: StudyLocation, error: BaseException) -> ConfigError:
     cause = error.__cause__ or error  # Optuna's own words name no reason
-    reason = redacted(" ".join(str(cause).split())[:200])
+    reason = redacted(one_line(cause))
     return ConfigError(
         f"ablation.tuning.storage: cannot use {redacted(location.storage)}: {reason}"
     )

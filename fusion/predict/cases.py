@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import DataError
-from featurestore.images import UnreadableImage
-from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS
+from featurestore.images import read_image_bytes
+from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS, places
 from featurestore.tables.numbers import read_number
 from fusion.bundle.record import BundleRecord, InputColumn
 
@@ -62,14 +62,7 @@ class Picture:
         """
         if isinstance(self.source, bytes):
             return self.source
-        try:
-            if not self.source.is_file():
-                raise UnreadableImage("not a file" if self.source.exists() else "no such file")
-            if self.source.stat().st_size > MAX_FILE_BYTES:
-                raise UnreadableImage(f"larger than {MAX_FILE_BYTES:,} bytes")
-            return self.source.read_bytes()
-        except OSError as error:
-            raise UnreadableImage(f"cannot be read: {error.strerror}") from None
+        return read_image_bytes(self.source, MAX_FILE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +188,7 @@ def _flags(column: InputColumn, value: Value) -> list[Flag]:
         if value in column.training_levels:
             return []
         seen = ", ".join(column.training_levels) or "none"
-        placed = column.kind == "ordinal" and value in column.levels
+        placed = column.kind == "ordinal" and value in places(column.levels)
         then = "its place among the levels is used" if placed else "it counts as missing"
         text = f"{name}: no training patient had {value!r} (they had {seen}); {then}."
         return [Flag("unknown_level", name, text)]

@@ -20,7 +20,7 @@ from extractor.device import plan_compute
 from extractor.images import Geometry, decode
 from extractor.stages import forward_threads, in_order, one_torch_thread
 from extractor.weights import Weights, fit_state, state_digest
-from featurestore.errors import DataError, MelafuseError
+from featurestore.errors import DataError, MelafuseError, one_line
 from fusion.bundle.archive import Bundle
 from fusion.bundle.record import EncoderRecord
 
@@ -117,13 +117,13 @@ class Encoders:
         try:
             state = safetensors.torch.load(bundle.contents[record.file])
         except (KeyError, ValueError, safetensors.SafetensorError) as error:
-            raise DataError(f"{where} cannot be used: {' '.join(str(error).split())}") from None
+            raise DataError(f"{where} cannot be used: {one_line(error)}") from None
         _require_same_size(record, state, where)
         backbone = load_backbone(config, 0, Path())
         try:
             fit_state(backbone.module, state, where)
         except MelafuseError as error:
-            raise DataError(f"{where} cannot be used: {' '.join(str(error).split())}") from None
+            raise DataError(f"{where} cannot be used: {one_line(error)}") from None
         digest = state_digest(backbone.module.state_dict())
         backbone = dataclasses.replace(backbone, weights=Weights(record.origin, digest))
         encoder = Encoder(backbone, self._plan, name=record.name)

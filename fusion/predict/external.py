@@ -187,6 +187,7 @@ def metrics_table(found: ExternalValidation) -> pd.DataFrame:
                 "value": estimate.value,
                 "low": estimate.low,
                 "high": estimate.high,
+                "interval": estimate.method,
                 "cross_validated": arm.cross_validated.get(name, nothing).value,
                 "n": found.n,
                 "events": found.events,
@@ -200,7 +201,7 @@ def metrics_table(found: ExternalValidation) -> pd.DataFrame:
 def _cases(predictor: Predictor, cohort: Cohort, refused: dict[str, str]) -> Iterator[Case]:
     """Patients by id; who has a value that the bundle cannot take is refused with the reason."""
     inputs = [c.name for c in predictor.bundle.record.inputs if c.name in cohort.patients.columns]
-    images = cohort.images.sort_values("image_id").groupby("patient_id")["path"].apply(list)
+    images = cohort.pictures.sort_values("image_id").groupby("patient_id")["path"].apply(list)
     for row in cohort.patients.sort_values("patient_id").to_dict("records"):
         patient = str(row["patient_id"])
         values = {name: row[name] for name in inputs if not pd.isna(row[name])}

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fusion.evidence.intervals import interval_facts
 from fusion.predict.external import SHOWN, ExternalValidation
 from fusion.report.numbers import with_interval
 from fusion.report.terminal import WIDTH
@@ -45,3 +46,5 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
                 Text(with_interval(before)),
             )
     console.print(table, highlight=False)
+    for facts in interval_facts(arm.metrics["auroc"] for arm in found.arms):
+        console.print(f"intervals here: {facts.text}", markup=False, highlight=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from featurestore.errors import DataError
+from featurestore.errors import DataError, one_line
 from fusion.bundle.record import InputColumn
 from fusion.predict.result import Prediction
 
@@ -35,7 +35,7 @@ def require_scores(predictor: Predictor) -> None:
         cases = list(_cases(predictor))
         predictions = predictor.score(cases)
     except Exception as error:  # parts that do not fit together fail in any way
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        problem = f"{type(error).__name__}: {one_line(error)}"
         raise DataError(f"the bundle cannot score a made-up patient ({problem})") from None
     if not predictions:
         raise DataError("the bundle can score nobody: it takes neither values nor images")

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from featurestore import bounded
-from featurestore.errors import DataError, name_some
+from featurestore.errors import DataError, name_some, one_line
 from featurestore.images import ImageFolder, image_key
 from featurestore.json_text import parse_json
 from featurestore.tables import MISSING_TOKENS, known_text, read_table, spelled_ids
@@ -146,7 +146,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: {' '.join(str(error).split())[:100]}") from None
+        raise DataError(f"{path} is no JSON: {one_line(error, 100)}") from None
     rows = content if isinstance(content, list) else [content]
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path}: an object with the values of a patient is wanted, or a list")

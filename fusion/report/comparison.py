@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 
 from featurestore.cohort import short_watermark, watermark
 from fusion.evidence import ArmEvidence, Estimate, Evidence, FinishedRun
+from fusion.evidence.intervals import interval_facts
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
+from fusion.report.intervals import coverage, kind_name
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
 
@@ -124,6 +126,7 @@ def arms_table(comparison: Comparison) -> TextTable:
             str(row.arm.n),
             str(row.arm.events),
             with_interval(row.arm.metrics["auroc"]),
+            kind_name(row.arm.metrics["auroc"]),
             with_interval(row.arm.metrics["auprc"]),
             number(row.arm.metrics["brier"].value),
         )
@@ -131,7 +134,7 @@ def arms_table(comparison: Comparison) -> TextTable:
         for facts in [row.run.evidence.run]
     )
     return TextTable(
-        "Every arm of every run; intervals are those of the run's own bootstrap over patients.",
+        f"Every arm of every run. {interval_note(comparison)}",
         (
             "arm",
             "run",
@@ -140,12 +143,20 @@ def arms_table(comparison: Comparison) -> TextTable:
             "n",
             "events",
             "AUROC [95 % CI]",
+            "interval",
             "AUPRC [95 % CI]",
             "Brier",
         ),
         rows,
         text_columns=4,
     )
+
+
+def interval_note(comparison: Comparison) -> str:
+    """Which kinds of interval the AUROCs have, with their coverage; each run drew for itself."""
+    found = interval_facts(row.arm.metrics["auroc"] for row in comparison.arms)
+    kinds = [f"{facts.name} (coverage {coverage(facts.arm_coverage)})" for facts in found]
+    return f"Intervals of each run's own draws: {'; '.join(kinds) or 'bootstrap of patients'}."
 
 
 def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
@@ -171,6 +182,7 @@ def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
         for name in METRICS:
             found = row.arm.metrics.get(name, UNDEFINED)
             record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        record["interval"] = row.arm.metrics["auroc"].method
         rows.append(record)
     return pd.DataFrame(rows)
 

@@ -32,7 +32,6 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         gains=tables.gains(evidence),
         per_fold=tables.per_fold(evidence),
         epochs=tables.epochs(evidence),
-        secondary=tables.secondary(evidence),
         oracle=tables.oracle(evidence),
         methods=methods(evidence),
         mark=mark(evidence),

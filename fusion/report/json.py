@@ -26,11 +26,13 @@ def render_json(evidence: Evidence) -> str:
         "availability": evidence.availability.to_dict("records"),
         "baseline": evidence.baseline,
         "bootstrap_draws": evidence.bootstrap_draws,
+        "intervals": [dataclasses.asdict(facts) for facts in evidence.intervals],
         "net_benefit_threshold": evidence.net_benefit_threshold,
         "arms": [_arm(a) for a in evidence.arms],
         "fusion_gain": [dataclasses.asdict(g) for g in evidence.fusion_gain],
         "group_losses": [dataclasses.asdict(g) for g in evidence.group_losses],
         "learning_curve": [dataclasses.asdict(p) for p in evidence.learning_curve],
+        "sensitivity": [dataclasses.asdict(s) for s in evidence.sensitivity],
         "subgroups": [dataclasses.asdict(s) for s in evidence.subgroups],
         "reference_model": None
         if evidence.reference_model is None

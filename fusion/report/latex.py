@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featurestore.cohort import watermark
 from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import KINDS, difference
 
@@ -103,8 +104,8 @@ def _caption(evidence: Evidence) -> str:
     mark = watermark(run.linkage, run.synthetic)
     text = (
         f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {run.n_patients} "
-        f"patients, {run.n_events} with the outcome. Out-of-fold predictions; 95 % percentile "
-        f"intervals of {evidence.bootstrap_draws} bootstrap draws of patients, shared by all arms. "
+        f"patients, {run.n_events} with the outcome. Pooled out-of-fold predictions; 95 % "
+        f"intervals. {sentence(evidence.arms, evidence.bootstrap_draws)} "
         f"ΔAUROC against {evidence.baseline}; p adjusted by Holm."
     )
     return (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(text)

@@ -42,7 +42,6 @@ def render_markdown(evidence: Evidence) -> str:
         ("Ablation", tables.ablation(evidence)),
         ("What fusion adds", tables.gains(evidence)),
         ("Folds", tables.per_fold(evidence)),
-        ("DeLong", tables.secondary(evidence)),
         *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
     ):
         lines += ["", f"## {heading}", "", *table_lines(table)]

@@ -6,6 +6,7 @@ import math
 
 from featurestore.cohort import watermark
 from fusion.evidence import Evidence
+from fusion.report.intervals import headline, sentence
 from fusion.report.numbers import number
 from fusion.report.sentences import encoder_line, preparation_of_columns, score
 from fusion.report.tables import SENSITIVITY, oracle
@@ -46,7 +47,8 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         (
             "Patients",
             f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
-            + (f", {run.n_images:,} images" if run.n_images else ""),
+            + (f", {run.n_images:,} images" if run.n_images else "")
+            + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
         ),
         ("Linkage", run.linkage),
         *(("Encoder", encoder_line(encoder)) for encoder in run.encoders),
@@ -73,9 +75,10 @@ def methods(evidence: Evidence) -> list[str]:
         f"{': ' + '; '.join(prepared) if prepared else ''}.",
         f"{score(evidence)}; every number counts patients. Metrics are computed on the pooled "
         "out-of-fold predictions of a repeat and averaged over repeats.",
-        f"Intervals are 95 % percentile intervals of {evidence.bootstrap_draws:,} bootstrap draws "
-        f"of patients{tied}. All arms share the draws, so differences are paired. p values are "
-        "two-sided and adjusted by Holm over all arms.",
+        f"{sentence(evidence.arms, evidence.bootstrap_draws)} They are 95 % intervals of draws of "
+        f"patients{tied}; differences are paired. p values are two-sided, of the same standard "
+        "error, and adjusted by Holm over all arms.",
+        headline(),
         "Accuracy, precision, recall and F1 decide at a threshold chosen on inner data of the same "
         f"fold by {evidence.threshold_rule}, never on outer test patients. Probabilities are "
         f"{evidence.calibration}. {SENSITIVITY}",

@@ -9,6 +9,7 @@ import dataclasses
 
 from fusion.evidence import ArmEvidence, Evidence
 from fusion.report import sentences
+from fusion.report.intervals import sentence
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER, audit_summary, mark
 from fusion.report.numbers import number, with_interval
@@ -99,6 +100,7 @@ def _data(e: Evidence) -> CardSection:
     run = e.run
     sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
     images = f"{run.n_images:,} images, " if run.n_images else ""
+    images += f"features of {run.n_slides:,} slides, " if run.n_slides else ""
     rules, unknown = run.analysis.eligibility, sentences.by_outcome(e)
     predictors = sentences.predictors(e)
     return CardSection(
@@ -141,8 +143,7 @@ def _performance(e: Evidence) -> CardSection:
             *_between_subgroups(e),
         ),
         TextTable(
-            f"The model beside reference models and floors; 95 % intervals from "
-            f"{e.bootstrap_draws:,} bootstrap draws of patients.",
+            f"The model beside reference models and floors. {sentence(shown, e.bootstrap_draws)}",
             ("model", "n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "Brier [95 % CI]"),
             tuple(_row(arm) for arm in shown),
         ),

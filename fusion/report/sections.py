@@ -8,11 +8,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from fusion.evaluation.sensitivity import COMPLETE, IMPUTATIONS, IMPUTED, PLAIN
 from fusion.evidence import Evidence
 from fusion.evidence.subgroups import LEAST
 from fusion.report.gallery import Gallery, galleries
+from fusion.report.interval_tables import by_arm, kinds
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import TextTable
+
+WHAT_ANALYSES_ARE = {
+    COMPLETE: (
+        "Complete cases: fitted on, and here both scored among, the patients whose columns of the "
+        "clinical reference are all known."
+    ),
+    PLAIN: (
+        "Without indicators: a missing value is its training median (a missing category no level), "
+        "and nothing says that it was missing."
+    ),
+    IMPUTED: (
+        f"Multiple imputation: fitted on {IMPUTATIONS} imputations by chained equations, drawn "
+        "inside each training part from the columns of the arm and without the outcome; their log "
+        "odds are averaged. Expression is not imputed, and the interval is that of the averaged "
+        "score."
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +57,10 @@ def sections(evidence: Evidence) -> list[Section]:
     """All sections that have a row to show."""
     made = [section(evidence) for section in SECTIONS]
     return [section for section in made if any(table.rows for table in section.tables)]
+
+
+def _intervals(evidence: Evidence) -> Section:
+    return Section("intervals", "Intervals", (by_arm(evidence), kinds(evidence.intervals)))
 
 
 def _differences(evidence: Evidence) -> Section:
@@ -97,6 +120,41 @@ def _learning_curve(evidence: Evidence) -> Section:
         text_columns=1,
     )
     return Section("learning", "Learning curve", (table,), ("learning_curve",))
+
+
+def _sensitivity(evidence: Evidence) -> Section:
+    rows = tuple(
+        (
+            one.arm,
+            one.analysis,
+            str(one.n),
+            str(one.events),
+            with_interval(one.shown),
+            with_interval(one.auroc),
+            with_interval(one.change, sign=True),
+            p_value(one.p),
+        )
+        for one in evidence.sensitivity
+    )
+    made = dict.fromkeys(one.analysis for one in evidence.sensitivity)
+    said = " ".join(WHAT_ANALYSES_ARE[name] for name in made)
+    table = TextTable(
+        f"The same arms and folds, with missing values handled in another way. {said} Where a "
+        "change is sure, what is missing says something by itself, or fills in for something.",
+        (
+            "arm",
+            "analysis",
+            "n",
+            "events",
+            "AUROC as in the ablation [95 % CI]",
+            "AUROC of the analysis [95 % CI]",
+            "change [95 % CI]",
+            "p",
+        ),
+        rows,
+        text_columns=2,
+    )
+    return Section("sensitivity", "Sensitivity to missing values", (table,))
 
 
 def _reference(evidence: Evidence) -> Section:
@@ -294,9 +352,11 @@ def _most(evidence: Evidence) -> int:
 
 
 SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+    _intervals,
     _differences,
     _group_losses,
     _learning_curve,
+    _sensitivity,
     _reference,
     _matched,
     _subgroups,

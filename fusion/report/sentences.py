@@ -32,6 +32,8 @@ def encoder_line(encoder: EncoderFacts) -> str:
         "never": f"weights {encoder.weights}",
         "training parts": "fine-tuned on the training patients of each fold",
         "other patients": "fine-tuned on other patients",
+        "unknown": f"imported from {encoder.weights}, trained on nobody knows whom",
+        "listed patients": f"imported from {encoder.weights}, trained on patients that are listed",
     }[encoder.trained]
     one = encoder.digests.keys() == {EVERY_FOLD}
     digests = [d if one else f"{fold} {d}" for fold, d in encoder.digests.items()]

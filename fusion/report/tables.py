@@ -8,8 +8,11 @@ import pandas as pd
 
 from featurestore.cohort import short_watermark
 from fusion.audit.base import SEVERITIES
+from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS, THRESHOLD
 from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.evidence.intervals import interval_facts
+from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 
 BASELINE = "baseline"
@@ -76,9 +79,9 @@ def ablation(evidence: Evidence) -> TextTable:
         for arm in evidence.arms
     )
     return TextTable(
-        f"All arms on the same patients and folds. Intervals: {evidence.bootstrap_draws:,} draws "
-        f"of a bootstrap over patients, shared by all arms. ΔAUROC is taken against "
+        f"All arms on the same patients and folds. ΔAUROC is taken against "
         f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}. "
+        f"{sentence(evidence.arms, evidence.bootstrap_draws)} "
         f"{SENSITIVITY} A gap in AUROC to {evidence.baseline} is a tie below the width of the last "
         "column, by the spread over folds.",
         (*headings, "ΔAUROC [95 % CI]", "p", "p Holm", "tie below"),
@@ -144,19 +147,11 @@ def available(evidence: Evidence) -> TextTable:
         (str(has), str(n), str(events))
         for has, n, events in evidence.availability.itertuples(index=False, name=None)
     )
-    caption = "Patients by what is known of them: images, and groups with at least one value."
-    return TextTable(caption, ("has", "n", "events"), rows)
-
-
-def secondary(evidence: Evidence) -> TextTable:
-    """DeLong's intervals."""
-    rows = tuple((a.arm, with_interval(a.delong)) for a in evidence.arms if a.kind != "floor")
-    return TextTable(
-        "AUROC with DeLong's interval, mean over repeats, secondary: it assumes fixed models on "
-        "independent test data, and its test is invalid for nested models (Demler 2012).",
-        ("arm", "AUROC [95 % CI, DeLong]"),
-        rows,
+    caption = (
+        "Patients by what is known of them: images, embeddings from elsewhere, and groups with at "
+        "least one value."
     )
+    return TextTable(caption, ("has", "n", "events"), rows)
 
 
 def epochs(evidence: Evidence) -> TextTable:
@@ -230,12 +225,19 @@ def ladder(evidence: Evidence) -> TextTable:
         told = [NOTHING if v is None else f"{v:.4g}" for v in stated]
         rows.insert(0, ("claimed", "", NOTHING, NOTHING, NOTHING, *told))
     return TextTable(
-        "One fixed model on every rung; intervals from a bootstrap over what folds keep together. "
+        "One fixed model on every rung. Intervals: "
+        f"{_kinds_of_rungs(evidence.ladder)}, over what folds keep together. "
         f"Accuracy at probability {THRESHOLD}.{cited}",
         columns,
         tuple(rows),
         text_columns=2,
     )
+
+
+def _kinds_of_rungs(found: Ladder) -> str:
+    """Names of the kinds of interval that the AUROCs of the rungs have."""
+    kinds = interval_facts(rung.metrics["auroc"] for rung in found.rungs)
+    return " or ".join(facts.name for facts in kinds) or "bootstrap of patients"
 
 
 def tidy_ladder(evidence: Evidence) -> pd.DataFrame:
@@ -255,6 +257,7 @@ def tidy_ladder(evidence: Evidence) -> pd.DataFrame:
                 "value": estimate.value,
                 "low": estimate.low,
                 "high": estimate.high,
+                "interval": estimate.method,
                 "claimed": claimed.get(name),
                 "n": rung.n,
                 "events": rung.events,
@@ -307,6 +310,7 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
                     "value": estimate.value,
                     "low": estimate.low,
                     "high": estimate.high,
+                    "interval": estimate.method,
                     "n": arm.n,
                     "events": arm.events,
                     "p": tested[name].p if name in tested else None,

@@ -10,7 +10,8 @@ from featurestore.cohort import watermark
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS
 from fusion.evidence import ArmEvidence, Evidence
-from fusion.report.comparison import Comparison, comparison_mark
+from fusion.report.comparison import Comparison, comparison_mark, interval_note
+from fusion.report.intervals import sentence
 from fusion.report.methods import audit_summary
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import difference, oracle
@@ -41,6 +42,8 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
     if evidence.ladder is not None:
         console.print(_ladder_table(evidence.ladder), highlight=False)
     console.print(_table(evidence), highlight=False)
+    told = sentence(evidence.arms, evidence.bootstrap_draws)
+    console.print(told, markup=False, highlight=False)
     best = oracle(evidence)
     if best is not None:
         console.print(
@@ -68,6 +71,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         cells += [with_interval(m["auroc"]), number(m["auprc"].value), number(m["brier"].value)]
         table.add_row(*[Text(cell) for cell in cells])
     console.print(table, highlight=False)
+    console.print(interval_note(comparison), markup=False, highlight=False)
 
 
 def _ladder_table(shown: Ladder) -> Table:

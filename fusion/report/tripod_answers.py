@@ -12,6 +12,7 @@ from typing import Literal
 from fusion.audit.sample_size import EVENTS_PER_PREDICTOR, EXPECTED_R2
 from fusion.evidence import ArmEvidence, Evidence
 from fusion.report import sentences
+from fusion.report.intervals import sentence
 from fusion.report.numbers import number
 
 SITE_CHECK = "site_association"
@@ -226,8 +227,7 @@ def measures(e: Evidence) -> Answer:
         "0.90 (its threshold is picked on the test patients), accuracy, precision, recall and F1 "
         "at a threshold from inner data, net benefit; "
         "ROC, precision–recall, calibration and decision curves. Arms are compared by paired "
-        f"differences over {e.bootstrap_draws:,} shared bootstrap draws of patients, with Holm's "
-        "adjustment.",
+        f"differences with Holm's adjustment. {sentence(e.arms, e.bootstrap_draws)}",
     )
 
 

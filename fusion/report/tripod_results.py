@@ -7,6 +7,7 @@ from collections.abc import Callable
 from featurestore.tables import OUTCOME_STAGE
 from fusion.evidence import Evidence
 from fusion.report import sentences
+from fusion.report.intervals import kind_name, pooled_beside_folds
 from fusion.report.numbers import number, with_interval
 from fusion.report.tripod_answers import (
     AUTHOR,
@@ -88,7 +89,8 @@ def performance(e: Evidence) -> Answer:
     m = chosen_arm(e).metrics
     return Answer(
         FILLED,
-        f"{e.baseline}: AUROC {with_interval(m['auroc'])}, AUPRC {with_interval(m['auprc'])}, "
+        f"{e.baseline}: AUROC {pooled_beside_folds(chosen_arm(e))} (interval: "
+        f"{kind_name(m['auroc'])}), AUPRC {with_interval(m['auprc'])}, "
         f"Brier {with_interval(m['brier'])}, calibration slope "
         f"{with_interval(m['calibration_slope'], 2)}; all arms in the ablation table"
         f"{', subgroups in theirs' if e.subgroups else ''}.",

@@ -16,6 +16,7 @@ from extractor.config_finetune import FinetuneConfig
 from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
 from extractor.finetune import Workplace
+from extractor.torch_features import import_all
 from featurestore.cohort import (
     Cohort,
     FoldKey,
@@ -28,6 +29,7 @@ from featurestore.cohort import (
     patient_groups,
 )
 from featurestore.config import dump_config, load_config
+from featurestore.imports import Imported
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources import ReadContext
@@ -60,10 +62,13 @@ class Embedded:
     Attributes:
         cohort: The cohort without the images that could not be embedded.
         extraction: What the extraction did, with the identity of every backbone.
+        encoders: Identity by name of everything that embeds for all folds: backbones, then
+            encoders from elsewhere.
     """
 
     cohort: Cohort
     extraction: ExtractionReport
+    encoders: dict[str, EncoderIdentity]
 
 
 class Stages:
@@ -134,7 +139,15 @@ class Stages:
     @cached_property
     def source_cohort(self) -> Cohort:
         """The cohort as the sources give it, before any image was decoded in full."""
-        return build_cohort(self.config.cohort, self.config.name, self._context, self._progress)
+        features = [imported.rows for imported in self.imported.values()]
+        return build_cohort(
+            self.config.cohort, self.config.name, self._context, self._progress, features
+        )
+
+    @cached_property
+    def imported(self) -> dict[str, Imported]:
+        """Embeddings from elsewhere by name, all of them in the store."""
+        return import_all(self.config.embeddings, self.store, self._data_root, self._progress)
 
     @property
     def _context(self) -> ReadContext:
@@ -145,11 +158,12 @@ class Stages:
         cohort = self.source_cohort
         _ = self.arms  # a wrong name shows before hours of extraction and fits
         require_names(self.config, cohort)
-        if cohort.images.empty:
+        elsewhere = {name: one.identity for name, one in self.imported.items()}
+        if cohort.pictures.empty:
             self._write_cohort(cohort)
-            return Embedded(cohort, NO_EXTRACTION)
+            return Embedded(cohort, NO_EXTRACTION, elsewhere)
         extraction = extract(
-            cohort.images[["image_id", "path", "sha256"]],
+            cohort.pictures[["image_id", "path", "sha256"]],
             self.store,
             self.config.extract,
             self.config.seed,
@@ -160,7 +174,7 @@ class Stages:
         reasons = {row.image_id: row.reason for row in extraction.quarantined}
         cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
         self._write_cohort(cohort)
-        return Embedded(cohort, extraction)
+        return Embedded(cohort, extraction, {**extraction.encoders, **elsewhere})
 
     def extract(self) -> ExtractionReport:
         """Embeds every image that the store does not have yet."""
@@ -237,7 +251,7 @@ class Stages:
     def fold_encoders(self) -> FoldEncoders:
         """Fine-tuned encoders and where their embeddings are; none without `finetune`."""
         config = self.config.finetune
-        if config is None or self.cohort.images.empty:
+        if config is None or self.cohort.pictures.empty:
             return NO_FOLD_ENCODERS
         plans = self._trainings(config)
         encoders = self._fine_tune(plans, self.folds.keys, config, "finetune")
@@ -251,7 +265,7 @@ class Stages:
         """Trains what is planned; checkpoints lie in a folder of that name under `work`."""
         return fine_tune(
             plans,
-            self.cohort.images[["image_id", "path", "sha256"]],
+            self.cohort.pictures[["image_id", "path", "sha256"]],
             keys,
             config,
             self.config.extract,
@@ -272,7 +286,7 @@ class Stages:
 
     def encoders(self, repeat: int, fold: int) -> dict[str, EncoderIdentity]:
         """Identity by name of everything that embeds for one outer fold, frozen ones first."""
-        frozen = self._embedded.extraction.encoders
+        frozen = self._embedded.encoders
         return {**frozen, **self.fold_encoders.identities.get((repeat, fold), {})}
 
     @property
@@ -283,8 +297,8 @@ class Stages:
     @cached_property
     def _study_plan(self) -> StudyPlan:
         cohort = self.source_cohort
-        has_images = not cohort.images.empty
-        return plan_study(self.config, has_images, cohort.dictionary, cohort.outcome.kind)
+        has_pictures = not cohort.pictures.empty
+        return plan_study(self.config, has_pictures, cohort.dictionary, cohort.outcome.kind)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -353,7 +367,7 @@ class Stages:
     @property
     def _data_digest(self) -> str:
         """Names everything but the models that a prediction depends on."""
-        frozen = self._embedded.extraction.encoders
+        frozen = self._embedded.encoders
         tuned = [(f"{r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.identities.items())]
         tuned += [(f"views {r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.views.items())]
         names = [

@@ -83,7 +83,7 @@ class Study(Stages):
         if config is not None and config.test_views:
             raise ConfigError("finetune.test_views: a final system scores pictures as they are")
         key = next(iter(tuned.identities), None)
-        identities = {**self._embedded.extraction.encoders}
+        identities = {**self._embedded.encoders}
         backbones = {b.name: b for b in self.config.extract.backbones}
         views = NO_VIEWS
         if key is not None and config is not None:
@@ -96,7 +96,7 @@ class Study(Stages):
     @cached_property
     def _final_encoders(self) -> FoldEncoders:
         config = self.config.finetune
-        if config is None or self.cohort.images.empty:
+        if config is None or self.cohort.pictures.empty:
             return NO_FOLD_ENCODERS
         plans = on_everyone(self.cohort, self.groups, config, self.config.seed)
         return self._fine_tune(plans, self.folds.keys[:1], config, "finetune-final")
@@ -112,7 +112,7 @@ class Study(Stages):
             run=run_facts(
                 self.config,
                 self.cohort,
-                self._embedded.extraction.encoders,
+                self._embedded.encoders,
                 self.fold_encoders.identities,
                 self._folds_key,
                 self.command,
@@ -140,7 +140,7 @@ class Study(Stages):
             predictions: The predictions table.
         """
         config = self.config.ablation
-        pictured = self.cohort.images["patient_id"].astype(str).unique().tolist()
+        pictured = self.cohort.pictures["patient_id"].astype(str).unique().tolist()
         if not config.overlays or not pictured:
             return ()
         tasks = self.tasks([arm for arm in self.arms if arm.name == self.reference])
@@ -198,7 +198,7 @@ class Study(Stages):
             return None
         donors = cohort.donors
         alone = {p: p for p in donors.patients["patient_id"]}
-        table = self._reader.read(self._embedded.extraction.encoders, [])
+        table = self._reader.read(self._embedded.encoders, [])
         return climb(
             cohort,
             table,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scans_example import scanned_jpeg, scanned_mpo
 
 import extractor.extract as module
 from extractor.backbones import Encoder
@@ -151,6 +152,8 @@ def spoilt_files(folder: Path, good: Path) -> dict[str, Path]:
         "text.jpg": b"not an image, only text\n" * 9,
         "truncated.jpg": data[: len(data) // 2],
         "header.jpg": data[:20],
+        "scans.jpg": scanned_jpeg(8000),
+        "two-scans.jpg": scanned_mpo(8000),
     }.items():
         (folder / name).write_bytes(content)
     return {p.stem: p for p in folder.iterdir()}
@@ -175,6 +178,7 @@ def test_spoilt_files_are_quarantined_with_a_reason_and_the_run_goes_on(
     assert reasons["empty"] == "empty file"
     assert reasons["text"] == "not an image"
     assert reasons["truncated"] == "truncated"
+    assert reasons["scans"] == reasons["two-scans"] == "too many scans"
     assert reasons["gone"] == "no such file"
     assert all(reasons.values())
     table = FeatureStore(root).quarantined()

@@ -86,3 +86,10 @@ def test_hdf5_buries_the_reason_and_it_is_found() -> None:
     assert reason(OSError(text)) == os.strerror(errno.ENOSPC)
     assert reason(RuntimeError("Can't\n decrement id")) == "Can't decrement id"
     assert reason(OSError(errno.EIO, "x")) == "x"
+    # h5py gives the number and the lines at once.
+    several = "Unable to open file (file read failed: time = now\n, errno = 116, error message"
+    assert reason(OSError(errno.ESTALE, several)) == os.strerror(errno.ESTALE)
+    assert reason(OSError(errno.EIO, "read\nfailed")) == "read failed"
+    line = disk_line(OSError(errno.ESTALE, several, "a.h5"))
+    assert line is not None
+    assert line.startswith(f"a.h5: {os.strerror(errno.ESTALE)}; ")

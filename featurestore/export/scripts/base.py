@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from featurestore.export.variables import LabelledTable
+from featurestore.export.variables import LabelledTable, printable
 
 TOLERANCE = "1e-8"
 
@@ -84,11 +84,6 @@ class Script:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters |= {"one_line": one_line, "repr": repr, **self.filters}
+        environment.filters |= {"printable": printable, "repr": repr, **self.filters}
         template = environment.get_template(f"{self.filename}.jinja")
         return template.render(plan=plan, suffix=suffix, tolerance=TOLERANCE)
-
-
-def one_line(text: str) -> str:
-    """Text for a comment or a label: no line ends, no control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

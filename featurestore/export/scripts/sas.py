@@ -7,8 +7,8 @@ front of a text protects it from spreadsheets, and is taken off.
 
 from __future__ import annotations
 
-from featurestore.export.scripts.base import Script, one_line
-from featurestore.export.variables import LabelledTable, Variable
+from featurestore.export.scripts.base import Script
+from featurestore.export.variables import LabelledTable, Variable, printable
 
 Meanings = tuple[tuple[int, str], ...]
 
@@ -36,12 +36,12 @@ def format_names(table: LabelledTable) -> dict[Meanings, str]:
 
 def quoted(text: str) -> str:
     """Single quotes, in which SAS expands no macros."""
-    return "'" + one_line(text).replace("'", "''") + "'"
+    return "'" + printable(text).replace("'", "''") + "'"
 
 
 def comment(text: str) -> str:
     """Text of a comment."""
-    return one_line(text).replace("*/", "* /")
+    return printable(text).replace("*/", "* /")
 
 
 SAS = Script(

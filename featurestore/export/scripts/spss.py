@@ -7,8 +7,8 @@ protects it from spreadsheets, and is taken off.
 
 from __future__ import annotations
 
-from featurestore.export.scripts.base import Script, one_line
-from featurestore.export.variables import Variable
+from featurestore.export.scripts.base import Script
+from featurestore.export.variables import Variable, printable
 
 
 def format_of(variable: Variable) -> str:
@@ -23,12 +23,12 @@ def format_of(variable: Variable) -> str:
 
 def quoted(text: str) -> str:
     """A string of SPSS."""
-    return '"' + one_line(text).replace('"', '""') + '"'
+    return '"' + printable(text).replace('"', '""') + '"'
 
 
 def comment(text: str) -> str:
     """Text of a comment, which ends at a full stop."""
-    return one_line(text).replace(".", ";").rstrip(";")
+    return printable(text).replace(".", ";").rstrip(";")
 
 
 SPSS = Script(

@@ -5,12 +5,13 @@ It opens dta files, or imports CSV and applies types, labels and value labels.
 
 from __future__ import annotations
 
-from featurestore.export.scripts.base import Script, one_line
+from featurestore.export.scripts.base import Script
+from featurestore.export.variables import printable
 
 
 def quoted(text: str) -> str:
     """Compound quotes, in which Stata expands only macros."""
-    plain = one_line(text).replace("`", "\\`").replace("$", "\\$")
+    plain = printable(text).replace("`", "\\`").replace("$", "\\$")
     return f'`"{plain}"\''
 
 

@@ -28,6 +28,7 @@ STUDY_CHECKS: tuple[Check, ...] = (
     Check("cohort", study.find_outcome),
     Check("arms", study.find_arms),
     Check("images", study.find_images),
+    Check("features", study.find_embeddings),
     Check("device", study.find_device),
     Check("weights", study.find_weights),
     Check("store", study.find_store),

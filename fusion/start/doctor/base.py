@@ -13,7 +13,7 @@ import pydantic
 
 from extractor.config import BackboneConfig
 from extractor.offline import WeightsPlace, locate_weights
-from featurestore.images import ImageFolder
+from featurestore.images import CONTAINER_SUFFIXES, ImageFolder
 from featurestore.sources import ReadContext, SourceTables
 from fusion.config import RunConfig
 from fusion.paths import RunPaths
@@ -108,7 +108,8 @@ class Diagnosis:
     @cached_property
     def image_files(self) -> tuple[Path, ...]:
         """Photographs under the folders that the sources name, sorted."""
-        folders = [path for _, _, path in self.paths if path.is_dir()]
+        packed = CONTAINER_SUFFIXES
+        folders = [p for _, _, p in self.paths if p.is_dir() or p.suffix.lower() in packed]
         return ImageFolder.scan(folders).photographs
 
     @cached_property

@@ -12,12 +12,15 @@ import numpy as np
 
 from extractor.device import resolve_device
 from extractor.offline import WeightsPlace
+from extractor.torch_features import ALL_READERS
 from featurestore.cohort import studied_dictionary
 from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
-from featurestore.images import inspect_image
+from featurestore.images import CONTAINER_SUFFIXES, inspect_image
+from featurestore.imports import find_reader, look_for_files
 from featurestore.sources import SourceTables
-from featurestore.sources.recognition import explain_mismatch, guess_format
+from featurestore.sources.mismatch import explain_mismatch
+from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
 from fusion.evaluation.planning import plan_study
@@ -59,8 +62,8 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
         yield ok("the cohort is synthetic: the run plans its arms")
         return
     dictionary = studied_dictionary(study.config.cohort, study.tables)
-    has_images = any(len(table.images) for table in study.tables)
-    plan = plan_study(study.config, has_images, dictionary)
+    has_pictures = any(len(table.images) for table in study.tables)
+    plan = plan_study(study.config, has_pictures, dictionary)
     seen = ", ".join(modality.name for modality in plan.ablation.modalities)
     yield ok(f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}")
 
@@ -91,6 +94,8 @@ def _path(kind: str, key: str, path: Path) -> Finding:
     if path.is_dir():
         return ok(f"{where} is a folder")
     size = _bytes(path.stat().st_size)
+    if path.suffix.lower() in CONTAINER_SUFFIXES:
+        return ok(f"{where} is readable, {size}, searched for images")
     guess = guess_format(path)
     if kind == "table":  # its reader knows of comment lines, and says under `cohort` what is wrong
         return ok(f"{where} is readable, {size}")
@@ -133,6 +138,19 @@ def find_images(study: Diagnosis) -> Iterator[Finding]:
         sides = sorted((fact.width, fact.height) for fact in facts)
         shown = [f"{width} × {height}" for width, height in (sides[0], sides[-1])]
         yield ok(f"{text}, {' to '.join(dict.fromkeys(shown))} pixels")
+
+
+def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
+    """Whether the files of embeddings from elsewhere are there and of a known format."""
+    for one in study.config.embeddings:
+        files = look_for_files(one, study.data_root)
+        reader = find_reader(one, files, ALL_READERS)
+        text = f"{one.name}: {len(files):,} {reader.name} files"
+        if one.trained_on == "unknown":
+            advice = "find out, and set trained_on to none or the list of patients"
+            yield warn(f"{text}; nobody says whom the encoder learned from", advice)
+        else:
+            yield ok(text)
 
 
 def find_device(study: Diagnosis) -> Iterator[Finding]:

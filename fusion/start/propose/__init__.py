@@ -15,7 +15,8 @@ from featurestore.sources.joining import id_key, join_sources
 from featurestore.yaml_text import parse_yaml_words
 from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study
-from fusion.start.propose.outcome import ProposedOutcome, propose_outcome
+from fusion.start.propose.folder import look_into
+from fusion.start.propose.outcome import LEAST, ProposedOutcome, propose_outcome
 from fusion.start.propose.rendering import render
 from fusion.start.propose.tables import (
     FoundTable,
@@ -26,7 +27,9 @@ from fusion.start.propose.tables import (
 )
 
 _FOLDS = 5
-_LEAST = 4  # of each class: three must be left for the inner folds of an outer training part
+
+
+__all__ = ["Proposal", "look_into", "propose", "summary", "write_proposal"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +97,9 @@ def _obstacles(
     tables = [source.tables for source in used if source.tables is not None]
     if len(tables) < len(used) or not outcome.least:
         return []  # said already, with the source or the outcome
-    if outcome.least < _LEAST:
+    if outcome.least < LEAST:
         return [
-            f"a run needs {_LEAST} patients with and {_LEAST} without the outcome, and the smaller "
+            f"a run needs {LEAST} patients with and {LEAST} without the outcome, and the smaller "
             f"class has {outcome.least}"
         ]
     try:
@@ -130,6 +133,9 @@ def summary(proposal: Proposal, out: Path) -> Iterator[str]:
     for source in proposal.used:
         state = source.problem or (source.why[-1] if source.why else "read")
         yield f"{'PROBLEM' if source.problem else 'source'} {source.title}: {state}"
+        notes = () if source.tables is None else source.tables.notes
+        said = [n for n in notes if source.section["kind"] == "collection" or "ithheld" in n]
+        yield from (f"  {note}" for note in said)
     for source in proposal.left_out:
         yield f"left out {source.title}: {source.problem}"
     outcome = proposal.outcome

@@ -14,6 +14,7 @@ from fusion.start.propose.tables import ProposedSource
 
 UNDECIDED = "REPLACE_ME"
 _ENOUGH = 10
+LEAST = 4  # of each class: three must be left for the inner folds of an outer training part
 # What metastasis studies ask comes first; the state of the specimen is no prognosis and comes last.
 _PREFERRED = (
     "distant_metastasis",
@@ -22,6 +23,7 @@ _PREFERRED = (
     "m1_at_diagnosis",
     "stage_iv",
     "melanoma",
+    "malignant",
     "melanoma_metastasis",
     "specimen_metastatic",
 )
@@ -50,9 +52,9 @@ def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
     """
     named = _named(sources) if any(source.tables is not None for source in sources) else {}
     order = [name for name in _PREFERRED if name in named] + sorted(named.keys() - set(_PREFERRED))
-    enough = [name for name in order if named[name].least >= _ENOUGH]
     if order:
-        chosen = (enough or order)[0]
+        fit = (n for least in (_ENOUGH, LEAST) for n in order if named[n].least >= least)
+        chosen = next(fit, order[0])
         why = [
             f"{_counts(named[chosen].events, named[chosen].others)}: {OUTCOMES[chosen].definition}"
         ]

@@ -24,7 +24,10 @@ _MANY = {
     ("cbioportal", "clinical"),
     ("biotab", "follow_up"),
     ("isic", "metadata"),
+    ("collection", "tables"),
 }
+# Sources that search folders for images.
+_SEARCHING = ("isic", "collection")
 # Large, and without a say in who the patients are or what the outcome is: not read for a guess.
 _UNREAD = ("expression", "mutations", "star_counts")
 
@@ -111,8 +114,8 @@ def propose_sources(
     """
     folder = ImageFolder.scan(images)
     sources: list[ProposedSource] = []
-    sections: dict[str, dict[str, Any]] = {}
-    why: dict[str, list[str]] = {}
+    sections: dict[tuple[str, str], dict[str, Any]] = {}
+    why: dict[tuple[str, str], list[str]] = {}
     plain: list[FoundTable] = []
     for table in found:
         if table.problem or table.guess is None:
@@ -121,8 +124,11 @@ def propose_sources(
             plain.append(table)
             continue
         kind, role = table.guess.kind, table.guess.role
-        section = sections.setdefault(kind, {"kind": kind})
-        reasons = why.setdefault(kind, [])
+        key = (kind, table.guess.collection)
+        section = sections.setdefault(key, {"kind": kind})
+        if table.guess.collection:
+            section["name"] = table.guess.collection
+        reasons = why.setdefault(key, [])
         shown = shown_path(table.path, root)
         if (kind, role) in _MANY:
             section.setdefault(role, []).append(shown)
@@ -132,10 +138,10 @@ def propose_sources(
         else:
             section[role] = shown
         reasons.append(f"{table.path.name}: {table.guess.name} ({table.guess.why})")
-    for kind, section in sections.items():
-        if kind == "isic":
+    for key, section in sections.items():
+        if section["kind"] in _SEARCHING:
             section["images"] = [shown_path(path, root) for path in images]
-        sources.append(_tried(ProposedSource(section, tuple(why[kind])), root, folder))
+        sources.append(_tried(ProposedSource(section, tuple(why[key])), root, folder))
     sources += _plain_sources(plain, sources, folder, root)
     return sorted(sources, key=lambda source: -_n_images(source))
 
@@ -242,8 +248,9 @@ def _tried(source: ProposedSource, root: Path, folder: ImageFolder) -> ProposedS
     if needed not in source.section:
         problem = f"source kind {kind} cannot be read without `{needed}`; name that file too"
         return dataclasses.replace(source, problem=problem)
-    if kind == "isic" and not source.section["images"]:
-        return dataclasses.replace(source, problem="ISIC metadata needs --images FOLDER")
+    if kind in _SEARCHING and not source.section["images"]:
+        problem = "ISIC metadata needs --images FOLDER" if kind == "isic" else "it needs images"
+        return dataclasses.replace(source, problem=problem)
     tried = {key: value for key, value in source.section.items() if key not in _UNREAD}
     try:
         reader = validate(SOURCES[kind], tried, source.title)  # type: ignore[type-var]
@@ -255,7 +262,8 @@ def _tried(source: ProposedSource, root: Path, folder: ImageFolder) -> ProposedS
             tables = reader.read(ReadContext(root, Path(scratch)))
     except MelafuseError as error:
         return dataclasses.replace(source, problem=str(error))
-    why = (*source.why, *_matches(tables, folder), *_unread(source.section))
+    said = tables.notes if kind == "collection" else ()
+    why = (*source.why, *said, *_matches(tables, folder), *_unread(source.section))
     return dataclasses.replace(source, why=why, tables=tables)
 
 
@@ -286,7 +294,8 @@ def _n_images(source: ProposedSource) -> int:
 
 
 def _files(section: dict[str, Any]) -> list[str]:
-    named = {"path"} if section["kind"] == "table" else section.keys() - {"kind", "images"}
+    others = {"kind", "images", "name"}
+    named = {"path"} if section["kind"] == "table" else section.keys() - others
     files: list[str] = []
     for key, value in section.items():
         if key in named:

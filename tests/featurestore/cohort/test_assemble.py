@@ -238,7 +238,7 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
 ) -> None:
     digest = build(data, ISIC).digest()
     with monkeypatch.context() as patch:
-        patch.setattr("featurestore.images.inspection.inspect_pixels", None)
+        patch.setattr("featurestore.images.opening.inspect_pixels", None)
         assert build(data, ISIC).digest() == digest
     kept = (data / "scratch").iterdir()
     (cache,) = (path for path in kept if path.suffix not in (".sha256", ".lock"))

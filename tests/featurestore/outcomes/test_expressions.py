@@ -59,6 +59,42 @@ def test_values(text: str, expected: list[bool | None]) -> None:
     assert evaluate(text) == expected
 
 
+AJCC = {"stage": ("I", "II", "IIA", "IIB", "IIC", "III"), "t": ("T0", "Tis", "T1", "T1a", "T1b")}
+STAGED = pd.DataFrame(
+    {"stage": ["I", "II", "IIA", "IIC", "III"], "t": ["T0", "Tis", "T1", "T1a", "T1b"]}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stage >= 'II'", [False, True, True, True, True]),
+        ("stage > 'II'", [False, False, False, False, True]),
+        ("stage < 'II'", [True, False, False, False, False]),
+        ("stage <= 'II'", [True, True, True, True, False]),
+        ("stage >= 'IIA'", [False, True, True, True, True]),
+        ("stage >= 'iib'", [False, None, False, True, True]),
+        ("stage > 'IIA'", [False, None, False, True, True]),
+        ("stage <= 'IIB'", [True, None, True, False, False]),
+        ("'IIB' <= stage", [False, None, False, True, True]),
+        ("stage <= stage", [True, None, True, True, True]),
+        ("t > 'Tis'", [None, False, True, True, True]),
+        ("t >= 'T1b'", [None, False, None, False, True]),
+        ("t == 'T0'", [True, False, False, False, False]),
+    ],
+)
+def test_a_coarse_level_is_compared_by_what_is_sure_of_its_parts(
+    text: str, expected: list[bool | None]
+) -> None:
+    result = parse(text).evaluate(STAGED, AJCC)
+    assert [None if pd.isna(v) else bool(v) for v in result] == expected
+
+
+def test_a_level_without_a_place_is_no_bound() -> None:
+    with pytest.raises(DataError, match="'t0' has no place among the levels"):
+        parse("t >= 'T0'").evaluate(STAGED, AJCC)
+
+
 TRUTH = (True, False, None)
 AND = {(a, b): False if False in (a, b) else None if None in (a, b) else True
        for a, b in itertools.product(TRUTH, repeat=2)}  # fmt: skip

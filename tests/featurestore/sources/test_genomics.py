@@ -199,6 +199,28 @@ def test_absence_of_a_record_is_no_negative(tmp_path: Path) -> None:
     assert gene["reason"].str.contains("whether it was sequenced is unknown").all()
 
 
+@pytest.mark.parametrize(
+    ("records", "nras", "count"),
+    [
+        ("NRAS TCGA-XX-0001-06 Missense_Mutation", [1, np.nan, np.nan], [1, np.nan, np.nan]),
+        ("NRAS TCGA-XX-0002-06 Silent", [np.nan, 0, np.nan], [np.nan, 0, np.nan]),
+        (
+            "TTN TCGA-XX-0003-06 Nonsense_Mutation\nNRAS TCGA-XX-0001-06 Missense_Mutation",
+            [1, np.nan, 0],
+            [1, np.nan, 1],
+        ),
+    ],
+)
+def test_only_a_specimen_with_a_record_was_sequenced(
+    tmp_path: Path, records: str, nras: list[float], count: list[float]
+) -> None:
+    header = "Hugo_Symbol Tumor_Sample_Barcode Variant_Classification\n"
+    people = of_people(tmp_path, mutations=f"{header}{records}\n").patients
+    np.testing.assert_array_equal(people["mut_NRAS"], nras)
+    np.testing.assert_array_equal(people["mutation_count"], count)
+    assert "mut_BRAF" not in people  # no record names it
+
+
 @pytest.mark.parametrize("genes", [None, ["IFNG"], ["MITF"]])
 def test_the_scale_is_that_of_the_file(tmp_path: Path, genes: list[str] | None) -> None:
     path = matrix(tmp_path, HEADER, "IFNG 1 3.5 9.5 7.25", "MITF 1 9000.5 4 15")

@@ -232,7 +232,8 @@ def test_files_that_disagree(tmp_path: Path) -> None:
     tables = read(tmp_path, files, ["ISIC_1.jpg", "ISIC_2.jpg"])
     assert melanoma(tables) == {"ISIC_1": 0, "ISIC_2": 1}
     assert tables.exclusions["reason"].tolist() == [
-        "melanoma: 0 kept (file listed first), others say 1"
+        "melanoma: 0 kept (file listed first), others say 1",
+        "malignant: 0 kept (file listed first), others say 1",
     ]
 
 

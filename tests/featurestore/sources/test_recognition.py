@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from locations import SHARED
 
-from featurestore.sources.recognition import FORMATS, explain_mismatch, guess_format
+from featurestore.sources.mismatch import explain_mismatch
+from featurestore.sources.recognition import FORMATS, guess_format
 
 BIOTAB = "bcr_patient_uuid\tbcr_patient_barcode\t{}\nuuid\tbarcode\t{}\nCDE_ID:\tCDE_ID:2003301\t{}"
 STUDY = "#Patient\t{0}\n#Patient\t{0}\n#STRING\tSTRING\n#1\t1\nPATIENT_ID\t{0}\n"
@@ -150,7 +151,7 @@ NO_TABLES = {
     "paper.pdf": b"%PDF-1.7\n%\xe2\xe3",
     "photo.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF",
     "photo.png": b"\x89PNG\r\n\x1a\n",
-    "packed.tsv.gz": gzip.compress(b"a\tb\n1\t2\n"),
+    "packed.tsv.gz": gzip.compress(b"a\tb\n1\t2\n")[:-9],
     "empty.csv": b"",
     "blank.csv": b"\n\n",
     "comments.txt": b"# only\n# comments\n",

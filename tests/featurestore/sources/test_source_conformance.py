@@ -25,6 +25,14 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
             "I3,,,45,,benign,\nI4,,,45,male,benign,\n"
         },
     ),
+    "collection": (
+        {"name": "pad-ufes-20", "tables": ["m.csv"], "images": ["img"]},
+        {
+            "m.csv": "img_id,patient_id,lesion_id,diagnostic,biopsed,age,gender,itch,fitspatrick\n"
+            "I1.png,P1,1,MEL,True,50,MALE,True,2.0\nI2.png,P1,2,NEV,False,51,MALE,UNK,2.0\n"
+            "I3.png,P2,3,ODD,True,x,FEMALE,False,\nI4.png,P3,4,BCC,True,70,,False,9\n"
+        },
+    ),
     "table": (
         {
             "path": "t.csv",
@@ -107,7 +115,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
 
 
 HEADER_LINES = {"biotab": 3}
-WITH_IMAGES = {"isic", "synthetic", "table"}
+WITH_IMAGES = {"collection", "isic", "synthetic", "table"}
 
 
 @pytest.fixture(params=list(SOURCES), scope="module")
@@ -178,7 +186,7 @@ def test_patients_and_their_dictionary(tables: SourceTables) -> None:
 def test_exclusions(tables: SourceTables) -> None:
     exclusions = tables.exclusions
     assert tuple(exclusions.columns) == EXCLUSION_COLUMNS
-    assert set(exclusions["entity"]) <= {"image", "patient", "specimen", "value"}
+    assert set(exclusions["entity"]) <= {"column", "image", "patient", "specimen", "value"}
     assert exclusions["reason"].str.len().gt(0).all()
     assert len(exclusions) > 0  # every example has something to leave out
     left_out = set(exclusions.loc[exclusions["entity"] == "image", "id"])

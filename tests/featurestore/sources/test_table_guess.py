@@ -122,3 +122,59 @@ def test_what_holds_nothing_is_skipped_with_a_reason() -> None:
         "same": "the same value everywhere",
         "never": "never known",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("lesion_id", "an id, by its name"),
+        ("accession", "an id, by its name"),
+        ("Slide Barcode", "an id, by its name"),
+        ("scan", "an id, by its looks: a long number that is never twice"),
+        ("spots", None),
+    ],
+)
+def test_what_names_a_thing_is_no_number(name: str, why: str | None) -> None:
+    short = [str(k % 7) for k in range(40)]
+    long = [str(100_000 + 37 * k) for k in range(40)]
+    ids = [f"p{k}" for k in range(40)]
+    found = guess(**{"patient_id": ids, name: short if name == "spots" else long})
+    assert found.skipped.get(name) == why
+    assert bool(found.columns) is (why is None)
+
+
+def test_file_names_are_no_hospitals() -> None:
+    people = [f"P{k}" for k in range(8)]
+    files = [f"NEL/NEL{k:03d}.jpg" for k in range(8)]
+    assert "site" not in guess(id=people, clinic=files).keys
+    assert "site" not in guess(id=people, clinic=[f"x{k}" for k in range(8)]).keys
+    assert guess(id=people, clinic=["A", "B"] * 4).keys["site"] == "clinic"
+
+
+def test_the_diagnosis_in_other_words_is_withheld() -> None:
+    found = guess(
+        id=[f"P{k}" for k in range(8)],
+        malignant=["1", "0"] * 4,
+        biopsed=["yes", "yes", "no", "no"] * 2,
+        management=["a", "b", "c", "a"] * 2,
+        seven_point_score=["1", "3", "2", "5"] * 2,
+        diagnosis_age=["41", "53", "62", "75"] * 2,
+        size=["1", "2", "3", "4"] * 2,
+    )
+    assert found.label is not None
+    assert set(found.label.deny) == {"biopsed", "management", "seven_point_score"}
+    assert "in other words" in found.label.deny["biopsed"]
+
+
+def test_images_in_several_folders_are_searched(tmp_path: Path) -> None:
+    table = pd.DataFrame({"image": ["a", "b"], "age": ["1", "2"]}, dtype="str")
+    several = [tmp_path / "1" / "a.jpg", tmp_path / "2" / "b.png"]
+    assert guess_rows(table, PATH, several, tmp_path).keys["images"] == {
+        "image_id": "image",
+        "folders": ["."],
+    }
+    packed = [Path(f"{tmp_path}/in/x.zip::a.jpg"), Path(f"{tmp_path}/in/x.zip::b.jpg")]
+    assert guess_rows(table, PATH, packed, tmp_path).keys["images"] == {
+        "image_id": "image",
+        "folders": ["in"],
+    }

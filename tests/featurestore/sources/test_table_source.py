@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from featurestore.cohort.config import CohortConfig
 from featurestore.config import validate
@@ -92,7 +94,7 @@ def test_wrong_tables_are_named(tmp_path: Path, old: str, new: str, said: str) -
         ({"labels": {"outcome": "Age"}}, "'outcome' is a name of melafuse"),
         ({"columns": {"s": {"source": "S", "kind": "ordinal"}}}, "needs its levels"),
         ({"colums": {}}, "did you mean 'columns'"),
-        ({"images": {"image_id": "i"}}, "either a path column or a pattern"),
+        ({"images": {"image_id": "i"}}, "either a path column, or a pattern"),
         ({"images": {"image_id": "i", "pattern": "x.jpg"}}, "needs {image_id} in it"),
     ],
 )
@@ -287,3 +289,28 @@ def test_normal_tissue_is_no_sample_of_a_tumour(tmp_path: Path) -> None:
         "sample TCGA-AA-0001-11: tissue normal",
         "sample TCGA-AA-0002-10: blood normal",
     ]
+
+
+def test_images_are_searched_in_folders_and_archives(tmp_path: Path) -> None:
+    (tmp_path / "img" / "part 1").mkdir(parents=True)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8))
+    picture.save(tmp_path / "img" / "part 1" / "A.JPG", "JPEG")
+    picture.save(tmp_path / "stranger.png")
+    with zipfile.ZipFile(tmp_path / "img" / "b.zip", "w") as archive:
+        archive.write(tmp_path / "stranger.png", "in/b.png")
+        archive.write(tmp_path / "stranger.png", "in/stranger.png")
+        archive.write(tmp_path / "stranger.png", "../d.png")
+    images = {"image_id": "i", "folders": ["img"]}
+    mapping = {"kind": "table", "path": "t.csv", "id": "p", "images": images}
+    tables = read(tmp_path, mapping, t__csv="i,p\na,P1\nb,P2\nc,P3\n")
+    assert tables.images["image_id"].tolist() == ["a", "b"]
+    assert tables.images["path"].tolist() == [
+        str(tmp_path / "img" / "part 1" / "A.JPG"),
+        f"{tmp_path}/img/b.zip::in/b.png",
+    ]
+    reasons = tables.exclusions.set_index("id")["reason"].to_dict()
+    assert reasons == {
+        "c": "no file of this id under " + str(tmp_path / "img"),
+        "stranger.png": "no row names it",
+        "b.zip::../d.png": "its name leads out of the archive, or is no path",
+    }

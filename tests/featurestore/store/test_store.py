@@ -18,6 +18,7 @@ from featurestore.errors import StoreError
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.quarantine import QuarantineRow
 from featurestore.store.store import FeatureStore
+from featurestore.store.virtual import group_names
 
 
 @pytest.fixture
@@ -258,8 +259,8 @@ def test_virtual_file_of_an_encoder_with_many_patients_a_slash_and_no_rows(
     with store.writer(tuned):
         pass
     with h5py.File(store.refresh_virtual(), "r") as file:
-        assert file["hub_net/embedding"].shape == (0, DIMENSION)
-        assert EncoderIdentity.from_json(file["hub_net"].attrs["encoder"]) == tuned
+        assert file["hub_net_ft/embedding"].shape == (0, DIMENSION)
+        assert EncoderIdentity.from_json(file["hub_net_ft"].attrs["encoder"]) == tuned
 
 
 def test_encoders_of_one_backbone_have_groups_of_their_own(store: FeatureStore) -> None:
@@ -271,6 +272,24 @@ def test_encoders_of_one_backbone_have_groups_of_their_own(store: FeatureStore) 
     with h5py.File(store.refresh_virtual(), "r") as file:
         expected = {f"resnet18@{identity(s).short}" for s in (0, 1)} | {"vgg16"}
         assert set(file) == expected
+
+
+def test_names_of_groups_are_those_of_the_configuration() -> None:
+    frozen = identity()
+    tuned = dataclasses.replace(frozen, training_patients=("p",), fold="0/1")
+    views = dataclasses.replace(tuned, preprocessing='{"views":{"size":64}}')
+    imported = dataclasses.replace(
+        frozen, backbone="uni", training_patients=("p",), trained_on="listed"
+    )
+    every = [frozen, tuned, views, imported, dataclasses.replace(tuned, fold="")]
+    names = ["resnet18", "resnet18_ft_r0f1", "resnet18_ft_r0f1_views", "uni", "resnet18_ft"]
+    assert group_names(every) == names
+    other = identity(1)
+    assert group_names([frozen, other, tuned]) == [
+        f"resnet18@{frozen.short}",
+        f"resnet18@{other.short}",
+        "resnet18_ft_r0f1",
+    ]
 
 
 def test_quarantine_keeps_the_last_reason(store: FeatureStore) -> None:

@@ -52,7 +52,7 @@ def test_a_killed_writer_loses_at_most_the_shard_being_filled(tmp_path: Path) ->
         assert committed <= assert_sound(FeatureStore(tmp_path))
     assert kills >= 15
     done = start(tmp_path, 0, total, per_shard)
-    _, errors = done.communicate(timeout=120)
+    _, errors = done.communicate(timeout=600)
     assert done.returncode == 0, errors
     assert assert_sound(FeatureStore(tmp_path)) == {digest(k) for k in range(total)}
 
@@ -181,7 +181,7 @@ def test_a_full_disk_in_a_small_file_system(tmp_path: Path) -> None:
         [*enter, f'{mount} && exec "$@"', str(tmp_path), *script],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -196,7 +196,7 @@ def test_several_processes_write_overlapping_rows(tmp_path: Path) -> None:
     ranges = [(0, 60), (30, 90), (60, 120), (0, 120)]
     children = [start(tmp_path, first, last, 7) for first, last in ranges]
     for child in children:
-        _, errors = child.communicate(timeout=120)
+        _, errors = child.communicate(timeout=600)
         assert child.returncode == 0, errors
     assert assert_sound(FeatureStore(tmp_path)) == {digest(k) for k in range(120)}
 

@@ -238,6 +238,12 @@ def few_patients(subject: AuditSubject) -> AuditSubject:
     return complete(make_subject(clean_cohort(patients=64)))
 
 
+def encoder_of_nobody_knows_whom(subject: AuditSubject) -> AuditSubject:
+    untold = dataclasses.replace(FROZEN, backbone="uni", trained_on="unknown")
+    encoders = {key: {**own, "uni": untold} for key, own in subject.encoders.items()}
+    return dataclasses.replace(subject, encoders=encoders)
+
+
 PLANTS: dict[str, Plant] = {
     "patient_across_folds": patient_twice,
     "lesion_across_folds": shared_image_fact("lesion_id"),
@@ -246,6 +252,7 @@ PLANTS: dict[str, Plant] = {
     "transform_saw_test": fitted_on_everyone("fitted on", "imputation"),
     "selection_on_test": fitted_on_everyone("selected on", "epoch"),
     "encoder_saw_test": encoder_of_everyone,
+    "encoder_training": encoder_of_nobody_knows_whom,
     "outcome_copy": plant_column(staging("status"), lambda y: 3 - 2 * y),
     "univariate_auc": plant_column(staging("marker"), noisy),
     "missingness_auc": plant_column(staging("sampled"), missing_for_others),
@@ -280,7 +287,8 @@ def test_the_clean_cohort_raises_none(clean: AuditSubject) -> None:
     assert [(r.check.name, r.hits) for r in report.fired] == []
     # One column has missing values, and the image files are names alone.
     silent = [r.check.name for r in report.results if r.status == "not_applicable"]
-    assert silent == ["joint_missingness_auc", "file_headers"]
+    # No embedding came from elsewhere.
+    assert silent == ["encoder_training", "joint_missingness_auc", "file_headers"]
 
 
 def test_every_check_has_a_leak() -> None:

@@ -123,7 +123,7 @@ def test_fit_is_the_same_again_and_never_overwrites(tiny: Fitted, tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(ROOT / "cli.py"), "fit",
          str(ROOT / "tests" / "tiny.yaml"), "--run", str(tiny.out), "--out", str(tmp_path)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logit
 
 from featurestore.cohort.folds import patient_groups
 from featurestore.cohort.matching import label_matched
@@ -16,8 +17,11 @@ from featurestore.outcomes import Outcome, Target, ValueRule
 from featurestore.tables.dictionary import Column, DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.config import AblationConfig, LadderConfig
-from fusion.evaluation.ladder import METRICS, Claim, Ladder, climb
+from fusion.evaluation.ladder import METRICS, Claim, Ladder, _rung, _Setting, climb
 from fusion.features.table import FeatureTable
+from fusion.metrics import auroc as auroc_of
+from fusion.metrics import draw_weights, percentile_interval
+from fusion.metrics.cross_validated import spread
 
 OUTCOME = Outcome("lesion", "Invented.", "lesion", "now", ValueRule("x"))
 NAMES = [f"m{k}" for k in range(6)]
@@ -125,10 +129,40 @@ def test_every_rung_is_complete(ladder: Ladder) -> None:
         assert tuple(rung.metrics) == METRICS
         for estimate in rung.metrics.values():
             assert estimate.low <= estimate.value <= estimate.high
+        assert all(estimate.method == "repeats" for estimate in rung.metrics.values())
     once = ladder.rungs[2]
     assert once.n == once.donors <= 90
     assert ladder.rungs[0].takes_away == ""
     assert ladder.claim == Claim("a paper", {"auroc": 0.99})
+
+
+def test_intervals_of_rungs_are_widened_for_training() -> None:
+    """Rebuilt from the predictions of one rung: percentiles, stretched on the log odds."""
+    rng = np.random.default_rng(0)
+    n = 120
+    y = (np.arange(n) % 3 == 0).astype(float)
+    ids = [f"P{k:03d}" for k in range(n)]
+    repeats = [
+        pd.DataFrame({"patient_id": ids, "y": y, "score": y + rng.normal(size=n)}) for _ in range(2)
+    ]
+    clusters = {p: f"C{k // 2:03d}" for k, p in enumerate(ids)}
+    setting = _Setting("made", "", "", None, (), clusters, clusters, 0)  # type: ignore[arg-type]
+    weights = draw_weights([clusters[p] for p in ids], 400, 0)
+    held = _rung(setting, repeats, weights, 1).metrics["auroc"]
+    drawn = np.array([auroc_of(y, r["score"].to_numpy(), weights.astype(float)) for r in repeats])
+    plain = percentile_interval(held.value, drawn.mean(axis=0))
+    assert (held.low, held.high) == (plain.low, plain.high)
+    assert held.method == "percentile"
+    found = _rung(setting, repeats, weights, 5).metrics["auroc"]
+    assert found.method == "repeats"
+    assert found.value == held.value
+    values = np.array([auroc_of(y, r["score"].to_numpy())[0] for r in repeats])
+    units = len({clusters[p] for p, event in zip(ids, y, strict=True) if event})
+    stretch = spread(values, drawn, 5, units).stretch
+    assert stretch > 1.1
+    assert logit(found.low) == pytest.approx(
+        logit(found.value) + stretch * (logit(held.low) - logit(found.value))
+    )
 
 
 def test_the_same_seed_gives_the_same_ladder(ladder: Ladder) -> None:

@@ -242,7 +242,7 @@ class TestReproducibility:
         monkeypatch: pytest.MonkeyPatch,
         after: int,
     ) -> None:
-        real, fits = fusion.evaluation.fitting.make_model, 0
+        real, fits = fusion.evaluation.fitting.model_of, 0
 
         def dies(*args: Any) -> Any:
             nonlocal fits
@@ -252,7 +252,7 @@ class TestReproducibility:
             return real(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fusion.evaluation.fitting, "make_model", dies)
+            patch.setattr(fusion.evaluation.fitting, "model_of", dies)
             with pytest.raises(KeyboardInterrupt):
                 setting.run(tmp_path)
         listener = Listener()
@@ -394,7 +394,7 @@ def test_a_killed_run_with_workers_goes_on(
     assert process.stdout.readline() == b"ready\n"
     wait_for(lambda: len(list((tmp_path / "parts").glob("*.parquet"))) >= 2, process)
     process.send_signal(how)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     listener = Listener()
     again = setting.run(tmp_path, progress=listener)
     reused = int(listener.summary.split(", ")[1].split()[0])

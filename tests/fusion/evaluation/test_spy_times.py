@@ -125,14 +125,14 @@ class Learned:
 
 def learn(fold: Fold, table: FeatureTable, work: Path) -> Learned:
     models: dict[str, SurvivalModel] = {}
-    real = fusion.evaluation.fitting.make_model
+    real = fusion.evaluation.fitting.model_of
 
     def kept(arm: Arm, *rest: Any) -> SurvivalModel:
         models[arm.name] = real(arm, *rest)
         return models[arm.name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion.evaluation.fitting, "make_model", kept)
+        patch.setattr(fusion.evaluation.fitting, "model_of", kept)
         fold.evaluate(work, table)
     record = json.loads((work / "choices.json").read_text())
     assert record["failures"] == []
@@ -228,7 +228,7 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
 
         monkeypatch.setattr(owner, name, watched)
 
-    real_make = fusion.evaluation.fitting.make_model
+    real_make = fusion.evaluation.fitting.model_of
 
     class Watched:
         """A model that says when it is being fitted, and on whom."""
@@ -244,7 +244,7 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
             finally:
                 spy.fitting = False
 
-    monkeypatch.setattr(fusion.evaluation.fitting, "make_model", lambda *a: Watched(real_make(*a)))
+    monkeypatch.setattr(fusion.evaluation.fitting, "model_of", lambda *a: Watched(real_make(*a)))
 
     def cut(ids: np.ndarray, score: np.ndarray, quantiles: Any) -> None:
         spy.fitting = True

@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from collect_example import gather, make_cohort, make_predictions
 
 from featurestore.cohort.tables import Cohort
 from fusion.evaluation.predictions import predictions_table
+from fusion.evidence import Evidence
 from fusion.evidence.aligned import AlignedPredictions, align
 from fusion.metrics.logits import sigmoid
 from tests.fusion.conftest import cohort_of, feature_table
@@ -60,3 +62,18 @@ def aligned(large: Cohort) -> AlignedPredictions:
         for arm, score in arms.items()
     ]
     return align(predictions_table(parts, "binary"), "head[all]")
+
+
+@pytest.fixture(scope="package")
+def studied() -> Cohort:
+    return make_cohort()
+
+
+@pytest.fixture(scope="package")
+def predictions(studied: Cohort) -> pd.DataFrame:
+    return make_predictions(studied)
+
+
+@pytest.fixture(scope="package")
+def evidence(studied: Cohort, predictions: pd.DataFrame) -> Evidence:
+    return gather(studied, predictions)

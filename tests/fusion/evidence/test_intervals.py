@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from locations import ROOT
@@ -27,6 +29,19 @@ def test_stated_coverage_is_that_of_the_table_of_results(method: str, repeats: i
     assert facts.difference_coverage == pytest.approx(
         (difference.min(), difference.max()), abs=6e-4
     )
+
+
+def test_predictions_have_no_interval_that_holds_models_fixed() -> None:
+    """One function makes intervals of predictions; a column alone has no model to be trained."""
+    plain = re.compile(r"\b(?:percentile_interval|(?<![\w.])interval)\(")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "fusion").rglob("*.py"))
+        if plain.search(path.read_text(encoding="utf-8"))
+        and path.parts[-2] != "metrics"
+        and path.parts[-2] != "survival"
+    }
+    assert found == {"fusion/evidence/reference_model.py", "fusion/report/numbers.py"}
 
 
 def test_each_kind_is_described_once() -> None:

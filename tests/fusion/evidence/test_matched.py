@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from featurestore.cohort.tables import Cohort
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
@@ -103,6 +104,35 @@ def test_repeats_are_averaged(large: Cohort, aligned: AlignedPredictions) -> Non
     for result in found.results[1:]:
         assert result.concordance.value == pytest.approx(0.5)
         assert result.everyone.value == pytest.approx(0.5)
+
+
+def test_intervals_are_widened_for_training(large: Cohort, aligned: AlignedPredictions) -> None:
+    """One repeat: twice the variance of the bootstrap, against the same arm held fixed."""
+    found = matched(large, aligned, aligned.patient_ids, 500, 0)
+    held = dataclasses.replace(
+        aligned,
+        arms=tuple(
+            dataclasses.replace(
+                arm,
+                repeats=tuple(dataclasses.replace(r, fold=r.fold * 0) for r in arm.repeats),
+            )
+            for arm in aligned.arms
+        ),
+    )
+    plain = matched(large, held, aligned.patient_ids, 500, 0)
+    assert found is not None
+    assert plain is not None
+    for wide, narrow in zip(found.results[1:], plain.results[1:], strict=True):
+        for one, other in (
+            (wide.concordance, narrow.concordance),
+            (wide.everyone, narrow.everyone),
+        ):
+            assert one.method == "bound"
+            assert other.method == "percentile"
+            assert one.value == other.value
+            for end, before in ((one.low, other.low), (one.high, other.high)):
+                stretch = (logit(end) - logit(one.value)) / (logit(before) - logit(one.value))
+                assert np.sqrt(2) < stretch < 1.55, "and Student's t beside the normal"
 
 
 def test_without_a_reference_nothing_is_matched(large: Cohort, aligned: AlignedPredictions) -> None:

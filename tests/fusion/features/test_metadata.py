@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from featurestore.errors import DataError
 from featurestore.tables.dictionary import Column
+from featurestore.tables.vocabulary import VOCABULARY
 from fusion.features.metadata import MetadataEncoder
 
 AGE = Column("age", "numeric", "demographic", unit="years")
@@ -58,6 +59,35 @@ def test_binary_takes_the_mode() -> None:
 def test_ordinal_keeps_its_whole_scale() -> None:
     result = encode(STAGE, ["I", "III", "III", None], ["I", "II", "IV", None])
     np.testing.assert_allclose(result, [[0, 0], [1 / 3, 0], [1, 0], [2 / 3, 1]], atol=1e-6)
+
+
+def test_stage_ii_lies_among_its_parts_and_t0_has_no_depth() -> None:
+    stage = VOCABULARY["stage"].column
+    known = ["IIA", "II", "IIB", "IIC", "0", "IV", "III"]
+    (found,) = np.transpose(encode(stage, ["0", "IV"], known))
+    np.testing.assert_allclose(found, np.array([4, 5, 5, 6, 0, 11, 8.5]) / 11, atol=1e-6)
+    depth = VOCABULARY["t_stage"].column
+    result = encode(depth, ["Tis", "T4b", "T2a", "T0"], ["Tis", "T1", "T4b", "T0", None])
+    expected = [[0, 0], [1.5 / 8, 0], [1, 0], [3 / 8, 1], [3 / 8, 1]]
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_a_state_of_an_older_version_keeps_its_steps() -> None:
+    stage = VOCABULARY["stage"].column
+    frame = pd.DataFrame({"stage": ["0", "IIA", "IV"]})
+    record, arrays = MetadataEncoder([stage], 0).fit(frame).to_state()
+    record = json.loads(json.dumps(record))
+    assert record["blocks"][0]["fitted"].pop("places")
+    record["blocks"][0]["fitted"]["high"] = 14.0
+    old = MetadataEncoder.from_state(record, arrays).transform(frame)
+    np.testing.assert_allclose(np.ravel(old), [0, 6 / 14, 1], atol=1e-6)
+
+
+def test_a_level_without_a_place_is_known() -> None:
+    encoder = MetadataEncoder([VOCABULARY["t_stage"].column], 0)
+    encoder.fit(pd.DataFrame({"t_stage": ["Tis", "T0", "T1"]}))
+    known = encoder.known_rows(pd.DataFrame({"t_stage": ["T0", None, "T4"]}))
+    assert known.tolist() == [True, False, True]
 
 
 def test_an_unknown_ordinal_level_is_an_error_in_training_and_missing_at_prediction() -> None:

@@ -85,8 +85,8 @@ def test_a_perfect_share_gets_the_exact_binomial_interval(trials: int) -> None:
 def test_a_perfect_value_that_is_no_share_gets_no_interval() -> None:
     assert np.isnan(interval(1.0, np.ones(100), None).low)
     # A score that ranks nobody has an AUROC of exactly one half in every population.
-    assert interval(0.5, np.full(100, 0.5), 20) == Estimate(0.5, 0.5, 0.5)
-    assert percentile_interval(0.0, np.zeros(100)) == Estimate(0.0, 0.0, 0.0)
+    assert interval(0.5, np.full(100, 0.5), 20) == Estimate(0.5, 0.5, 0.5, "percentile")
+    assert percentile_interval(0.0, np.zeros(100)) == Estimate(0.0, 0.0, 0.0, "percentile")
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 12])

@@ -151,6 +151,38 @@ def test_a_perfect_share_keeps_its_exact_interval() -> None:
     assert (ranks_nobody.low, ranks_nobody.high) == (0.5, 0.5)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_at_its_limit_whose_draws_vary_is_stretched_and_cut_off(value: float) -> None:
+    """It has no log odds: their difference to those of an end would be infinity less infinity."""
+    inside = np.abs(value - np.linspace(0, 0.1, 401))[None, :]
+    plain = percentile_interval(value, inside[0])
+    with np.errstate(all="raise"):
+        found = cross_validated_interval(np.array([value]), inside, FOLDS, MANY, None, True)
+    assert found.method == "bound"
+    ends = sorted(np.sqrt(2) * np.abs(value - np.array([plain.low, plain.high])))
+    assert sorted(np.abs(value - np.array([found.low, found.high]))) == pytest.approx(ends)
+    both = np.concatenate([inside, inside * 0 + 0.5], axis=1)
+    wide = cross_validated_interval(np.array([value]), both, FOLDS, MANY, None, True)
+    assert 0 <= wide.low < wide.high <= 1
+
+
+def test_an_end_at_its_limit_stays_there_without_a_warning() -> None:
+    draws = np.linspace(0.7, 1.3, 401).clip(max=1)[None, :]
+    with np.errstate(invalid="raise"):
+        found = cross_validated_interval(np.array([0.9]), draws, FOLDS, MANY, 30, True)
+    assert found.high == 1
+    assert 0 < found.low < percentile_interval(0.9, draws[0]).low
+
+
+def test_every_interval_says_which_it_is() -> None:
+    draws = np.random.default_rng(0).uniform(0.4, 0.6, (2, 99))
+    assert percentile_interval(0.5, draws[0]).method == "percentile"
+    assert cross_validated_interval(draws.mean(axis=1), draws, FOLDS, MANY).method == "repeats"
+    assert cross_validated_interval(draws[:1].mean(axis=1), draws[:1], 1, MANY).method == (
+        "percentile"
+    )
+
+
 def test_an_interval_moves_on_log_odds_and_never_leaves_its_value() -> None:
     pooled = Estimate(0.8, 0.7, 0.88, "repeats")
     found = moved(pooled, 0.85, 40)

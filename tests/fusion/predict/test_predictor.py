@@ -14,6 +14,7 @@ from bundle_example import Fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scans_example import scanned_jpeg
 
 from featurestore.errors import DataError
 from fusion.predict import Predictor, prediction_record
@@ -165,7 +166,9 @@ def _png(size: tuple[int, int], mode: str = "RGB") -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["empty", "junk", "truncated", "oversized", "missing", "folder"])
+@pytest.mark.parametrize(
+    "kind", ["empty", "junk", "truncated", "oversized", "scans", "missing", "folder"]
+)
 def test_images_that_cannot_be_used_are_one_line(
     kind: str, tiny: Fitted, predictor: Predictor, patient: str, tmp_path: Path
 ) -> None:
@@ -176,6 +179,7 @@ def test_images_that_cannot_be_used_are_one_line(
         "junk": b"no image at all",
         "truncated": good[: len(good) // 2],
         "oversized": huge,
+        "scans": scanned_jpeg(8000, (1000, 1000)),
         "missing": tmp_path / "none.jpg",
         "folder": tmp_path,
     }[kind]

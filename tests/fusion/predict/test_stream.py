@@ -240,7 +240,7 @@ def test_the_command_scores_one_patient_and_explains(
         [sys.executable, "-W", "ignore", str(ROOT / "cli.py"), "predict", str(tiny.bundle),
          *(part for image in images for part in ("--image", str(image))),
          "--metadata", str(tmp_path / "one.json"), "--explain", str(tmp_path / "why")],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
@@ -254,7 +254,7 @@ def test_the_command_scores_one_patient_and_explains(
     assert len(why["overlays"]) == 2 * len(images)
     wrong = subprocess.run(
         [sys.executable, str(ROOT / "cli.py"), "predict", str(tmp_path / "none")],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert wrong.returncode == 4
     assert wrong.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ from fusion.audit import AuditReport, Check, CheckResult, Hit
 from fusion.endpoints.binary import BINARY
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
 from fusion.evaluation.overlays import KINDS, PatientOverlay
+from fusion.evaluation.sensitivity import ANALYSES
 from fusion.evidence import (
     ArmEvidence,
     Difference,
@@ -27,8 +28,10 @@ from fusion.evidence import (
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
+from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import Matched, MatchedResult
 from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
+from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.metrics.curves import CalibrationBins, Curve
@@ -51,8 +54,8 @@ NAMES = (
 NAN = float("nan")
 
 
-def estimate(value: float, half: float = 0.04) -> Estimate:
-    return Estimate(value, value - half, value + half)
+def estimate(value: float, half: float = 0.04, method: str = "repeats") -> Estimate:
+    return Estimate(value, value - half, value + half, method)
 
 
 def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: str) -> ArmEvidence:
@@ -62,7 +65,8 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
         for metric in BINARY.tested
     }
     curve = Curve(GRID, GRID ** (1 - auroc / 1.2), GRID * 0.9, np.minimum(GRID * 1.1, 1))
-    metrics = {n: estimate(auroc - 0.01 * k) for k, n in enumerate(NAMES)}
+    method = "percentile" if model == "permuted_labels" else "repeats"
+    metrics = {n: estimate(auroc - 0.01 * k, 0.04, method) for k, n in enumerate(NAMES)}
     if kind == "floor":
         metrics["calibration_slope"] = Estimate(NAN, NAN, NAN)
     return ArmEvidence(
@@ -77,7 +81,7 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
         differences={} if baseline else differences,
         tie_width=NAN if baseline else 0.03,
         explained=0.21,
-        delong=None if kind == "floor" else estimate(auroc, 0.03),
+        delong=None if kind == "floor" else estimate(auroc, 0.03, "delong"),
         roc=curve,
         pr=Curve(GRID, 1 - 0.6 * GRID, None, None),
         calibration=CalibrationBins(
@@ -88,6 +92,7 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
             count=np.array([200, 200, 200]),
         ),
         decision=Curve(GRID[1:-1], 0.3 - 0.3 * GRID[1:-1], None, None),
+        fold_averaged=estimate(auroc + 0.004, 0.04, method),
     )
 
 
@@ -193,6 +198,7 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
         encoder_history=encoder_epochs() if history else pd.DataFrame(),
         audit=example_audit(),
         ladder=example_ladder(),
+        intervals=interval_facts(a.metrics["auroc"] for a in arms),
     )
 
 
@@ -219,6 +225,10 @@ def everything(name: str = "demo") -> Evidence:
             Subgroup("sex", "Sex", "Female", 300, 90, _shown(0.75)),
             Subgroup("sex", "Sex", "Male", 290, 99, _shown(0.65)),
             Subgroup("sex", "Sex", "missing", 10, 3, {}),
+        ),
+        sensitivity=tuple(
+            Sensitivity(full, analysis, 500, 150, area, area, estimate(0.01), 0.4)
+            for analysis in ANALYSES
         ),
         reference_model=ReferenceModel(
             "Breslow + age",
@@ -250,7 +260,7 @@ def _shown(value: float) -> dict[str, Estimate]:
 
 def example_ladder() -> Ladder:
     """Two rungs and a claim that states no accuracy."""
-    area = Estimate(0.98, 0.97, 0.99)
+    area = Estimate(0.98, 0.97, 0.99, "bound")
     rungs = tuple(
         Rung(name, f"{name} of rows", takes, 200, 60, 40, dict.fromkeys(METRICS, area))
         for name, takes in (("first", ""), ("second", "the label"))

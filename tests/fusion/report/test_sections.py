@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from evidence_example import everything, example
 
+from fusion.evaluation.sensitivity import ANALYSES
 from fusion.report import ReportFiles, write_report
 from fusion.report.figures_sections import draw_sections
 from fusion.report.sections import SECTIONS, sections
@@ -41,7 +42,7 @@ def test_their_figures_are_files_with_data(files: ReportFiles) -> None:
 
 
 def test_without_anything_to_show_there_is_no_section() -> None:
-    assert sections(example(single=True)) == []
+    assert [s.anchor for s in sections(example(single=True))] == ["intervals"]
     assert draw_sections(example()) == []
 
 
@@ -63,3 +64,13 @@ def test_a_picture_that_cannot_be_shown_is_a_line_in_every_form(tmp_path: Path) 
 def test_small_subgroups_have_counts_and_no_numbers() -> None:
     (found,) = (s for s in sections(everything()) if s.anchor == "subgroups")
     assert found.tables[0].rows[2] == ("Sex", "missing", "10", "3", "—", "—", "—")
+
+
+def test_sensitivity_analyses_say_what_they_are() -> None:
+    (found,) = (s for s in sections(everything()) if s.anchor == "sensitivity")
+    (table,) = found.tables
+    assert [row[1] for row in table.rows] == list(ANALYSES)
+    assert all(f"{analysis[0].upper()}{analysis[1:]}:" in table.caption for analysis in ANALYSES)
+    alone = dataclasses.replace(everything(), sensitivity=everything().sensitivity[:1])
+    (shown,) = (s for s in sections(alone) if s.anchor == "sensitivity")
+    assert "imputation" not in shown.tables[0].caption

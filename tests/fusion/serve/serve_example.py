@@ -15,6 +15,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+TOKEN = "a token of the tests"
+
 
 @contextlib.contextmanager
 def running(app: FastAPI) -> Iterator[str]:
@@ -59,7 +61,7 @@ def send(
     if kind is not None:
         request.add_header("Content-Type", kind)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             status, told, data = answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         status, told, data = error.code, dict(error.headers), error.read()

@@ -12,6 +12,7 @@ from PIL import Image
 import cli
 from featurestore.config import load_config
 from featurestore.errors import MelafuseError
+from featurestore.sources import SOURCES
 from featurestore.sources.recognition import FORMATS, guess_format
 from fusion.config import RunConfig
 from fusion.start.doctor import examine
@@ -193,6 +194,7 @@ def test_no_format_is_forgotten(tmp_path: Path) -> None:
         assert guess is not None
         seen.add((guess.kind, guess.role))
     assert seen == {(known.kind, known.role) for known in FORMATS if known.kind}
+    assert {kind for kind, _ in seen} | {"synthetic"} == set(SOURCES)  # which reads no file
 
 
 @pytest.mark.slow

@@ -7,27 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tabular_example import write_study
 
 from featurestore.errors import DataError
 from fusion.study.study import Study
-
-CONFIG = """
-name: tabular
-cohort:
-  outcome: {name: event, column: event, as_of_time: diagnosis}
-  linkage: none
-  sources:
-    - kind: table
-      path: patients.csv
-      id: id
-      columns:
-        age: {source: age, kind: numeric, group: demographic, measured: diagnosis}
-        dose: {source: dose, kind: numeric, group: treatment, measured: follow_up}
-        grade: {source: grade, kind: numeric, group: histopathology, measured: diagnosis}
-      labels: {event: event}
-folds: {n_folds: 2}
-ablation: {models: [logistic_regression], arms: [], bootstrap_draws: 200, jobs: 1}
-"""
 
 
 @pytest.fixture
@@ -43,8 +26,12 @@ def folder(tmp_path: Path) -> Path:
             "event": event,
         }
     )
-    table.to_csv(tmp_path / "patients.csv", index=False)
-    (tmp_path / "config.yaml").write_text(CONFIG)
+    columns = {
+        "age": ("demographic", "diagnosis"),
+        "dose": ("treatment", "follow_up"),
+        "grade": ("histopathology", "diagnosis"),
+    }
+    write_study(tmp_path / "config.yaml", table, columns)
     return tmp_path
 
 

@@ -1,0 +1,13 @@
+"""Formats that are decoded, and the endings that their files have."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
+Image.init()  # else `formats` may name only Pillow's first five
+
+IMAGE_SUFFIXES = tuple(
+    sorted(ending for ending, form in Image.registered_extensions().items() if form in FORMATS)
+)
+"""Endings of every format that is decoded, in lower case."""

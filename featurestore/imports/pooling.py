@@ -1,0 +1,65 @@
+"""Bags of tiles to one vector, in one pass and in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import numpy as np
+
+from featurestore.imports.base import Bag, UnreadableFeatures
+
+Pooling = Literal["mean", "max", "mean+std"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+
+def pooled_width(pool: Pooling, width: int) -> int:
+    """Length of a pooled vector."""
+    return 2 * width if pool == "mean+std" else width
+
+
+def pool_bag(bag: Bag, pool: Pooling) -> np.ndarray:
+    """Pools a bag.
+
+    A bag of one row is that row under `mean` and `max`, to the bit. `mean+std` is the mean beside
+    the standard deviation (divisor n), by Chan's update of chunk moments (Chan, Golub and LeVeque
+    1983), so that a large mean does not swallow a small deviation.
+
+    Returns:
+        Array (width,) of float64; (2 · width,) for `mean+std`.
+
+    Raises:
+        UnreadableFeatures: The bag has no row, a value that is not finite, or cannot be read.
+    """
+    count, mean = 0, np.zeros(bag.width)
+    squares, largest = np.zeros(bag.width), np.full(bag.width, -np.inf)
+    for chunk in _finite_chunks(bag):
+        n = len(chunk)
+        if pool == "max":
+            largest = np.maximum(largest, chunk.max(axis=0))
+        else:
+            own = chunk.mean(axis=0) if n > 1 else chunk[0]
+            delta = own - mean
+            squares = squares + ((chunk - own) ** 2).sum(axis=0)
+            squares = squares + delta**2 * (count * n / (count + n))
+            mean = mean + delta * (n / (count + n)) if count else own
+        count += n
+    if not count:
+        raise UnreadableFeatures("it has no tiles")
+    if pool == "max":
+        return largest
+    return mean if pool == "mean" else np.concatenate([mean, np.sqrt(squares / count)])
+
+
+def _finite_chunks(bag: Bag) -> Iterator[np.ndarray]:
+    for chunk in bag.chunks():
+        if chunk.ndim != 2 or chunk.shape[1] != bag.width:
+            raise UnreadableFeatures(f"its shape changed to {chunk.shape} while it was read")
+        wide = np.asarray(chunk, dtype=np.float64)
+        bad = int((~np.isfinite(wide)).sum())
+        if bad:
+            nan = int(np.isnan(wide).sum())
+            what = "missing (NaN)" if nan == bad else "infinite" if not nan else "NaN or infinite"
+            raise UnreadableFeatures(f"{bad} of its values are {what}")
+        if len(wide):
+            yield wide

@@ -1,0 +1,71 @@
+"""Patient columns as they were measured: numbers, places of levels, text, and what is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from featurestore.errors import DataError
+from featurestore.tables import Column
+
+
+def known(column: Column, values: pd.Series) -> np.ndarray:
+    """Whether each value is there; shape (n,)."""
+    if column.kind == "nominal":
+        return np.array([t is not None for t in text_of(values)], dtype=bool)
+    if column.kind == "ordinal":
+        return np.array([t in column.levels for t in text_of(values)], dtype=bool)
+    return ~np.isnan(numbers_of(column, values))
+
+
+def values_of(
+    column: Column, values: pd.Series, steps: tuple[float | None, ...], strict: bool
+) -> np.ndarray:
+    """Values as floats; `strict` refuses ordinal levels that the dictionary does not have."""
+    if column.kind != "ordinal":
+        return numbers_of(column, values)
+    text = text_of(values)
+    index = {
+        level: np.nan if step is None else float(step)
+        for level, step in zip(column.levels, steps, strict=True)
+    }
+    strange = sorted({t for t in text if t is not None and t not in index})
+    if strange and strict:
+        raise DataError(
+            f"column {column.name!r} holds the level {strange[0]!r}, but its levels are "
+            f"{', '.join(column.levels)}"
+        )
+    return np.array([index.get(t, np.nan) for t in text], dtype=float)
+
+
+def numbers_of(column: Column, values: pd.Series) -> np.ndarray:
+    """Values of a numeric, binary or expression column as floats, NaN where missing; shape (n,).
+
+    Raises:
+        DataError: A value is no finite number, or not 0 or 1 where the column is binary.
+    """
+    if values.dtype == np.float64:  # a prediction asks this of every column of every replicate
+        numbers = values.to_numpy()
+        absent = np.isnan(numbers)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(values)
+        parsed = values if numeric else pd.to_numeric(values.astype(object), errors="coerce")
+        numbers = parsed.to_numpy(dtype=float, na_value=np.nan)
+        absent = values.isna().to_numpy(dtype=bool)
+    wrong = (~np.isfinite(numbers)) & ~absent
+    if column.kind == "binary":
+        wrong |= ~np.isin(numbers, (0.0, 1.0)) & ~absent
+    if wrong.any():
+        value = values.iloc[int(np.flatnonzero(wrong)[0])]
+        wanted = "0 or 1" if column.kind == "binary" else "a finite number"
+        raise DataError(f"column {column.name!r} ({column.kind}) holds {value!r}, not {wanted}")
+    return numbers
+
+
+def text_of(values: pd.Series) -> np.ndarray:
+    """Values as text, None where missing; shape (n,), object."""
+    absent = values.isna().to_numpy(dtype=bool)
+    text = [None if gone else str(v) for v, gone in zip(values, absent, strict=True)]
+    result = np.empty(len(text), dtype=object)
+    result[:] = text
+    return result

@@ -1,0 +1,510 @@
+"""Trees in the exact layout of public collections, with invented rows and pictures of noise."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a reader must find in a tree.
+
+    Attributes:
+        patients: Patients with an image.
+        lesions: Lesions with an id.
+        images: Images with a row and a file.
+        melanoma: Images that are melanomas, and that are none.
+        malignant: Images that are malignant, and that are not.
+        withheld: Columns that tell the diagnosis.
+        offered: Predictors, some of them.
+        masks: Masks in the folder.
+    """
+
+    patients: int
+    lesions: int
+    images: int
+    melanoma: tuple[int, int]
+    malignant: tuple[int, int]
+    withheld: frozenset[str]
+    offered: frozenset[str]
+    masks: int = 0
+
+
+def noise(seed: int, form: str = "JPEG", side: int = 40) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side + 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+def outline(seed: int) -> bytes:
+    pixels = np.zeros((40, 48), dtype=np.uint8)
+    pixels[8 : 20 + seed % 8, 8:30] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def write_csv(path: Path, header: str, rows: Sequence[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
+
+
+PAD_CLASSES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
+
+
+def pad_ufes_20(folder: Path) -> Facts:
+    """30 patients, 45 lesions, 60 images in three parts; not biopsied ones have a short record."""
+    rows: list[list[object]] = []
+    lesion = 0
+    for patient in range(30):
+        for own in range(1 + patient % 2):
+            lesion += 1
+            kind = PAD_CLASSES[lesion % 6]
+            biopsed = kind in ("BCC", "MEL", "SCC") or lesion % 5 == 0
+            for _ in range(1 + (lesion % 3 == 0)):
+                name = f"PAT_{patient}_{lesion}_{len(rows)}.png"
+                record: list[object] = ["True", "False", "GERMANY", "BRAZIL"]
+                rows.append(
+                    [
+                        f"PAT_{patient}",
+                        lesion,
+                        *(record if biopsed else ["", "", "", ""]),
+                        30 + patient,
+                        *("False", ("FEMALE", "MALE")[patient % 2], "True"),
+                        *(("UNK", "True")[patient % 2], "True", "True"),
+                        *(float(1 + patient % 6), ("FACE", "ARM", "BACK")[own % 3], 5.5, 4),
+                        kind,
+                        *("True", ("UNK", "False")[lesion % 2], "False", "False", "False"),
+                        str(lesion % 2 == 0),
+                        *(name, str(biopsed)),
+                    ]
+                )
+                part = folder / f"imgs_part_{1 + len(rows) % 3}"
+                write(part / name, noise(len(rows), "PNG"))
+    write_csv(
+        folder / "metadata.csv",
+        "patient_id,lesion_id,smoke,drink,background_father,background_mother,age,pesticide,gender,"
+        "skin_cancer_history,cancer_history,has_piped_water,has_sewage_system,fitspatrick,region,"
+        "diameter_1,diameter_2,diagnostic,itch,grew,hurt,changed,bleed,elevation,img_id,biopsed",
+        rows,
+    )
+    kinds = [str(row[17]) for row in rows]
+    melanoma = kinds.count("MEL")
+    malignant = melanoma + kinds.count("BCC") + kinds.count("SCC")
+    return Facts(
+        30,
+        lesion,
+        len(rows),
+        (melanoma, len(rows) - melanoma),
+        (malignant, len(rows) - malignant),
+        frozenset({"diagnostic", "biopsed"}),
+        frozenset({"age", "sex", "anatomical_site", "fitzpatrick", "smoke", "itch", "diameter_1"}),
+    )
+
+
+def isic_2024(folder: Path) -> Facts:
+    """24 patients with 3 tiles each; the pictures are bytes of JPEG in one HDF5 file."""
+    measured = [f"tbp_lv_{name}" for name in ("A", "B", "areaMM2", "norm_color", "x", "y", "z")]
+    rows: list[list[object]] = []
+    with h5py.File(folder / "train-image.hdf5", "w") as file:
+        for k in range(72):
+            name, target = f"ISIC_{k:07d}", int(k < 24 and k % 2 == 0)
+            cancer = ("Melanoma Invasive", "Basal cell carcinoma")[k % 4 == 2]
+            full = f"Malignant::Group::{cancer}" if target else "Benign"
+            file.create_dataset(name, data=np.bytes_(noise(k)))
+            rows.append(
+                [
+                    *(name, target, f"IP_{k % 24}", 40 + k % 24, ("male", "female")[k % 2]),
+                    *(("torso", "")[k % 24 == 0], 2.5 + k / 10, "TBP tile: close-up"),
+                    ("3D: white", "3D: XP")[k % 3 == 0],
+                    *(round(k * 0.37 + j, 3) for j in range(len(measured))),
+                    *(("Torso Back", "Left Leg")[k % 2], ("Torso", "Left Leg")[k % 2]),
+                    *("Memorial", "CC-BY", f"IL_{k}" if target else "", full),
+                    *("Malignant" if target else "Benign", cancer if target else ""),
+                    *("", 0.4 if target else "", 99.5 - k),
+                ]
+            )
+    write_csv(
+        folder / "train-metadata.csv",
+        "isic_id,target,patient_id,age_approx,sex,anatom_site_general,clin_size_long_diam_mm,"
+        f"image_type,tbp_tile_type,{','.join(measured)},tbp_lv_location,tbp_lv_location_simple,"
+        "attribution,copyright_license,lesion_id,iddx_full,iddx_1,iddx_3,mel_mitotic_index,"
+        "mel_thick_mm,tbp_lv_dnn_lesion_confidence",
+        rows,
+    )
+    return Facts(
+        24,
+        12,
+        72,
+        (6, 66),
+        (12, 60),
+        frozenset(
+            {
+                *("target", "iddx_full", "iddx_1", "iddx_3", "mel_mitotic_index", "mel_thick_mm"),
+                "tbp_lv_dnn_lesion_confidence",
+            }
+        ),
+        frozenset({*map(str.lower, measured), "tbp_lv_location", "age", "sex", "anatomical_site"}),
+    )
+
+
+DERM7PT = (
+    *("basal cell carcinoma", "clark nevus", "melanoma (in situ)", "miscellaneous"),
+    *("melanoma (less than 0.76 mm)", "seborrheic keratosis", "reed or spitz nevus"),
+)
+
+
+def derm7pt(folder: Path) -> Facts:
+    """40 cases of two photographs each, but for one; table and disk differ in case."""
+    rows: list[list[object]] = []
+    release = folder / "release_v0"
+    for k in range(40):
+        place = ("NEL", "Aal")[k % 2]
+        derm, clinic = f"{place}/{place.lower()}{k:03d}.jpg", f"{place}/{place}{k + 500:03d}.jpg"
+        write(release / "images" / place.upper() / f"{place.upper()}{k:03d}.JPG", noise(k))
+        if k != 7:
+            write(release / "images" / place.upper() / f"{place}{k + 500:03d}.jpg", noise(k + 500))
+        absent = ("absent", "typical", "atypical")[k % 3]
+        rows.append(
+            [
+                *(k + 1, DERM7PT[k % 7], 2 + k % 5, absent, "absent", "absent", "absent"),
+                *(("irregular", "regular")[k % 2], "absent", "absent"),
+                *(("low", "medium", "high")[k % 3], ("flat", "palpable")[k % 2]),
+                *(("back", "abdomen")[k % 2], ("female", "male")[k % 2]),
+                *(("excision", "clinical follow up")[k % 2], clinic, derm, "", ""),
+            ]
+        )
+    write_csv(
+        release / "meta" / "meta.csv",
+        "case_num,diagnosis,seven_point_score,pigment_network,streaks,pigmentation,"
+        "regression_structures,dots_and_globules,blue_whitish_veil,vascular_structures,"
+        "level_of_diagnostic_difficulty,elevation,location,sex,management,clinic,derm,case_id,notes",
+        rows,
+    )
+    for part, own in (("train", range(20)), ("valid", range(20, 30)), ("test", range(30, 40))):
+        write_csv(release / "meta" / f"{part}_indexes.csv", "indexes", [[k] for k in own])
+    kinds = [DERM7PT[k % 7] for k in range(40) for _ in range(1 if k == 7 else 2)]
+    melanoma = sum(kind.startswith("melanoma") for kind in kinds)
+    basal, unclear = kinds.count("basal cell carcinoma"), kinds.count("miscellaneous")
+    malignant = melanoma + basal
+    return Facts(
+        40,
+        40,
+        79,
+        (melanoma, 79 - melanoma),
+        (malignant, 79 - malignant - unclear),
+        frozenset(
+            {"diagnosis", "seven_point_score", "management", "level_of_diagnostic_difficulty"}
+        ),
+        frozenset({"sex", "anatomical_site", "pigment_network", "dots_and_globules", "elevation"}),
+    )
+
+
+MILK = ("AKIEC", "BCC", "BEN_OTH", "BKL", "DF", "INF", "MAL_OTH", "MEL", "NV", "SCCKA", "VASC")
+MONET = ("ulceration_crust", "hair", "vasculature_vessels", "erythema", "pigmented", "gel", "skin")
+
+
+def milk10k(folder: Path) -> Facts:
+    """44 lesions of two images each, in an archive."""
+    metadata, truth, supplement = [], [], []
+    with zipfile.ZipFile(folder / "MILK10k_Training_Input.zip", "w") as archive:
+        for k in range(44):
+            lesion, kind = f"IL_{k:07d}", MILK[k % 11]
+            truth.append([lesion, *(float(kind == name) for name in MILK)])
+            for j, image_type in enumerate(("clinical: close-up", "dermoscopic")):
+                image = f"ISIC_{2 * k + j:07d}"
+                archive.writestr(f"MILK10k_Training_Input/{lesion}/{image}.jpg", noise(2 * k + j))
+                metadata.append(
+                    [
+                        *(lesion, image_type, image, "MILK study team", "CC-BY-NC"),
+                        *("instrument only", 30 + k, ("male", "female")[k % 2], k % 6, "trunk"),
+                        *(round(0.01 * (k + m + j), 3) for m in range(7)),
+                    ]
+                )
+                supplement.append([image, f"{kind} in full", "histopathology", ""])
+    write_csv(
+        folder / "MILK10k_Training_Metadata.csv",
+        "lesion_id,image_type,isic_id,attribution,copyright_license,image_manipulation,age_approx,"
+        "sex,skin_tone_class,site," + ",".join(f"MONET_{name}" for name in MONET),
+        metadata,
+    )
+    write_csv(folder / "MILK10k_Training_GroundTruth.csv", ",".join(("lesion_id", *MILK)), truth)
+    write_csv(
+        folder / "MILK10k_Training_Supplement.csv",
+        "isic_id,diagnosis_full,diagnosis_confirm_type,invasion_thickness_interval",
+        supplement,
+    )
+    return Facts(
+        44,
+        44,
+        88,
+        (8, 80),
+        (32, 48),
+        frozenset(
+            {
+                *(name.lower() for name in MILK),
+                *("diagnosis_full", "diagnosis_confirm_type", "invasion_thickness_interval"),
+            }
+        ),
+        frozenset(
+            {
+                *("age", "sex", "skin_tone_class"),
+                *(f"monet_{name}_dermoscopic" for name in MONET),
+                *(f"monet_{name}_close_up" for name in MONET),
+            }
+        ),
+    )
+
+
+FITZPATRICK = (
+    ("psoriasis", "inflammatory", "non-neoplastic"),
+    ("malignant melanoma", "malignant melanoma", "malignant"),
+    ("basal cell carcinoma", "malignant epidermal", "malignant"),
+    ("seborrheic keratosis", "benign epidermal", "benign"),
+)
+
+
+def fitzpatrick17k(folder: Path) -> Facts:
+    """60 pictures, named by hash; the first is wrongly labelled, the last was never fetched."""
+    rows: list[list[object]] = []
+    for k in range(60):
+        name = f"{k:032x}"
+        label, nine, three = FITZPATRICK[k % 4]
+        url = f"http://atlasdermatologico.com.br/img?imageId={k}"
+        rows.append(
+            [
+                *(name, (k % 7) or -1, 1 + k % 6, label, nine, three),
+                *("3 Wrongly labelled" if k == 0 else "", url, f"httpatlasimg{k}.jpg"),
+            ]
+        )
+        if k < 59:
+            write(folder / "data" / f"{name}.jpg", noise(k))
+    write_csv(
+        folder / "fitzpatrick17k.csv",
+        "md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,"
+        "three_partition_label,qc,url,url_alphanum",
+        rows,
+    )
+    return Facts(
+        59,
+        0,
+        59,
+        (15, 43),
+        (30, 28),
+        frozenset({"label", "nine_partition_label", "three_partition_label", "qc"}),
+        frozenset({"fitzpatrick", "fitzpatrick_centaur"}),
+    )
+
+
+BCN = ("MEL", "NV", "BCC", "BKL", "AK", "SCC", "DF", "VASC")
+
+
+def bcn20000(folder: Path) -> Facts:
+    """32 lesions, 64 images."""
+    rows: list[list[object]] = []
+    for k in range(64):
+        name = f"BCN_{k:010d}.jpg"
+        lesion = k // 2
+        rows.append(
+            [
+                *(name, 30 + lesion, "anterior torso", BCN[lesion % 8], f"BCN_L{lesion}"),
+                *("2015-01-01", ("female", "male")[lesion % 2], "train"),
+            ]
+        )
+        write(folder / "bcn_20k_train" / name, noise(k))
+    write_csv(
+        folder / "bcn_20k_train.csv",
+        "bcn_filename,age_approx,anatom_site_general,diagnosis,lesion_id,capture_date,sex,split",
+        rows,
+    )
+    return Facts(32, 32, 64, (8, 56), (24, 40), frozenset({"diagnosis"}), frozenset({"age", "sex"}))
+
+
+HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+
+
+def ham10000(folder: Path) -> Facts:
+    """35 lesions, 70 images in two archives, masks in a third; the table has no ending."""
+    rows: list[list[object]] = []
+    archives = [
+        zipfile.ZipFile(folder / f"HAM10000_{name}.zip", "w")
+        for name in ("images_part_1", "images_part_2", "segmentations_lesion_tschandl")
+    ]
+    for k in range(70):
+        name, lesion = f"ISIC_{k:07d}", k // 2
+        rows.append(
+            [
+                *(f"HAM_{lesion:07d}", name, HAM[lesion % 7], ("histo", "follow_up")[lesion % 2]),
+                *(float(30 + lesion), ("male", "female")[lesion % 2], "back"),
+            ]
+        )
+        archives[k % 2].writestr(f"{name}.jpg", noise(k))
+        archives[2].writestr(f"{name}_segmentation.png", outline(k))
+    for archive in archives:
+        archive.close()
+    lines = ["lesion_id\timage_id\tdx\tdx_type\tage\tsex\tlocalization"]
+    lines += ["\t".join(map(str, row)) for row in rows]
+    (folder / "HAM10000_metadata").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Facts(
+        35,
+        35,
+        70,
+        (10, 60),
+        (20, 40),
+        frozenset({"dx", "dx_type"}),
+        frozenset({"age", "sex", "anatomical_site"}),
+        masks=70,
+    )
+
+
+def isic_2017(folder: Path) -> Facts:
+    """40 images with superpixels in the same folder, masks in another."""
+    names = [f"ISIC_{k:07d}" for k in range(40)]
+    data = folder / "ISIC-2017_Training_Data"
+    for k, name in enumerate(names):
+        write(data / f"{name}.jpg", noise(k))
+        write(data / f"{name}_superpixels.png", noise(k + 900, "PNG"))
+        truth = folder / "ISIC-2017_Training_Part1_GroundTruth"
+        write(truth / f"{name}_segmentation.png", outline(k))
+    write_csv(
+        folder / "ISIC-2017_Training_Part3_GroundTruth.csv",
+        "image_id,melanoma,seborrheic_keratosis",
+        [[n, float(k % 4 == 0), float(k % 4 == 1)] for k, n in enumerate(names)],
+    )
+    write_csv(
+        data / "ISIC-2017_Training_Data_metadata.csv",
+        "image_id,age_approximate,sex",
+        [[n, 30 + k, ("male", "female")[k % 2]] for k, n in enumerate(names)],
+    )
+    return Facts(
+        40,
+        0,
+        40,
+        (10, 30),
+        (10, 30),
+        frozenset({"melanoma", "seborrheic_keratosis"}),
+        frozenset({"age", "sex"}),
+        masks=80,
+    )
+
+
+def isic_2019(folder: Path) -> Facts:
+    """54 images; ids of some end in `_downsampled`."""
+    classes = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+    names = [f"ISIC_{k:07d}" + ("_downsampled" if k % 9 == 1 else "") for k in range(54)]
+    for k, name in enumerate(names):
+        write(folder / "ISIC_2019_Training_Input" / f"{name}.jpg", noise(k))
+    write_csv(
+        folder / "ISIC_2019_Training_GroundTruth.csv",
+        ",".join(("image", *classes)),
+        [[n, *(float(k % 9 == j) for j in range(9))] for k, n in enumerate(names)],
+    )
+    write_csv(
+        folder / "ISIC_2019_Training_Metadata.csv",
+        "image,age_approx,anatom_site_general,lesion_id,sex",
+        [[n, 30 + k, "head/neck", f"BCN_{k // 3}", "male"] for k, n in enumerate(names)],
+    )
+    return Facts(18, 18, 54, (6, 42), (18, 30), frozenset(classes), frozenset({"age", "sex"}))
+
+
+def isic_2016(folder: Path) -> Facts:
+    """40 images with a table that has no header."""
+    names = [f"ISIC_{k:07d}" for k in range(40)]
+    for k, name in enumerate(names):
+        write(folder / "ISBI2016_ISIC_Part3_Training_Data" / f"{name}.jpg", noise(k))
+        masks = folder / "ISBI2016_ISIC_Part3B_Training_Data"
+        write(masks / f"{name}_Segmentation.png", outline(k))
+    text = "".join(f"{n},{('benign', 'malignant')[k % 4 == 0]}\n" for k, n in enumerate(names))
+    (folder / "ISBI2016_ISIC_Part3_Training_GroundTruth.csv").write_text(text, encoding="utf-8")
+    return Facts(40, 0, 40, (10, 30), (10, 30), frozenset({"melanoma"}), frozenset(), masks=40)
+
+
+def isic_2018(folder: Path) -> Facts:
+    """70 images of 35 lesions, with the groups of lesions in a file of their own."""
+    classes = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+    names = [f"ISIC_{k:07d}" for k in range(70)]
+    for k, name in enumerate(names):
+        write(folder / "ISIC2018_Task3_Training_Input" / f"{name}.jpg", noise(k))
+    write_csv(
+        folder / "ISIC2018_Task3_Training_GroundTruth.csv",
+        ",".join(("image", *classes)),
+        [[n, *(float(k // 2 % 7 == j) for j in range(7))] for k, n in enumerate(names)],
+    )
+    write_csv(
+        folder / "ISIC2018_Task3_Training_LesionGroupings.csv",
+        "image,lesion_id,diagnosis_confirm_type",
+        [[n, f"HAM_{k // 2}", "histopathology"] for k, n in enumerate(names)],
+    )
+    return Facts(
+        35, 35, 70, (10, 60), (20, 40), frozenset({*classes, "diagnosis_confirm_type"}), frozenset()
+    )
+
+
+def isic_2020(folder: Path) -> Facts:
+    """45 images of 15 patients."""
+    names = [f"ISIC_{k:07d}" for k in range(45)]
+    for k, name in enumerate(names):
+        write(folder / "train" / f"{name}.jpg", noise(k))
+    write_csv(
+        folder / "ISIC_2020_Training_GroundTruth_v2.csv",
+        "image_name,patient_id,lesion_id,sex,age_approx,anatom_site_general_challenge,diagnosis,"
+        "benign_malignant,target",
+        [
+            [
+                *(n, f"IP_{k // 3}", f"IL_{k}", ("male", "female")[k // 3 % 2]),
+                *(40 + k // 3, "torso"),
+                *(("melanoma", "malignant", 1) if k % 5 == 0 else ("nevus", "benign", 0)),
+            ]
+            for k, n in enumerate(names)
+        ],
+    )
+    return Facts(
+        15,
+        45,
+        45,
+        (9, 36),
+        (9, 36),
+        frozenset({"diagnosis", "benign_malignant", "target"}),
+        frozenset({"age", "sex"}),
+    )
+
+
+COLLECTION_TREES: dict[str, Callable[[Path], Facts]] = {
+    "pad-ufes-20": pad_ufes_20,
+    "isic-2024": isic_2024,
+    "derm7pt": derm7pt,
+    "milk10k": milk10k,
+    "fitzpatrick17k": fitzpatrick17k,
+    "bcn20000": bcn20000,
+}
+"""Trees that the source `collection` reads, by its names."""
+
+ISIC_TREES: dict[str, Callable[[Path], Facts]] = {
+    "ham10000": ham10000,
+    "isic-2016": isic_2016,
+    "isic-2017": isic_2017,
+    "isic-2018": isic_2018,
+    "isic-2019": isic_2019,
+    "isic-2020": isic_2020,
+}
+"""Trees that the source `isic` reads."""
+
+TREES = COLLECTION_TREES | ISIC_TREES
