@@ -35,6 +35,13 @@ class OutcomeCounts:
         """Patients of whom there must be enough: the smaller class, or those with the event."""
         return self.events if self.kind == "time_to_event" else min(self.events, self.others)
 
+    @property
+    def words(self) -> str:
+        """Patients of whom it is known, in words."""
+        if self.kind == "time_to_event":
+            return f"{self.events:,} with the event and {self.others:,} followed without it"
+        return f"{self.events:,} with and {self.others:,} without it"
+
 
 def count_outcomes(tables: Sequence[SourceTables], linkage: str, outcome: Outcome) -> OutcomeCounts:
     """Counts patients by outcome.

@@ -17,28 +17,30 @@ from featurestore.export.csv import CsvExporter
 from featurestore.export.datapackage import datapackage
 from featurestore.export.labelling import labelled
 from featurestore.export.names import export_name
-from featurestore.export.scripts import Check, Plan, import_scripts
+from featurestore.export.scripts import Check, Plan, Survival, import_scripts
 from featurestore.export.splitting import split
 from featurestore.export.variables import Change, LabelledTable, changes_table
 from featurestore.export.write import write_files, write_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Area:
-    """An area under the ROC curve that the run reports, in the study's names.
+class Known:
+    """A number that programs must find again, in the study's names.
+
+    It is an area under the ROC curve or, of a table with a time to an event, Harrell's C.
 
     Attributes:
         table: Name of the table.
-        outcome: Column with 0 and 1.
+        outcome: Column with 0 and 1, or with the code of what ended the time.
         score: Column that ranks the rows.
-        auroc: Its area.
+        value: The number.
         what: Words for it.
     """
 
     table: str
     outcome: str
     score: str
-    auroc: float
+    value: float
     what: str
 
 
@@ -52,8 +54,9 @@ class About:
         watermark: Sentences that mark the data; empty where there are none.
         notes: Sentences on where the data come from.
         images: Images with `source`, `licence`, `attribution`; one row an image.
-        areas: What every program must find again.
+        known: What programs must find again.
         version: Version of melafuse.
+        survival: Columns that together are a time to an event, in the study's names.
     """
 
     title: str
@@ -61,8 +64,9 @@ class About:
     watermark: str
     notes: tuple[str, ...]
     images: pd.DataFrame
-    areas: tuple[Area, ...]
+    known: tuple[Known, ...]
     version: str
+    survival: tuple[Survival, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +114,9 @@ def write_package(
     written, formatted = write_files(parts, exporters, folder)
     changes += formatted
     suffixes = tuple(exporter.suffix for exporter in exporters)
-    checks = tuple(check for area in about.areas for check in _checks(area, parts))
-    plan = Plan(about.title, about.watermark, tuple(parts), suffixes, checks)
+    checks = tuple(check for known in about.known for check in _checks(known, parts))
+    times = tuple(found for times in about.survival for found in _survival(times, parts))
+    plan = Plan(about.title, about.watermark, tuple(parts), suffixes, checks, times)
     texts = import_scripts(plan) | {
         "codebook.html": codebook_page(parts, f"{about.title}: codebook", about.watermark),
         "CITATION.md": citation(
@@ -135,19 +140,32 @@ def write_package(
     return Exported(tuple(written), tuple(changes))
 
 
-def _checks(area: Area, parts: Sequence[LabelledTable]) -> list[Check]:
-    """The area as a check on the part of its table that holds the score."""
-    names = (export_name(area.table), *(_exported(area, c, parts) for c in ("outcome", "score")))
-    table, outcome, score = names
+def _checks(known: Known, parts: Sequence[LabelledTable]) -> list[Check]:
+    """The number as a check on the part of its table that holds the score."""
+    outcome, score = (_exported(name, parts) for name in (known.outcome, known.score))
     return [
-        Check(part.name, outcome, score, area.auroc, area.what)
-        for part in parts
-        if table in (part.name, part.split_from) and outcome in part and score in part
+        Check(part.name, outcome, score, known.value, known.what)
+        for part in _parts_of(known.table, parts)
+        if outcome in part and score in part
     ]
 
 
-def _exported(area: Area, what: str, parts: Sequence[LabelledTable]) -> str:
-    original = getattr(area, what)
+def _survival(times: Survival, parts: Sequence[LabelledTable]) -> list[Survival]:
+    """The time to an event in every part of its table that holds it."""
+    names = [_exported(name, parts) for name in (times.outcome, times.time, times.entry)]
+    return [
+        Survival(part.name, *names)
+        for part in _parts_of(times.table, parts)
+        if all(name in part for name in names)
+    ]
+
+
+def _parts_of(table: str, parts: Sequence[LabelledTable]) -> list[LabelledTable]:
+    name = export_name(table)
+    return [part for part in parts if name in (part.name, part.split_from)]
+
+
+def _exported(original: str, parts: Sequence[LabelledTable]) -> str:
     found = (v.name for part in parts for v in part.variables if v.original == original)
     return next(found, "")
 

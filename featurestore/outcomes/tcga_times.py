@@ -15,8 +15,8 @@ _TIME_ZERO = "first pathologic diagnosis"
 _LATE_SPECIMENS = (
     "Time is counted from diagnosis, but most patients were sampled at a metastasis, a median of "
     "689 days later, and could only enter the study then: whoever died before is not in it. With "
-    "entry: days_to_specimen nobody is at risk before the specimen was taken, and what it shows may "
-    "predict."
+    "entry: days_to_specimen nobody is at risk before the specimen was taken, and what it "
+    "shows may predict."
 )
 _WITH_TUMOUR = (
     "The cause of death is not recorded: a death with tumour counts as one of the disease, a death "

@@ -8,11 +8,11 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
-from featurestore.outcomes import DAYS_IN
 from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
 from featurestore.sources.mutations import GENES_OF_MELANOMA
+from featurestore.sources.survival import MONTH
 from featurestore.tables import known_text, parse_numbers, read_head, read_table
 
 # Names in study files, then those that the portal shows.
@@ -130,7 +130,7 @@ def _with_days(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         name = spelled.get(wanted.casefold())
         if name is not None:
             texts = known_text(table[name], guessed=True).values
-            days = parse_numbers(texts, f"{path}: column {name!r}").values * DAYS_IN["months"]
+            days = parse_numbers(texts, f"{path}: column {name!r}").values * MONTH
             whole = days.round().astype("str").where(days.notna(), "")
             table = table.rename(columns={name: f"{wanted} in days"})
             table[f"{wanted} in days"] = whole.astype("str")

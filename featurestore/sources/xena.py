@@ -42,7 +42,7 @@ LAYOUT = Layout(
 )
 
 SURVIVAL = Layout(
-    kind="xena",
+    kind="xena.survival",
     ids=("sample", "_PATIENT"),
     used=("Redaction",),
     headers=ENDPOINTS_OF_CDR,

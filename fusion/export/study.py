@@ -10,7 +10,7 @@ from featurestore.export import EXPORTERS
 from featurestore.export.deidentify import Key, deidentify
 from featurestore.export.package import About, Exported, write_package
 from fusion.config import ExportConfig
-from fusion.export.tables import Material, export_tables, known_areas
+from fusion.export.tables import Material, export_tables, known_numbers, survival_columns
 from fusion.paths import RunPaths
 from fusion.provenance import versions
 
@@ -22,7 +22,7 @@ def export_study(
 
     Args:
         material: What the tables are made of.
-        reference: Arm whose AUROC the import scripts find again.
+        reference: Arm whose AUROC, or C, the import scripts find again.
         config: What is chosen.
         paths: Folders of the run. De-identified tables go to a folder of their own.
         name: Name of the run.
@@ -54,8 +54,9 @@ def _about(material: Material, reference: str, name: str) -> About:
         watermark=watermark(cohort.linkage, cohort.synthetic),
         notes=cohort.notes,
         images=cohort.images,
-        areas=known_areas(material, reference),
+        known=known_numbers(material, reference),
         version=versions()["melafuse"],
+        survival=survival_columns(material),
     )
 
 

@@ -11,11 +11,14 @@ import pandas as pd
 
 from featurestore.cohort import Cohort, Folds, patient_groups, short_watermark, watermark
 from featurestore.export import ColumnNote, ExportTable
-from featurestore.export.package import Area
+from featurestore.export.package import Known
+from featurestore.export.scripts import Survival
+from featurestore.outcomes import ENDS, ENTRY, OUTCOME_COLUMNS, TIME, duration_words
+from featurestore.outcomes import EVENT as EVENT_CODE
 from featurestore.tables import CODES, REASONS, reason_codes
 from fusion import metrics
 from fusion.endpoints import find_endpoint
-from fusion.export.arm_columns import SCORE, arm_names, column_suffix, prediction_columns
+from fusion.export.arm_columns import arm_names, column_suffix, prediction_columns
 from fusion.export.embeddings import (
     ONE_FOLD,
     Embedded,
@@ -24,14 +27,20 @@ from fusion.export.embeddings import (
     embedded,
     per_patient,
 )
+from fusion.metrics import survival
 
 EVENT = {0: "no event", 1: "event"}
+CODES_OF_ENDS = {int(code): words for code, words in ENDS.items()}
+MEANINGS: dict[str, dict[int, str]] = {"binary": EVENT, "time_to_event": CODES_OF_ENDS}
+"""By kind of the outcome: what the codes of column outcome mean."""
 ROLES = ("train", "test")
 
 KEYS = {
     "patient_id": ColumnNote("Patient", role="patient"),
     "image_id": ColumnNote("Image", role="image"),
     "outcome": ColumnNote("Outcome", values=EVENT),
+    TIME: ColumnNote("Time to what ended it", "days"),
+    ENTRY: ColumnNote("Under observation from", "days"),
     "site": ColumnNote("Source site"),
     "donor_id": ColumnNote("Person whose clinical row was lent", role="patient"),
     "repeat": ColumnNote("Repeat of the cross-validation"),
@@ -49,6 +58,10 @@ PREDICTIONS = KEYS | {
     "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
     "probability": ColumnNote("Predicted probability", note="out-of-fold"),
     "threshold": ColumnNote("Decision threshold", note="chosen on inner data of the same fold"),
+    "event": ColumnNote("What ended the time", values=CODES_OF_ENDS),
+    "time": ColumnNote("Time to what ended it", "days"),
+    "entry": ColumnNote("Under observation from", "days"),
+    "risk_group": ColumnNote("Risk group", note="cut points from inner data of the same fold"),
 }
 
 EXCLUSIONS = {
@@ -126,27 +139,57 @@ def export_tables(material: Material, names: Collection[str]) -> list[ExportTabl
     return [_marked(table, material.cohort) for table in made]
 
 
-def known_areas(material: Material, reference: str) -> tuple[Area, ...]:
-    """AUROC of the baseline in each repeat, as the report computes it, on table analysis."""
+def known_numbers(material: Material, reference: str) -> tuple[Known, ...]:
+    """AUROC, or Harrell's C, of the baseline in each repeat, on the scores of table analysis.
+
+    A report prints a C within folds too; this one is of the exported scores as they are.
+    """
     rows = material.predictions[material.predictions["arm"] == reference]
-    areas = []
+    columns = _survival_columns(material.cohort)
+    prefix = find_endpoint(material.cohort.outcome.kind).exported["score"][0]
+    known = []
     names = arm_names(material.predictions["arm"])
     for repeat in sorted(rows["repeat"].unique()):
         part = rows[rows["repeat"] == repeat]
-        area = metrics.auroc(part["y"].to_numpy(dtype=float), part["score"].to_numpy())[0]
-        if not np.isnan(area):
+        score = part["score"].to_numpy(dtype=float)
+        value = _concordance(part, score) if columns else _area(part, score)
+        if not np.isnan(value):
             suffix = column_suffix(material.folds, int(repeat))
-            score = f"{SCORE}{names[reference]}{suffix}"
+            column = f"{prefix}_{names[reference]}{suffix}"
             what = f"{reference}{suffix.replace('_r', ', repeat ')}"
-            areas.append(Area("analysis", "outcome", score, float(area), what))
-    return tuple(areas)
+            known.append(Known("analysis", "outcome", column, value, what))
+    return tuple(known)
+
+
+def _area(rows: pd.DataFrame, score: np.ndarray) -> float:
+    return float(metrics.auroc(rows["y"].to_numpy(dtype=float), score)[0])
+
+
+def _concordance(rows: pd.DataFrame, score: np.ndarray) -> float:
+    if not np.isfinite(score).all():
+        return float("nan")
+    event = (rows["event"] == EVENT_CODE).to_numpy(dtype=int)
+    times = survival.checked_times(rows["time"].to_numpy(), event, rows["entry"].to_numpy())
+    return float(survival.harrell_c(times, score)[0])
+
+
+def survival_columns(material: Material) -> tuple[Survival, ...]:
+    """The time to an event in table analysis, where the outcome is one."""
+    columns = _survival_columns(material.cohort)
+    return (Survival("analysis", *columns),) if columns else ()
+
+
+def _survival_columns(cohort: Cohort) -> tuple[str, ...]:
+    columns = OUTCOME_COLUMNS[cohort.outcome.kind]
+    return columns if TIME in columns else ()
 
 
 def _analysis(material: Material) -> ExportTable:
     """One row a patient: outcome, folds, columns, components, out-of-fold predictions."""
     cohort = material.cohort
     described = {column.name: column for column in cohort.dictionary}
-    keys = ["patient_id", "outcome", "site"]
+    of_outcome = OUTCOME_COLUMNS[cohort.outcome.kind]
+    keys = ["patient_id", *of_outcome, "site"]
     keys += ["donor_id"] if "donor_id" in cohort.patients.columns else []
     patients = cohort.patients.sort_values("patient_id").set_index("patient_id", drop=False)
     images = cohort.images["patient_id"].value_counts().reindex(patients.index).fillna(0)
@@ -179,7 +222,7 @@ def _analysis(material: Material) -> ExportTable:
             reasons |= dict.fromkeys(found.values, codes)
             parts.append(components)
     columns, column_notes = prediction_columns(
-        material.predictions, material.folds, find_endpoint(cohort.outcome.kind).exported
+        material.predictions, material.folds, _exported(cohort)
     )
     parts.append(columns.reindex(patients.index))
     notes |= column_notes
@@ -190,16 +233,34 @@ def _analysis(material: Material) -> ExportTable:
         notes=notes,
         label="One row a patient",
         key=("patient_id",),
-        repeated=("outcome",),
+        repeated=of_outcome,
         reasons=reasons,
     )
+
+
+def _exported(cohort: Cohort) -> dict[str, tuple[str, str]]:
+    """What is exported of predictions, with prefix and words: also the risk at each horizon."""
+    risks = {
+        column: (f"risk{days:.0f}", f"Risk within {duration_words(days)}")
+        for column, days in _risks(cohort).items()
+    }
+    return {**find_endpoint(cohort.outcome.kind).exported, **risks}
+
+
+def _risks(cohort: Cohort) -> dict[str, float]:
+    """Columns of predictions that hold a risk, and by which day."""
+    horizons = cohort.outcome.horizons
+    columns = find_endpoint(cohort.outcome.kind).horizon_columns(horizons)
+    return dict(zip(columns, horizons, strict=False))
 
 
 def _outcome_note(cohort: Cohort) -> ColumnNote:
     """What the outcome is called, and what it means."""
     name = cohort.outcome.name.replace("_", " ")
     return ColumnNote(
-        f"Outcome: {name[:1].upper()}{name[1:]}", values=EVENT, note=cohort.outcome.definition
+        f"Outcome: {name[:1].upper()}{name[1:]}",
+        values=MEANINGS[cohort.outcome.kind],
+        note=cohort.outcome.definition,
     )
 
 
@@ -237,7 +298,11 @@ def _embeddings(material: Material) -> list[ExportTable]:
 def _predictions(material: Material) -> list[ExportTable]:
     label, key = "One row an arm, repeat and patient", ("arm", "repeat", "patient_id")
     table = material.predictions
-    return [ExportTable("predictions", table, notes=PREDICTIONS, label=label, key=key)]
+    risks = {
+        column: ColumnNote(f"Risk within {duration_words(days)}", note="out-of-fold")
+        for column, days in _risks(material.cohort).items()
+    }
+    return [ExportTable("predictions", table, notes=PREDICTIONS | risks, label=label, key=key)]
 
 
 def _folds(material: Material) -> list[ExportTable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.export.scripts.base import Check, Plan, Script
+from featurestore.export.scripts.base import Check, Plan, Script, Survival
 from featurestore.export.scripts.r import R
 from featurestore.export.scripts.sas import SAS
 from featurestore.export.scripts.spss import SPSS
@@ -10,7 +10,7 @@ from featurestore.export.scripts.stata import STATA
 
 SCRIPTS: tuple[Script, ...] = (R, STATA, SPSS, SAS)
 
-__all__ = ["SCRIPTS", "Check", "Plan", "Script", "import_scripts"]
+__all__ = ["SCRIPTS", "Check", "Plan", "Script", "Survival", "import_scripts"]
 
 
 def import_scripts(plan: Plan) -> dict[str, str]:

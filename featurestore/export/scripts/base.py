@@ -15,21 +15,40 @@ TOLERANCE = "1e-8"
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """An area under the ROC curve that a program must find again in an exported table.
+    """A number that a program must find again in an exported table.
+
+    It is an area under the ROC curve or, of a time to an event, Harrell's C.
 
     Attributes:
         table: Name of the table.
-        outcome: Name of the variable with 0 and 1.
+        outcome: Name of the variable with 0 and 1, or with the code of what ended the time.
         score: Name of the variable that ranks the rows.
-        auroc: What melafuse found.
-        what: Words for the area.
+        value: What melafuse found.
+        what: Words for it.
     """
 
     table: str
     outcome: str
     score: str
-    auroc: float
+    value: float
     what: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Survival:
+    """Variables of a table that together are a time to an event.
+
+    Attributes:
+        table: Name of the table.
+        outcome: Name of the variable with the code of what ended the time: 1 is the event.
+        time: Name of the variable with the time.
+        entry: Name of the variable with the time from which a row was under observation.
+    """
+
+    table: str
+    outcome: str
+    time: str
+    entry: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +60,8 @@ class Plan:
         watermark: Sentences that mark the data; empty where there are none.
         tables: The exported tables.
         suffixes: Endings of the formats that were written.
-        checks: Areas to find again.
+        checks: Numbers to find again.
+        survival: Times to an event; checks on tables that have one are of concordance.
     """
 
     title: str
@@ -49,6 +69,7 @@ class Plan:
     tables: tuple[LabelledTable, ...]
     suffixes: tuple[str, ...]
     checks: tuple[Check, ...]
+    survival: tuple[Survival, ...] = ()
 
     def header(self) -> Iterator[str]:
         """Lines of words for the head of a script."""
@@ -56,8 +77,14 @@ class Plan:
         if self.watermark:
             yield self.watermark
 
+    def survival_of(self, table: str) -> Survival | None:
+        """The time to an event of a table, if it has one."""
+        return next((s for s in self.survival if s.table == table), None)
+
     def checks_of(self, table: LabelledTable) -> tuple[Check, ...]:
-        """Checks on one table."""
+        """Areas to find again in one table."""
+        if self.survival_of(table.name) is not None:
+            return ()
         return tuple(check for check in self.checks if check.table == table.name)
 
 

@@ -43,8 +43,8 @@ def find_outcome(study: Diagnosis) -> Iterator[Finding]:
     asked = "" if counts.eligible == counts.patients else f"{counts.eligible:,} of them asked, "
     unknown = counts.eligible - counts.events - counts.others
     text = (
-        f"{outcome.name}: {counts.patients:,} patients, {asked}{counts.events:,} with and "
-        f"{counts.others:,} without it, {unknown:,} not known"
+        f"{outcome.name}: {counts.patients:,} patients, {asked}{counts.words}, "
+        f"{unknown:,} not known"
     )
     folds = study.config.folds.n_folds
     if counts.least < folds:

@@ -9,9 +9,15 @@ from typing import Any
 from featurestore.cohort.outcome_counts import OutcomeCounts, count_outcomes
 from featurestore.errors import MelafuseError
 from featurestore.outcomes import OUTCOMES
-from featurestore.outcomes.synthetic import SYNTHETIC_METASTASIS
+from featurestore.outcomes.synthetic import (
+    SYNTHETIC_METASTASIS,
+    SYNTHETIC_METASTASIS_FREE_SURVIVAL,
+)
+from featurestore.sources import SourceTables
 from fusion.start.propose.tables import ProposedSource
+from fusion.start.propose.times import paired_times
 
+_SYNTHETIC = (SYNTHETIC_METASTASIS, SYNTHETIC_METASTASIS_FREE_SURVIVAL)
 UNDECIDED = "REPLACE_ME"
 _ENOUGH = 10
 LEAST = 4  # of each class: three must be left for the inner folds of an outer training part
@@ -51,6 +57,15 @@ def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
         sources: The sources that are used, all of them read.
     """
     named = _named(sources) if any(source.tables is not None for source in sources) else {}
+    times = _times(sources, named)
+    named = {name: counts for name, counts in named.items() if counts.kind == "binary"}
+    found = _proposed(sources, named)
+    return dataclasses.replace(found, why=(*found.why, *times))
+
+
+def _proposed(
+    sources: Sequence[ProposedSource], named: dict[str, OutcomeCounts]
+) -> ProposedOutcome:
     order = [name for name in _PREFERRED if name in named] + sorted(named.keys() - set(_PREFERRED))
     if order:
         fit = (n for least in (_ENOUGH, LEAST) for n in order if named[n].least >= least)
@@ -74,6 +89,24 @@ def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
     candidates = [name for source in sources for name in source.candidates]
     hint = f"; columns of two values: {', '.join(candidates)}" if candidates else ""
     return _undecided(f"name the column and its values, and put it under labels{hint}")
+
+
+def _times(sources: Sequence[ProposedSource], named: dict[str, OutcomeCounts]) -> tuple[str, ...]:
+    """What is said of times to events; none is ever chosen, because time zero is for a person."""
+    registered = [
+        f"{name} ({counts.words})"
+        for name, counts in named.items()
+        if counts.kind == "time_to_event"
+    ]
+    said = [f"times to an event, also possible: {', '.join(registered)}"] if registered else []
+    plain = [s for s in sources if s.section["kind"] == "table" and s.tables is not None]
+    paired = [p for s in plain if s.tables is not None for p in paired_times(_columns(s.tables))]
+    said += [f"a time to an event, if these columns are one: {line}" for line in paired]
+    return tuple(said)
+
+
+def _columns(tables: SourceTables) -> list[str]:
+    return [str(name) for name in tables.patients.columns if name != "patient_id"]
 
 
 def _undecided(advice: str) -> ProposedOutcome:
@@ -106,7 +139,7 @@ def _named(sources: Sequence[ProposedSource]) -> dict[str, OutcomeCounts]:
     found = {}
     synthetic = any(table.synthetic for table in tables)
     for name, outcome in OUTCOMES.items():
-        if outcome is SYNTHETIC_METASTASIS and not synthetic:
+        if outcome in _SYNTHETIC and not synthetic:
             continue  # a column of real patients may be called like its label
         try:
             counts = count_outcomes(tables, "patient", outcome)

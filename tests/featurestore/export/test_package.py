@@ -12,7 +12,7 @@ import pytest
 
 from featurestore.errors import DataError
 from featurestore.export import EXPORTERS, ColumnNote, ExportTable
-from featurestore.export.package import About, Area, Exported, write_package
+from featurestore.export.package import About, Exported, Known, write_package
 from featurestore.tables.dictionary import Column
 from featurestore.tables.gaps import CODES
 
@@ -64,9 +64,9 @@ def about(**changes: object) -> About:
             "attribution": ["Clinic | A", "Clinic | A", ""],
         }
     )
-    area = Area("analysis", "outcome", "lp_head[all]", AREA, "head[all]")
+    area = Known("analysis", "outcome", "lp_head[all]", AREA, "head[all]")
     told = {"title": "Study", "description": "Six patients.", "watermark": MARK, "notes": ("N.",)}
-    return About(**{**told, "images": images, "areas": (area,), "version": "1", **changes})  # type: ignore[arg-type]
+    return About(**{**told, "images": images, "known": (area,), "version": "1", **changes})  # type: ignore[arg-type]
 
 
 def exported(folder: Path, *formats: str, n_extra: int = 0, limit: int = 2000) -> Exported:
@@ -100,7 +100,7 @@ def test_a_hostile_label_is_only_text_on_the_page(tmp_path: Path) -> None:
     table = ExportTable(
         "t", pd.DataFrame({"x": [1]}), notes={"x": ColumnNote("<script>1</script>")}
     )
-    write_package([table], [], tmp_path, about(areas=()), 2000)
+    write_package([table], [], tmp_path, about(known=()), 2000)
     assert "<script>" not in (tmp_path / "codebook.html").read_text(encoding="utf-8")
 
 

@@ -70,8 +70,10 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
         },
     ),
     "xena": (
-        {"clinical": "c.tsv", "expression": "e.tsv"},
+        {"clinical": "c.tsv", "expression": "e.tsv", "survival": "s.tsv"},
         {
+            "s.tsv": "sample\t_PATIENT\tOS\tOS.time\nTCGA-XX-0001-01\tTCGA-XX-0001\t1\t90\n"
+            "TCGA-XX-0002-06\tTCGA-XX-0002\t0\t\n",
             "c.tsv": "sampleID\tgender\tpathologic_N\tbreslow_depth_value\tsample_type\n"
             "TCGA-XX-0001-01\tMALE\tN1a\t1.5\tPrimary Tumor\n"
             "TCGA-XX-0001-06\tMALE\tN1a\t1.5\tMetastatic\n"
@@ -108,6 +110,16 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
             "bcr_patient_barcode\tdays_to_new_tumor_event_after_initial_treatment\t"
             "new_neoplasm_event_type\nCDE_ID:1\tCDE_ID:2\tCDE_ID:3\n"
             "TCGA-XX-0001\t50\tDistant Metastasis\nTCGA-XX-0003\t70\tRegional lymph node\n",
+        },
+    ),
+    "tcga_cdr": (
+        {"path": "cdr.tsv"},
+        {
+            "cdr.tsv": "bcr_patient_barcode\ttype\tgender\tvital_status\ttumor_status\t"
+            "OS\tOS.time\n"
+            "TCGA-XX-0001\tSKCM\tMALE\tDead\tWITH TUMOR\t1\t400\n"
+            "TCGA-XX-0002\tSKCM\tFEMALE\tAlive\tTUMOR FREE\t0\t#N/A\n"
+            "TCGA-XX-0003\tSKCM\tunheard\tAlive\t[Discrepancy]\t0\t90\n",
         },
     ),
     "synthetic": ({"patients": 40, "image_pixels": [64, 80], "genes": 24}, {}),

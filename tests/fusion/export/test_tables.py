@@ -14,6 +14,7 @@ import pytest
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.export.labelling import labelled
+from featurestore.outcomes import OUTCOMES
 from featurestore.tables.gaps import CODES
 from fusion import metrics
 from fusion.arms import ABLATION
@@ -21,7 +22,13 @@ from fusion.config import TableName
 from fusion.evaluation.predictions import predictions_table
 from fusion.export.arm_columns import arm_names
 from fusion.export.embeddings import DESCRIPTIVE, ONE_FOLD, EmbeddingForm
-from fusion.export.tables import TABLES, Material, export_tables, known_areas
+from fusion.export.tables import (
+    TABLES,
+    Material,
+    export_tables,
+    known_numbers,
+    survival_columns,
+)
 from fusion.features.reduction import PrincipalComponents
 from fusion.features.table import FeatureTable
 
@@ -172,16 +179,16 @@ def test_raw_embeddings_are_one_row_an_image(material: Maker, table: FeatureTabl
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
-def test_known_areas_are_those_of_the_report(
+def test_known_numbers_are_those_of_the_report(
     material: Maker, table: FeatureTable, repeats: int
 ) -> None:
     studied = material(table, repeats=repeats)
     (analysis,) = export_tables(studied, ["analysis"])
-    areas = known_areas(studied, "model[all]")
+    areas = known_numbers(studied, "model[all]")
     assert len(areas) == repeats
     for area in areas:
         y = analysis.frame[area.outcome].to_numpy(dtype=float)
-        assert metrics.auroc(y, analysis.frame[area.score].to_numpy())[0] == area.auroc
+        assert metrics.auroc(y, analysis.frame[area.score].to_numpy())[0] == area.value
 
 
 def test_several_repeats_have_columns_each(material: Maker, table: FeatureTable) -> None:
@@ -211,7 +218,7 @@ def test_a_study_without_predictions_has_tables(material: Maker, table: FeatureT
     )
     for made in export_tables(studied, TABLES):
         labelled(made)
-    assert known_areas(studied, "model[all]") == ()
+    assert known_numbers(studied, "model[all]") == ()
 
 
 def test_watermark_stands_in_every_row(material: Maker, table: FeatureTable) -> None:
@@ -258,3 +265,43 @@ def test_who_lent_a_row_is_a_table_and_a_column(material: Maker, table: FeatureT
     assert set(analysis.frame["donor_id"]) == {"D1"}
     assert pairing.notes["donor_id"].role == "patient"
     assert set(pairing.frame["watermark"]) == {"LABEL-MATCHED"}
+
+
+def test_times_have_codes_days_and_risks(material: Maker, table: FeatureTable) -> None:
+    studied = material(table)
+    patients = studied.cohort.patients
+    n = len(patients)
+    times = patients.assign(
+        outcome=np.arange(n) % 3 * 1.0, outcome_time=np.arange(n) + 10.0, outcome_entry=0.0
+    )
+    cohort = dataclasses.replace(
+        studied.cohort, patients=times, outcome=OUTCOMES["synthetic_metastasis_free_survival"]
+    )
+    by_id = times.set_index("patient_id")
+    rows = studied.predictions.drop(columns=["y", "probability", "threshold"])
+    rows = rows.assign(
+        event=rows["patient_id"].map(by_id["outcome"]).astype(int),
+        time=rows["patient_id"].map(by_id["outcome_time"]),
+        entry=0.0,
+        risk_group=1,
+        **{"risk_at_730.5": 0.2, "risk_at_1826.25": 0.4},
+    )
+    studied = dataclasses.replace(studied, cohort=cohort, predictions=rows)
+    analysis, predictions = export_tables(studied, ["analysis", "predictions"])
+    labels = labelled(analysis)[0]
+    assert labels["outcome"].meanings == {0: "censored", 1: "event", 2: "competing event"}
+    assert labels["outcome_time"].unit == "days"
+    assert labels["risk1826_model_all"].label == "Risk within 5 years, model[all]"
+    assert labelled(predictions)[0]["risk_at_730_5"].label == "Risk within 2 years"
+    (known,) = known_numbers(studied, "model[all]")
+    assert known.score in analysis.frame
+    (found,) = survival_columns(studied)
+    assert set(analysis.frame) >= {found.outcome, found.time, found.entry}
+    frame = analysis.frame
+    pairs = [
+        (a, b)
+        for a, e, t in zip(frame[known.score], frame["outcome"], frame["outcome_time"], strict=True)
+        for b, u in zip(frame[known.score], frame["outcome_time"], strict=True)
+        if e == 1 and u > t
+    ]
+    assert known.value == pytest.approx(np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs]))
