@@ -9,7 +9,7 @@ from featurestore.errors import DataError
 from featurestore.sources.base import SourceTables
 from featurestore.sources.clinical_table import Layout, read_clinical
 from featurestore.sources.genomic import StudySource
-from featurestore.sources.recognition import explain_mismatch
+from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.survival import ENDPOINTS_OF_CDR
 from featurestore.sources.tcga_names import BCR_HEADERS
 from featurestore.tables import read_head, read_table
