@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
-from fusion.config import AblationConfig
+from fusion.config import AblationConfig, ArmConfig
+from fusion.endpoints import BINARY, Endpoint, find_endpoint
 
 ABLATION = "ablation"
 """The design of the arms in the ablation table."""
@@ -116,7 +117,10 @@ class AblationPlan:
 
 
 def plan_ablation(
-    config: AblationConfig, backbones: list[str], dictionary: DataDictionary
+    config: AblationConfig,
+    backbones: list[str],
+    dictionary: DataDictionary,
+    kind: str = "binary",
 ) -> AblationPlan:
     """Plans an ablation; whoever runs, checks or proposes one asks this.
 
@@ -124,6 +128,7 @@ def plan_ablation(
         config: The ablation.
         backbones: Names of the embeddings that there will be.
         dictionary: The patient columns, those that models must not see flagged.
+        kind: Kind of the outcome.
 
     Raises:
         ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
@@ -134,14 +139,18 @@ def plan_ablation(
             "ablation: there is nothing to learn from: the cohort has no image, and no column that "
             "models may see"
         )
-    arms = plan_arms(config, modalities, withheld_modalities(config, dictionary))
+    withheld = withheld_modalities(config, dictionary)
+    arms = plan_arms(config, modalities, withheld, find_endpoint(kind))
     if not arms:
         raise ConfigError("ablation: no arm is left of those that are asked for")
     return AblationPlan(modalities, arms, reference_arm(config, arms))
 
 
 def plan_arms(
-    config: AblationConfig, modalities: tuple[Modality, ...], withheld: tuple[str, ...] = ()
+    config: AblationConfig,
+    modalities: tuple[Modality, ...],
+    withheld: tuple[str, ...] = (),
+    endpoint: Endpoint = BINARY,
 ) -> tuple[Arm, ...]:
     """Lists all arms in the order of the table: subset by subset, then the further arms.
 
@@ -151,16 +160,20 @@ def plan_arms(
         config: The ablation.
         modalities: What `find_modalities` found.
         withheld: Modalities of which nothing is left; arms that name one are left out.
+        endpoint: Has the models that are fitted where none are asked for.
 
     Raises:
         ConfigError: A subset or an arm names an unknown modality, or two arms are the same.
     """
     by_name = {m.name: m for m in modalities}
-    grid = [(m, s) for s in _subsets(config, tuple(by_name)) for m in config.models]
-    further = [(a.model, a.modalities or tuple(by_name)) for a in config.arms]
-    if config.arms == AblationConfig.model_fields["arms"].default:
-        asked = [(model, set(subset)) for model, subset in grid]
-        further = [(model, s) for model, s in further if (model, set(s)) not in asked]
+    models = endpoint.models if config.models is None else config.models
+    grid = [(m, s) for s in _subsets(config, tuple(by_name)) for m in models]
+    default = tuple(ArmConfig(model=model) for model in endpoint.arms)
+    asked = default if config.arms is None else config.arms
+    further = [(a.model, a.modalities or tuple(by_name)) for a in asked]
+    if asked == default:
+        have = [(model, set(subset)) for model, subset in grid]
+        further = [(model, s) for model, s in further if (model, set(s)) not in have]
     kept = [(model, s) for model, s in (*grid, *further) if not set(s) & set(withheld)]
     arms = [_arm(model, subset, by_name) for model, subset in kept]
     names = [arm.name for arm in arms]

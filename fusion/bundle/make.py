@@ -36,6 +36,7 @@ from fusion.bundle.record import (
     Performance,
 )
 from fusion.config import AblationConfig
+from fusion.endpoints import find_endpoint
 from fusion.evidence import Evidence
 from fusion.features import FeatureTable
 from fusion.models import rule_text
@@ -74,6 +75,12 @@ def fit_bundle(
             cannot be bundled.
         DataError: An arm cannot be fitted, or the bundle cannot be written.
     """
+    kind = study.source_cohort.outcome.kind
+    if not find_endpoint(kind).bundled:
+        raise ConfigError(
+            f"fit: a system for an outcome of the kind {kind!r} cannot be written as a bundle yet; "
+            f"its out-of-fold predictions are what `ablate` writes"
+        )
     with place_for(out):
         elsewhere = [one.name for one in study.config.embeddings]
         chosen = choose_arms(study.arms, study.reference, arms, elsewhere)

@@ -10,7 +10,14 @@ from fusion.config.ablation import (
 )
 from fusion.config.evidence import AcceptConfig, AuditConfig, ClaimConfig, LadderConfig
 from fusion.config.export import ExportConfig, TableName
-from fusion.config.models import HeadConfig, JointConfig, MetadataConfig, SpaceConfig, TuningConfig
+from fusion.config.models import (
+    DiscreteTimeConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    SpaceConfig,
+    TuningConfig,
+)
 from fusion.config.run import RunConfig
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "ArmConfig",
     "AuditConfig",
     "ClaimConfig",
+    "DiscreteTimeConfig",
     "ExportConfig",
     "HeadConfig",
     "JointConfig",

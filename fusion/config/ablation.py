@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 import pydantic
 
 from featurestore.config import Section
-from fusion.config.models import HeadConfig, JointConfig, MetadataConfig, TuningConfig
+from fusion.config.models import (
+    DiscreteTimeConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    TuningConfig,
+)
 
 
 class ModalityConfig(Section):
@@ -95,8 +101,9 @@ class AblationConfig(Section):
         modalities: Named modalities. By default each backbone is one, the dictionary's expression
             columns are `expression`, and all other patient columns are `clinical`.
         subsets: `singles_and_full`, `all`, or lists of modality names.
-        models: Models fitted on each subset.
-        arms: Further arms.
+        models: Models fitted on each subset; by default `fusion_head` and `lightgbm`.
+        arms: Further arms; by default `rank_average`, and `logistic_regression` or, for times to an
+            event, `cox_ridge`.
         leave_out: Leave-one-group-out arms; none by default.
         learning_curve: Arms on shares of the training patients; none by default.
         sensitivity: Whether arms that are cheap to fit again (the clinical reference, and a
@@ -104,8 +111,11 @@ class AblationConfig(Section):
             indicators of missing values, and on multiple imputations.
         calibration: How scores become probabilities, fitted on inner predictions of each outer
             fold: `none`, `platt`, `temperature` or `isotonic`. `auto` is `platt` where weighted
-            sampling moved the level of the predictions, else `none`.
-        threshold: How decisions are made.
+            sampling moved the level of the predictions, else `none`. Of times to an event only
+            `auto`: risks are always fitted on inner predictions.
+        threshold: How decisions are made; of binary outcomes.
+        risk_groups: Quantiles of the inner scores at which risk groups are cut, of times to an
+            event; thirds by default.
         subgroups: Columns by which the baseline is also looked at; by default sex, age, body
             site and source site, as far as the cohort has them.
         overlays: Patients of each kind (most and least certain) whose pictures the report shows
@@ -116,6 +126,7 @@ class AblationConfig(Section):
         tuning: Optuna settings of tuned comparators.
         head: The fusion head.
         joint: The joint network.
+        discrete_time: Intervals of models of hazards in discrete time.
         metadata: Preprocessing.
         jobs: Worker processes; every fit runs on one thread, so results do not depend on it.
         scheduler: Address of a Dask scheduler (`tcp://host:8786`) whose workers fit the arms
@@ -125,16 +136,14 @@ class AblationConfig(Section):
 
     modalities: dict[str, ModalityConfig] | None = None
     subsets: Literal["singles_and_full", "all"] | tuple[tuple[str, ...], ...] = "singles_and_full"
-    models: tuple[str, ...] = ("fusion_head", "lightgbm")
-    arms: tuple[ArmConfig, ...] = (
-        ArmConfig(model="logistic_regression"),
-        ArmConfig(model="rank_average"),
-    )
+    models: tuple[str, ...] | None = None
+    arms: tuple[ArmConfig, ...] | None = None
     leave_out: LeaveOutConfig | None = None
     learning_curve: LearningCurveConfig | None = None
     sensitivity: bool = False
     calibration: Literal["auto", "none", "platt", "temperature", "isotonic"] = "auto"
     threshold: ThresholdConfig = ThresholdConfig()
+    risk_groups: tuple[Annotated[float, pydantic.Field(gt=0, lt=1)], ...] | None = None
     subgroups: tuple[str, ...] | None = None
     overlays: int = pydantic.Field(2, ge=0, le=20)
     explain: bool = True
@@ -142,6 +151,7 @@ class AblationConfig(Section):
     tuning: TuningConfig = TuningConfig()
     head: HeadConfig = HeadConfig()
     joint: JointConfig = JointConfig()
+    discrete_time: DiscreteTimeConfig = DiscreteTimeConfig()
     metadata: MetadataConfig = MetadataConfig()
     jobs: int = pydantic.Field(2, ge=1, le=1024)
     scheduler: str | None = None

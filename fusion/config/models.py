@@ -138,6 +138,16 @@ class TuningConfig(Section):
     storage: str | None = None
 
 
+class DiscreteTimeConfig(Section):
+    """Time in intervals, for models of hazards that need not be proportional.
+
+    Attributes:
+        intervals: Intervals at most, each with about equally many events of the training part.
+    """
+
+    intervals: int = pydantic.Field(8, ge=2, le=100)
+
+
 class MetadataConfig(Section):
     """Preprocessing of patient columns and reduction of wide inputs for the comparators.
 

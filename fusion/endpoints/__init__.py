@@ -7,7 +7,7 @@ from fusion.endpoints.base import Endpoint
 from fusion.endpoints.binary import BINARY
 from fusion.endpoints.time_to_event import TIME_TO_EVENT
 
-__all__ = ["ENDPOINTS", "Endpoint", "find_endpoint"]
+__all__ = ["BINARY", "ENDPOINTS", "TIME_TO_EVENT", "Endpoint", "find_endpoint"]
 
 ENDPOINTS: dict[str, Endpoint] = {endpoint.kind: endpoint for endpoint in (BINARY, TIME_TO_EVENT)}
 """By kind of the outcome (`featurestore.outcomes.target.Kind`)."""

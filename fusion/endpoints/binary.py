@@ -14,6 +14,8 @@ BINARY = Endpoint(
     },
     headline="auroc",
     tested=("auroc", "auprc", "brier"),
+    models=("fusion_head", "lightgbm"),
+    arms=("logistic_regression", "rank_average"),
     clinical_reference="clinical_reference",
     floors=("prevalence", "permuted_labels"),
     loss="binary_cross_entropy",
@@ -22,4 +24,8 @@ BINARY = Endpoint(
         "probability": ("p", "Predicted probability"),
         "score": ("lp", "Linear predictor"),
     },
+    lends_by_label=True,
+    imputes=True,
+    bundled=True,
+    tunes_encoders=True,
 )

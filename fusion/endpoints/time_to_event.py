@@ -15,6 +15,8 @@ TIME_TO_EVENT = Endpoint(
     },
     headline="uno_c",
     tested=("uno_c", "integrated_brier"),
+    models=("fusion_head", "lightgbm"),
+    arms=("cox_ridge", "rank_average"),
     clinical_reference="clinical_reference",
     floors=("kaplan_meier", "permuted_labels"),
     loss="cox",

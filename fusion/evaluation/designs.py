@@ -94,7 +94,7 @@ def training_part(table: FeatureTable, design: str, seed: int) -> FeatureTable:
     rng = np.random.default_rng(seed)
     kept: list[str] = []
     names = np.unique(groups)
-    has_event = np.array([y[groups == name].max() == 1 for name in names])
+    has_event = np.array([(y[groups == name] == 1).any() for name in names])
     for stratum in (names[has_event], names[~has_event]):
         drawn = rng.permutation(stratum)
         kept += list(drawn[: int(np.ceil(share * len(drawn)))])

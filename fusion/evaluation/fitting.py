@@ -12,23 +12,13 @@ from fusion.arms import ABLATION
 from fusion.evaluation.designs import training_part
 from fusion.evaluation.parts import Part
 from fusion.evaluation.permutation import with_partners_outcomes
+from fusion.evaluation.predicting import PREDICTING
 from fusion.evaluation.sensitivity import model_of, settings_of
 from fusion.evaluation.tasks import Plan, Task, split_fold
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger
-from fusion.metrics import by_patient, logit
-from fusion.models import (
-    calibrate,
-    calibration_record,
-    chosen_calibration,
-    find_model,
-    inner_threshold,
-    rule_text,
-)
+from fusion.models import find_model
 from fusion.models.explanation import explain
-
-CONSTANT = 1e-9
-"""Range of mean logits below which all are the same but for rounding."""
 
 
 def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Part:
@@ -49,17 +39,9 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         table = with_partners_outcomes(table, task.partners)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
-    model = model_of(task.arm, config, task.study).fit(training, task.seed)
-    calibration = calibrate(model.inner_, chosen_calibration(task.arm.model, config))
-    threshold = inner_threshold(calibration.inner, config.threshold)
-    patients, y, raw = by_patient(test.patient_ids, test.y, model.predict_proba(test))
-    probability = calibration.fitted(raw)
-    score = logit(probability)
-    if len(score) > 1 and np.ptp(score) < CONSTANT:
-        # A fit that gives everyone the same probability ranks nobody. Its level differs between
-        # folds against the prevalence of their test part, which over pooled folds would look like
-        # a ranking.
-        score = np.zeros(len(score))
+    model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)
+    predicted = PREDICTING[plan.kind](model, task, test, plan)
+    patients = predicted.patients
     if task.partners is not None:
         # Written under the patient whose outcome it is, so that all arms are scored alike.
         patients = np.array([task.partners[patient] for patient in patients])
@@ -68,22 +50,17 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
             "run": plan.run_name,
             **task_names(task),
             "patient_id": patients,
-            "y": y,
-            "score": score,
-            "probability": probability,
-            "threshold": threshold,
+            **predicted.columns,
         }
     )
     plain = task.arm.design == ABLATION
-    asked = config.explain and find_model(task.arm.model).explained and plain
+    asked = config.explain and find_model(task.arm.model, plan.kind).explained and plain
     record = {
         **task_names(task),
         "seed": task.seed,
         "training_patients": len(np.unique(training.patient_ids.astype(str))),
         "test_patients": len(task.test_patients),
-        "threshold": threshold,
-        "threshold_rule": f"{rule_text(config.threshold)} on inner predictions",
-        "calibration": {"method": calibration.method} | calibration_record(calibration.fitted),
+        **predicted.record,
         "study": None if task.study is None else task.study.name,
         "choices": model.choices_,
         "explanation": explain(model, task.arm, test, task.seed) if asked else None,

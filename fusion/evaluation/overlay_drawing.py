@@ -28,6 +28,10 @@ from fusion.models import Differentiable, make_model, single_thread
 _FORMAT = 2  # of overlays; changes when they look different
 
 
+CERTAINTY = "probability"
+"""Column that patients are chosen by; predictions of times to an event have none."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Chosen:
     kind: str
@@ -63,6 +67,8 @@ def overlays_of(
         more or the encoder has no feature map; nothing where the arm's model has no gradient.
     """
     arm = tasks[0].arm
+    if CERTAINTY not in predictions:
+        return ()
     if not isinstance(make_model(arm, config), Differentiable):
         return ()
     rows = predictions[(predictions["arm"] == arm.name) & (predictions["repeat"] == 0)]
@@ -89,10 +95,10 @@ def overlays_of(
 
 def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Differentiable:
     """The model whose scores of the test patients are in the predictions table."""
-    model = make_model(task.arm, config)
-    assert isinstance(model, Differentiable), task.arm.model
     with single_thread():
-        model.fit(training_part(training, task.arm.design, task.seed), task.seed)
+        part = training_part(training, task.arm.design, task.seed)
+        model = make_model(task.arm, config).fit(part, task.seed)
+    assert isinstance(model, Differentiable), task.arm.model
     return model
 
 

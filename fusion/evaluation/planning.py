@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
 from fusion.config import RunConfig
+from fusion.endpoints import Endpoint, find_endpoint
 from fusion.evaluation.designs import with_designs
 from fusion.models import find_model, with_floors
 
@@ -27,20 +29,50 @@ class StudyPlan:
     arms: tuple[Arm, ...]
 
 
-def plan_study(config: RunConfig, has_pictures: bool, dictionary: DataDictionary) -> StudyPlan:
+def plan_study(
+    config: RunConfig, has_pictures: bool, dictionary: DataDictionary, kind: str = "binary"
+) -> StudyPlan:
     """Plans a study.
 
     Args:
         config: The study.
         has_pictures: Whether the cohort has pictures that backbones can embed.
         dictionary: The patient columns, those that models must not see flagged.
+        kind: Kind of the outcome.
 
     Raises:
-        ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
+        ConfigError: A name is unknown, two arms are the same, there is nothing to learn from, or a
+            package is absent.
     """
-    ablation = plan_ablation(config.ablation, config.embedding_names(has_pictures), dictionary)
-    arms = with_floors(ablation.arms, ablation.modalities, dictionary)
+    require_supported(config, find_endpoint(kind))
+    names = config.embedding_names(has_pictures)
+    ablation = plan_ablation(config.ablation, names, dictionary, kind)
+    arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     for arm in arms:
-        find_model(arm.model)
+        find_model(arm.model, kind).require_package(arm.model)
     return StudyPlan(ablation, arms)
+
+
+def require_supported(config: RunConfig, endpoint: Endpoint) -> None:
+    """Refuses what no study of this kind of outcome can do.
+
+    Raises:
+        ConfigError: It is asked for.
+    """
+    if config.cohort.linkage == "label_matched" and not endpoint.lends_by_label:
+        raise ConfigError(
+            f"cohort.linkage: label_matched lends rows between patients of the same label; an "
+            f"outcome of the kind {endpoint.kind!r} has none: use patient"
+        )
+    tuned = config.finetune
+    if tuned is not None and tuned.external is None and not endpoint.tunes_encoders:
+        raise ConfigError(
+            f"finetune: encoders are not fine-tuned on an outcome of the kind {endpoint.kind!r}; "
+            f"leave it out, or tune them on another cohort with finetune.external"
+        )
+    if config.ablation.sensitivity and not endpoint.imputes:
+        raise ConfigError(
+            f"ablation.sensitivity: models of an outcome of the kind {endpoint.kind!r} are not "
+            f"fitted on several imputations; leave it out"
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm, reference_arm
 from fusion.config import AblationConfig
-from fusion.models import Model, find_model, make_model, reference_columns
+from fusion.models import find_model, make_model, reference_columns
 from fusion.models.study_location import StudyLocation
 
 COMPLETE = "complete cases"
@@ -77,16 +78,22 @@ def settings_of(config: AblationConfig, design: str) -> AblationConfig:
     return config.model_copy(update={"metadata": metadata})
 
 
-def model_of(arm: Arm, config: AblationConfig, study: StudyLocation | None) -> Model:
+def model_of(
+    arm: Arm, config: AblationConfig, study: StudyLocation | None, kind: str = "binary"
+) -> Any:
     """The model of an arm, not yet fitted, on several imputations where its design asks for them.
 
     Args:
         arm: The arm.
         config: Settings of its design (`settings_of`).
         study: Where a tuned model keeps its study.
+        kind: Kind of the outcome; only models of binary outcomes are imputed.
+
+    Returns:
+        What follows the protocol of the kind.
     """
     if arm.design != IMPUTED:
-        return make_model(arm, config, study)
+        return make_model(arm, config, study, kind)
     from fusion.models.imputed import ImputedModel  # loads scikit-learn
 
     return ImputedModel(arm, lambda: make_model(arm, config, study), IMPUTATIONS)

@@ -37,6 +37,8 @@ class Plan:
         data_digest: Names the data, the folds and the encoders; parts made for others are not
             taken.
         data_root: Folder that relative paths of settings start from.
+        kind: Kind of the outcome.
+        horizons: Of times to an event: days by which risks are predicted.
     """
 
     config: AblationConfig
@@ -45,6 +47,8 @@ class Plan:
     work: Path
     data_digest: str
     data_root: Path = Path()
+    kind: str = "binary"
+    horizons: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +88,7 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
         task_seed = int(np.random.SeedSequence([plan.seed, repeat, fold]).generate_state(1)[0])
         for arm in arms:
             config = settings_of(plan.config, arm.design)
-            settings = relevant_settings(arm, config, plan.data_root)
+            settings = relevant_settings(arm, config, plan.data_root, plan.kind)
             facts = [
                 _FORMAT,
                 plan.run_name,
@@ -94,9 +98,10 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
                 task_seed,
                 plan.data_digest,
             ]
-            facts += [sides, software]
+            facts += [sides, software, *plan.horizons]
             study = None
-            if find_model(arm.model).tuned:
+            model = find_model(arm.model, plan.kind)
+            if model.tuned:
                 # More trials continue a study, so their number is no part of its name.
                 tuning = {k: v for k, v in settings["tuning"].items() if k != "trials"}
                 study_digest = _digest([*facts, settings | {"tuning": tuning}])
@@ -105,8 +110,7 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
                 storage = plan.config.tuning.storage
                 url = storage or sqlite_storage(plan.work / "tuning", study_digest)
                 study = StudyLocation(url, name)
-            permuted = find_model(arm.model).permuted
-            partners = draw_partners(folds, key, plan.seed) if permuted else None
+            partners = draw_partners(folds, key, plan.seed) if model.permuted else None
             digest = _digest([*facts, settings, partners])
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))

@@ -6,7 +6,7 @@ Nothing is chosen by these numbers, so the test patients stay unseen by every fi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +15,8 @@ from fusion import metrics
 from fusion.arms import Arm
 from fusion.features import FeatureTable
 from fusion.metrics import by_patient
-from fusion.models.base import Model
+from fusion.metrics.survival import harrell_c
+from fusion.models.survival.patients import patients_of
 
 SHUFFLES = 10
 """Shuffles a block; their mean is the block's importance on one fold."""
@@ -48,34 +49,54 @@ class Contributing(Protocol):
         ...
 
 
-def explain(model: Model, arm: Arm, test: FeatureTable, seed: int) -> dict[str, Any] | None:
+def _auroc(model: Any, table: FeatureTable) -> float:
+    _, y, score = by_patient(table.patient_ids, table.y, model.predict_proba(table))
+    return float(metrics.auroc(y, score)[0])
+
+
+def _concordance(model: Any, table: FeatureTable) -> float:
+    patients = patients_of(table)
+    score = model.predict(table, np.empty(0)).score
+    return float(harrell_c(patients.times.cause_specific(), patients.mean(score))[0])
+
+
+MEASURES: dict[str, tuple[str, Callable[[Any, FeatureTable], float]]] = {
+    "binary": ("auroc", _auroc),
+    "time_to_event": ("concordance", _concordance),
+}
+"""By kind of the outcome: what importance is a loss of, and how a fitted model has it on rows."""
+
+
+def explain(model: Any, arm: Arm, test: FeatureTable, seed: int) -> dict[str, Any] | None:
     """Importance of each block of inputs, and contributions where the model has them.
 
-    Importance is the AUROC that is lost when a block's values are exchanged between test patients
-    (permutation importance: Breiman 2001; by groups: Gregorutti et al. 2015). Blocks that carry
-    the same information cover for one another and look less important than they are.
+    Importance is the AUROC, or Harrell's C of times to an event, that is lost when a block's values
+    are exchanged between test patients (permutation importance: Breiman 2001; by groups: Gregorutti
+    et al. 2015). Blocks that carry the same information cover for one another and look less
+    important than they are.
 
     Args:
-        model: Fitted.
+        model: Fitted; of the protocol that its kind of outcome has.
         arm: Its modalities name the blocks.
         test: Rows of the outer test part.
         seed: Seed of the shuffles.
 
     Returns:
-        Plain JSON; None where there is nothing to tell apart or no AUROC.
+        Plain JSON; None where there is nothing to tell apart or nothing to lose.
     """
     blocks = list(_blocks(arm, test))
-    whole = _auroc(model, test)
+    name_of, measure = MEASURES[test.target.kind]
+    whole = measure(model, test)
     if len(blocks) < 2 or not np.isfinite(whole):
         return None
     rng = np.random.default_rng(seed)
     lost = {
         name: float(
-            np.mean([whole - _auroc(model, _shuffled(test, name, rng)) for _ in range(SHUFFLES)])
+            np.mean([whole - measure(model, _shuffled(test, name, rng)) for _ in range(SHUFFLES)])
         )
         for name in blocks
     }
-    record: dict[str, Any] = {"auroc": whole, "importance": lost}
+    record: dict[str, Any] = {name_of: whole, "importance": lost}
     if isinstance(model, Contributing):
         record |= _summary(model.contributions(test), test.row_weights())
     return record
@@ -100,11 +121,6 @@ def _summary(found: Contributions, weights: np.ndarray) -> dict[str, Any]:
 
 def _mean_size(values: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(np.abs(values), weights=weights))
-
-
-def _auroc(model: Model, table: FeatureTable) -> float:
-    _, y, score = by_patient(table.patient_ids, table.y, model.predict_proba(table))
-    return float(metrics.auroc(y, score)[0])
 
 
 def _blocks(arm: Arm, table: FeatureTable) -> Iterator[str]:

@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -105,6 +106,21 @@ class FusionHead(nn.Module):
         plain = [p for p in self.parameters() if p not in wide]
         groups: list[dict[str, Any]] = [{"params": plain, "lr": learning_rate}]
         return groups + [{"params": [w], "lr": share * learning_rate} for w, share in wide.items()]
+
+    def widen(self, outputs: int) -> None:
+        """Gives the head several outputs, each a new linear function of the last layer."""
+        if outputs != self.output.out_features:
+            self.output = nn.Linear(self.output.in_features, outputs)
+
+    def start_at(self, levels: np.ndarray) -> None:
+        """Sets the biases of the outputs, shape (outputs,)."""
+        with torch.no_grad():
+            self.output.bias.copy_(torch.as_tensor(levels, dtype=self.output.bias.dtype))
+
+    def shift(self, by: float) -> None:
+        """Adds a constant to every output."""
+        with torch.no_grad():
+            self.output.bias.add_(by)
 
     def start_from(self, prevalence: float) -> None:
         """Sets the output's bias to the log odds of the training prevalence.

@@ -150,7 +150,7 @@ class LightGbmModel(BaseModel):
             "rounds": rounds,
             "inner_rounds": [b.best_iteration for b in boosters],
             "best_trial": result.best,
-            "trials": [dataclasses.asdict(trial) for trial in result.trials],
+            "trials": [t.to_record("auroc", "log_loss") for t in result.trials],
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),
         }

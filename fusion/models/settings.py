@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from featurestore.config import Section
-from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
+from fusion.config import (
+    AblationConfig,
+    DiscreteTimeConfig,
+    HeadConfig,
+    JointConfig,
+    MetadataConfig,
+    TuningConfig,
+)
 
 S = TypeVar("S", bound=Section)
 
@@ -49,6 +56,11 @@ class Settings:
     def joint(self) -> JointConfig:
         """The joint network."""
         return self._section("joint", JointConfig)
+
+    @property
+    def discrete_time(self) -> DiscreteTimeConfig:
+        """Intervals of time."""
+        return self._section("discrete_time", DiscreteTimeConfig)
 
     @property
     def metadata(self) -> MetadataConfig:

@@ -42,12 +42,12 @@ class FoldScore:
     """How parameters did on one inner fold.
 
     Attributes:
-        auroc: AUROC over the validation patients.
-        log_loss: Mean log-loss over the validation patients.
+        discrimination: AUROC, or the concordance of times, over the validation patients.
+        loss: Mean log-loss, or minus the log partial likelihood an event, over them.
     """
 
-    auroc: float
-    log_loss: float
+    discrimination: float
+    loss: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +55,25 @@ class TrialRecord:
     """One finished trial.
 
     Attributes:
-        auroc: Mean over the inner folds that were scored.
-        log_loss: Mean over them.
+        discrimination: Mean over the inner folds that were scored.
+        loss: Mean over them.
         pruned: Whether it ended before the last fold.
         parameters: What was tried.
     """
 
-    auroc: float
-    log_loss: float
+    discrimination: float
+    loss: float
     pruned: bool
     parameters: Parameters
+
+    def to_record(self, discrimination: str, loss: str) -> dict[str, Any]:
+        """Plain JSON, with the names that the two scores have for the kind of outcome."""
+        return {
+            discrimination: self.discrimination,
+            loss: self.loss,
+            "pruned": self.pruned,
+            "parameters": self.parameters,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +81,8 @@ class TuningResult:
     """Outcome of a study.
 
     Attributes:
-        parameters: Of the complete trial with the highest mean inner AUROC; of equal ones, the
-            one with the lowest log-loss; of equal ones, the first.
+        parameters: Of the complete trial with the highest mean inner discrimination; of equal
+            ones, the one with the lowest loss; of equal ones, the first.
         best: Index of that trial.
         trials: All finished trials, in order.
     """
@@ -94,8 +103,8 @@ def tune(
 ) -> TuningResult:
     """Runs the trials that a study still lacks and returns the best of the first `trials`.
 
-    The objective is the mean AUROC over inner folds. A trial is pruned when its mean so far is
-    below the median of complete trials at the same fold; all trials share the folds.
+    The objective is the mean discrimination over inner folds. A trial is pruned when its mean so
+    far is below the median of complete trials at the same fold; all trials share the folds.
 
     Args:
         evaluate_fold: Scores parameters on an inner fold, given by its index.
@@ -121,7 +130,7 @@ def tune(
         records = tuple(_record(t) for t in _finished(study)[:trials])
     best = max(
         (i for i, r in enumerate(records) if not r.pruned),
-        key=lambda i: (records[i].auroc, -records[i].log_loss, -i),
+        key=lambda i: (records[i].discrimination, -records[i].loss, -i),
     )
     return TuningResult(records[best].parameters, best, records)
 
@@ -138,14 +147,14 @@ def _run(
     reported: dict[int, float] = {}
     for fold in range(n_folds):
         scores.append(evaluate_fold(parameters, fold))
-        mean = float(np.mean([s.auroc for s in scores]))
+        mean = float(np.mean([s.discrimination for s in scores]))
         trial.report(mean, fold)
         reported[fold] = mean
         if fold + 1 < n_folds and trial.should_prune():
             break
-    log_loss = float(np.mean([s.log_loss for s in scores]))
-    trial.set_user_attr(_ATTRIBUTE, log_loss)
-    trial.set_user_attr(_SEAL, _seal(trial.number, trial.params, reported, log_loss))
+    loss = float(np.mean([s.loss for s in scores]))
+    trial.set_user_attr(_ATTRIBUTE, loss)
+    trial.set_user_attr(_SEAL, _seal(trial.number, trial.params, reported, loss))
     if len(scores) < n_folds:
         study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -153,10 +162,10 @@ def _run(
 
 
 def _seal(
-    number: int, parameters: Mapping[str, float], reported: Mapping[int, float], log_loss: float
+    number: int, parameters: Mapping[str, float], reported: Mapping[int, float], loss: float
 ) -> str:
     """Digest of a trial: a study is resumed from its file, and a number depends on it."""
-    content = [number, sorted(parameters.items()), sorted(reported.items()), log_loss]
+    content = [number, sorted(parameters.items()), sorted(reported.items()), loss]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -234,8 +243,8 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     parameters: Mapping[str, float] = trial.params
     values = trial.intermediate_values
     return TrialRecord(
-        auroc=float(values[max(values)]),
-        log_loss=float(trial.user_attrs[_ATTRIBUTE]),
+        discrimination=float(values[max(values)]),
+        loss=float(trial.user_attrs[_ATTRIBUTE]),
         pruned=trial.state == TrialState.PRUNED,
         parameters=dict(parameters),
     )

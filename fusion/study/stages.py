@@ -297,7 +297,8 @@ class Stages:
     @cached_property
     def _study_plan(self) -> StudyPlan:
         cohort = self.source_cohort
-        return plan_study(self.config, not cohort.pictures.empty, cohort.dictionary)
+        has_pictures = not cohort.pictures.empty
+        return plan_study(self.config, has_pictures, cohort.dictionary, cohort.outcome.kind)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -322,6 +323,8 @@ class Stages:
             self.paths.work,
             self._data_digest,
             self._data_root,
+            self.cohort.outcome.kind,
+            self.cohort.outcome.horizons,
         )
 
     def ablate(self) -> pd.DataFrame:
@@ -346,7 +349,8 @@ class Stages:
 
         `ablate` finds them finished.
         """
-        tasks = self.tasks([arm for arm in self.arms if find_model(arm.model).pictures])
+        kind = self.cohort.outcome.kind
+        tasks = self.tasks([arm for arm in self.arms if find_model(arm.model, kind).pictures])
         return fit_together(
             tasks,
             self.features,

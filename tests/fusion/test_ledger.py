@@ -221,7 +221,7 @@ class TestWhereFitsRun:
         (tmp_path / "choices.json").unlink()
         assert setting.run(tmp_path, QUICK) == first
         assert (tmp_path / "choices.json").read_bytes() == (alone / "choices.json").read_bytes()
-        monkeypatch.setattr("fusion.evaluation.fitting.make_model", None)  # nothing is left to fit
+        monkeypatch.setattr("fusion.evaluation.fitting.model_of", None)  # nothing is left to fit
         assert setting.run(tmp_path, QUICK) == first
 
     def test_a_fit_without_a_record_is_made_again(self, setting: Setting, tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ import pytest
 from featurestore.errors import ConfigError
 from featurestore.outcomes import TARGETS
 from fusion.endpoints import ENDPOINTS, find_endpoint
+from fusion.evaluation.predicting import PREDICTING
 from fusion.evaluation.predictions import KEY_TYPES, prediction_types
 from fusion.metrics import METRICS
-from fusion.models.registry import MODELS, names_of
+from fusion.models.explanation import MEASURES
+from fusion.models.registry import FAMILIES, names_of
+from fusion.models.survival.losses import LOSSES
 
 
 def test_every_kind_of_target_has_an_endpoint_and_the_other_way_round() -> None:
@@ -21,10 +24,21 @@ def test_the_binary_endpoint_names_what_there_is() -> None:
     assert binary.headline in METRICS
     assert set(binary.tested) <= METRICS.keys()
     assert binary.tested[0] == binary.headline
-    assert {*binary.floors, binary.clinical_reference} <= MODELS.keys()
-    assert set(binary.floors) == set(names_of("floor"))
-    assert (binary.clinical_reference,) == names_of("clinical reference")
     assert binary.exported.keys() <= binary.predictions.keys()
+
+
+@pytest.mark.parametrize("kind", ENDPOINTS)
+def test_every_endpoint_names_models_that_its_kind_has(kind: str) -> None:
+    endpoint = ENDPOINTS[kind]
+    assert {*endpoint.models, *endpoint.arms} <= FAMILIES[kind].models.keys()
+    assert endpoint.floors == names_of("floor", kind=kind)
+    assert endpoint.clinical_reference == names_of("clinical reference", kind=kind)[0]
+    assert kind in PREDICTING
+    assert kind in MEASURES
+
+
+def test_the_loss_of_heads_is_one_of_the_losses() -> None:
+    assert ENDPOINTS["time_to_event"].loss in LOSSES
 
 
 def test_risks_have_a_column_a_horizon() -> None:

@@ -242,7 +242,7 @@ class TestReproducibility:
         monkeypatch: pytest.MonkeyPatch,
         after: int,
     ) -> None:
-        real, fits = fusion.evaluation.fitting.make_model, 0
+        real, fits = fusion.evaluation.fitting.model_of, 0
 
         def dies(*args: Any) -> Any:
             nonlocal fits
@@ -252,7 +252,7 @@ class TestReproducibility:
             return real(*args)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fusion.evaluation.fitting, "make_model", dies)
+            patch.setattr(fusion.evaluation.fitting, "model_of", dies)
             with pytest.raises(KeyboardInterrupt):
                 setting.run(tmp_path)
         listener = Listener()

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import fusion.evaluation.fitting
+import fusion.evaluation.predicting_binary
 import fusion.models.calibration
 import fusion.models.fusion_head
 import fusion.models.grid
@@ -146,13 +147,13 @@ class Learned:
 
 def learn(fold: Fold, table: FeatureTable, work: Path, patch: pytest.MonkeyPatch) -> Learned:
     models: dict[str, Model] = {}
-    real = fusion.evaluation.fitting.make_model
+    real = fusion.evaluation.fitting.model_of
 
     def kept(arm: Arm, *rest: Any) -> Model:
         models[arm.name] = real(arm, *rest)
         return models[arm.name]
 
-    patch.setattr(fusion.evaluation.fitting, "make_model", kept)
+    patch.setattr(fusion.evaluation.fitting, "model_of", kept)
     fold.evaluate(work, table)
     patch.undo()
     record = json.loads((work / "choices.json").read_text())
@@ -284,7 +285,7 @@ def before(patch: pytest.MonkeyPatch, owner: Any, name: str, look: Callable[...,
 def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy(fold)
     most = int((~fold.test_rows).sum())
-    real = fusion.evaluation.fitting.make_model
+    real = fusion.evaluation.fitting.model_of
 
     class Watched:
         """A model that says when it is being fitted, and on whom."""
@@ -323,8 +324,8 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     def folds_of(patient_ids: np.ndarray, *rest: Any) -> None:
         spy.patients("inner folds", patient_ids)
 
-    monkeypatch.setattr(fusion.evaluation.fitting, "make_model", lambda *a: Watched(real(*a)))
-    before(monkeypatch, fusion.evaluation.fitting, "inner_threshold", watched_threshold)
+    monkeypatch.setattr(fusion.evaluation.fitting, "model_of", lambda *a: Watched(real(*a)))
+    before(monkeypatch, fusion.evaluation.predicting_binary, "inner_threshold", watched_threshold)
     for method in ("fit", "transform"):
         before(
             monkeypatch,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.features.table import FeatureTable
-from fusion.models.floors import reference_columns, with_floors
+from fusion.models.floors import with_floors
+from fusion.models.reference_columns import reference_columns
 from fusion.models.registry import names_of
 
 
@@ -21,7 +22,7 @@ def test_floors_stand_behind_the_arms_once(
     assert [a.model for a in added] == ["prevalence", "permuted_labels"]
     assert [a.modality_text for a in added] == ["", "net_a+clinical+expression"]
     every = with_floors((), modalities, table.dictionary)
-    assert tuple(a.model for a in every) == names_of("clinical reference", "floor")
+    assert tuple(a.model for a in every) == names_of("clinical reference", "floor", kind="binary")
     assert every[0].modality_text == "clinical"
     bare = with_floors((), modalities[:1], DataDictionary([]))
     assert [a.model for a in bare] == ["prevalence", "permuted_labels"]

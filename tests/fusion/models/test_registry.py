@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from locations import ROOT
+from times_features_example import MODALITIES
 
 from featurestore.errors import ConfigError
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.models.base import BaseModel, FitRecord
 from fusion.models.registry import (
+    FAMILIES,
     MODELS,
     ModelKind,
     find_model,
@@ -22,6 +24,8 @@ from fusion.models.registry import (
     names_of,
     relevant_settings,
 )
+from fusion.models.survival import BaseSurvivalModel
+from fusion.models.survival.registered import SURVIVAL_MODELS
 
 ArmMaker = Callable[[str, tuple[Modality, ...]], Arm]
 HEAVY = ("torch", "torchvision", "timm", "lightgbm", "optuna", "sklearn")
@@ -30,6 +34,7 @@ import sys
 from fusion.features import table
 from fusion.models import base, calibration, explanation, floors, registry, settings
 from fusion.models import study_location, thresholds, threads
+from fusion.models.survival import registered
 assert registry.names_of("floor") and registry.find_model("joint").sections
 print(*(name for name in sys.argv[1:] if name in sys.modules))
 """
@@ -55,11 +60,20 @@ def test_every_model_can_be_made(
 
 
 def test_roles() -> None:
-    assert names_of("floor") == ("prevalence", "permuted_labels")
-    assert names_of("clinical reference") == ("clinical_reference",)
-    assert {*names_of("arm"), *names_of("floor", "clinical reference")} == set(MODELS)
-    assert [name for name, kind in MODELS.items() if kind.permuted] == ["permuted_labels"]
-    assert all(not kind.weighs_columns for kind in MODELS.values() if kind.role == "floor")
+    assert names_of("floor", kind="binary") == ("prevalence", "permuted_labels")
+    assert names_of("floor", kind="time_to_event") == ("kaplan_meier", "permuted_labels")
+    assert names_of("floor") == ("prevalence", "permuted_labels", "kaplan_meier")
+    assert names_of("clinical reference", kind="binary") == ("clinical_reference",)
+    assert names_of("clinical reference") == ("clinical_reference", "stage_reference")
+    for kind, family in FAMILIES.items():
+        every = names_of("arm", "floor", "clinical reference", kind=kind)
+        assert set(every) == set(family.models)
+        references = names_of("clinical reference", kind=kind)
+        assert all((m.columns is not None) == (n in references) for n, m in family.models.items())
+        permuted = [name for name, model in family.models.items() if model.permuted]
+        assert permuted == ["permuted_labels"]
+        floors = [model for model in family.models.values() if model.role == "floor"]
+        assert not any(model.weighs_columns for model in floors)
 
 
 def test_unknown_models_are_named_with_the_known_ones(
@@ -71,9 +85,56 @@ def test_unknown_models_are_named_with_the_known_ones(
         make_model(Arm("a", "xgboost", ()), small_config)
 
 
-def test_the_documentation_lists_the_models() -> None:
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_documentation_lists_the_models(kind: str) -> None:
     text = (ROOT / "docs" / "ablation.md").read_text(encoding="utf-8")
-    assert [name for name in MODELS if f"`{name}`" not in text] == []
+    assert [name for name in FAMILIES[kind].models if f"`{name}`" not in text] == []
+
+
+def test_a_name_means_another_model_for_another_kind() -> None:
+    heads = [find_model("fusion_head", kind).load() for kind in FAMILIES]
+    assert len(set(heads)) == len(FAMILIES)
+    for name in SURVIVAL_MODELS:
+        arm = Arm(name, name, MODALITIES)
+        model = make_model(arm, AblationConfig(), kind="time_to_event")
+        assert isinstance(model, BaseSurvivalModel)
+        assert tuple(model.settings.sections) == SURVIVAL_MODELS[name].sections
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("cox_ridge", "binary", "'cox_ridge' is for outcomes of the kind 'time_to_event'; those "),
+        (
+            "svm",
+            "time_to_event",
+            r"'svm' is for outcomes of the kind 'binary'; those for 'time_to_",
+        ),
+        ("joint", "time_to_event", "those for 'time_to_event': fusion_head, fusion_head_gated, "),
+        ("xgboost", "time_to_event", "unknown model 'xgboost'; known: fusion_head, "),
+    ],
+)
+def test_a_model_that_a_kind_lacks_is_one_line(name: str, kind: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        find_model(name, kind)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_that_matter_to_times_are_their_own() -> None:
+    arm = Arm("a", "cox_ridge", MODALITIES)
+    config = AblationConfig(risk_groups=(0.5,))
+    found = relevant_settings(arm, config, Path(), "time_to_event")
+    assert found["risk_groups"] == [0.5]
+    assert not {"threshold", "calibration", "head"} & found.keys()
+    isotonic = AblationConfig(calibration="isotonic")
+    with pytest.raises(ConfigError, match="'isotonic' is for binary outcomes"):
+        relevant_settings(arm, isotonic, Path(), "time_to_event")
+
+
+def test_weighted_sampling_is_of_binary_outcomes() -> None:
+    config = AblationConfig.model_validate({"head": {"weighted_sampling": True}})
+    with pytest.raises(ConfigError, match="weighted_sampling draws events and non-events"):
+        make_model(Arm("a", "fusion_head", MODALITIES), config, kind="time_to_event")
 
 
 def test_settings_that_matter_are_those_of_the_model(

@@ -96,7 +96,7 @@ def test_ties_of_auroc_are_broken_by_log_loss_then_by_order() -> None:
         return FoldScore(0.8, round(parameters["x"], 1))
 
     result = run(evaluate=flat)
-    complete = [(t.log_loss, i) for i, t in enumerate(result.trials) if not t.pruned]
+    complete = [(t.loss, i) for i, t in enumerate(result.trials) if not t.pruned]
     assert result.best == min(complete)[1]
 
 
