@@ -31,8 +31,8 @@ from fusion.config import RunConfig
 from fusion.evaluation import Ladder, PatientOverlay, predictions_table, read_overlays
 from fusion.evaluation.records import read_records
 from fusion.evidence.about import RunFacts
-from fusion.evidence.collect import collect
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.kinds import collect
 from fusion.evidence.types import Evidence
 from fusion.paths import RunPaths
 
