@@ -43,11 +43,11 @@ def _figures(evidence: BinaryEvidence) -> list[Figure]:
     return [*draw_all(evidence), *draw_sections(evidence)]
 
 
-def _chapters(evidence: BinaryEvidence) -> list[tuple[str, tables.TextTable]]:
+def _chapters(evidence: BinaryEvidence) -> list[tuple[str, list[tables.TextTable]]]:
     return [
-        ("Ablation", tables.ablation(evidence)),
-        ("What fusion adds", tables.gains(evidence)),
-        ("Folds", tables.per_fold(evidence)),
+        ("Ablation", [tables.ablation(evidence)]),
+        ("What fusion adds", [tables.gains(evidence)]),
+        ("Folds", [tables.per_fold(evidence)]),
     ]
 
 

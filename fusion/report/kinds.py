@@ -68,7 +68,7 @@ class Rendering:
     values: Callable[[Any], dict[str, Any]]
     figures: Callable[[Any], list[Figure]]
     ladder: Callable[[Any], TextTable]
-    chapters: Callable[[Any], list[tuple[str, TextTable]]]
+    chapters: Callable[[Any], list[tuple[str, list[TextTable]]]]
     sections: Callable[[Any], list[Section]]
     patients: Callable[[Any], str]
     summary: Callable[[Any], str]

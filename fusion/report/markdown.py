@@ -38,11 +38,13 @@ def render_markdown(evidence: Evidence) -> str:
     ):
         lines += ["", f"## {heading}", "", *table_lines(table)]
     lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]
-    for heading, table in (
+    for heading, shown in (
         *kind.chapters(evidence),
-        *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
+        *([("Fine-tuning", [tables.epochs(evidence)])] if len(evidence.encoder_history) else []),
     ):
-        lines += ["", f"## {heading}", "", *table_lines(table)]
+        lines += ["", f"## {heading}"]
+        for table in shown:
+            lines += ["", *table_lines(table)]
     for section in kind.sections(evidence):
         lines += ["", f"## {section.title}"]
         for table in section.tables:

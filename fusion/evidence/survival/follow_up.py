@@ -58,6 +58,7 @@ class FollowUp:
         median: Median follow-up by reverse Kaplan-Meier, with its interval.
         longest: The last exit.
         last: The last time at which metrics are supported.
+        until: Up to when events count for a concordance, and risk groups are compared.
         days_observed: Sum of everyone's days under observation.
         horizons: What is known at each horizon.
     """
@@ -70,6 +71,7 @@ class FollowUp:
     median: Estimate
     longest: float
     last: float
+    until: float
     days_observed: float
     horizons: tuple[AtHorizon, ...]
 
@@ -108,6 +110,7 @@ def describe_follow_up(times: Times, horizons: np.ndarray, support: Support) -> 
         median=follow_up(times).quantile(),
         longest=float(times.time.max()),
         last=support.last,
+        until=support.until,
         days_observed=float((times.time - times.entry).sum()),
         horizons=tuple(rows),
     )

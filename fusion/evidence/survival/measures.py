@@ -104,7 +104,7 @@ def measures(aligned: AlignedTimes, support: Support) -> tuple[Measure, ...]:
 
 
 def _concordances(aligned: AlignedTimes, support: Support) -> Iterator[Measure]:
-    last = support.last
+    last = support.until
     yield Measure("uno_c", partial(_uno, tau=last), last, share=True)
     yield Measure("harrell_c", _harrell, float("inf"), share=True)
     yield Measure("uno_c_pooled", partial(_uno, tau=last, within=False), last, share=True)
@@ -123,8 +123,8 @@ def _over_horizons(support: Support) -> Iterator[Measure]:
             days[-1],
             two_sided=True,
         )
-    end = days[-1] if len(days) else support.last
-    yield Measure(RISK_GROUPS_GAP, partial(_gap, horizon=float(end)), float(end), bounded=False)
+    until = support.until
+    yield Measure(RISK_GROUPS_GAP, partial(_gap, horizon=until), until, bounded=False)
 
 
 def _at_horizons(aligned: AlignedTimes, support: Support) -> Iterator[Measure]:

@@ -28,6 +28,15 @@ class Support:
     beyond: dict[float, str]
     thresholds: dict[float, float]
 
+    @property
+    def until(self) -> float:
+        """Days up to which events count for a concordance, and risk groups are compared.
+
+        The last supported horizon, which was chosen before the data were seen and where weights
+        are not yet large; without one, the last supported time.
+        """
+        return max(self.horizons.values(), default=self.last)
+
 
 def find_support(aligned: AlignedTimes) -> Support:
     """Finds out what follow-up supports.

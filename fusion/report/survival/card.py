@@ -70,7 +70,7 @@ def _performance(e: SurvivalEvidence) -> CardSection:
         ),
         TextTable(
             f"The model beside reference models and floors; 95 % intervals from "
-            f"{e.bootstrap_draws:,} bootstrap draws of patients. {tables.HEADLINE_IN_WORDS}",
+            f"{e.bootstrap_draws:,} bootstrap draws of patients. {tables.headline(e)}",
             (
                 "model",
                 "n",

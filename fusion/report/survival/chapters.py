@@ -90,18 +90,14 @@ def chapters(e: SurvivalEvidence) -> list[Chapter]:
     ]
 
 
-def in_order(e: SurvivalEvidence) -> list[tuple[str, TextTable]]:
-    """Headings and tables for Markdown."""
-    found = []
-    for chapter in chapters(e):
-        every = [*chapter.tables, *(folded.table for folded in chapter.folded)]
-        shown = [table for table in every if table.rows]
-        found += [
-            (chapter.title if k == 0 else f"{chapter.title}, {k + 1}", table)
-            for k, table in enumerate(shown)
-            if chapter.anchor != "training"  # the shared part of the report has it
-        ]
-    return found
+def in_order(e: SurvivalEvidence) -> list[tuple[str, list[TextTable]]]:
+    """Headings and tables for Markdown; of training the shared part of the report tells."""
+    every = [
+        (c.title, [t for t in (*c.tables, *(f.table for f in c.folded)) if t.rows])
+        for c in chapters(e)
+        if c.anchor != "training"
+    ]
+    return [(title, found) for title, found in every if found]
 
 
 def sections(e: SurvivalEvidence) -> list[Section]:

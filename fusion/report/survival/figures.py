@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evidence.spans import YEAR, span
-from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
+from fusion.evidence.survival import RiskGroups, SurvivalArm, SurvivalEvidence, at
 from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.figures import fine_tuning, shown_arms, training
@@ -120,15 +122,7 @@ def _risk_groups(e: SurvivalEvidence) -> Figure:
         axes.set(xlabel=unit, ylim=(0, 1.01), xlim=(0, None))
         axes.set_ylabel("had the event" if shown.incidence else "without the event")
         axes.legend(loc="upper left" if shown.incidence else "lower left")
-        line = 0.062
-        beside = axes.get_xaxis_transform()
-        axes.text(0, -0.2, "at risk", transform=axes.transAxes, color=GREY, va="top", fontsize=8)
-        for k, (group, name) in enumerate(zip(shown.groups, names, strict=True)):
-            y, colour = -0.2 - line * (k + 1), _shades(len(names))[k]
-            axes.text(-0.02, y, name, transform=axes.transAxes, ha="right", va="top", color=colour)
-            for tick, number in zip(ticks, group.at_risk, strict=True):
-                axes.text(tick, y, f"{number:.0f}", transform=beside, ha="center", va="top",
-                          color=colour)  # fmt: skip
+        _numbers_at_risk(axes, shown, ticks, names)
 
     data = pd.concat(
         [
@@ -146,6 +140,21 @@ def _risk_groups(e: SurvivalEvidence) -> Figure:
         svg(draw, 4.9),
         data,
     )
+
+
+def _numbers_at_risk(axes: Axes, shown: RiskGroups, ticks: np.ndarray, names: list[str]) -> None:
+    """A line a group under the axis, at a distance in points, so that nothing is cut off."""
+    below: dict[str, Any] = {
+        "xycoords": ("data", "axes fraction"),
+        "textcoords": "offset points",
+        "va": "top",
+    }
+    axes.annotate("at risk", (0, 0), (-8, -40), ha="right", color=GREY, **below)
+    for k, (group, name) in enumerate(zip(shown.groups, names, strict=True)):
+        y, colour = -40 - 13 * (k + 1), _shades(len(names))[k]
+        axes.annotate(name, (0, 0), (-22, y), ha="right", color=colour, **below)
+        for tick, number in zip(ticks, group.at_risk, strict=True):
+            axes.annotate(f"{number:.0f}", (tick, 0), (0, y), ha="center", color=colour, **below)
 
 
 def _auc(e: SurvivalEvidence, arms: list[SurvivalArm]) -> Figure | None:

@@ -84,7 +84,7 @@ def paper(e: SurvivalEvidence) -> Paper:
     caption = (
         f"Prediction of {e.run.outcome_name} ({e.run.outcome_definition}) in {e.run.n_patients} "
         f"patients, {e.follow_up.events} with the event{competing}. Out-of-fold predictions; "
-        f"{tables.HEADLINE_IN_WORDS} Metrics up to {span(e.follow_up.last)}, weighted for "
+        f"{tables.headline(e)} Metrics up to {span(e.follow_up.last)}, weighted for "
         f"censoring; 95 % intervals of {e.bootstrap_draws} bootstrap draws of patients, shared by "
         f"all arms. ΔC against {e.baseline}; p adjusted by Holm."
     )

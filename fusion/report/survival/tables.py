@@ -13,10 +13,6 @@ from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import BASELINE, KINDS, TextTable, all_modalities, tidy_metrics, verdict
 
 HEADLINE = "uno_c"
-HEADLINE_IN_WORDS = (
-    "C is Uno's concordance, of pairs of patients of one fold: scores of the Cox models of two "
-    "folds have no common level, so that a pair across folds compares models and not patients."
-)
 CONCORDANCES = {
     "uno_c": "Uno's C, within folds",
     "harrell_c": "Harrell's C, within folds",
@@ -63,12 +59,12 @@ def arms(e: SurvivalEvidence) -> TextTable:
         for arm in e.arms
     )
     return TextTable(
-        f"All arms on the same patients and folds, up to {span(e.follow_up.last)}. "
-        f"{HEADLINE_IN_WORDS} Intervals: {e.bootstrap_draws:,} draws of a bootstrap over patients, "
-        f"shared by all arms. ΔC is taken against {e.baseline}. Risk groups apart: by how much "
-        "longer patients of the lowest risk group stay without an event than those of the "
-        f"highest, of the first {span(until(e))}. A gap in C to {e.baseline} is a tie below the "
-        "width of the last column, by the spread over folds.",
+        f"All arms on the same patients and folds. {headline(e)} Intervals: "
+        f"{e.bootstrap_draws:,} draws of a bootstrap over patients, shared by all arms. ΔC is "
+        f"taken against {e.baseline}. Risk groups apart: by how much longer patients of the "
+        "lowest risk group stay without an event than those of the highest, of the first "
+        f"{span(e.follow_up.until)}. A gap in C to {e.baseline} is a tie below the width of the "
+        "last column, by the spread over folds.",
         headings,
         rows,
         text_columns=1 + len(modalities),
@@ -80,7 +76,7 @@ def concordances(e: SurvivalEvidence) -> TextTable:
     names = [name for name in CONCORDANCES if name in e.arms[0].metrics]
     return TextTable(
         "Concordance in its versions. Uno's weighs by the inverse probability of censoring and "
-        f"counts events up to {span(e.follow_up.last)}; Harrell's counts all, and its limit "
+        f"counts events up to {span(e.follow_up.until)}; Harrell's counts all, and its limit "
         "depends on the censoring. Pooled ones compare patients of all folds, whose models have no "
         "common level: where they differ much from those within folds, that is why."
         + (
@@ -339,6 +335,15 @@ def tidy(e: SurvivalEvidence) -> dict[str, pd.DataFrame]:
     return {"metrics.csv": metrics, "follow_up.csv": followed}
 
 
+def headline(e: SurvivalEvidence) -> str:
+    """What C is in this report, and why."""
+    return (
+        f"C is Uno's concordance of events up to {span(e.follow_up.until)}, of pairs of patients "
+        "of one fold: scores of the models of two folds have no common level, so that a pair "
+        "across folds compares models and not patients."
+    )
+
+
 def found(arm: Arm, name: str) -> Estimate:
     """A metric of an arm; an undefined one where follow-up supports none."""
     return arm.metrics.get(name, UNDEFINED)
@@ -362,11 +367,6 @@ def gap(estimate: Estimate) -> str:
     shown = Estimate(estimate.value / month, estimate.low / month, estimate.high / month)
     text = with_interval(shown, 1, sign=True)
     return text if text == NOTHING else f"{text} months"
-
-
-def until(e: SurvivalEvidence) -> float:
-    """Days up to which risk groups are compared."""
-    return e.horizons[-1] if e.horizons else e.follow_up.last
 
 
 def group_name(place: int, groups: int) -> str:

@@ -7,7 +7,7 @@ from fusion.evidence.survival import SurvivalEvidence
 from fusion.report.intervals import sentence
 from fusion.report.numbers import number
 from fusion.report.sentences import preparation_of_columns
-from fusion.report.survival.tables import HEADLINE_IN_WORDS, until
+from fusion.report.survival.tables import headline
 
 FLOORS = {
     "kaplan_meier": "Floor: `kaplan_meier` gives everyone the Kaplan–Meier curve (the incidence, "
@@ -62,10 +62,11 @@ def methods(e: SurvivalEvidence) -> list[str]:
     prepared = preparation_of_columns(e)
     horizons = ", ".join(span(h.days) for h in e.follow_up.horizons)
     lines = [
-        f"Outer folds{folds} were frozen before anything was fitted. All that is fitted saw the "
-        f"outer training part only{': ' + '; '.join(prepared) if prepared else ''}.",
+        f"Outer folds are stratified by whether the event was seen{folds}, and were frozen before "
+        "anything was fitted. All that is fitted saw the outer training part only"
+        f"{': ' + '; '.join(prepared) if prepared else ''}.",
         "A score is a log hazard ratio; risks are the probability of the event by "
-        f"{horizons}. {HEADLINE_IN_WORDS} It is computed on the out-of-fold predictions of a "
+        f"{horizons}. {headline(e)} It is computed on the out-of-fold predictions of a "
         "repeat and averaged over repeats.",
         intervals(e),
         "Censoring is weighed by its inverse probability, from the training part of the model that "
@@ -74,7 +75,7 @@ def methods(e: SurvivalEvidence) -> list[str]:
         "patients are under observation.",
         "Risk groups are cut on inner data of each fold, never on outer test patients; they are "
         "compared by the area between their event-free curves in the first "
-        f"{span(until(e))} (Royston & Parmar 2013).",
+        f"{span(e.follow_up.until)} (Royston & Parmar 2013).",
         "Calibration at a horizon: observed over mean predicted risk, and intercept and slope of "
         "the known states on the complementary log-log of the risk, weighed for censoring. "
         "Ideal: 1, 0 and 1.",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rich.console import Console
-from times_example import BASELINE, made, predictions_of
+from survival_evidence_example import BASELINE, made, predictions_of
 
 from fusion.evidence import collect
 from fusion.evidence.survival import SurvivalEvidence
