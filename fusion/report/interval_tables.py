@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence
 from fusion.evidence.intervals import KINDS, IntervalFacts
 from fusion.report.intervals import coverage, headline, kind_name
 from fusion.report.numbers import NOTHING, with_interval
 from fusion.report.tables import TextTable
 
 
-def by_arm(evidence: Evidence) -> TextTable:
+def by_arm(evidence: BinaryEvidence) -> TextTable:
     """One line an arm: AUROC pooled and averaged over folds, its interval and coverage."""
     rows = tuple(
         (
