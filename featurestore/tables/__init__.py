@@ -36,6 +36,7 @@ from featurestore.tables.parsing import (
 )
 from featurestore.tables.reading import TableHead, read_head, read_table, require_header
 from featurestore.tables.spreadsheet import FORMULA_STARTS, csv_text, markdown_line
+from featurestore.tables.vocabulary import VOCABULARY
 
 __all__ = [
     "BINARY_TEXTS",
@@ -49,6 +50,7 @@ __all__ = [
     "OUTCOME_STAGE",
     "REASONS",
     "TIMES",
+    "VOCABULARY",
     "Column",
     "DataDictionary",
     "Kind",
