@@ -21,7 +21,7 @@ from featurestore.tables.gaps import (
     unassigned,
     without_record,
 )
-from featurestore.tables.ids import require_columns, require_unique, spelled_ids
+from featurestore.tables.ids import ids_by_content, require_columns, require_unique, spelled_ids
 from featurestore.tables.ordering import places, spans
 from featurestore.tables.parsing import (
     BINARY_TEXTS,
@@ -60,6 +60,7 @@ __all__ = [
     "csv_text",
     "exclusions_table",
     "find_gaps",
+    "ids_by_content",
     "joined_gaps",
     "known_later",
     "known_text",
