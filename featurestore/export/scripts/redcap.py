@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from featurestore.export.scripts.base import Plan, Script, one_line
-from featurestore.export.variables import LabelledTable, Variable
+from featurestore.export.scripts.base import Plan, Script
+from featurestore.export.variables import LabelledTable, Variable, printable
 from featurestore.tables import csv_text
 
 COLUMNS = (
@@ -68,9 +68,9 @@ def _field(variable: Variable, table: LabelledTable) -> dict[str, str]:
         "Form Name": table.name,
         "Section Header": "",
         "Field Type": kind,
-        "Field Label": one_line(f"{variable.label}{unit}") or variable.name,
+        "Field Label": printable(f"{variable.label}{unit}") or variable.name,
         "Choices, Calculations, OR Slider Labels": choices,
-        "Field Note": one_line(variable.note),
+        "Field Note": printable(variable.note),
         "Text Validation Type OR Show Slider Number": checked,
         "Identifier?": "y" if identifies else "",
     }
@@ -91,7 +91,7 @@ def _kind(variable: Variable) -> tuple[str, str, str]:
 
 def _choice(text: str) -> str:
     """Text of a choice, in which a bar would begin the next one."""
-    return one_line(text).replace("|", "/") or "(empty)"
+    return printable(text).replace("|", "/") or "(empty)"
 
 
 REDCAP = RedcapDictionary("redcap_dictionary.csv", (".redcap.csv",), {})
