@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,6 +61,26 @@ def test_a_copy_that_is_gone_or_changed_is_refused_alone(
     assert reading.copy is not None
     assert reading.copy.image_id == "c"
     np.testing.assert_array_equal(reading.squares[G], expected)
+
+
+def test_a_picture_in_an_archive_is_the_picture(
+    copies: list[Path], table_of: Table, tmp_path: Path
+) -> None:
+    archive = tmp_path / "in" / "a.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(copies[0], "x/a.png")
+    loose = table_of(copies[:1])
+    packed = loose.assign(path="in/a.zip::x/a.png")  # relative to the data root, as any path
+    reading = read_content(contents_of(packed, tmp_path)[0], [G], LIMIT)
+    expected = read_content(contents_of(loose, tmp_path)[0], [G], LIMIT)
+    np.testing.assert_array_equal(reading.squares[G], expected.squares[G])
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x/a.png", b"something else")
+    reading = read_content(contents_of(packed, tmp_path)[0], [G], LIMIT)
+    assert [(r.path, r.reason) for r in reading.refused] == [
+        (f"{archive}::x/a.png", CHANGED),
+    ]
 
 
 def test_bytes_that_cannot_be_decoded_refuse_every_copy(tmp_path: Path, table_of: Table) -> None:
