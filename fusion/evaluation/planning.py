@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation
 from fusion.config import RunConfig
@@ -41,6 +42,13 @@ def plan_study(config: RunConfig, has_pictures: bool, dictionary: DataDictionary
     ablation = plan_ablation(config.ablation, config.embedding_names(has_pictures), dictionary)
     arms = with_floors(ablation.arms, ablation.modalities, dictionary)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
+    elsewhere = {one.name for one in config.embeddings}
     for arm in arms:
-        find_model(arm.model)
+        untrainable = elsewhere.intersection(n for m in arm.modalities for n in m.embeddings)
+        if find_model(arm.model).pictures and untrainable:
+            names = ", ".join(sorted(untrainable))
+            raise ConfigError(
+                f"arm {arm.name} trains encoders with its head, and {names} came from elsewhere "
+                "without one; name its modalities under ablation.arms"
+            )
     return StudyPlan(ablation, arms)
