@@ -55,9 +55,9 @@ def plan_study(
         found.require_package(arm.model)
         untrainable = elsewhere.intersection(n for m in arm.modalities for n in m.embeddings)
         if found.pictures and untrainable:
-            names = ", ".join(sorted(untrainable))
+            without = ", ".join(sorted(untrainable))
             raise ConfigError(
-                f"arm {arm.name} trains encoders with its head, and {names} came from elsewhere "
+                f"arm {arm.name} trains encoders with its head, and {without} came from elsewhere "
                 "without one; name its modalities under ablation.arms"
             )
     return StudyPlan(ablation, arms)
