@@ -122,6 +122,14 @@ SAID = {
         f"sample\t{chr(9).join(SPECIMENS)}\nBRAF\t{chr(9).join(AGES)}\n",
         "cannot be read without `clinical`",
     ),
+    "xena_survival": (
+        tsv("sample|_PATIENT|OS|OS.time", SPECIMENS, PEOPLE, FLAGS, AGES),
+        "cannot be read without `clinical`",
+    ),
+    "tcga_cdr": (  # a time is named in a comment, and never chosen
+        tsv("bcr_patient_barcode|type|gender|OS|OS.time", PEOPLE, ["SKCM"] * N, SEX, FLAGS, AGES),
+        "COULD NOT BE GUESSED",
+    ),
     "star_counts": (
         f"gene_id\t{chr(9).join(SPECIMENS)}\nENSG00000000003.15\t{chr(9).join(AGES)}\n",
         "cannot be read without `clinical`",
