@@ -232,7 +232,7 @@ class RegisteredTimes(Section):
         among: Expression over patient columns that says who is studied.
     """
 
-    union_tag: ClassVar[str] = "registered"
+    union_tag: ClassVar[str] = "asked_otherwise"
 
     registered: str
     name: str = pydantic.Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")

@@ -245,8 +245,12 @@ def test_events_of_tcga(outcome: str, counts: tuple[int, ...], tmp_path: Path) -
 
 @needs_shared
 def test_nobody_is_at_risk_before_the_specimen(tmp_path: Path) -> None:
-    asked = {"registered": "overall_survival", "entry": "days_to_specimen", "horizons": ["3y"]}
-    cohort = real(asked, BIOTAB, folder=tmp_path)
+    late_entry = {
+        "registered": "overall_survival",
+        "entry": "days_to_specimen",
+        "horizons": ["3y"],
+    }
+    cohort = real(late_entry, BIOTAB, folder=tmp_path)
     late = cohort.patients["outcome_entry"]
     assert (late < cohort.patients["outcome_time"]).all()
     assert (late > 0).sum() == 336
@@ -259,3 +263,46 @@ def test_negatives_of_the_binary_outcome_were_hardly_followed(tmp_path: Path) ->
     (note,) = real("distant_metastasis", BIOTAB, folder=tmp_path).notes
     assert "Of the 153 patients without distant_metastasis" in note
     assert "87 for less than 2 years" in note
+
+
+def asked(**keys: Any) -> Any:
+    record = {"sources": [{"kind": "synthetic"}], "outcome": keys}
+    return validate(CohortConfig, record, "config").find_outcome()
+
+
+def test_a_registered_time_is_asked_from_another_zero() -> None:
+    outcome = asked(registered="overall_survival", origin="days_to_specimen", horizons=["3y", "1y"])
+    assert outcome.name == "overall_survival_from_days_to_specimen"
+    assert outcome.time_zero == outcome.as_of == "days_to_specimen"
+    assert outcome.as_of_time == "specimen"
+    assert outcome.horizons == (365.25, 1095.75)
+    assert outcome.caveats[0] == (
+        "Time is counted from days_to_specimen, not as the definition says."
+    )
+    assert "days_to_specimen" in outcome.denied(["days_to_specimen", "age"])
+
+
+def test_a_registered_time_is_asked_as_yes_or_no() -> None:
+    outcome = asked(registered="disease_specific_survival", within="18m")
+    assert outcome.kind == "binary"
+    assert outcome.name == "disease_specific_survival_within_18_months"
+    assert "or in whom a competing event came first" in outcome.caveats[0]
+    assert asked(registered="overall_survival", within="2y", name="dead").name == "dead"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"registered": "survival"}, "unknown outcome 'survival'"),
+        ({"registered": "stage_iv", "within": "2y"}, "outcome 'stage_iv' has no times"),
+        (
+            {"registered": "overall_survival", "within": "2y", "entry": "days_to_specimen"},
+            "takes no late entry",
+        ),
+        ({"registered": "overall_survival", "unit": "years"}, "unknown key 'outcome.unit'"),
+    ],
+)
+def test_a_registered_time_asked_wrongly_is_one_line(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        asked(**keys)
+    assert "\n" not in str(raised.value)
