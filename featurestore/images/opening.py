@@ -136,6 +136,8 @@ def read_image_bytes(path: Path, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
         if path.stat().st_size > max_bytes:
             raise UnreadableImage(f"larger than {max_bytes:,} bytes")
         return path.read_bytes()
+    except FileNotFoundError:  # it went meanwhile
+        raise UnreadableImage("no such file") from None
     except PermissionError:
         raise UnreadableImage("no permission to read") from None
     except OSError:

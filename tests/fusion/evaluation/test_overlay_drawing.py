@@ -104,7 +104,7 @@ def test_a_file_that_went_is_a_line(
     monkeypatch.setattr(Path, "read_bytes", gone)
     found = drawn(tiny)
     assert len(found) == len(overlays)
-    assert {o.reason for o in found} == {"No such file or directory"}, "without the path"
+    assert {o.reason for o in found} == {"no such file"}, "without the path"
 
 
 def test_an_arm_without_gradient_has_none(tiny: Fitted) -> None:
