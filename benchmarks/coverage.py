@@ -155,20 +155,33 @@ def summary(records: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def write_table(records: Iterable[dict[str, Any]], path: Path) -> None:
-    """Writes one row a cell: what was simulated, and what an interval did."""
+    """Writes one row a cell: what was simulated, and what an interval did.
+
+    Cells that the file has of other settings stay in it; those that were simulated again are
+    replaced.
+    """
     columns = ("pipeline", "columns", "n", "level", "folds", "cluster_size")
     numbers = ("truth", "bias", "sd", "width")
-    heading = (*columns, "question", "repeats", "interval", "studies", "covered", *numbers)
+    heading = [*columns, "question", "repeats", "interval", "studies", "covered", *numbers]
+    named = len(columns) + 3
+    cells: list[list[str]] = []
+    for record in records:
+        setting = [record["setting"][name] for name in columns]
+        for cell in record["cells"]:
+            what = [cell["question"], cell["repeats"], cell["candidate"]]
+            made = cell["studies"] - cell["undefined"]
+            rounded = [f"{cell[name]:.5f}" for name in numbers]
+            row = [str(x) for x in (*setting, *what, made, cell["covered"], *rounded)]
+            cells.append(row)
+    again = {tuple(row[:named]) for row in cells}
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            kept = [row for row in list(csv.reader(file))[1:] if tuple(row[:named]) not in again]
+            cells = kept + cells
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(heading)
-        for record in records:
-            setting = [record["setting"][name] for name in columns]
-            for cell in record["cells"]:
-                what = [cell["question"], cell["repeats"], cell["candidate"]]
-                made = cell["studies"] - cell["undefined"]
-                rounded = [f"{cell[name]:.5f}" for name in numbers]
-                writer.writerow([*setting, *what, made, cell["covered"], *rounded])
+        writer.writerows(sorted(cells, key=lambda row: row[: len(columns)]))
 
 
 def main() -> None:
@@ -179,7 +192,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, help="a setting, in place of the grid's own number")
     parser.add_argument("--show", action="store_true", help="print what --out holds, run nothing")
     parser.add_argument("--out", type=Path, default=None, help="folder of results, to go on later")
-    parser.add_argument("--csv", type=Path, default=None, help="write all cells as one table")
+    parser.add_argument("--csv", type=Path, default=None, help="put all cells into one table")
     arguments = parser.parse_args()
     records = []
     if arguments.show:

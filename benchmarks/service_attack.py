@@ -108,13 +108,13 @@ def main(bundle: Path, image: Path, requests: int) -> None:
     root = Path(__file__).resolve().parents[1]
     server = subprocess.Popen(
         [sys.executable, str(root / "cli.py"), "serve", str(bundle), "--port", "0"],
-        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
-    assert server.stdout is not None
-    port = next(int(w.split(":")[2].split("/")[0]) for w in server.stdout if "http://" in w)
-    threading.Thread(target=server.stdout.read, daemon=True).start()
+    assert server.stderr is not None
+    port = next(int(w.split(":")[2].split("/")[0]) for w in server.stderr if "http://" in w)
+    threading.Thread(target=server.stderr.read, daemon=True).start()
     picture, values = image.read_bytes(), {"age": 61}
     attacks: dict[str, Callable[..., contextlib.AbstractContextManager[None]]] = {
         "alone": lambda *_: contextlib.nullcontext(),
@@ -122,7 +122,8 @@ def main(bundle: Path, image: Path, requests: int) -> None:
         "crawling": crawling,
     }
     try:
-        ask(port, picture, {})
+        while server.poll() is None and ask(port, picture, {})[0] == 0:
+            time.sleep(0.2)  # it says where it will listen before it does
         for name, attack in attacks.items():
             seen: collections.Counter[int] = collections.Counter()
             with attack(port, seen):

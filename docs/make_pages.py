@@ -101,18 +101,18 @@ cohort:
     as_of_time: diagnosis
 ```
 
-A state is also `{column: status, positive: [3], negative: [2]}`; what the competing event of the same
-column names counts as no event. Of each patient the cohort keeps what ended the time (0 censored,
-1 event, 2 competing event), the time and the entry, in days; months have 30.4375 days, years 365.25.
-Where the event and the competing event have times of their own the earlier one counts. Every column
-of times or last contact is withheld from models, whatever it is called (`days_to_*`, `*_months`,
-`*_time`, follow-up counts).
+A state is also `{column: status, positive: [3], negative: [2]}`; what the competing event of the
+same column names counts as no event. Of each patient the cohort keeps what ended the time (0
+censored, 1 event, 2 competing event), the time and the entry, in days; months have 30.4375 days,
+years 365.25. Where the event and the competing event have times of their own the earlier one
+counts. Every column of times or last contact is withheld from models, whatever it is called
+(`days_to_*`, `*_months`, `*_time`, follow-up counts).
 
-Nobody is guessed. Left out, counted and named by reason are patients whose state is not known, with
-an event without a time or a time of an event without the event, with a time of zero or before, or
-who came under observation at or after its end. Refused in one line are a code that is not declared,
-a follow-up longer than a life (months named as days), a cohort without event or with one time only,
-and a horizon beyond the longest follow-up.
+Nobody is guessed. Left out, counted and named by reason are patients whose state is not known,
+with an event without a time or a time of an event without the event, with a time of zero or
+before, or who came under observation at or after its end. Refused in one line are a code that is
+not declared, a follow-up longer than a life (months named as days), a cohort without event or with
+one time only, and a horizon beyond the longest follow-up.
 
 A registered time can be asked otherwise:
 
@@ -124,13 +124,14 @@ cohort:
   outcome: {registered: overall_survival, horizons: [1y, 3y]}
 ```
 
-`within` makes an outcome of yes and no: with the event are those who had it by then, without it those
-known to have been free of it then, or with a competing event before; who was lost before is left out.
-A plain yes or no, as `distant_metastasis`, counts everyone without a recorded event as free of it.
-The cohort says what that means:
+`within` makes an outcome of yes and no: with the event are those who had it by then, without it
+those known to have been free of it then, or with a competing event before; who was lost before is
+left out. A plain yes or no, as `distant_metastasis`, counts everyone without a recorded event as
+free of it. The cohort says what that means:
 
 ```
-$ melafuse cohort describe configs/tcga_survival.yaml --data-root FOLDER --set cohort.outcome=distant_metastasis
+$ melafuse cohort describe configs/tcga_survival.yaml --data-root FOLDER \\
+    --set cohort.outcome=distant_metastasis
 …
 note: Of the 153 patients without distant_metastasis, who count as free of it, 35
 for less than 1 year, 87 for less than 2 years and 124 for less than 5 years were
@@ -140,7 +141,8 @@ followed; of 1 it is not known.
 For times it prints the follow-up and the numbers at risk:
 
 ```
-$ melafuse cohort describe configs/tcga_survival.yaml --data-root FOLDER --set cohort.outcome=disease_specific_survival
+$ melafuse cohort describe configs/tcga_survival.yaml --data-root FOLDER \\
+    --set cohort.outcome=disease_specific_survival
 tcga_survival: 450 patients, 193 events (42.9%), 0 images of 0 patients, 25
 sites named, linkage patient
 …
@@ -155,10 +157,10 @@ after    at risk  events  competing  censored
 5 years      153     131         14       152
 ```
 
-Of the 470 patients of the biotab tables TCGA-CDR, frozen earlier, counts 216 deaths, 190 with tumour
-and 309 progressions; here they are 220, 193 and 308 of those with a time after day zero. Where a site
-said that there was a progression and gave no day, the resource counts none; here the patient is
-left out (65 patients).
+Of the 470 patients of the biotab tables TCGA-CDR, frozen earlier, counts 216 deaths, 190 with
+tumour and 309 progressions; here they are 220, 193 and 308 of those with a time after day zero.
+Where a site said that there was a progression and gave no day, the resource counts none; here the
+patient is left out (65 patients).
 """
 
 Model = type[pydantic.BaseModel]

@@ -145,11 +145,11 @@ class Cohort:
             _table_text(self.patients[sorted(self.patients.columns)], "patient_id"),
             json.dumps(self.dictionary.to_records(), sort_keys=True),
         ]
-        if self.outcome.horizons:
-            parts.append(json.dumps(self.outcome.horizons))
         if self.features:
             features = {name: dict(keys) for name, keys in self.features.items()}
             parts.append(json.dumps(features, sort_keys=True))
+        if self.outcome.horizons:
+            parts.append(json.dumps(self.outcome.horizons))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -23,8 +23,7 @@ from featurestore.outcomes import (
     within,
 )
 from featurestore.outcomes.expressions import parse
-from featurestore.tables import Measured
-from featurestore.tables.vocabulary import VOCABULARY
+from featurestore.tables import VOCABULARY, Measured
 
 DEFAULT_HORIZONS = ("2y", "5y")
 _NAME = re.compile(r"[A-Za-z_]\w*")

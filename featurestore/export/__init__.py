@@ -5,6 +5,7 @@ from __future__ import annotations
 from featurestore.export.base import ColumnNote, Exporter, ExportTable
 from featurestore.export.csv import CsvExporter
 from featurestore.export.parquet import ParquetExporter
+from featurestore.export.redcap import RedcapExporter
 from featurestore.export.sas import SasExporter
 from featurestore.export.spss import SpssExporter
 from featurestore.export.stata import StataExporter
@@ -17,6 +18,7 @@ EXPORTERS: dict[str, Exporter] = {
         StataExporter(),
         SpssExporter(),
         SasExporter(),
+        RedcapExporter(),
     )
 }
 

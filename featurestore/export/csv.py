@@ -42,19 +42,7 @@ class CsvExporter:
 
     def fit(self, table: LabelledTable) -> tuple[StoredTable, list[Change]]:
         """Guards texts; an empty text is missing, because CSV has no other way to say missing."""
-        stored, changes = fit(table, LIMITS)
-        columns = []
-        for column in stored.columns:
-            if column.kind != "text":
-                columns.append(column)
-                continue
-            values = column.values.map(guarded, na_action="ignore").astype("str")
-            count = int((column.values.notna() & (values != column.values)).sum())
-            if count:
-                change = "an apostrophe keeps spreadsheets from changing the text"
-                changes.append(Change(self.name, table.name, column.name, change, count))
-            columns.append(Stored(column.name, "text", values))
-        return StoredTable(table.name, stored.label, tuple(columns), table.rows), changes
+        return guard_texts(*fit(table, LIMITS), self.name)
 
     def write(self, table: StoredTable, path: Path) -> None:
         """Writes with Unix line ends, and quotes where they are needed.
@@ -109,6 +97,30 @@ def _series(values: pyarrow.ChunkedArray, kinds: Mapping[str, Stored], name: str
     if name in kinds and kinds[name].kind == "date":
         return pd.Series(pd.to_datetime(values.to_pandas())).astype("datetime64[s]")
     return values.to_pandas()
+
+
+def guard_texts(
+    table: StoredTable, changes: list[Change], form: str
+) -> tuple[StoredTable, list[Change]]:
+    """The table with guarded texts, and the changes with those that this makes.
+
+    Args:
+        table: As it was fitted.
+        changes: What that changed.
+        form: Name of the format.
+    """
+    columns, told = [], list(changes)
+    for column in table.columns:
+        if column.kind != "text":
+            columns.append(column)
+            continue
+        values = column.values.map(guarded, na_action="ignore").astype("str")
+        count = int((column.values.notna() & (values != column.values)).sum())
+        if count:
+            change = "an apostrophe keeps spreadsheets from changing the text"
+            told.append(Change(form, table.name, column.name, change, count))
+        columns.append(Stored(column.name, "text", values))
+    return StoredTable(table.name, table.label, tuple(columns), table.rows), told
 
 
 def guarded(text: str) -> str:

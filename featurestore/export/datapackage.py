@@ -14,6 +14,7 @@ from featurestore.export.variables import LabelledTable, Variable
 
 MEDIA_TYPES = {
     ".csv": "text/csv",
+    ".redcap.csv": "text/csv",
     ".parquet": "application/vnd.apache.parquet",
     ".dta": "application/x-stata-dta",
     ".sav": "application/x-spss-sav",
@@ -44,7 +45,8 @@ def datapackage(
         files: Their paths; the stem of each is the name of a table.
     """
     by_name = {table.name: table for table in tables}
-    resources = [_resource(by_name[f.stem], f, folder) for f in files if f.stem in by_name]
+    named = [(file, file.name.partition(".")[0]) for file in files]
+    resources = [_resource(by_name[name], file, folder) for file, name in named if name in by_name]
     package = {
         "profile": "data-package",
         "name": "".join(c if c.isalnum() or c in "-_." else "-" for c in name.lower()),
@@ -56,7 +58,7 @@ def datapackage(
 
 
 def _resource(table: LabelledTable, file: Path, folder: Path) -> Mapping[str, Any]:
-    suffix = file.suffix
+    suffix = file.name.removeprefix(table.name)
     tabular = suffix == ".csv"
     resource: dict[str, Any] = {
         "name": f"{table.name}{suffix}".replace("_", "-").lower(),

@@ -126,7 +126,8 @@ class ImageFolder:
 
 def shown_masks(folder: ImageFolder, roots: Sequence[Path]) -> list[str]:
     """Paths of the masks for people: relative to the folder that was named."""
-    bases = [root.resolve() for root in roots]
+    whole = [root.resolve() for root in roots]
+    bases = [root if root.is_dir() else root.parent for root in whole]  # of an archive its folder
     return [
         next((m.relative_to(b).as_posix() for b in bases if m.is_relative_to(b)), str(m))
         for m in folder.masks

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-CHUNK_BYTES = 64_000_000
-"""Bytes of a bag that are in memory at a time."""
+CHUNK_BYTES = 16_000_000
+"""Bytes of a bag that are read at a time; pooling them in double precision takes several times
+that."""
 
 LARGEST_WIDTH = 1_000_000
 """Numbers of one embedding; more is a mistake, or an attack."""

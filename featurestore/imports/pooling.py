@@ -40,8 +40,9 @@ def pool_bag(bag: Bag, pool: Pooling) -> np.ndarray:
         else:
             own = chunk.mean(axis=0) if n > 1 else chunk[0]
             delta = own - mean
-            squares = squares + ((chunk - own) ** 2).sum(axis=0)
-            squares = squares + delta**2 * (count * n / (count + n))
+            if pool == "mean+std":
+                squares = squares + ((chunk - own) ** 2).sum(axis=0)
+                squares = squares + delta**2 * (count * n / (count + n))
             mean = mean + delta * (n / (count + n)) if count else own
         count += n
     if not count:

@@ -10,8 +10,7 @@ from pathlib import Path
 from featurestore.errors import DataError, StoreError
 from featurestore.sealed import read_sealed_text, write_sealed_text
 from featurestore.store import QuarantineRow
-
-NAME = "imported.json"
+from featurestore.store.layout import IMPORT_RECORD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +42,19 @@ def write_record(folder: Path, record: ImportRecord) -> None:
     """
     text = json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True, ensure_ascii=False)
     try:
-        write_sealed_text(folder / NAME, text + "\n")
+        write_sealed_text(folder / IMPORT_RECORD, text + "\n")
     except OSError as error:
-        raise StoreError(f"cannot write {folder / NAME}: {error.strerror or error}") from None
+        raise StoreError(
+            f"cannot write {folder / IMPORT_RECORD}: {error.strerror or error}"
+        ) from None
 
 
 def read_record(folder: Path) -> ImportRecord | None:
     """Reads a record; None where there is none or it is damaged: the import is made again."""
     try:
-        fields = json.loads(read_sealed_text(folder / NAME, "the next import writes it anew"))
+        fields = json.loads(
+            read_sealed_text(folder / IMPORT_RECORD, "the next import writes it anew")
+        )
         rows = tuple(QuarantineRow(**row) for row in fields.pop("refused"))
         left_out = tuple(fields.pop("left_out"))
         return ImportRecord(**fields, refused=rows, left_out=left_out)

@@ -6,13 +6,21 @@ attributes are what its `save_h5` writes: plain values, mappings as JSON, `None`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from featurestore.imports.base import Bag, ReadOptions, UnreadableFeatures
 from featurestore.imports.hdf5 import attribute, dataset_bag, opened, own_datasets
 
 _FEATURES = "features"
+_FOLDER = re.compile(r"(?:slide_)?features_(.+)")
+
+
+def _encoder_of(folder: str) -> str:
+    """The encoder in the name of the folder that TRIDENT wrote to (`features_uni_v1`)."""
+    match = _FOLDER.fullmatch(PurePath(folder.replace("\\", "/")).name)
+    return match[1] if match else ""
 
 
 class TridentReader:
@@ -41,4 +49,5 @@ class TridentReader:
                 raise UnreadableFeatures(f"it has no dataset {name!r} but {has}")
             own = found[name].attrs
             encoder = attribute(own, "encoder", "patch_encoder", "slide_encoder", "model_name")
+            encoder = encoder or _encoder_of(attribute(own, "savetodir"))
         yield dataset_bag(path, name, path.stem, encoder)

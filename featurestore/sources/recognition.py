@@ -24,8 +24,8 @@ MAIN_ROLES = {
     "xena": "clinical",
     "biotab": "patient",
     "isic": "metadata",
-    "tcga_cdr": "path",
     "collection": "tables",
+    "tcga_cdr": "path",
     "table": "path",
 }
 """Key that a source of each kind cannot be read without."""

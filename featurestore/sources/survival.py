@@ -42,8 +42,8 @@ ENDPOINTS_OF_CDR = {
 """What TCGA-CDR, and Xena's survival table that is made of it, call these columns."""
 _MONTHS = ("vital_status", "os_months")
 MONTH = 30.44
-"""Days in a month of cBioPortal's table: with no other number do its months give back the days of the
-biotab tables of TCGA-SKCM (455 of 455 patients whose reports agree)."""
+"""Days in a month of cBioPortal: with this number its months give back the days of the biotab
+tables of TCGA-SKCM, of all 455 patients whose reports agree."""
 
 
 def with_survival(tables: SourceTables) -> SourceTables:

@@ -6,7 +6,6 @@ genes in rows and samples in columns.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +27,7 @@ from featurestore.tables import (
     Measured,
     exclusions_table,
     find_gaps,
+    ids_by_content,
     joined_gaps,
     known_text,
     parse_binary,
@@ -198,7 +198,7 @@ def _read_rows(
     source: TableSource, table: pd.DataFrame, path: Path, context: ReadContext
 ) -> SourceTables:
     if source.id is None:
-        table = table.assign(**{_OWN_ID: _ids_by_content(table)})
+        table = table.assign(**{_OWN_ID: ids_by_content(table)})
     key = source.id or _OWN_ID
     pictures = source.images
     named = [key, source.site, *(c.source for c in source.columns.values())]
@@ -241,17 +241,6 @@ def _read_rows(
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
     images = images.reset_index(drop=True)
     return SourceTables(images, patients, dictionary, exclusions, tuple(notes), gaps=gaps)
-
-
-def _ids_by_content(table: pd.DataFrame) -> list[str]:
-    """An id for each row out of its cells, whatever the order of rows and columns.
-
-    Rows that are equal in all cells are told apart by a count.
-    """
-    texts = table[sorted(table.columns)].map(str).agg("\t".join, axis=1)
-    digests = [f"row-{hashlib.sha256(text.encode()).hexdigest()[:10]}" for text in texts]
-    again = pd.Series(digests).groupby(digests).cumcount()
-    return [d if not k else f"{d}-{k + 1}" for d, k in zip(digests, again, strict=True)]
 
 
 def _preferred(

@@ -11,6 +11,8 @@ from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.shards import NAME
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+IMPORT_RECORD = "imported.json"
+"""What an import from elsewhere leaves beside its shards, sealed."""
 
 
 def encoder_folders(root: Path) -> list[Path]:

@@ -18,7 +18,14 @@ from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import DamagedFile, read_sealed
 from featurestore.store.explaining import EncoderExplanation, Explanation, explain
-from featurestore.store.layout import chosen, described, encoder_folders, require_store, shard_paths
+from featurestore.store.layout import (
+    IMPORT_RECORD,
+    chosen,
+    described,
+    encoder_folders,
+    require_store,
+    shard_paths,
+)
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.packing import pack
 from featurestore.store.salvage import UNREADABLE, salvage
@@ -155,7 +162,7 @@ def verify(
     repair: bool = False,
     progress: Progress = SILENT,
 ) -> VerifyReport:
-    """Checks every byte of shards, descriptions and `features.h5`, and every row's checksum.
+    """Checks every byte of shards, descriptions, records and `features.h5`, and every checksum.
 
     A shard is parsed only after its bytes were compared with its name. A damaged one is opened to
     say which rows are lost, in a child process with a time limit: a corrupt HDF5 file can hang its
@@ -174,7 +181,8 @@ def verify(
     require_store(store.root)
     folders = encoder_folders(store.root)
     damaged = [found for folder in folders for found in _damaged_description(folder)]
-    damaged += _damaged_virtual(store.root / VIRTUAL_FILE)
+    damaged += [found for folder in folders for found in _damaged_file(folder / IMPORT_RECORD)]
+    damaged += _damaged_file(store.root / VIRTUAL_FILE)
     paths = [path for folder in folders for path in shard_paths(folder)]
     rows = 0
     progress.start("verify", len(paths))
@@ -249,11 +257,11 @@ def _damaged_description(folder: Path) -> Iterator[DamagedRows]:
         yield DamagedRows(path, str(error).removeprefix(f"{path}: "), NO_ROW)
 
 
-def _damaged_virtual(path: Path) -> Iterator[DamagedRows]:
+def _damaged_file(path: Path) -> Iterator[DamagedRows]:
     try:
-        read_sealed(path, "--repair writes it anew")
+        read_sealed(path, "--repair takes it away, and what makes it writes it anew")
     except FileNotFoundError:
-        return  # nothing needs it but other tools, and the next extraction writes it
+        return  # nothing needs it: the next extraction or import writes it
     except (DamagedFile, OSError) as error:
         yield DamagedRows(path, str(error).removeprefix(f"{path}: "), NO_ROW)
 
@@ -268,7 +276,8 @@ def _lost_rows(path: Path, timeout_s: float) -> tuple[str, ...]:
 def _set_aside(path: Path) -> None:
     if not (path.exists() or path.is_symlink()):
         return  # a description that was missing, not damaged
-    encoder = path.parent if path.name == "encoder.json" else path.parent.parent
+    beside_shards = path.name in ("encoder.json", IMPORT_RECORD)
+    encoder = path.parent if beside_shards else path.parent.parent
     aside = encoder / "damaged" / path.name
     try:
         aside.parent.mkdir(exist_ok=True)

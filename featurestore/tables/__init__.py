@@ -21,7 +21,7 @@ from featurestore.tables.gaps import (
     unassigned,
     without_record,
 )
-from featurestore.tables.ids import require_columns, require_unique, spelled_ids
+from featurestore.tables.ids import ids_by_content, require_columns, require_unique, spelled_ids
 from featurestore.tables.ordering import places, spans
 from featurestore.tables.parsing import (
     BINARY_TEXTS,
@@ -36,6 +36,7 @@ from featurestore.tables.parsing import (
 )
 from featurestore.tables.reading import TableHead, read_head, read_table, require_header
 from featurestore.tables.spreadsheet import FORMULA_STARTS, csv_text, markdown_line
+from featurestore.tables.vocabulary import VOCABULARY
 
 __all__ = [
     "BINARY_TEXTS",
@@ -49,6 +50,7 @@ __all__ = [
     "OUTCOME_STAGE",
     "REASONS",
     "TIMES",
+    "VOCABULARY",
     "Column",
     "DataDictionary",
     "Kind",
@@ -58,6 +60,7 @@ __all__ = [
     "csv_text",
     "exclusions_table",
     "find_gaps",
+    "ids_by_content",
     "joined_gaps",
     "known_later",
     "known_text",

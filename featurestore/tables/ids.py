@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from decimal import Decimal
@@ -58,3 +59,14 @@ def require_unique(ids: pd.Series, what: str) -> None:
     repeated = sorted(set(ids[ids.duplicated()].astype(str)))
     if repeated:
         raise DataError(f"duplicate {what}: {name_some(repeated)}")
+
+
+def ids_by_content(table: pd.DataFrame) -> list[str]:
+    """An id for each row out of its cells, whatever the order of rows and columns.
+
+    Rows that are equal in all cells are told apart by a count.
+    """
+    texts = table[sorted(table.columns)].map(str).agg("\t".join, axis=1)
+    digests = [f"row-{hashlib.sha256(text.encode()).hexdigest()[:10]}" for text in texts]
+    again = pd.Series(digests).groupby(digests).cumcount()
+    return [d if not k else f"{d}-{k + 1}" for d, k in zip(digests, again, strict=True)]

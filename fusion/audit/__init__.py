@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from featurestore.progress import SILENT, Progress
 from fusion.audit import (
+    censoring,
     columns,
     encoders,
     fits,
@@ -22,6 +23,10 @@ from fusion.audit import (
     provenance,
     sample_size,
     shapes,
+    site_follow_up,
+    time_columns,
+    time_zero,
+    times_predictions,
     univariate,
 )
 from fusion.audit.base import (
@@ -34,7 +39,7 @@ from fusion.audit.base import (
     Severity,
     Status,
 )
-from fusion.audit.run import run_checks
+from fusion.audit.run import require_acceptable, run_checks
 
 __all__ = [
     "CHECKS",
@@ -64,9 +69,14 @@ CHECKS: tuple[Check, ...] = (
     *order.CHECKS,
     *sample_size.CHECKS,
     *predictions.CHECKS,
+    *time_zero.CHECKS,
+    *time_columns.CHECKS,
+    *censoring.CHECKS,
+    *site_follow_up.CHECKS,
+    *times_predictions.CHECKS,
 )
 """All checks in the order of the report: identity first, then what the columns and numbers give
-away."""
+away, then what only times can be wrong in."""
 
 
 def run_audit(
@@ -82,4 +92,8 @@ def run_audit(
     Raises:
         ConfigError: An acceptance names no check, one that cannot be accepted, or no reason.
     """
-    return run_checks(CHECKS, subject, accept, progress)
+    require_acceptable(CHECKS, accept)
+    kind = subject.cohort.outcome.kind
+    checks = [check for check in CHECKS if check.kind in ("", kind)]
+    names = {check.name for check in checks}
+    return run_checks(checks, subject, [a for a in accept if a.check in names], progress)

@@ -62,6 +62,13 @@ class Hit:
     severity: Severity | None = None
 
 
+def needs_binary(subject: AuditSubject) -> str:
+    """`applies` of checks of outcomes that are there or not, whenever they came."""
+    if subject.cohort.outcome.kind == "binary":
+        return ""
+    return "it is of outcomes that are there or not; times have checks of their own"
+
+
 def always(subject: AuditSubject) -> str:
     """`applies` of checks that need nothing but a cohort and folds."""
     return ""
@@ -79,6 +86,7 @@ class Check:
         advice: One sentence: what to do about a hit.
         find: Yields hits in an order that does not depend on the order of rows.
         applies: Why the check cannot look at a subject; empty if it can.
+        kind: Kind of endpoint whose audits it is part of; empty for all.
         acceptable: Whether `audit.accept` may set its hits aside. Checks of identity (the same
             patient, image, row or label on both sides of a fold) are never acceptable.
     """
@@ -91,6 +99,7 @@ class Check:
     find: Callable[[AuditSubject], Iterable[Hit]]
     applies: Callable[[AuditSubject], str] = always
     acceptable: bool = True
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fusion import metrics
 from fusion.arms import ABLATION
-from fusion.audit.base import AuditSubject, Check, Hit
+from fusion.audit.base import AuditSubject, Check, Hit, needs_binary
 from fusion.audit.ceilings import CEILING, CEILINGS, INVALID, ceiling, gravity
 from fusion.metrics import draw_weights
 from fusion.models import MODELS
@@ -32,6 +32,8 @@ SLOPE_DRAWS = 200
 
 
 def _has_predictions(subject: AuditSubject) -> str:
+    if needs_binary(subject):
+        return needs_binary(subject)
     if subject.predictions is None or subject.predictions.empty:
         return "no predictions yet: run the ablation first"
     return ""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from featurestore.tables import Column
 from fusion.arms import Arm
-from fusion.audit.base import AuditSubject, Check, Hit
+from fusion.audit.base import AuditSubject, Check, Hit, needs_binary
 from fusion.audit.subject_views import planned_arms
 from fusion.metrics.explained import nagelkerke_r2
 from fusion.models import find_model, reference_columns
@@ -204,5 +204,6 @@ CHECKS = (
         "note",
         "Fit fewer columns or components, or take the arm's calibration and ranking as unstable.",
         _too_few,
+        needs_binary,
     ),
 )

@@ -5,19 +5,44 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from featurestore.outcomes import ENTRY, TIME
 from featurestore.tables import Column
 from fusion.arms import Arm, plan_ablation
 from fusion.audit.base import AuditSubject
+from fusion.metrics.survival import Times
 from fusion.models import reference_columns, with_floors
+
+EVENT = 1.0
+
+
+def followed(people: pd.DataFrame, codes: pd.Series) -> Times:
+    """Follow-up of persons.
+
+    Args:
+        people: Rows of `persons`.
+        codes: What ended each patient's time (`outcome` of the cohort), by patient.
+    """
+    event = people["patient_id"].map(codes).to_numpy(dtype=float)
+    time, entry = (people[column].to_numpy(dtype=float) for column in (TIME, ENTRY))
+    return Times(time, event.astype(np.int64), entry)
+
+
+def follow_up_of(subject: AuditSubject) -> tuple[pd.DataFrame, Times]:
+    """Persons whose times can be used, and their follow-up; others are `before_time_zero`."""
+    people = persons(subject)
+    people = people[(people[TIME] > 0) & (people[TIME] > people[ENTRY])].reset_index(drop=True)
+    return people, followed(people, subject.cohort.patients.set_index("patient_id")["outcome"])
 
 
 def persons(subject: AuditSubject) -> pd.DataFrame:
-    """One patient of each group, sorted by id.
+    """One patient of each group, sorted by id; `outcome` is 1.0 where the event was seen, else 0.0.
 
     Patients of one group share an image or a clinical row. Counting each of them would make a
-    chance association of that one row look certain.
+    chance association of that one row look certain. Of times to an event, most checks ask whether
+    it was seen; a competing event and the end of follow-up are none.
     """
     patients = subject.cohort.patients.sort_values("patient_id", ignore_index=True)
+    patients = patients.assign(outcome=(patients["outcome"] == EVENT).astype(float))
     groups = patients["patient_id"].map(dict(subject.groups)).fillna(patients["patient_id"])
     return patients[~groups.duplicated()].reset_index(drop=True)
 

@@ -285,8 +285,9 @@ def _model(
 
 def _performance(evidence: Evidence, arm: str) -> Performance:
     found = next(a for a in evidence.arms if a.arm == arm)
+    headline = find_endpoint(evidence.endpoint).headline
     metrics: Mapping[str, MetricRecord] = {
         name: MetricRecord.of(e.value, e.low, e.high) for name, e in found.metrics.items()
     }
-    what = f"{_WHAT} {sentence([found], evidence.bootstrap_draws)}"
+    what = f"{_WHAT} {sentence([found], evidence.bootstrap_draws, headline)}"
     return Performance(what=what, n=found.n, events=found.events, metrics=dict(metrics))

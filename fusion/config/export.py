@@ -29,7 +29,8 @@ class ExportConfig(Section):
     """What `run` exports at its end.
 
     Attributes:
-        formats: csv, parquet, dta (Stata), sav (SPSS) and xpt (SAS).
+        formats: csv, parquet, dta (Stata), sav (SPSS), xpt (SAS) and redcap (codes, and the data
+            dictionary of a project).
         tables: Which tables.
         embeddings: `pca:K` (K principal components, fitted on each fold's training part), `raw`,
             `none`, or `pca-cohort:K` (fitted on all patients: for description only).

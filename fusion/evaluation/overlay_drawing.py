@@ -144,8 +144,11 @@ def _draw(
         return []
     row = np.flatnonzero(mine)[:1]
     gradients = model.embedding_gradients(test.take(row))
-    backbones = {name: files.load(name) for name in gradients}
-    own = {name: gradient[0] for name, gradient in gradients.items()}
+    # Embeddings from elsewhere have no network here that could show where it looks.
+    backbones = {name: files.load(name) for name in gradients if name in files.backbones}
+    own = {name: gradients[name][0] for name in backbones}
+    if not own:
+        return []
     path = Path(str(files.paths[row[0]]))
     drawn: dict[str, bytes] = {}
     try:

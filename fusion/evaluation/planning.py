@@ -49,8 +49,17 @@ def plan_study(
     ablation = plan_ablation(config.ablation, names, dictionary, kind)
     arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
+    elsewhere = {one.name for one in config.embeddings}
     for arm in arms:
-        find_model(arm.model, kind).require_package(arm.model)
+        found = find_model(arm.model, kind)
+        found.require_package(arm.model)
+        untrainable = elsewhere.intersection(n for m in arm.modalities for n in m.embeddings)
+        if found.pictures and untrainable:
+            without = ", ".join(sorted(untrainable))
+            raise ConfigError(
+                f"arm {arm.name} trains encoders with its head, and {without} came from elsewhere "
+                "without one; name its modalities under ablation.arms"
+            )
     return StudyPlan(ablation, arms)
 
 

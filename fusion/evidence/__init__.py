@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from fusion.evidence.about import AnalysisFacts, EncoderFacts, RunFacts
 from fusion.evidence.aligned import align
-from fusion.evidence.collect import collect
 from fusion.evidence.facts import run_facts
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.kinds import collect
 from fusion.evidence.saved import FinishedRun, finished_run, save_inputs
 from fusion.evidence.scoring import score_arms
 from fusion.evidence.types import (
+    Arm,
     ArmEvidence,
+    BinaryEvidence,
     Difference,
     Evidence,
     Finding,
@@ -25,7 +27,9 @@ from fusion.metrics import Estimate
 
 __all__ = [
     "AnalysisFacts",
+    "Arm",
     "ArmEvidence",
+    "BinaryEvidence",
     "Difference",
     "EncoderFacts",
     "Estimate",

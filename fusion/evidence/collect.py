@@ -1,4 +1,4 @@
-"""Collects every number of a report from the predictions table; reports only render it."""
+"""Collects every number of a report on outcomes that are there or not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import Cohort, patient_groups
+from featurestore.cohort import patient_groups
 from featurestore.cohort.availability import availability
 from featurestore.cohort.table_one import table_one
-from featurestore.errors import DataError, name_some
 from fusion.endpoints import find_endpoint
 from fusion.evidence.aligned import AlignedPredictions, ArmPredictions, align
+from fusion.evidence.cohorts import flow, require_outcomes
 from fusion.evidence.designs import group_losses, learning_curve
 from fusion.evidence.differences import differences, fusion_gains, tie_widths
 from fusion.evidence.findings import Bootstrapped, find_problems
@@ -32,16 +32,13 @@ from fusion.evidence.secondary import calibration_bins, delong_estimate, explain
 from fusion.evidence.sensitivity import sensitivity
 from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
-from fusion.evidence.types import ArmEvidence, Evidence, FlowStep
+from fusion.evidence.types import ArmEvidence, BinaryEvidence
 from fusion.evidence.used import used
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text, rule_text
 
-OF_A_PATIENT = r"^patient .+? left out: "
-"""Beginning of reasons that name a patient, which a report does not."""
 
-
-def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
+def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvidence:
     """Collects the evidence of a run.
 
     Args:
@@ -54,7 +51,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
     """
     cohort, baseline, draws, seed = inputs.cohort, inputs.baseline, inputs.draws, inputs.seed
     aligned = align(predictions, baseline)
-    _check_cohort(aligned, cohort)
+    require_outcomes(cohort, aligned.patient_ids, {"outcome": aligned.y})
     threshold = _net_benefit_threshold(aligned.y)
     groups = patient_groups(cohort.patients, cohort.images)
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
@@ -62,7 +59,7 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
     per_fold = score_folds(aligned)
     tested = find_endpoint(cohort.outcome.kind).tested
     arms = _arms(aligned, scores, per_fold, baseline, tested)
-    gains = fusion_gains(aligned, scores)
+    gains = fusion_gains(aligned.arms, scores, "auroc")
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
     clinical = reference_model(cohort, inputs.fits, groups, draws, seed)
@@ -76,12 +73,12 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         *(result.everyone for result in (pairs.results if pairs else ())),
         *(direction.auroc for direction in (clinical.directions if clinical else ())),
     ]
-    return Evidence(
+    return BinaryEvidence(
         run=inputs.run,
         findings=find_problems(
             inputs.run, cohort, groups, arms, gains, bootstrapped, inputs.audit, clinical
         ),
-        flow=_flow(cohort),
+        flow=flow(cohort),
         table1=table_one(cohort),
         arms=arms,
         baseline=baseline,
@@ -107,22 +104,9 @@ def collect(inputs: ReportInputs, predictions: pd.DataFrame) -> Evidence:
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),
         overlays=inputs.overlays,
-        used=used(inputs.run, cohort, aligned),
+        used=used(inputs.run, cohort, aligned.arms),
         config=inputs.config,
     )
-
-
-def _check_cohort(aligned: AlignedPredictions, cohort: Cohort) -> None:
-    outcome = cohort.patients.set_index("patient_id")["outcome"]
-    unknown = [p for p in aligned.patient_ids if p not in outcome.index]
-    if unknown:
-        raise DataError(f"predictions of patients that the cohort lacks: {name_some(unknown)}")
-    other = outcome.loc[aligned.patient_ids].to_numpy(dtype=float) != aligned.y
-    if other.any():
-        raise DataError(
-            "predictions were made for other outcomes than the cohort's: "
-            f"{name_some(list(aligned.patient_ids[other]))}"
-        )
 
 
 def _net_benefit_threshold(y: np.ndarray) -> float:
@@ -183,14 +167,3 @@ def _from_origin(curve: Curve) -> Curve:
     if curve.low is None or curve.high is None:
         return Curve(x, y, None, None)
     return Curve(x, y, np.concatenate([[0.0], curve.low]), np.concatenate([[0.0], curve.high]))
-
-
-def _flow(cohort: Cohort) -> tuple[FlowStep, ...]:
-    reasons = cohort.exclusions["reason"].astype("str")
-    nameless = reasons.str.replace(OF_A_PATIENT, "its patient left out: ", regex=True)
-    left_out = cohort.exclusions.assign(reason=nameless)
-    steps = left_out.groupby(["entity", "stage", "reason"], sort=True).size()
-    return tuple(
-        FlowStep(str(entity), str(stage), str(reason), int(n))
-        for entity, stage, reason, n in steps.reset_index().itertuples(index=False, name=None)
-    )

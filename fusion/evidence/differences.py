@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
-from fusion.evidence.scoring import ArmScores
+from fusion.evidence.aligned import AlignedPredictions, ArmLike
+from fusion.evidence.scoring import Sample
 from fusion.evidence.types import Difference, Gain
 from fusion.metrics import corrected_half_width, holm
 
 
+class Scored(Protocol):
+    """Scores of an arm of any kind."""
+
+    @property
+    def metrics(self) -> Mapping[str, Sample]:
+        """Metrics by name."""
+        ...
+
+
 def differences(
-    arms: Sequence[ArmPredictions],
-    scores: Mapping[str, ArmScores],
+    arms: Sequence[ArmLike],
+    scores: Mapping[str, Scored],
     baseline: str,
     metrics: Sequence[str],
 ) -> dict[str, dict[str, Difference]]:
@@ -42,20 +52,28 @@ def differences(
     return found
 
 
-def fusion_gains(aligned: AlignedPredictions, scores: Mapping[str, ArmScores]) -> tuple[Gain, ...]:
-    """Each model on all modalities minus the same model on one of them."""
-    arms = [a for a in aligned.arms if a.kind == "arm"]
+def fusion_gains(
+    predicted: Sequence[ArmLike], scores: Mapping[str, Scored], metric: str
+) -> tuple[Gain, ...]:
+    """Each model on all modalities minus the same model on one of them.
+
+    Args:
+        predicted: Arms with predictions.
+        scores: Their scores.
+        metric: Name of the metric; higher is better.
+    """
+    arms = [a for a in predicted if a.kind == "arm"]
     everything = {m for a in arms for m in a.modalities}
     pairs, tests = [], []
     for fused in arms:
         if len(everything) < 2 or set(fused.modalities) != everything:
             continue
-        area = scores[fused.arm].metrics["auroc"]
+        own = scores[fused.arm].metrics[metric]
         for single in arms:
             if single.model == fused.model and len(single.modalities) == 1:
-                other = scores[single.arm].metrics["auroc"]
+                other = scores[single.arm].metrics[metric]
                 pairs.append((fused.model, single.modalities[0], single.arm, fused.arm))
-                tests.append(area.against(other))
+                tests.append(own.against(other))
     adjusted = holm([test.p for test in tests])
     return tuple(
         Gain(*names, test.estimate, test.p, held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from featurestore.tables import OUTCOME_STAGE
 from fusion.audit.base import AuditReport
 from fusion.evidence.about import RunFacts
 from fusion.evidence.reference_model import ReferenceModel
-from fusion.evidence.types import ArmEvidence, Finding, Gain
+from fusion.evidence.types import Arm, ArmEvidence, Finding, Gain
 from fusion.metrics import Estimate
 
 MANY_LEFT_OUT = 0.05
@@ -55,12 +55,36 @@ def find_problems(
         *_contradictions(clinical),
         *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
-        *_no_gain(gains),
+        *no_gain(gains, "ΔAUROC"),
         *_random_weights(run),
         *_copies(cohort, groups),
         *(Finding("warning", text) for text in run.caveats),
         *(Finding("note", text) for text in run.notes),
     ]
+    return ranked(found)
+
+
+def shared_problems(
+    run: RunFacts,
+    cohort: Cohort,
+    groups: Mapping[str, str],
+    arms: Sequence[Arm],
+    audit: AuditReport | None,
+) -> Iterator[Finding]:
+    """What any kind of endpoint has to say: audit, who was left out, what an outcome warns of."""
+    yield from _audited(audit)
+    yield from _synthetic(run)
+    yield from _unpredicted(cohort, arms)
+    yield from _left_out_by_outcome(cohort)
+    yield from (Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out)
+    yield from _random_weights(run)
+    yield from _copies(cohort, groups)
+    yield from (Finding("warning", text) for text in run.caveats)
+    yield from (Finding("note", text) for text in run.notes)
+
+
+def ranked(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, the gravest first."""
     return tuple(sorted(dict.fromkeys(found), key=lambda f: LEVELS.index(f.level)))
 
 
@@ -92,7 +116,7 @@ def _permuted(arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
             )
 
 
-def _unpredicted(cohort: Cohort, arms: tuple[ArmEvidence, ...]) -> Iterator[Finding]:
+def _unpredicted(cohort: Cohort, arms: Sequence[Arm]) -> Iterator[Finding]:
     missing = cohort.n_patients - arms[0].n
     if missing:
         yield Finding(
@@ -160,8 +184,13 @@ def _left_out(bootstrapped: Bootstrapped) -> Iterator[Finding]:
         )
 
 
-def _no_gain(gains: tuple[Gain, ...]) -> Iterator[Finding]:
-    """One finding a fused arm and reading, naming all single modalities concerned."""
+def no_gain(gains: Sequence[Gain], difference: str) -> Iterator[Finding]:
+    """One finding a fused arm and reading, naming all single modalities concerned.
+
+    Args:
+        gains: What fusion adds to each single modality.
+        difference: What the gains are, for people.
+    """
     for fused in dict.fromkeys(g.fused_arm for g in gains):
         own = [g for g in gains if g.fused_arm == fused]
         worse = [g for g in own if g.delta.high < 0]
@@ -172,7 +201,7 @@ def _no_gain(gains: tuple[Gain, ...]) -> Iterator[Finding]:
         ):
             if concerned:
                 names = "; ".join(
-                    f"{g.single_arm} (ΔAUROC {_text(g.delta, '+')})" for g in concerned
+                    f"{g.single_arm} ({difference} {_text(g.delta, '+')})" for g in concerned
                 )
                 yield Finding("warning", f"{fused} {reading} {names}.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,11 +29,12 @@ from featurestore.sealed import (
 from featurestore.tables import DataDictionary
 from fusion.audit.saved import SavedResult, restore, save
 from fusion.config import RunConfig
+from fusion.endpoints import find_endpoint
 from fusion.evaluation import Ladder, PatientOverlay, predictions_table, read_overlays
 from fusion.evaluation.records import read_records
 from fusion.evidence.about import RunFacts
-from fusion.evidence.collect import collect
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.kinds import collect
 from fusion.evidence.types import Evidence
 from fusion.paths import RunPaths
 
@@ -129,11 +131,14 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         overlays=_read_overlays(saved.files, paths),
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
-    predictions = predictions_table([read_table(paths.predictions)], inputs.cohort.outcome.kind)
+    kind = inputs.cohort.outcome.kind
+    predictions = predictions_table([read_table(paths.predictions)], kind)
+    columns = find_endpoint(kind).predictions  # first what is known, then what is predicted
+    known = list(itertools.takewhile(lambda column: column != "score", columns))
     return FinishedRun(
         collect(inputs, predictions),
-        _rows_digest(predictions, ["patient_id", "y"]),
-        _rows_digest(predictions, ["patient_id", "y", "repeat", "fold"]),
+        _rows_digest(predictions, ["patient_id", *known]),
+        _rows_digest(predictions, ["patient_id", *known, "repeat", "fold"]),
     )
 
 

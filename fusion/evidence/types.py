@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
@@ -96,7 +98,7 @@ class Gain:
         modality: The one that the single arm sees.
         single_arm: Arm that sees one modality.
         fused_arm: Arm of the same model that sees all of them.
-        delta: AUROC of the fused arm minus that of the single one, paired.
+        delta: Headline metric of the fused arm minus that of the single one, paired.
         p: Two-sided p.
         p_holm: The same, adjusted by Holm over all gains.
     """
@@ -133,36 +135,71 @@ class FlowStep:
     n: int
 
 
-@dataclasses.dataclass(frozen=True)
+class Arm(Protocol):
+    """What every kind of endpoint knows of an arm."""
+
+    @property
+    def arm(self) -> str:
+        """Name of the arm."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Name of its model."""
+        ...
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model looks at."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """`arm`, `reference`, `floor` or `design`."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Patients."""
+        ...
+
+    @property
+    def events(self) -> int:
+        """Patients with the outcome."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Estimate]:
+        """Metrics by name."""
+        ...
+
+    @property
+    def differences(self) -> Mapping[str, Difference]:
+        """Minus the baseline, by the names of `Endpoint.tested`; empty for the baseline."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All numbers of a report.
+    """What the report of any kind of endpoint is made of; each kind adds its own.
 
     Attributes:
+        endpoint: Kind of the endpoint (`fusion.endpoints`).
         run: What was run.
         findings: What invalidates, warns and is to be noted, in this order.
         flow: Everything left out, counted by stage and reason.
         table1: Table 1, by outcome, as `featurestore.cohort.table_one` makes it.
         arms: The arms in the order of the predictions' plan: arms, references, floors.
         baseline: Name of the arm that differences are taken against.
-        per_fold: One row an arm, repeat and fold; columns `PER_FOLD_COLUMNS`.
         history: Training curves; may be empty.
-        net_benefit_threshold: Threshold probability of the net benefit in the table.
         bootstrap_draws: Draws of the bootstrap.
         fusion_gain: Gains of the fused arms over each single modality.
         encoder_history: One row an epoch of each fine-tuned encoder
             (`fold_encoders.FoldEncoders.history`); may be empty.
         audit: What every check of the audit said; None where no audit was made.
-        ladder: What a label-matched result is made of; None with other linkages.
-        group_losses: What models lose without one group; empty without this design.
-        learning_curve: How models do on fewer patients; empty without this design.
-        sensitivity: Arms where missing values are handled in another way; empty without.
-        subgroups: The baseline by subgroup.
-        reference_model: What the clinical reference rests on; None where none was fitted.
-        matched: Arms among patients whom the clinical reference rates alike.
         importances: What models on all modalities lean on.
         inputs: Their largest inputs, where the model has contributions.
         tuning: What tuning did.
-        threshold_rule: How thresholds of decisions were chosen, in words.
         calibration: How scores became probabilities, in words.
         intervals: The kinds of interval that stand in the report, in words, with the coverage that
             was simulated.
@@ -173,19 +210,51 @@ class Evidence:
         config: How they were fitted.
     """
 
+    endpoint: ClassVar[str]
     run: RunFacts
     findings: tuple[Finding, ...]
     flow: tuple[FlowStep, ...]
     table1: pd.DataFrame
-    arms: tuple[ArmEvidence, ...]
+    arms: tuple[Arm, ...]
     baseline: str
-    per_fold: pd.DataFrame
     history: pd.DataFrame
-    net_benefit_threshold: float
     bootstrap_draws: int
     fusion_gain: tuple[Gain, ...]
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
+    importances: tuple[BlockImportance, ...] = ()
+    inputs: tuple[InputSize, ...] = ()
+    tuning: tuple[TuningEvidence, ...] = ()
+    calibration: str = AS_GIVEN
+    intervals: tuple[IntervalFacts, ...] = ()
+    availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    overlays: tuple[PatientOverlay, ...] = ()
+    used: Used = NOTHING_USED
+    config: AblationConfig = dataclasses.field(default_factory=AblationConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BinaryEvidence(Evidence):
+    """What reports of outcomes that are there or not have beside.
+
+    Attributes:
+        arms: As in `Evidence`.
+        per_fold: One row an arm, repeat and fold; columns `PER_FOLD_COLUMNS`.
+        net_benefit_threshold: Threshold probability of the net benefit in the table.
+        ladder: What a label-matched result is made of; None with other linkages.
+        group_losses: What models lose without one group; empty without this design.
+        learning_curve: How models do on fewer patients; empty without this design.
+        sensitivity: Arms where missing values are handled in another way; empty without.
+        subgroups: The baseline by subgroup.
+        reference_model: What the clinical reference rests on; None where none was fitted.
+        matched: Arms among patients whom the clinical reference rates alike.
+        threshold_rule: How thresholds of decisions were chosen, in words.
+    """
+
+    endpoint: ClassVar[str] = "binary"
+    arms: tuple[ArmEvidence, ...]
+    per_fold: pd.DataFrame
+    net_benefit_threshold: float
     ladder: Ladder | None = None
     group_losses: tuple[GroupLoss, ...] = ()
     learning_curve: tuple[LearningPoint, ...] = ()
@@ -193,13 +262,4 @@ class Evidence:
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
     matched: Matched | None = None
-    importances: tuple[BlockImportance, ...] = ()
-    inputs: tuple[InputSize, ...] = ()
-    tuning: tuple[TuningEvidence, ...] = ()
-    intervals: tuple[IntervalFacts, ...] = ()
     threshold_rule: str = "Youden's index"
-    calibration: str = AS_GIVEN
-    availability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-    overlays: tuple[PatientOverlay, ...] = ()
-    used: Used = NOTHING_USED
-    config: AblationConfig = dataclasses.field(default_factory=AblationConfig)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from featurestore.cohort import Cohort
 from featurestore.tables import Column
 from fusion.evidence.about import RunFacts
-from fusion.evidence.aligned import REFERENCES, AlignedPredictions
+from fusion.evidence.aligned import REFERENCES, ArmLike
 from fusion.models import MODELS, reference_columns
 
 
@@ -61,16 +61,16 @@ class Used:
     several_images: bool
 
 
-def used(run: RunFacts, cohort: Cohort, aligned: AlignedPredictions) -> Used:
+def used(run: RunFacts, cohort: Cohort, predicted: Iterable[ArmLike]) -> Used:
     """Finds out what ran.
 
     Args:
         run: Has the modalities.
         cohort: The cohort.
-        aligned: Predictions: an arm that is not in them was not fitted.
+        predicted: Arms with predictions: another was not fitted.
     """
     by_name = {modality.name: modality for modality in run.analysis.modalities}
-    arms = [arm for arm in aligned.arms if arm.kind != "design"]
+    arms = [arm for arm in predicted if arm.kind != "design"]
     seen: set[str] = set()
     embeddings: dict[str, None] = {}
     for arm in arms:

@@ -9,14 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from featurestore.cohort import short_watermark, watermark
-from fusion.evidence import ArmEvidence, Estimate, Evidence, FinishedRun
+from featurestore.errors import DataError
+from fusion.evidence import Arm, Estimate, Evidence, FinishedRun
 from fusion.evidence.intervals import interval_facts
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
-from fusion.report.intervals import coverage, kind_name
+from fusion.report.intervals import SIMULATED, coverage, kind_name
+from fusion.report.kinds import Compared, rendering
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
 
-METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier"}
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
@@ -42,7 +43,7 @@ class ComparedArm:
     """One arm of one run."""
 
     run: ComparedRun
-    arm: ArmEvidence
+    arm: Arm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +54,13 @@ class Comparison:
         runs: The runs as they were given.
         arms: Every arm of every run, the same arm of different runs together.
         caveats: How to read differences between runs, the gravest first.
+        metrics: By what they are compared.
     """
 
     runs: tuple[ComparedRun, ...]
     arms: tuple[ComparedArm, ...]
     caveats: tuple[str, ...]
+    metrics: tuple[Compared, ...]
 
 
 def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
@@ -66,7 +69,16 @@ def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
     Args:
         found: The runs.
         folders: Name of each run's folder, which tells runs of one name apart.
+
+    Raises:
+        DataError: Their outcomes are of several kinds, which no metric compares.
     """
+    kinds = sorted({run.evidence.endpoint for run in found})
+    if len(kinds) > 1:
+        raise DataError(
+            f"runs with outcomes of several kinds cannot be compared: {', '.join(kinds)}; "
+            "compare those of one kind"
+        )
     labels = _labels([run.evidence.run.name for run in found], folders)
     runs = tuple(
         ComparedRun(label, run.evidence, run.patients_digest, run.folds_digest)
@@ -80,7 +92,9 @@ def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
         for arm in run.evidence.arms
         if arm.arm == name
     )
-    return Comparison(runs, arms, _caveats(runs))
+    evidence = [run.evidence for run in runs]
+    metrics = rendering(evidence[0]).compared(evidence)
+    return Comparison(runs, arms, _caveats(runs), metrics)
 
 
 def comparison_mark(comparison: Comparison) -> str:
@@ -125,10 +139,7 @@ def arms_table(comparison: Comparison) -> TextTable:
             f"{facts.linkage} {_short(row)}".strip(),
             str(row.arm.n),
             str(row.arm.events),
-            with_interval(row.arm.metrics["auroc"]),
-            kind_name(row.arm.metrics["auroc"]),
-            with_interval(row.arm.metrics["auprc"]),
-            number(row.arm.metrics["brier"].value),
+            *_values(row.arm, comparison.metrics),
         )
         for row in comparison.arms
         for facts in [row.run.evidence.run]
@@ -142,10 +153,7 @@ def arms_table(comparison: Comparison) -> TextTable:
             "linkage",
             "n",
             "events",
-            "AUROC [95 % CI]",
-            "interval",
-            "AUPRC [95 % CI]",
-            "Brier",
+            *_headings(comparison.metrics),
         ),
         rows,
         text_columns=4,
@@ -153,10 +161,30 @@ def arms_table(comparison: Comparison) -> TextTable:
 
 
 def interval_note(comparison: Comparison) -> str:
-    """Which kinds of interval the AUROCs have, with their coverage; each run drew for itself."""
-    found = interval_facts(row.arm.metrics["auroc"] for row in comparison.arms)
-    kinds = [f"{facts.name} (coverage {coverage(facts.arm_coverage)})" for facts in found]
+    """Which kinds of interval the first metric has; each run drew for itself."""
+    first = comparison.metrics[0]
+    found = interval_facts(row.arm.metrics[first.name] for row in comparison.arms)
+    spans = [facts.arm_coverage if first.name == SIMULATED else None for facts in found]
+    kinds = [
+        f"{facts.name} (coverage {coverage(span)})"
+        for facts, span in zip(found, spans, strict=True)
+    ]
     return f"Intervals of each run's own draws: {'; '.join(kinds) or 'bootstrap of patients'}."
+
+
+def _headings(metrics: Sequence[Compared]) -> list[str]:
+    """Of the metrics; behind the first the kind of its interval."""
+    named = [f"{m.heading} [95 % CI]" if m.on_page else m.heading for m in metrics]
+    return [named[0], "interval", *named[1:]]
+
+
+def _values(arm: Arm, metrics: Sequence[Compared]) -> list[str]:
+    found = [arm.metrics.get(metric.name, UNDEFINED) for metric in metrics]
+    shown = [
+        with_interval(estimate) if metric.on_page else number(estimate.value)
+        for metric, estimate in zip(metrics, found, strict=True)
+    ]
+    return [shown[0], kind_name(found[0]), *shown[1:]]
 
 
 def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
@@ -179,21 +207,23 @@ def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
             "n": row.arm.n,
             "events": row.arm.events,
         }
-        for name in METRICS:
+        for name in (metric.name for metric in comparison.metrics):
             found = row.arm.metrics.get(name, UNDEFINED)
             record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        record["interval"] = row.arm.metrics["auroc"].method
+        record["interval"] = row.arm.metrics[comparison.metrics[0].name].method
         rows.append(record)
     return pd.DataFrame(rows)
 
 
 def draw_forest(comparison: Comparison) -> Figure:
-    """AUROC of every arm, one colour a run; floors are left to the table."""
+    """The first metric of every arm, one colour a run; floors are left to the table."""
+    metric = comparison.metrics[0]
+    value, low, high = metric.name, f"{metric.name}_low", f"{metric.name}_high"
     shown = [row for row in comparison.arms if row.arm.kind != "floor"]
     names = list(dict.fromkeys(row.arm.arm for row in shown))
     labels = [run.label for run in comparison.runs]
     table = tidy_comparison(dataclasses.replace(comparison, arms=tuple(shown)))
-    data = table[["arm", "run", "auroc", "auroc_low", "auroc_high", "n", "events"]]
+    data = table[["arm", "run", value, low, high, "n", "events"]]
     step = min(0.8 / len(labels), 0.3)
 
     def draw(axes: Axes) -> None:
@@ -201,20 +231,21 @@ def draw_forest(comparison: Comparison) -> Figure:
             rows = data[data["run"] == label]
             y = rows["arm"].map(names.index).to_numpy() + step * (k - (len(labels) - 1) / 2)
             colour = COLOURS[k % len(COLOURS)]
-            axes.hlines(y, rows["auroc_low"], rows["auroc_high"], color=colour, lw=2)
+            axes.hlines(y, rows[low], rows[high], color=colour, lw=2)
             marker = "os^Dv"[k // len(COLOURS) % 5]
-            axes.plot(rows["auroc"], y, marker, color=colour, ms=5, label=fitting(label))
+            axes.plot(rows[value], y, marker, color=colour, ms=5, label=fitting(label))
         axes.axvline(0.5, color=GREY, lw=1, ls=":")
         axes.set_yticks(range(len(names)), [fitting(n) for n in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel("AUROC with 95 % interval")
+        axes.set_xlabel(f"{metric.heading} with 95 % interval")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height), ncols=2)
 
     height = 1.6 + 0.12 * len(labels) + len(names) * max(0.3, 0.16 * len(labels))
     return Figure(
         "forest",
-        "AUROC of every arm and run",
-        "Out-of-fold AUROC with 95 % interval, one colour a run. Dotted: no discrimination.",
+        f"{metric.heading} of every arm and run",
+        f"Out-of-fold {metric.heading} with 95 % interval, one colour a run. Dotted: no "
+        "discrimination.",
         svg(draw, height),
         data,
     )

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evaluation.ladder import METRICS
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence import Arm, ArmEvidence, BinaryEvidence, Evidence
 from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder
 
+A = TypeVar("A", bound=Arm)
 
-def draw_all(evidence: Evidence) -> list[Figure]:
+
+def draw_all(evidence: BinaryEvidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
-    arms = shown_arms(evidence)
+    arms = shown_arms(evidence.baseline, evidence.arms)
     leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
     shown = f"Heavy: {leading.arm}; light: other arms of {leading.model}, and reference models."
     figures = [
@@ -30,20 +34,18 @@ def draw_all(evidence: Evidence) -> list[Figure]:
         _precision_recall(evidence, arms, shown),
         _calibration(evidence, arms, shown),
         _decision(evidence, arms, shown),
-        _training(evidence),
-        _fine_tuning(evidence),
+        training(evidence),
+        fine_tuning(evidence),
         _ladder(evidence),
     ]
     return [figure for figure in figures if figure is not None]
 
 
-def shown_arms(evidence: Evidence) -> list[ArmEvidence]:
+def shown_arms(baseline: str, arms: Sequence[A]) -> list[A]:
     """The baseline, then reference models and arms of its model while colours last."""
-    leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
+    leading = next(a for a in arms if a.arm == baseline)
     others = [
-        a
-        for a in evidence.arms
-        if a is not leading and (a.model == leading.model or a.kind == "reference")
+        a for a in arms if a is not leading and (a.model == leading.model or a.kind == "reference")
     ]
     references_first = sorted(others, key=lambda a: a.kind != "reference")[: len(COLOURS) - 1]
     return [leading, *(a for a in others if a in references_first)]
@@ -66,7 +68,7 @@ def _gains(evidence: Evidence) -> Figure | None:
     )
 
 
-def _forest(evidence: Evidence) -> Figure | None:
+def _forest(evidence: BinaryEvidence) -> Figure | None:
     rows = [(a.arm, a.differences["auroc"].estimate) for a in evidence.arms if a.differences]
     if not rows:
         return None
@@ -82,7 +84,7 @@ def _forest(evidence: Evidence) -> Figure | None:
     )
 
 
-def _strip(evidence: Evidence) -> Figure:
+def _strip(evidence: BinaryEvidence) -> Figure:
     data = evidence.per_fold[["arm", "repeat", "fold", "auroc"]]
     names = [a.arm for a in evidence.arms]
 
@@ -99,7 +101,7 @@ def _strip(evidence: Evidence) -> Figure:
     return Figure("folds", "Spread over folds", caption, svg(draw, tall(len(names))), data)
 
 
-def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+def _roc(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) -> Figure:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
         _lines(axes, [(_with_area(a), a.roc) for a in arms], _with_area(arms[0]))
@@ -109,7 +111,7 @@ def _roc(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
     return Figure("roc", "ROC", caption, svg(draw), _curve_data(arms, "roc"))
 
 
-def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+def _precision_recall(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) -> Figure:
     def draw(axes: Axes) -> None:
         axes.axhline(evidence.run.prevalence, color=GREY, lw=1, ls=":")
         _lines(axes, [(fitting(a.arm), a.pr) for a in arms], fitting(evidence.baseline))
@@ -121,7 +123,7 @@ def _precision_recall(evidence: Evidence, arms: list[ArmEvidence], shown: str) -
     )
 
 
-def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+def _calibration(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) -> Figure:
     chosen = next(a for a in evidence.arms if a.arm == evidence.baseline)
     bins = chosen.calibration
     data = pd.DataFrame({"arm": chosen.arm, **dataclasses.asdict(bins)})
@@ -142,7 +144,7 @@ def _calibration(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Fig
     return Figure("calibration", "Calibration", caption, svg(draw), data)
 
 
-def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure:
+def _decision(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) -> Figure:
     prevalence = evidence.run.prevalence
 
     def draw(axes: Axes) -> None:
@@ -162,7 +164,8 @@ def _decision(evidence: Evidence, arms: list[ArmEvidence], shown: str) -> Figure
     return Figure("decision", "Decision curve", caption, svg(draw), _curve_data(arms, "decision"))
 
 
-def _training(evidence: Evidence) -> Figure | None:
+def training(evidence: Evidence) -> Figure | None:
+    """Training curves of the baseline, or of the first arm that has them."""
     history = evidence.history
     if history.empty:
         return None
@@ -189,7 +192,8 @@ def _training(evidence: Evidence) -> Figure | None:
     return Figure("training", "Training curves", caption, svg(draw), data)
 
 
-def _fine_tuning(evidence: Evidence) -> Figure | None:
+def fine_tuning(evidence: Evidence) -> Figure | None:
+    """Training curves of fine-tuned encoders."""
     data = evidence.encoder_history
     if data.empty:
         return None
@@ -213,7 +217,7 @@ def _fine_tuning(evidence: Evidence) -> Figure | None:
     return Figure("fine_tuning", "Fine-tuning", caption, svg(draw), data)
 
 
-def _ladder(evidence: Evidence) -> Figure | None:
+def _ladder(evidence: BinaryEvidence) -> Figure | None:
     if evidence.ladder is None:
         return None
     data = tidy_ladder(evidence)

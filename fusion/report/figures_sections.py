@@ -5,22 +5,22 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report.drawing import COLOURS, GREY, Figure, intervals, svg, tall
 
 
-def draw_sections(evidence: Evidence) -> list[Figure]:
+def draw_sections(evidence: BinaryEvidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
     figures = [
         _group_loss(evidence),
         _learning_curve(evidence),
-        _importance(evidence),
-        _tuning(evidence),
+        importance(evidence, "AUROC"),
+        tuning_history(evidence, "AUROC"),
     ]
     return [figure for figure in figures if figure is not None]
 
 
-def _group_loss(evidence: Evidence) -> Figure | None:
+def _group_loss(evidence: BinaryEvidence) -> Figure | None:
     data = pd.DataFrame(
         [
             {
@@ -44,7 +44,7 @@ def _group_loss(evidence: Evidence) -> Figure | None:
     )
 
 
-def _learning_curve(evidence: Evidence) -> Figure | None:
+def _learning_curve(evidence: BinaryEvidence) -> Figure | None:
     data = pd.DataFrame(
         [
             {
@@ -79,7 +79,8 @@ def _learning_curve(evidence: Evidence) -> Figure | None:
     return Figure("learning_curve", "Learning curve", caption, svg(draw), data)
 
 
-def _importance(evidence: Evidence) -> Figure | None:
+def importance(evidence: Evidence, metric: str) -> Figure | None:
+    """Permutation importance of the arms that see most, in a metric."""
     most = max(len(a.modalities) for a in evidence.arms)
     widest = {a.arm for a in evidence.arms if len(a.modalities) == most}
     data = pd.DataFrame(
@@ -104,7 +105,7 @@ def _importance(evidence: Evidence) -> Figure | None:
         axes.axvline(0, color=GREY, lw=1, ls=":")
         axes.set_yticks(range(len(groups)), groups)
         axes.invert_yaxis()
-        axes.set_xlabel("AUROC lost when exchanged between test patients")
+        axes.set_xlabel(f"{metric} lost when exchanged between test patients")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
     caption = "Permutation importance of each group: mean over folds, line from lowest to highest."
@@ -112,7 +113,8 @@ def _importance(evidence: Evidence) -> Figure | None:
     return Figure("importance", "What the models lean on", caption, svg(draw, height), data)
 
 
-def _tuning(evidence: Evidence) -> Figure | None:
+def tuning_history(evidence: Evidence, metric: str) -> Figure | None:
+    """The best trial so far of every study, in a metric."""
     rows = [
         {"arm": t.arm, "fold": fold, "trial": trial + 1, "best": best}
         for t in evidence.tuning
@@ -131,11 +133,11 @@ def _tuning(evidence: Evidence) -> Figure | None:
                 )
             mean = found.groupby("trial")["best"].mean()
             axes.step(mean.index, mean, where="post", color=colour, lw=2, label=str(arm))
-        axes.set(xlabel="trial", ylabel="best inner AUROC so far")
+        axes.set(xlabel="trial", ylabel=f"best inner {metric} so far")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
     caption = (
-        "Optimisation history: light, the study of each outer fold; bold, their mean. Inner AUROC "
-        "selects and is no result."
+        "Optimisation history: light, the study of each outer fold; bold, their mean. Inner "
+        f"{metric} selects and is no result."
     )
     return Figure("tuning", "Optimisation history", caption, svg(draw), data)

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.drawing import Figure
-from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods
+from fusion.report.kinds import rendering
+from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark
 from fusion.report.model_card import model_card
 from fusion.report.page import render
-from fusion.report.sections import sections
 from fusion.report.tripod import tripod, tripod_summary
 
 
 def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
     """Returns the page; everything it needs is inside, and every text is escaped."""
+    kind = rendering(evidence)
     return render(
-        "template.jinja",
+        kind.template,
         figures,
         run=evidence.run,
         header=header_rows(evidence),
@@ -28,18 +29,14 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         flow=tables.flow(evidence),
         available=tables.available(evidence),
         participants=tables.participants(evidence),
-        ablation=tables.ablation(evidence),
-        gains=tables.gains(evidence),
-        per_fold=tables.per_fold(evidence),
         epochs=tables.epochs(evidence),
-        oracle=tables.oracle(evidence),
-        methods=methods(evidence),
+        methods=kind.methods(evidence),
         mark=mark(evidence),
-        ladder=tables.ladder(evidence),
-        sections=sections(evidence),
-        threshold_rule=evidence.threshold_rule,
+        ladder=kind.ladder(evidence),
+        sections=kind.sections(evidence),
         card=model_card(evidence),
         tripod=tripod(evidence),
         tripod_summary=tripod_summary(evidence),
         disclaimer=DISCLAIMER,
+        **kind.values(evidence),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence
 from fusion.evidence.intervals import KINDS, IntervalFacts
 from fusion.report.intervals import coverage, headline, kind_name
 from fusion.report.numbers import NOTHING, with_interval
 from fusion.report.tables import TextTable
 
 
-def by_arm(evidence: Evidence) -> TextTable:
+def by_arm(evidence: BinaryEvidence) -> TextTable:
     """One line an arm: AUROC pooled and averaged over folds, its interval and coverage."""
     rows = tuple(
         (
@@ -44,8 +44,8 @@ def kinds(facts: Iterable[IntervalFacts]) -> TextTable:
             one.name,
             one.text,
             one.simulated or "nothing",
-            coverage(one.arm_coverage),
-            coverage(one.difference_coverage),
+            coverage(one.arm_coverage) + _short(one, 0),
+            coverage(one.difference_coverage) + _short(one, 1),
         )
         for one in facts
     )
@@ -56,3 +56,9 @@ def kinds(facts: Iterable[IntervalFacts]) -> TextTable:
         rows,
         text_columns=3,
     )
+
+
+def _short(facts: IntervalFacts, which: int) -> str:
+    """How many settings were covered in less than 93 %; nothing where none was."""
+    few, of = (0, 0) if facts.short_of is None else facts.short_of[which]
+    return f" (under 93 % in {few} of {of} settings)" if few else ""

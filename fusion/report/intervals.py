@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusion.evidence import ArmEvidence, Estimate
+from fusion.evidence import Arm, ArmEvidence, Estimate
 from fusion.evidence.intervals import KINDS, POOLING, IntervalFacts
 from fusion.report.numbers import NOTHING, number, with_interval
+
+SIMULATED = "auroc"
+"""The metric whose coverage was simulated."""
 
 
 def kind_name(estimate: Estimate) -> str:
@@ -20,24 +23,34 @@ def coverage(span: tuple[float, float] | None) -> str:
     return "not simulated" if span is None else f"{100 * span[0]:.1f}–{100 * span[1]:.1f} %"
 
 
-def sentence(arms: Sequence[ArmEvidence], draws: int) -> str:
-    """Which interval the AUROC of each arm has, the kind of most arms first."""
+def sentence(arms: Sequence[Arm], draws: int, metric: str = SIMULATED, name: str = "AUROC") -> str:
+    """Which interval a metric of each arm has, the kind of most arms first.
+
+    Args:
+        arms: The arms.
+        draws: Draws of the bootstrap.
+        metric: Name of the metric.
+        name: The same for people.
+    """
     named: dict[str, list[str]] = {}
     for arm in arms:
-        if arm.metrics["auroc"].method in KINDS:
-            named.setdefault(arm.metrics["auroc"].method, []).append(arm.arm)
+        if arm.metrics[metric].method in KINDS:
+            named.setdefault(arm.metrics[metric].method, []).append(arm.arm)
     if not named:
         return f"Intervals: {draws:,} draws of a bootstrap over patients, shared by all arms."
     first, *others = sorted(named, key=lambda method: -len(named[method]))
     said = [
-        f"Intervals: {_short(KINDS[first])}; {draws:,} draws, shared by all arms.",
-        *(f"AUROC of {', '.join(named[method])}: {_short(KINDS[method])}." for method in others),
+        f"Intervals: {_short(KINDS[first], metric)}; {draws:,} draws, shared by all arms.",
+        *(
+            f"{name} of {', '.join(named[method])}: {_short(KINDS[method], metric)}."
+            for method in others
+        ),
     ]
     return " ".join(said)
 
 
-def _short(facts: IntervalFacts) -> str:
-    if facts.arm_coverage is None:
+def _short(facts: IntervalFacts, metric: str) -> str:
+    if facts.arm_coverage is None or metric != SIMULATED:
         return f"{facts.name} (coverage not simulated)"
     return f"{facts.name} (simulated coverage {coverage(facts.arm_coverage)})"
 

@@ -9,18 +9,25 @@ from typing import Any
 from featurestore.cohort import watermark
 from featurestore.plain import finite
 from fusion.audit.base import CheckResult
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
+from fusion.report.kinds import rendering
 
 CURVES = {"roc", "pr", "calibration", "decision"}
 
 
 def render_json(evidence: Evidence) -> str:
     """Returns indented JSON; numbers that are not defined are null."""
-    record = {
+    record = rendering(evidence).record(evidence)
+    return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def binary_record(evidence: BinaryEvidence) -> dict[str, Any]:
+    """Everything but curves of outcomes that are there or not."""
+    return {
         "watermark": watermark(evidence.run.linkage, evidence.run.synthetic),
         "run": dataclasses.asdict(evidence.run),
         "findings": [dataclasses.asdict(f) for f in evidence.findings],
-        "audit": _audit(evidence),
+        "audit": audit_records(evidence),
         "ladder": None if evidence.ladder is None else dataclasses.asdict(evidence.ladder),
         "flow": [dataclasses.asdict(s) for s in evidence.flow],
         "availability": evidence.availability.to_dict("records"),
@@ -40,18 +47,27 @@ def render_json(evidence: Evidence) -> str:
         "matched": None if evidence.matched is None else dataclasses.asdict(evidence.matched),
         "importances": [dataclasses.asdict(b) for b in evidence.importances],
         "inputs": [dataclasses.asdict(i) for i in evidence.inputs],
-        "overlays": [
-            {k: v for k, v in dataclasses.asdict(o).items() if k != "png"}
-            for o in evidence.overlays
-        ],
-        "tuning": [
-            dataclasses.asdict(t) | {"best_so_far": t.best_so_far.tolist()} for t in evidence.tuning
-        ],
+        "overlays": overlay_records(evidence),
+        "tuning": tuning_records(evidence),
     }
-    return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _audit(evidence: Evidence) -> list[dict[str, Any]] | None:
+def overlay_records(evidence: Evidence) -> list[dict[str, Any]]:
+    """What was drawn of patients, without the pictures."""
+    return [
+        {k: v for k, v in dataclasses.asdict(o).items() if k != "png"} for o in evidence.overlays
+    ]
+
+
+def tuning_records(evidence: Evidence) -> list[dict[str, Any]]:
+    """What tuning did, as plain lists."""
+    return [
+        dataclasses.asdict(t) | {"best_so_far": t.best_so_far.tolist()} for t in evidence.tuning
+    ]
+
+
+def audit_records(evidence: Evidence) -> list[dict[str, Any]] | None:
+    """Every check of the audit; None where none was made."""
     if evidence.audit is None:
         return None
     return [audit_record(result) for result in evidence.audit.results]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from featurestore.cohort import watermark
-from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Estimate, Evidence
 from fusion.report.intervals import sentence
+from fusion.report.kinds import rendering
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import KINDS, difference
 
@@ -67,18 +70,36 @@ def escape(text: str) -> str:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """A table for papers.
+
+    Attributes:
+        columns: Headings, in LaTeX.
+        rows: Cells of each arm, plain text.
+        caption: Plain text.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+
 def render_latex(evidence: Evidence) -> str:
     """Returns a `table` environment; references and floors stand below a rule."""
-    lines = [PACKAGES, "\\begin{table}", "\\centering", f"\\caption{{{_caption(evidence)}}}"]
+    paper, run = rendering(evidence).paper(evidence), evidence.run
+    mark = watermark(run.linkage, run.synthetic)
+    caption = (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(paper.caption)
+    lines = [PACKAGES, "\\begin{table}", "\\centering", f"\\caption{{{caption}}}"]
     lines += [f"\\label{{tab:{_label(evidence.run.name)}}}", "\\resizebox{\\linewidth}{!}{%"]
-    lines += [f"\\begin{{tabular}}{{l{'r' * (len(COLUMNS) - 1)}}}", "\\toprule"]
-    lines += [" & ".join(COLUMNS) + " \\\\", "\\midrule"]
+    lines += [f"\\begin{{tabular}}{{l{'r' * (len(paper.columns) - 1)}}}", "\\toprule"]
+    lines += [" & ".join(paper.columns) + " \\\\", "\\midrule"]
     kind = evidence.arms[0].kind
-    for arm in evidence.arms:
+    for arm, cells in zip(evidence.arms, paper.rows, strict=True):
         if arm.kind != kind:
             lines.append("\\midrule")
             kind = arm.kind
-        lines.append(" & ".join(map(escape, _cells(arm))) + " \\\\")
+        lines.append(" & ".join(map(escape, cells)) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", "\\end{table}", ""])
 
 
@@ -99,16 +120,19 @@ def _cells(arm: ArmEvidence) -> tuple[str, ...]:
     )
 
 
-def _caption(evidence: Evidence) -> str:
+def binary_paper(evidence: BinaryEvidence) -> Paper:
+    """The table of outcomes that are there or not."""
+    return Paper(COLUMNS, tuple(_cells(arm) for arm in evidence.arms), _caption(evidence))
+
+
+def _caption(evidence: BinaryEvidence) -> str:
     run = evidence.run
-    mark = watermark(run.linkage, run.synthetic)
-    text = (
+    return (
         f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {run.n_patients} "
         f"patients, {run.n_events} with the outcome. Pooled out-of-fold predictions; 95 % "
         f"intervals. {sentence(evidence.arms, evidence.bootstrap_draws)} "
         f"ΔAUROC against {evidence.baseline}; p adjusted by Holm."
     )
-    return (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(text)
 
 
 def _label(name: str) -> str:

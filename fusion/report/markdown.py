@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from fusion.evidence import Evidence
 from fusion.report import tables
+from fusion.report.kinds import rendering
 from fusion.report.markdown_text import plain_text, table_lines
-from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark, methods
+from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark
 from fusion.report.model_card import card_lines
-from fusion.report.sections import sections
 from fusion.report.tripod import tripod
 
 
 def render_markdown(evidence: Evidence) -> str:
     """Returns the whole report as Markdown."""
-    run = evidence.run
+    run, kind = evidence.run, rendering(evidence)
     lines = [f"# {plain_text(run.name)}: {plain_text(run.outcome_name)}", ""]
     if mark(evidence):
         lines += [f"> **{mark(evidence)}**", ""]
@@ -29,8 +29,8 @@ def render_markdown(evidence: Evidence) -> str:
             "",
             *table_lines(tables.audit(evidence)),
         ]
-    if evidence.ladder is not None:
-        lines += ["", "## Linkage ladder", "", *table_lines(tables.ladder(evidence))]
+    if kind.ladder(evidence).rows:
+        lines += ["", "## Linkage ladder", "", *table_lines(kind.ladder(evidence))]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Modalities", tables.available(evidence)),
@@ -38,21 +38,21 @@ def render_markdown(evidence: Evidence) -> str:
     ):
         lines += ["", f"## {heading}", "", *table_lines(table)]
     lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]
-    for heading, table in (
-        ("Ablation", tables.ablation(evidence)),
-        ("What fusion adds", tables.gains(evidence)),
-        ("Folds", tables.per_fold(evidence)),
-        *([("Fine-tuning", tables.epochs(evidence))] if len(evidence.encoder_history) else []),
+    for heading, shown in (
+        *kind.chapters(evidence),
+        *([("Fine-tuning", [tables.epochs(evidence)])] if len(evidence.encoder_history) else []),
     ):
-        lines += ["", f"## {heading}", "", *table_lines(table)]
-    for section in sections(evidence):
+        lines += ["", f"## {heading}"]
+        for table in shown:
+            lines += ["", *table_lines(table)]
+    for section in kind.sections(evidence):
         lines += ["", f"## {section.title}"]
         for table in section.tables:
             lines += ["", *table_lines(table)] if table.rows else []
-    best = tables.oracle(evidence)
+    best = kind.best(evidence)
     if best is not None:
-        lines += ["", f"Oracle AUROC (planted model): {best}."]
-    lines += ["", "## Methods", "", *(f"- {plain_text(line)}" for line in methods(evidence))]
+        lines += ["", f"{best[0]} (planted model): {best[1]}."]
+    lines += ["", "## Methods", "", *(f"- {plain_text(line)}" for line in kind.methods(evidence))]
     lines += ["", "## Model card", "", *card_lines(evidence, level=3)]
     lines += ["## TRIPOD+AI", "", *table_lines(tripod(evidence))]
     return "\n".join([*lines, "", DISCLAIMER, ""])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from featurestore.cohort import watermark
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report.intervals import headline, sentence
+from fusion.report.kinds import rendering
 from fusion.report.numbers import number
 from fusion.report.sentences import encoder_line, preparation_of_columns, score
-from fusion.report.tables import SENSITIVITY, oracle
+from fusion.report.tables import SENSITIVITY
 
 FLOORS = {
     "permuted_labels": "Floor: `permuted_labels` fits on exchanged outcomes and should reach 0.5.",
@@ -39,14 +40,14 @@ def audit_summary(evidence: Evidence) -> str:
 
 def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
     """Name and value of everything that a reader needs to place the numbers."""
-    run = evidence.run
+    run, kind = evidence.run, rendering(evidence)
     rows = [
         ("Outcome", f"{run.outcome_name}: {run.outcome_definition}"),
         ("Unit", run.unit),
         ("Predictors as of", run.as_of),
         (
             "Patients",
-            f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
+            kind.patients(evidence)
             + (f", {run.n_images:,} images" if run.n_images else "")
             + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
         ),
@@ -58,13 +59,13 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{k} {v}" for k, v in run.versions.items())),
         ("Command", run.command),
     ]
-    best = oracle(evidence)
+    best = kind.best(evidence)
     if best is not None:
-        rows.insert(4, ("Oracle AUROC", f"{best}, known because the outcome was drawn from it"))
+        rows.insert(4, (best[0], f"{best[1]}, known because the outcome was drawn from it"))
     return rows
 
 
-def methods(evidence: Evidence) -> list[str]:
+def methods(evidence: BinaryEvidence) -> list[str]:
     """How folds, intervals, thresholds and differences were made, a sentence each."""
     folds = "; patients who share a copied image stay together" if evidence.run.n_images else ""
     tied = " (patients that share an image are drawn together)" if evidence.run.n_images else ""

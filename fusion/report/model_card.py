@@ -6,10 +6,12 @@ The sections follow Mitchell et al., Model cards for model reporting, FAT* 2019.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
 from fusion.report import sentences
 from fusion.report.intervals import sentence
+from fusion.report.kinds import rendering
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER, audit_summary, mark
 from fusion.report.numbers import number, with_interval
@@ -34,17 +36,7 @@ class CardSection:
 
 def model_card(evidence: Evidence) -> tuple[CardSection, ...]:
     """The card, filled from the run; what only authors know is said to be theirs to add."""
-    return (
-        _model(evidence),
-        _use(evidence),
-        _data(evidence),
-        _outcome(evidence),
-        _performance(evidence),
-        _calibration(evidence),
-        _limitations(evidence),
-        _ethics(evidence),
-        _versions(evidence),
-    )
+    return tuple(section(evidence) for section in rendering(evidence).card)
 
 
 def model_card_markdown(evidence: Evidence) -> str:
@@ -67,7 +59,7 @@ def card_lines(evidence: Evidence, level: int = 2) -> list[str]:
     return lines
 
 
-def _model(e: Evidence) -> CardSection:
+def _model(e: BinaryEvidence) -> CardSection:
     arm = chosen_arm(e)
     return CardSection(
         "Model",
@@ -81,7 +73,8 @@ def _model(e: Evidence) -> CardSection:
     )
 
 
-def _use(e: Evidence) -> CardSection:
+def intended_use(e: Evidence) -> CardSection:
+    """For what, and for what not."""
     images = ["images"] if e.used.embeddings else []
     data = " and ".join([*images, *(["patient columns"] if e.used.columns else [])]) or "these data"
     fusion = ", and what their fusion adds" if e.fusion_gain else ""
@@ -96,7 +89,8 @@ def _use(e: Evidence) -> CardSection:
     )
 
 
-def _data(e: Evidence) -> CardSection:
+def data(e: Evidence) -> CardSection:
+    """On what it rests."""
     run = e.run
     sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
     images = f"{run.n_images:,} images, " if run.n_images else ""
@@ -132,7 +126,7 @@ def _outcome(e: Evidence) -> CardSection:
     )
 
 
-def _performance(e: Evidence) -> CardSection:
+def _performance(e: BinaryEvidence) -> CardSection:
     shown = [a for a in e.arms if a.arm == e.baseline or a.kind != "arm"]
     best = oracle(e)
     return CardSection(
@@ -150,7 +144,7 @@ def _performance(e: Evidence) -> CardSection:
     )
 
 
-def _between_subgroups(e: Evidence) -> tuple[str, ...]:
+def _between_subgroups(e: BinaryEvidence) -> tuple[str, ...]:
     """The span over subgroups that are large enough for a number."""
     areas = [(g.metrics["auroc"].value, g) for g in e.subgroups if "auroc" in g.metrics]
     if len(areas) < 2:
@@ -167,7 +161,7 @@ def _row(arm: ArmEvidence) -> tuple[str, ...]:
     return (arm.arm, str(arm.n), str(arm.events), *values)
 
 
-def _calibration(e: Evidence) -> CardSection:
+def _calibration(e: BinaryEvidence) -> CardSection:
     m = chosen_arm(e).metrics
     return CardSection(
         "Calibration",
@@ -181,7 +175,8 @@ def _calibration(e: Evidence) -> CardSection:
     )
 
 
-def _limitations(e: Evidence) -> CardSection:
+def limitations(e: Evidence) -> CardSection:
+    """What the audit and the findings say."""
     lines = [f"{f.level}: {f.text}" for f in e.findings if f.level != "note"]
     summary = audit_summary(e)
     return CardSection(
@@ -194,7 +189,8 @@ def _limitations(e: Evidence) -> CardSection:
     )
 
 
-def _ethics(e: Evidence) -> CardSection:
+def ethics(e: Evidence) -> CardSection:
+    """Persons behind the data, and before the predictions."""
     people = (
         "No person is in the data."
         if e.run.synthetic and e.run.linkage != "label_matched"
@@ -213,7 +209,8 @@ def _ethics(e: Evidence) -> CardSection:
     )
 
 
-def _versions(e: Evidence) -> CardSection:
+def version_list(e: Evidence) -> CardSection:
+    """What made the numbers."""
     return CardSection(
         "Versions",
         (
@@ -223,3 +220,17 @@ def _versions(e: Evidence) -> CardSection:
             f"Command: {e.run.command}",
         ),
     )
+
+
+BINARY_CARD: tuple[Callable[[BinaryEvidence], CardSection], ...] = (
+    _model,
+    intended_use,
+    data,
+    _outcome,
+    _performance,
+    _calibration,
+    limitations,
+    ethics,
+    version_list,
+)
+"""Sections of the card of outcomes that are there or not."""

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 
 from fusion.evaluation.sensitivity import COMPLETE, IMPUTATIONS, IMPUTED, PLAIN
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence, Evidence
 from fusion.evidence.subgroups import LEAST
 from fusion.report.gallery import Gallery, galleries
 from fusion.report.interval_tables import by_arm, kinds
@@ -53,17 +53,17 @@ class Section:
     galleries: tuple[Gallery, ...] = ()
 
 
-def sections(evidence: Evidence) -> list[Section]:
+def sections(evidence: BinaryEvidence) -> list[Section]:
     """All sections that have a row to show."""
     made = [section(evidence) for section in SECTIONS]
     return [section for section in made if any(table.rows for table in section.tables)]
 
 
-def _intervals(evidence: Evidence) -> Section:
+def _intervals(evidence: BinaryEvidence) -> Section:
     return Section("intervals", "Intervals", (by_arm(evidence), kinds(evidence.intervals)))
 
 
-def _differences(evidence: Evidence) -> Section:
+def _differences(evidence: BinaryEvidence) -> Section:
     rows = tuple(
         (
             arm.arm,
@@ -84,7 +84,7 @@ def _differences(evidence: Evidence) -> Section:
     return Section("differences", "Differences in AUPRC and Brier", (table,))
 
 
-def _group_losses(evidence: Evidence) -> Section:
+def _group_losses(evidence: BinaryEvidence) -> Section:
     rows = tuple(
         (
             loss.model,
@@ -107,7 +107,7 @@ def _group_losses(evidence: Evidence) -> Section:
     return Section("groups", "What each group is worth", (table,), ("group_loss",))
 
 
-def _learning_curve(evidence: Evidence) -> Section:
+def _learning_curve(evidence: BinaryEvidence) -> Section:
     rows = tuple(
         (p.model, f"{p.share:.0%}", with_interval(p.auroc), with_interval(p.brier))
         for p in evidence.learning_curve
@@ -122,7 +122,7 @@ def _learning_curve(evidence: Evidence) -> Section:
     return Section("learning", "Learning curve", (table,), ("learning_curve",))
 
 
-def _sensitivity(evidence: Evidence) -> Section:
+def _sensitivity(evidence: BinaryEvidence) -> Section:
     rows = tuple(
         (
             one.arm,
@@ -157,7 +157,7 @@ def _sensitivity(evidence: Evidence) -> Section:
     return Section("sensitivity", "Sensitivity to missing values", (table,))
 
 
-def _reference(evidence: Evidence) -> Section:
+def _reference(evidence: BinaryEvidence) -> Section:
     found = evidence.reference_model
     coefficients = TextTable(
         ""
@@ -198,7 +198,7 @@ def _reference(evidence: Evidence) -> Section:
     return Section("reference", "Clinical reference", (coefficients, directions))
 
 
-def _matched(evidence: Evidence) -> Section:
+def _matched(evidence: BinaryEvidence) -> Section:
     found = evidence.matched
     rows = (
         ()
@@ -226,7 +226,7 @@ def _matched(evidence: Evidence) -> Section:
     return Section("matched", "Added value over the clinical reference", (table,))
 
 
-def _subgroups(evidence: Evidence) -> Section:
+def _subgroups(evidence: BinaryEvidence) -> Section:
     rows = tuple(
         (
             s.column,
@@ -258,7 +258,8 @@ def _subgroups(evidence: Evidence) -> Section:
     return Section("subgroups", "Subgroups", (table,))
 
 
-def _explanation(evidence: Evidence) -> Section:
+def explanation(evidence: Evidence, metric: str = "AUROC", unit: str = "log odds") -> Section:
+    """What the models use, by how much of a metric is lost without it."""
     widest = {a.arm for a in evidence.arms if len(a.modalities) == _most(evidence)}
     blocks = tuple(
         (
@@ -281,16 +282,16 @@ def _explanation(evidence: Evidence) -> Section:
         "What the models use",
         (
             TextTable(
-                "AUROC lost when the values of a group are exchanged between test patients "
+                f"{metric} lost when the values of a group are exchanged between test patients "
                 "(permutation importance; mean and range over folds), and the group's share of "
                 "the absolute contributions where the model has them (Shapley values of trees). "
                 "It says what a model leans on, not what causes the outcome.",
-                ("arm", "group", "AUROC lost", "over folds", "share"),
+                ("arm", "group", f"{metric} lost", "over folds", "share"),
                 blocks,
                 text_columns=2,
             ),
             TextTable(
-                "Inputs with the largest mean absolute contribution, in log odds; folds: in how "
+                f"Inputs with the largest mean absolute contribution, in {unit}; folds: in how "
                 "many it was among the largest.",
                 ("arm", "input", "group", "contribution", "folds"),
                 inputs,
@@ -301,7 +302,8 @@ def _explanation(evidence: Evidence) -> Section:
     )
 
 
-def _overlays(evidence: Evidence) -> Section:
+def pictures(evidence: Evidence) -> Section:
+    """Pictures of patients with the heat of Grad-CAM."""
     drawn = galleries(evidence)
     table = TextTable(
         f"Grad-CAM (Selvaraju et al. 2017) of patients of whom {evidence.baseline} is most and "
@@ -324,7 +326,8 @@ def _overlays(evidence: Evidence) -> Section:
     return Section("pictures", "Where the encoders look", (table,), galleries=drawn)
 
 
-def _tuning(evidence: Evidence) -> Section:
+def tuning(evidence: Evidence, metric: str = "AUROC") -> Section:
+    """What tuning did, by a metric that it selects by."""
     names = dict.fromkeys(name for t in evidence.tuning for name in t.importance)
     rows = tuple(
         (
@@ -338,9 +341,9 @@ def _tuning(evidence: Evidence) -> Section:
         for t in evidence.tuning
     )
     table = TextTable(
-        "Optuna inside each outer training part: trials a fold, share that was pruned, inner AUROC "
-        "of the defaults and of the best trial (mean over folds; both select and are no results), "
-        "and the share of its variance that each parameter explains (fANOVA).",
+        "Optuna inside each outer training part: trials a fold, share that was pruned, inner "
+        f"{metric} of the defaults and of the best trial (mean over folds; both select and are no "
+        "results), and the share of its variance that each parameter explains (fANOVA).",
         ("arm", "trials", "pruned", "defaults", "best", *names),
         rows,
     )
@@ -351,7 +354,7 @@ def _most(evidence: Evidence) -> int:
     return max(len(a.modalities) for a in evidence.arms)
 
 
-SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+SECTIONS: tuple[Callable[[BinaryEvidence], Section], ...] = (
     _intervals,
     _differences,
     _group_losses,
@@ -360,7 +363,7 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     _reference,
     _matched,
     _subgroups,
-    _explanation,
-    _overlays,
-    _tuning,
+    explanation,
+    pictures,
+    tuning,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from featurestore.tables import OUTCOME_STAGE, TIMES
-from fusion.evidence import EncoderFacts, Evidence, FlowStep
+from fusion.evidence import BinaryEvidence, EncoderFacts, Evidence, FlowStep
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.subgroups import SITE, Subgroup
 from fusion.models import AS_GIVEN
@@ -116,14 +116,19 @@ def building(e: Evidence) -> list[str]:
     return found
 
 
-def inner_steps(e: Evidence) -> str:
-    """What uses inner parts of the outer training part."""
+def inner_steps(e: Evidence, last: str = "thresholds of decisions") -> str:
+    """What uses inner parts of the outer training part.
+
+    Args:
+        e: The evidence.
+        last: What always does, of this kind of endpoint.
+    """
     models, calibrated = e.used.models, e.calibration != AS_GIVEN
     steps = [
         *(["tuning"] if models.tuned or models.grid else []),
         *(["early stopping"] if models.heads else []),
         *(["calibration"] if calibrated else []),
-        "thresholds of decisions",
+        last,
     ]
     return " and ".join([", ".join(steps[:-1]), steps[-1]] if steps[1:] else steps)
 
@@ -216,7 +221,7 @@ def _counted(steps: Iterable[FlowStep]) -> str:
     return "; ".join(f"{reason}: {n:,}" for reason, n in ranked)
 
 
-def site_subgroups(e: Evidence) -> list[Subgroup]:
+def site_subgroups(e: BinaryEvidence) -> list[Subgroup]:
     """Source sites of which the baseline has numbers."""
     return [group for group in e.subgroups if group.name == SITE and group.metrics]
 

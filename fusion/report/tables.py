@@ -10,7 +10,7 @@ from featurestore.cohort import short_watermark
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS, THRESHOLD
-from fusion.evidence import ArmEvidence, Estimate, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Estimate, Evidence
 from fusion.evidence.intervals import interval_facts
 from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -56,7 +56,7 @@ class TextTable:
     text_columns: int = 1
 
 
-def ablation(evidence: Evidence) -> TextTable:
+def ablation(evidence: BinaryEvidence) -> TextTable:
     """One line an arm with every metric."""
     modalities = all_modalities(evidence)
     headings = ("model", *modalities, "n", "events", *(h for _, h, _ in WIDE))
@@ -90,7 +90,7 @@ def ablation(evidence: Evidence) -> TextTable:
     )
 
 
-def gains(evidence: Evidence) -> TextTable:
+def gains(evidence: BinaryEvidence) -> TextTable:
     """What fusion adds to each single modality."""
     rows = tuple(
         (
@@ -98,7 +98,7 @@ def gains(evidence: Evidence) -> TextTable:
             g.single_arm,
             with_interval(g.delta, sign=True),
             p_value(g.p),
-            _verdict(g.delta),
+            verdict(g.delta),
         )
         for g in evidence.fusion_gain
     )
@@ -110,7 +110,7 @@ def gains(evidence: Evidence) -> TextTable:
     )
 
 
-def per_fold(evidence: Evidence) -> TextTable:
+def per_fold(evidence: BinaryEvidence) -> TextTable:
     """AUROC and Brier of every arm and fold."""
     names = ["arm", "repeat", "fold", "n", "events", "auroc", "brier"]
     rows = tuple(
@@ -202,7 +202,7 @@ def audit(evidence: Evidence) -> TextTable:
     )
 
 
-def ladder(evidence: Evidence) -> TextTable:
+def ladder(evidence: BinaryEvidence) -> TextTable:
     """What a label-matched result is made of, the claim first."""
     columns = ("rung", "takes away", "n", "events", "donors", "AUROC", "AUPRC", "accuracy")
     if evidence.ladder is None:
@@ -240,7 +240,7 @@ def _kinds_of_rungs(found: Ladder) -> str:
     return " or ".join(facts.name for facts in kinds) or "bootstrap of patients"
 
 
-def tidy_ladder(evidence: Evidence) -> pd.DataFrame:
+def tidy_ladder(evidence: BinaryEvidence) -> pd.DataFrame:
     """One row a rung and metric, unrounded, for `ladder.csv`."""
     found = evidence.ladder
     rows: list[dict[str, str | float | None]] = []
@@ -298,7 +298,7 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for arm in evidence.arms:
         tested = {f"delta_{name}": found for name, found in arm.differences.items()}
-        values = arm.metrics | {name: found.estimate for name, found in tested.items()}
+        values = {**arm.metrics} | {name: found.estimate for name, found in tested.items()}
         for name, estimate in values.items():
             rows.append(
                 {
@@ -353,7 +353,8 @@ def _model(arm: ArmEvidence) -> str:
     return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
 
 
-def _verdict(delta: Estimate) -> str:
+def verdict(delta: Estimate) -> str:
+    """How a gain by fusion reads."""
     if delta.low > 0:
         return "fusion adds"
     if delta.high < 0:

@@ -9,12 +9,12 @@ from rich.text import Text
 from featurestore.cohort import watermark
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS
-from fusion.evidence import ArmEvidence, Evidence
-from fusion.report.comparison import Comparison, comparison_mark, interval_note
-from fusion.report.intervals import sentence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
+from fusion.report.comparison import UNDEFINED, Comparison, comparison_mark, interval_note
+from fusion.report.kinds import rendering
 from fusion.report.methods import audit_summary
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
-from fusion.report.tables import difference, oracle
+from fusion.report.tables import difference
 
 WIDTH = 100
 NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities
@@ -22,12 +22,11 @@ NAME_WIDTH = 28  # what the numbers leave; longer names break before their modal
 
 def print_evidence(evidence: Evidence, console: Console) -> None:
     """Prints what a person needs to see after a run: warnings, the table, the oracle."""
-    run = evidence.run
+    run, kind = evidence.run, rendering(evidence)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     console.print()
     console.print(
-        f"{run.name}: {run.outcome_name}, {run.n_patients} patients, {run.n_events} events "
-        f"({run.prevalence:.1%}), linkage {run.linkage}",
+        f"{run.name}: {run.outcome_name}, {kind.summary(evidence)}, linkage {run.linkage}",
         markup=False,
     )
     mark = watermark(run.linkage, run.synthetic)
@@ -39,16 +38,25 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
     for finding in evidence.findings:
         if finding.level != "note":
             console.print(f"{finding.level}: {finding.text}", markup=False, highlight=False)
-    if evidence.ladder is not None:
-        console.print(_ladder_table(evidence.ladder), highlight=False)
-    console.print(_table(evidence), highlight=False)
-    told = sentence(evidence.arms, evidence.bootstrap_draws)
-    console.print(told, markup=False, highlight=False)
-    best = oracle(evidence)
+    for table in kind.tables(evidence):
+        console.print(table, highlight=False)
+    console.print(kind.interval_note(evidence), markup=False, highlight=False)
+    best = kind.best(evidence)
     if best is not None:
-        console.print(
-            f"oracle AUROC {best}: no predictor can be expected to do better", markup=False
-        )
+        name = best[0].replace("Oracle", "oracle")
+        console.print(f"{name} {best[1]}: no predictor can be expected to do better", markup=False)
+
+
+def binary_summary(evidence: BinaryEvidence) -> str:
+    """Who was studied, in a few words."""
+    run = evidence.run
+    return f"{run.n_patients} patients, {run.n_events} events ({run.prevalence:.1%})"
+
+
+def binary_tables(evidence: BinaryEvidence) -> list[Table]:
+    """The linkage ladder, where there is one, and the arms."""
+    ladder = [] if evidence.ladder is None else [_ladder_table(evidence.ladder)]
+    return [*ladder, _table(evidence)]
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -63,12 +71,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("arm", overflow="fold", ratio=1)
     table.add_column("run", overflow="fold", ratio=1)
-    for heading in ("n", "events", "AUROC [95 % CI]", "AUPRC", "Brier"):
+    metrics = comparison.metrics
+    values = [f"{m.heading} [95 % CI]" if m.in_terminal else m.heading for m in metrics]
+    for heading in ("n", "events", *values):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.arms:
-        m = row.arm.metrics
+        found = [row.arm.metrics.get(metric.name, UNDEFINED) for metric in metrics]
         cells = [row.arm.arm, row.run.label, str(row.arm.n), str(row.arm.events)]
-        cells += [with_interval(m["auroc"]), number(m["auprc"].value), number(m["brier"].value)]
+        cells += [
+            with_interval(estimate) if metric.in_terminal else number(estimate.value)
+            for metric, estimate in zip(metrics, found, strict=True)
+        ]
         table.add_row(*[Text(cell) for cell in cells])
     console.print(table, highlight=False)
     console.print(interval_note(comparison), markup=False, highlight=False)
@@ -89,7 +102,7 @@ def _ladder_table(shown: Ladder) -> Table:
     return table
 
 
-def _table(evidence: Evidence) -> Table:
+def _table(evidence: BinaryEvidence) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("arm", overflow="fold", ratio=1)
     for heading in ("AUROC [95 % CI]", "AUPRC", "Brier", "slope", "F1", "ΔAUROC [95 % CI]", "p"):

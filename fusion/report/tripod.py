@@ -15,6 +15,7 @@ import pandas as pd
 
 from fusion.evidence import Evidence
 from fusion.report import tripod_answers, tripod_results
+from fusion.report.kinds import rendering
 from fusion.report.tables import TextTable
 from fusion.report.tripod_answers import Answer, Status
 
@@ -25,7 +26,7 @@ CITATION = (
 
 
 ANSWERS = tripod_answers.ANSWERS | tripod_results.ANSWERS
-"""Items that the run answers, wholly or in part."""
+"""Items that a run with outcomes that are there or not answers, wholly or in part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Item:
         section: Section of a paper.
         about: What it asks for, in short.
         concerns: Development (D), evaluation (E) or both.
-        status: Who fills it; `computed` where the run decides (`ANSWERS`).
+        status: Who fills it; `computed` where the run decides (`kinds.Rendering.answers`).
         text: What stands there whatever the run; empty where it is computed.
     """
 
@@ -53,7 +54,7 @@ class Item:
         for status in get_args(Status):
             if self.status == status:
                 return Answer(status, self.text)
-        return ANSWERS[self.item](evidence)
+        return rendering(evidence).answers[self.item](evidence)
 
 
 def _items() -> tuple[Item, ...]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from fusion.audit.sample_size import EVENTS_PER_PREDICTOR, EXPECTED_R2
-from fusion.evidence import ArmEvidence, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
 from fusion.report import sentences
 from fusion.report.intervals import sentence
 from fusion.report.numbers import number
@@ -35,7 +35,7 @@ class Answer:
     text: str
 
 
-def chosen_arm(evidence: Evidence) -> ArmEvidence:
+def chosen_arm(evidence: BinaryEvidence) -> ArmEvidence:
     """The arm that the run is about: the one that differences are taken against."""
     return next(a for a in evidence.arms if a.arm == evidence.baseline)
 
@@ -145,7 +145,7 @@ def predictor_definition(e: Evidence) -> Answer:
     )
 
 
-def sample_size(e: Evidence) -> Answer:
+def sample_size(e: BinaryEvidence) -> Answer:
     """Item 10."""
     said = [
         hit.text
@@ -206,7 +206,7 @@ def model_building(e: Evidence) -> Answer:
     )
 
 
-def heterogeneity(e: Evidence) -> Answer:
+def heterogeneity(e: BinaryEvidence) -> Answer:
     """Item 12d."""
     drawn = "groups of patients who share an image" if e.run.n_images else "patients"
     said = [f"Intervals draw {drawn}.", "Spread over folds stands in the table of folds."]
@@ -219,7 +219,7 @@ def heterogeneity(e: Evidence) -> Answer:
     return Answer(FILLED, " ".join(said))
 
 
-def measures(e: Evidence) -> Answer:
+def measures(e: BinaryEvidence) -> Answer:
     """Item 12e."""
     return Answer(
         FILLED,
@@ -244,7 +244,7 @@ def imbalance(e: Evidence) -> Answer:
     return Answer(FILLED, f"{sentences.imbalance(e)} Probabilities are {e.calibration}.")
 
 
-def fairness(e: Evidence) -> Answer:
+def fairness(e: BinaryEvidence) -> Answer:
     """Item 14."""
     known = "no model is changed for fairness"
     if e.subgroups:
@@ -253,12 +253,12 @@ def fairness(e: Evidence) -> Answer:
     return partly(known, "what was done for fairness, and why")
 
 
-def output(e: Evidence) -> Answer:
+def output(e: BinaryEvidence) -> Answer:
     """Item 15."""
     return Answer(FILLED, f"A probability. Decisions of {e.baseline}: {chosen_arm(e).threshold}.")
 
 
-ANSWERS: dict[str, Callable[[Evidence], Answer]] = {
+ANSWERS: dict[str, Callable[[Any], Answer]] = {
     "1": title,
     "4": objectives,
     "5a": sources,

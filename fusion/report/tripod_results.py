@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from featurestore.tables import OUTCOME_STAGE
-from fusion.evidence import Evidence
+from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report import sentences
 from fusion.report.intervals import kind_name, pooled_beside_folds
 from fusion.report.numbers import number, with_interval
@@ -62,7 +63,7 @@ def characteristics(e: Evidence) -> Answer:
     return partly("Table 1, by outcome, with missing values", "key dates and treatments")
 
 
-def participants_of_analyses(e: Evidence) -> Answer:
+def participants_of_analyses(e: BinaryEvidence) -> Answer:
     """Item 21."""
     sizes = e.per_fold.loc[e.per_fold["arm"] == e.baseline, ["n", "events"]]
     low, high = sizes.min(), sizes.max()
@@ -84,7 +85,7 @@ def specification(e: Evidence) -> Answer:
     )
 
 
-def performance(e: Evidence) -> Answer:
+def performance(e: BinaryEvidence) -> Answer:
     """Item 23a."""
     m = chosen_arm(e).metrics
     return Answer(
@@ -97,7 +98,7 @@ def performance(e: Evidence) -> Answer:
     )
 
 
-def heterogeneity_results(e: Evidence) -> Answer:
+def heterogeneity_results(e: BinaryEvidence) -> Answer:
     """Item 23b."""
     areas = e.per_fold.loc[e.per_fold["arm"] == e.baseline, "auroc"].dropna()
     span = f"{number(areas.min())} to {number(areas.max())}" if len(areas) else "not defined"
@@ -134,7 +135,7 @@ def limitations(e: Evidence) -> Answer:
     )
 
 
-ANSWERS: dict[str, Callable[[Evidence], Answer]] = {
+ANSWERS: dict[str, Callable[[Any], Answer]] = {
     "17": ethics,
     "18e": data_sharing,
     "18f": code_sharing,

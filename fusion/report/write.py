@@ -9,15 +9,14 @@ from featurestore.atomic import replacing, write_text
 from featurestore.errors import DataError
 from featurestore.tables import csv_text
 from fusion.evidence import Evidence
-from fusion.report.figures import draw_all
-from fusion.report.figures_sections import draw_sections
 from fusion.report.gallery import galleries, tidy_galleries
 from fusion.report.html import render_html
 from fusion.report.json import render_json
+from fusion.report.kinds import rendering
 from fusion.report.latex import render_latex
 from fusion.report.markdown import render_markdown
 from fusion.report.model_card import model_card_markdown
-from fusion.report.tables import tidy_audit, tidy_ladder, tidy_metrics
+from fusion.report.tables import tidy_audit
 from fusion.report.tripod import tidy_tripod
 
 
@@ -36,13 +35,15 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
     """Writes the page, Markdown, tables for machines and papers, model card and `figures/`.
 
     These are `report.html`, `report.md`, `metrics.csv`, `run.json`, `ablation.tex`,
-    `model_card.md` and `tripod.csv`. With an audit also `audit.csv`, with a linkage ladder
-    `ladder.csv`. Every figure is also a file of its own, with its data beside it.
+    `model_card.md` and `tripod.csv`, and tables of the kind of endpoint (a linkage ladder as
+    `ladder.csv`). With an audit also `audit.csv`. Every figure is also a file of its own, with its
+    data beside it.
 
     Raises:
         DataError: A file cannot be written.
     """
-    figures = [*draw_all(evidence), *draw_sections(evidence)]
+    kind = rendering(evidence)
+    figures = kind.figures(evidence)
     files = ReportFiles(
         html=folder / "report.html",
         markdown=folder / "report.md",
@@ -55,11 +56,10 @@ def write_report(evidence: Evidence, folder: Path) -> ReportFiles:
             write_text(path, figure.svg)
             write_text(path.with_suffix(".csv"), csv_text(figure.data))
         _write_galleries(evidence, folder / "figures")
-        write_text(files.metrics, csv_text(tidy_metrics(evidence)))
+        for name, table in kind.tidy(evidence).items():
+            write_text(folder / name, csv_text(table))
         if evidence.audit is not None:
             write_text(folder / "audit.csv", csv_text(tidy_audit(evidence)))
-        if evidence.ladder is not None:
-            write_text(folder / "ladder.csv", csv_text(tidy_ladder(evidence)))
         write_text(folder / "tripod.csv", csv_text(tidy_tripod(evidence)))
         write_text(folder / "ablation.tex", render_latex(evidence))
         write_text(folder / "model_card.md", model_card_markdown(evidence))

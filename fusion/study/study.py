@@ -20,6 +20,7 @@ from featurestore.store import EncoderIdentity
 from fusion.audit import AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
+from fusion.endpoints import find_endpoint
 from fusion.evaluation import (
     Claim,
     Ladder,
@@ -141,8 +142,9 @@ class Study(Stages):
         """
         config = self.config.ablation
         pictured = self.cohort.pictures["patient_id"].astype(str).unique().tolist()
-        if not config.overlays or not pictured:
-            return ()
+        drawn_of = find_endpoint(self.cohort.outcome.kind).predictions
+        if not config.overlays or not pictured or "probability" not in drawn_of:
+            return ()  # heat is of log odds: pictures of other kinds of outcomes are not drawn
         tasks = self.tasks([arm for arm in self.arms if arm.name == self.reference])
         largest = int(self.config.extract.max_megapixels * 1e6)
         key = overlays_key(predictions, tasks, config.overlays, largest)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -62,6 +63,26 @@ def test_a_copy_that_is_gone_or_changed_is_refused_alone(
     np.testing.assert_array_equal(reading.squares[G], expected)
 
 
+def test_a_picture_in_an_archive_is_the_picture(
+    copies: list[Path], table_of: Table, tmp_path: Path
+) -> None:
+    archive = tmp_path / "in" / "a.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(copies[0], "x/a.png")
+    loose = table_of(copies[:1])
+    packed = loose.assign(path="in/a.zip::x/a.png")  # relative to the data root, as any path
+    reading = read_content(contents_of(packed, tmp_path)[0], [G], LIMIT)
+    expected = read_content(contents_of(loose, tmp_path)[0], [G], LIMIT)
+    np.testing.assert_array_equal(reading.squares[G], expected.squares[G])
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x/a.png", b"something else")
+    reading = read_content(contents_of(packed, tmp_path)[0], [G], LIMIT)
+    assert [(r.path, r.reason) for r in reading.refused] == [
+        (f"{archive}::x/a.png", CHANGED),
+    ]
+
+
 def test_bytes_that_cannot_be_decoded_refuse_every_copy(tmp_path: Path, table_of: Table) -> None:
     paths = [tmp_path / f"{name}.jpg" for name in "ab"]
     for path in paths:
@@ -96,7 +117,8 @@ def test_a_folder_and_an_enormous_file_are_refused_unread(tmp_path: Path, table_
     content = contents_of(table_of([path]), tmp_path)[0]
     with path.open("wb") as file:
         file.truncate(80_000_000)
-    assert "megapixels" in read_content(content, [G], LIMIT).refused[0].reason
+    refused = read_content(content, [G], LIMIT).refused[0]
+    assert refused.reason == "larger than 72,000,000 bytes"  # 8 a pixel, and 64 MB beside them
     path.unlink()
     path.mkdir()
     assert read_content(content, [G], LIMIT).refused[0].reason == "not a file"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from featurestore.export.scripts.base import Check, Plan, Script, Survival
 from featurestore.export.scripts.r import R
+from featurestore.export.scripts.redcap import REDCAP
 from featurestore.export.scripts.sas import SAS
 from featurestore.export.scripts.spss import SPSS
 from featurestore.export.scripts.stata import STATA
 
-SCRIPTS: tuple[Script, ...] = (R, STATA, SPSS, SAS)
+SCRIPTS: tuple[Script, ...] = (R, STATA, SPSS, SAS, REDCAP)
 
 __all__ = ["SCRIPTS", "Check", "Plan", "Script", "Survival", "import_scripts"]
 

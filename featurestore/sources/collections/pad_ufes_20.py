@@ -2,7 +2,7 @@
 
 `imgs_part_1..3/PAT_8_15_820.png` and `metadata.csv`. Six diagnoses; Bowen's disease is counted
 under SCC. The authors call BCC, MEL and SCC cancer. `biopsed` is the label in other words: every
-cancer was confirmed by biopsy and hardly any other lesion.
+cancer was confirmed by biopsy, and of the other lesions only a part.
 """
 
 from __future__ import annotations

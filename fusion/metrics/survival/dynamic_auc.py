@@ -7,7 +7,7 @@ import numpy as np
 from featurestore.errors import DataError
 from fusion.metrics._weighted import ratio
 from fusion.metrics.survival._inputs import checked_score, checked_weights
-from fusion.metrics.survival.censoring import Censoring, last_supported_time, state_at
+from fusion.metrics.survival.censoring import Censoring, State, last_supported_time, state_at
 from fusion.metrics.survival.kaplan_meier import survival_at
 from fusion.metrics.survival.times import EVENT, Times
 
@@ -20,6 +20,7 @@ def dynamic_auc(
     weights: np.ndarray | None = None,
     *,
     cause: int = EVENT,
+    strata: np.ndarray | None = None,
 ) -> np.ndarray:
     """Probability that a row with the event by the horizon outranks one without; ties count half.
 
@@ -39,6 +40,7 @@ def dynamic_auc(
         censoring: From the training part.
         weights: Shape (draws, n).
         cause: Code of the event.
+        strata: Only pairs within a stratum (a fold) are compared. Shape (n,).
 
     Returns:
         Shape (draws,); NaN beyond the last supported time and for draws without a case or without
@@ -49,16 +51,29 @@ def dynamic_auc(
         return np.full(len(weights), np.nan)
     score = checked_score(times, score)
     state = state_at(times, horizon, censoring, cause)
-    order = np.argsort(-score, kind="stable")
+    names = np.zeros(1) if strata is None else np.unique(strata)
+    wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for name in names:
+        rows = np.arange(len(score)) if strata is None else np.flatnonzero(strata == name)
+        won, compared = _pairs(state, score, weights, rows)
+        wins, pairs = wins + won, pairs + compared
+    return ratio(wins, pairs)
+
+
+def _pairs(
+    state: State, score: np.ndarray, weights: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the pairs of a case and a control that are won, and of all; shape (draws,)."""
+    order = rows[np.argsort(-score[rows], kind="stable")]
     ordered = score[order]
     ends = np.flatnonzero(np.concatenate([ordered[1:] != ordered[:-1], [True]]))
-    rows = weights.T[order] * state.weight[order]
+    weighted = weights.T[order] * state.weight[order]
     case, control = state.case[order], state.control[order]
-    found = np.cumsum(rows * case[:, None], axis=0)[ends]
-    alarms = np.cumsum(rows * control[:, None], axis=0)[ends]
+    found = np.cumsum(weighted * case[:, None], axis=0)[ends]
+    alarms = np.cumsum(weighted * control[:, None], axis=0)[ends]
     steps = np.diff(alarms, axis=0, prepend=0.0)
     wins = np.sum(steps * (found - np.diff(found, axis=0, prepend=0.0) / 2), axis=0)
-    return ratio(wins, found[-1] * alarms[-1])
+    return wins, found[-1] * alarms[-1]
 
 
 def auc_over_time(
@@ -69,6 +84,7 @@ def auc_over_time(
     weights: np.ndarray | None = None,
     *,
     cause: int = EVENT,
+    strata: np.ndarray | None = None,
 ) -> np.ndarray:
     """`dynamic_auc` at each time of a grid.
 
@@ -79,13 +95,14 @@ def auc_over_time(
         censoring: From the training part.
         weights: Shape (draws, n).
         cause: Code of the event.
+        strata: As for `dynamic_auc`.
 
     Returns:
         Shape (draws, grid).
     """
     columns = np.broadcast_to(np.atleast_2d(np.asarray(score, float).T), (len(grid), len(times)))
     found = [
-        dynamic_auc(times, column, float(at), censoring, weights, cause=cause)
+        dynamic_auc(times, column, float(at), censoring, weights, cause=cause, strata=strata)
         for column, at in zip(columns, grid, strict=True)
     ]
     return np.stack(found, axis=1)

@@ -136,6 +136,7 @@ def _own(read: Callable) -> Callable[[Path], pd.DataFrame]:
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "csv": _read_csv,
+    "redcap": _read_csv,
     "parquet": _read_parquet,
     "dta": _reader(pyreadstat.read_dta),
     "sav": _own(read_sav),

@@ -91,7 +91,7 @@ class TestExporter:
                 bare = [dataclasses.replace(c, label="") for c in table.columns]
                 exporter.write(dataclasses.replace(table, columns=tuple(bare)), path)
 
-        if form == "csv":
+        if form in ("csv", "redcap"):
             pytest.skip("CSV has no labels")
         made, _ = labelled(noted(pd.DataFrame({"number": [1.0, 1 / 3]})))
         with pytest.raises(StoreError, match="label of 'number'"):

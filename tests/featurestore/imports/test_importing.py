@@ -14,8 +14,9 @@ from features_example import FORMS, Bags, random_bags, write_csv, write_stamp_ti
 
 from featurestore.errors import DataError
 from featurestore.imports import READERS, EmbeddingConfig, Imported, import_embeddings
-from featurestore.imports.record import NAME, read_record
+from featurestore.imports.record import read_record
 from featurestore.store import FeatureStore
+from featurestore.store.layout import IMPORT_RECORD
 from featurestore.store.maintenance import explain, gc, pack, verify
 
 
@@ -108,8 +109,11 @@ def test_a_lost_record_and_a_damaged_shard_are_made_again(tmp_path: Path) -> Non
     first = imported(tmp_path)
     store = FeatureStore(tmp_path / "store")
     folder = store.folder(first.identity)
-    (folder / NAME).write_text("{}")
+    (folder / IMPORT_RECORD).write_text("{}")
     assert read_record(folder) is None
+    (found,) = verify(store, repair=True).damaged
+    assert found.path == folder / IMPORT_RECORD
+    assert verify(store).damaged == ()
     again = imported(tmp_path)
     assert (again.embedded, again.rows) == (0, first.rows)
     (shard,) = store.shard_paths(first.identity)
@@ -220,6 +224,13 @@ def test_two_encoders_in_one_folder_are_an_error(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "TCGA-ER-A2N1-01Z-00-DX1.h5", "r+") as file:
         file.attrs["extractor"] = "chief-ctranspath"
     refused(tmp_path, r"state 2 encoders: 3 of uni2 \(.*\); 1 of chief-ctranspath \(TCGA-ER-A2N1")
+
+
+def test_two_encoders_of_one_width_are_told_by_where_trident_wrote_them(tmp_path: Path) -> None:
+    write_trident(tmp_path, random_bags(9))
+    with h5py.File(tmp_path / "TCGA-ER-A2N1-01Z-00-DX1.h5", "r+") as file:
+        file["features"].attrs["savetodir"] = "/data/20x_256px/features_virchow"
+    refused(tmp_path, r"state 2 encoders: 3 of uni_v1 \(.*\); 1 of virchow \(TCGA-ER-A2N1")
 
 
 def test_two_formats_in_one_folder_are_an_error(tmp_path: Path) -> None:

@@ -373,3 +373,32 @@ def test_masks_beside_the_photographs(tmp_path: Path) -> None:
         (tmp_path / "img" / "images" / f"I{k}.jpg").unlink()
     with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks lie there\)"):
         read(tmp_path, {"truth.csv": rows}, [])
+
+
+def test_malignant_is_more_than_melanoma(tmp_path: Path) -> None:
+    rows = [
+        # diagnosis_1, diagnosis_3, benign_malignant, mel_class -> malignant
+        ("Malignant", "Basal cell carcinoma", "", "", 1),
+        ("Malignant", "Melanoma in situ", "", "", 1),
+        ("Benign", "Nevus", "malignant", "", 0),  # the newer field counts
+        ("Indeterminate", "Solar or actinic keratosis", "", "", 0),
+        ("Indeterminate", "Atypical melanocytic neoplasm", "", "", None),
+        ("", "", "malignant", "", 1),
+        ("", "", "benign", "", 0),
+        ("", "", "indeterminate/benign", "", None),
+        ("", "", "", "invasive melanoma", 1),
+    ]
+    text = "isic_id,diagnosis_1,diagnosis_3,benign_malignant,mel_class\n"
+    text += "".join(f"I{k},{','.join(row[:4])}\n" for k, row in enumerate(rows))
+    tables = read(tmp_path, {"m.csv": text}, [f"I{k}.jpg" for k in range(len(rows))])
+    found = tables.images.sort_values("image_id")["malignant"]
+    assert [None if np.isnan(v) else v for v in found] == [row[4] for row in rows]
+
+
+def test_spelled_out_diagnoses_of_ham10000(tmp_path: Path) -> None:
+    names = ["Melanoma", "Melanocytic nevi", "Basal cell carcinoma", "Actinic keratoses", ""]
+    text = "image_id,dx,lesion_id\n" + "".join(f"I{k},{n},L{k}\n" for k, n in enumerate(names))
+    tables = read(tmp_path, {"m.csv": text}, [f"I{k}.jpg" for k in range(5)])
+    assert list(melanoma(tables).values()) == [1, 0, 0, 0, None]
+    assert tables.images["malignant"].fillna(-1).tolist() == [1, 0, 1, -1, -1]
+    assert tables.notes[-1] == "Withheld from models, because they tell the diagnosis: dx."

@@ -94,7 +94,11 @@ FILES = {
     ),
     "xena_survival": (
         "sample\tOS\tOS.time\t_PATIENT\nTCGA-AA-0001-06A\t1\t300\tTCGA-AA-0001\n",
-        ("", ""),
+        ("xena", "survival"),
+    ),
+    "tcga_cdr": (
+        "bcr_patient_barcode,type,OS,OS.time\nTCGA-AA-0001,SKCM,1,300\n",
+        ("tcga_cdr", "path"),
     ),
     "xena_hiseq": (
         "sample\tTCGA-AA-0001-06\tTCGA-AA-0002-01\nBRAF\t10.5\t8.25\n",

@@ -314,3 +314,20 @@ def test_images_are_searched_in_folders_and_archives(tmp_path: Path) -> None:
         "stranger.png": "no row names it",
         "b.zip::../d.png": "its name leads out of the archive, or is no path",
     }
+
+
+def test_a_table_without_ids_has_those_of_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("age,sex\n50,f\n61,m\n50,f\n")
+    keys = {"kind": "table", "path": "t.csv", "columns": {"age": {"source": "age"}}}
+    source = TableSource.model_validate({**keys, "id_by_content": True})
+    patients = source.read(ReadContext(tmp_path, tmp_path)).patients
+    assert patients["patient_id"].is_unique
+    (tmp_path / "t.csv").write_text("sex,age\nm,61\nf,50\nf,50\n")
+    again = source.read(ReadContext(tmp_path, tmp_path)).patients
+    assert set(again["patient_id"]) == set(patients["patient_id"])
+    for wrong in ({}, {"id": "age", "id_by_content": True}):
+        with pytest.raises(ValueError, match="or else `id_by_content: true`"):
+            TableSource.model_validate({**keys, **wrong})
+    prefer = {"id_by_content": True, "prefer": {"sex": "f"}}
+    with pytest.raises(ValueError, match="needs an `id`"):
+        TableSource.model_validate({**keys, **prefer})

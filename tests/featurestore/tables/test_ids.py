@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from featurestore.tables.ids import spelled_ids
+from featurestore.tables.ids import ids_by_content, spelled_ids
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,13 @@ from featurestore.tables.ids import spelled_ids
 def test_spellings(texts: list[str | None], spelled: list[str | None]) -> None:
     found = spelled_ids(pd.Series(texts, dtype="str"))
     assert [None if pd.isna(t) else t for t in found] == spelled
+
+
+def test_ids_by_content_depend_on_no_order() -> None:
+    table = pd.DataFrame({"age": ["50", "61", "50"], "sex": ["f", "m", "f"]})
+    ids = ids_by_content(table)
+    assert len(set(ids)) == 3
+    assert ids[2] == f"{ids[0]}-2"  # equal rows are told apart
+    turned = table.iloc[[1, 0, 2]][["sex", "age"]]
+    assert ids_by_content(turned) == [ids[1], ids[0], ids[2]]
+    assert ids_by_content(table.assign(age=["50", "62", "50"]))[1] != ids[1]

@@ -13,7 +13,7 @@ def test_clean_cohort_raises_none(seed: int) -> None:
     report = run_audit(make_subject(clean_cohort(seed=seed)))
     assert [r.check.name for r in report.fired] == []
     assert not report.invalidated
-    assert len(report.results) == len(CHECKS)
+    assert len(report.results) == sum(check.kind == "" for check in CHECKS)
 
 
 @pytest.mark.parametrize("seed", range(4))

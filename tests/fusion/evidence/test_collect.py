@@ -14,7 +14,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError
 from featurestore.tables.exclusions import exclusions_table
 from fusion.evidence import Evidence
-from fusion.evidence.collect import _flow
+from fusion.evidence.cohorts import flow
 from fusion.metrics.classification import metrics_at
 
 
@@ -154,5 +154,5 @@ def test_the_flow_counts_images_of_left_out_patients_without_naming_them() -> No
     made = make_cohort(60)
     rows = [("image", f"X{k}", "outcome", f"patient P {k} left out: not known") for k in range(3)]
     studied = dataclasses.replace(made, exclusions=exclusions_table(rows))
-    (step,) = _flow(studied)
+    (step,) = flow(studied)
     assert (step.reason, step.n) == ("its patient left out: not known", 3)

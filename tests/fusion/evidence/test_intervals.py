@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from locations import ROOT
 
-from fusion.evidence.intervals import KINDS, interval_facts
+from fusion.evidence.intervals import KINDS, POOLING, interval_facts
 from fusion.metrics import Estimate
 
 LEAST_STUDIES = 200
@@ -25,6 +25,9 @@ def test_stated_coverage_is_that_of_the_table_of_results(method: str, repeats: i
     arm = coverage[cells["question"] == "arm"]
     difference = coverage[cells["question"].isin(["gain", "no gain"])]
     facts = KINDS[method]
+    assert facts.short_of == tuple(
+        (int((shares < 0.93).sum()), len(shares)) for shares in (arm, difference)
+    )
     assert facts.arm_coverage == pytest.approx((arm.min(), arm.max()), abs=6e-4)
     assert facts.difference_coverage == pytest.approx(
         (difference.min(), difference.max()), abs=6e-4
@@ -42,6 +45,25 @@ def test_predictions_have_no_interval_that_holds_models_fixed() -> None:
         and path.parts[-2] != "survival"
     }
     assert found == {"fusion/evidence/reference_model.py", "fusion/report/numbers.py"}
+
+
+@pytest.mark.parametrize(("interval", "expected"), [("pooled", POOLING), ("fold-averaged", {})])
+def test_what_pooling_costs_is_that_of_the_table_of_results(
+    interval: str, expected: dict[int, float]
+) -> None:
+    cells = pd.read_csv(ROOT / "benchmarks" / "intervals" / "results.csv")
+    cells = cells.query(
+        "pipeline == 'logistic' and columns == 15 and folds == 5 and cluster_size == 1 "
+        "and question == 'arm'"
+    )
+    cells = cells[cells["interval"] == f"{interval}, widened"]
+    bias = cells.groupby("n")["bias"].mean()
+    for n, lower in expected.items():
+        assert -bias[n] == pytest.approx(lower, abs=6e-4)
+        spread = cells.loc[cells["n"] == n, "sd"].mean()
+        assert -bias[n] / spread < 0.1, "a tenth of its standard error or less"
+    if not expected:
+        assert bias.abs().max() < 1e-3
 
 
 def test_each_kind_is_described_once() -> None:

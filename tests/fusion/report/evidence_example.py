@@ -16,10 +16,10 @@ from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evaluation.sensitivity import ANALYSES
 from fusion.evidence import (
     ArmEvidence,
+    BinaryEvidence,
     Difference,
     EncoderFacts,
     Estimate,
-    Evidence,
     Finding,
     FlowStep,
     Gain,
@@ -96,7 +96,7 @@ def arm(name: str, model: str, modalities: tuple[str, ...], auroc: float, kind: 
     )
 
 
-def example(name: str = "demo", history: bool = True, single: bool = False) -> Evidence:
+def example(name: str = "demo", history: bool = True, single: bool = False) -> BinaryEvidence:
     """Builds evidence with 14 arms, or one arm only."""
     arms = [
         arm(
@@ -149,7 +149,7 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> E
             for epoch in range(4)
         ]
     )
-    return Evidence(
+    return BinaryEvidence(
         run=RunFacts(
             name=name,
             command="melafuse demo",
@@ -208,7 +208,7 @@ def _png(red: int, green: int) -> bytes:
     return buffer.getvalue()
 
 
-def everything(name: str = "demo") -> Evidence:
+def everything(name: str = "demo") -> BinaryEvidence:
     """The example with every section that follows the ablation."""
     base = example(name)
     full = base.baseline

@@ -22,7 +22,7 @@ RANDOM = "extract.backbones=[{name: resnet18, weights: random, image_size: 32}]"
 CHEAP = [
     RANDOM,
     *("ablation.models=[logistic_regression]", "ablation.arms=[]"),
-    *("ablation.bootstrap_draws=200", "ablation.jobs=1", "folds.n_folds=2"),
+    *("ablation.bootstrap_draws=200", "ablation.jobs=1", "folds.n_folds=2", "ablation.overlays=0"),
     *("ablation.tuning.trials=1", "ablation.tuning.inner_folds=2", "export.formats=[csv]"),
 ]
 

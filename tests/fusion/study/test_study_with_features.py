@@ -162,6 +162,13 @@ def test_the_same_run_again_imports_nothing(done: Study, folder: Path) -> None:
     assert again.cohort.digest() == done.cohort.digest()
 
 
+def test_an_arm_that_trains_encoders_is_refused_before_anything_is_done(folder: Path) -> None:
+    joint = ["ablation.arms=[{model: joint, modalities: [uni, clinical]}]"]
+    study = Study.open(folder / "config.yaml", folder / "joint", overrides=joint)
+    with pytest.raises(ConfigError, match=r"joint\[uni\+clinical\] trains encoders"):
+        study.extract()
+
+
 def test_names_must_differ(folder: Path) -> None:
     with pytest.raises(ConfigError, match="two embeddings are called 'uni'"):
         Study.open(folder / "config.yaml", folder / "x", overrides=["embeddings.1.name=uni"])

@@ -8,8 +8,9 @@ from survival_example import COHORT, R, coarse, fine
 
 from featurestore.errors import DataError
 from fusion.metrics.classification import auroc
-from fusion.metrics.survival.censoring import censoring_distribution
+from fusion.metrics.survival.censoring import censoring_distribution, out_of_fold, state_at
 from fusion.metrics.survival.dynamic_auc import auc_over_time, dynamic_auc, integrated_auc
+from fusion.metrics.survival.simulation import Design, simulate
 from fusion.metrics.survival.times import checked_times
 
 SCORE = COHORT["score"]
@@ -84,3 +85,21 @@ def test_a_grid_must_ascend() -> None:
     times = checked_times([1, 2], [1, 0])
     with pytest.raises(DataError, match="ascend"):
         integrated_auc(times, np.zeros(2), np.array([2.0, 1.0]), censoring_distribution(times))
+
+
+def test_within_strata_only_their_pairs_count() -> None:
+    """Every pair of a case and a control of one stratum, written out."""
+    cohort = simulate(Design(censoring=0.15, competing=0.3), 90, 3)
+    times, score = cohort.times, np.round(cohort.log_hazard_ratio, 1)
+    strata = np.random.default_rng(0).integers(3, size=90)
+    censoring = out_of_fold(times, strata)
+    state = state_at(times, 3.0, censoring)
+    won = compared = 0.0
+    for i in np.flatnonzero(state.case):
+        for j in np.flatnonzero(state.control & (strata == strata[i])):
+            pair = state.weight[i, 0] * state.weight[j, 0]
+            compared += pair
+            won += pair * ((score[i] > score[j]) + 0.5 * (score[i] == score[j]))
+    found = dynamic_auc(times, score, 3.0, censoring, strata=strata)[0]
+    assert found == pytest.approx(won / compared, rel=1e-12)
+    assert dynamic_auc(times, strata.astype(float), 3.0, censoring, strata=strata)[0] == 0.5

@@ -1,0 +1,45 @@
+"""Reports on times to an event: what they have that other kinds have not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fusion.evidence.survival import SurvivalEvidence
+from fusion.report.kinds import Rendering
+from fusion.report.survival import chapters, machines, tables, words
+from fusion.report.survival.card import CARD
+from fusion.report.survival.figures import draw_all
+from fusion.report.survival.tripod import ANSWERS
+from fusion.report.tables import TextTable
+
+
+def _values(e: SurvivalEvidence) -> dict[str, Any]:
+    return {"chapters": chapters.chapters(e)}
+
+
+def _ladder(e: SurvivalEvidence) -> TextTable:
+    """None: it is climbed with outcomes that are there or not."""
+    return TextTable("", (), ())
+
+
+TIMES = Rendering(
+    template="survival/report.jinja",
+    values=_values,
+    figures=draw_all,
+    ladder=_ladder,
+    chapters=chapters.in_order,
+    sections=chapters.sections,
+    patients=words.patients,
+    summary=words.summary,
+    best=words.best,
+    methods=words.methods,
+    record=machines.record,
+    tidy=tables.tidy,
+    paper=machines.paper,
+    card=CARD,
+    answers=ANSWERS,
+    tables=machines.terminal_tables,
+    interval_note=words.interval_note,
+    compared=machines.compared,
+)
+"""How such evidence is rendered."""
