@@ -14,8 +14,8 @@ from fusion.models.calibration import (
     calibration_record,
     calibration_text,
 )
+from fusion.models.clinical_columns import PREDICTORS, find_predictor, reference_columns
 from fusion.models.floors import with_floors
-from fusion.models.reference_columns import PREDICTORS, find_predictor, reference_columns
 from fusion.models.registry import (
     MODELS,
     chosen_calibration,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fusion.models.clinical_columns import reference_columns
 from fusion.models.model_kind import ModelKind
-from fusion.models.reference_columns import reference_columns
 
 _HEAD = ModelKind("fusion.models.fusion_head:FusionHeadModel", ("metadata", "head"), sampled=True)
 _GRID = ModelKind("fusion.models.grid:GridModel", ("metadata", "tuning"))

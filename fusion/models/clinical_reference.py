@@ -11,8 +11,8 @@ from featurestore.tables import DataDictionary
 from fusion.arms import Modality
 from fusion.features import FeatureTable
 from fusion.models.base import BaseModel, FitRecord
+from fusion.models.clinical_columns import DEMOGRAPHIC, ReferenceColumns, reference_columns
 from fusion.models.grid import GridModel
-from fusion.models.reference_columns import DEMOGRAPHIC, ReferenceColumns, reference_columns
 
 
 class ClinicalReference(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm, Modality
-from fusion.models.reference_columns import ReferenceColumns
+from fusion.models.clinical_columns import ReferenceColumns
 from fusion.models.registry import find_model, names_of
 
 

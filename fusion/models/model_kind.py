@@ -16,7 +16,7 @@ from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm
 from fusion.config import AblationConfig
-from fusion.models.reference_columns import ReferenceColumns
+from fusion.models.clinical_columns import ReferenceColumns
 from fusion.models.settings import Settings
 from fusion.models.study_location import StudyLocation
 from fusion.models.threads import limit_new_libraries

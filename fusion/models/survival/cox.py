@@ -13,13 +13,13 @@ from fusion.arms import Arm, Modality
 from fusion.features import FeatureTable
 from fusion.ledger import witness
 from fusion.metrics.survival import PartialLikelihood, cox_ridge, harrell_c
-from fusion.models.grid import LinearScore, coefficients
-from fusion.models.reference_columns import (
+from fusion.models.clinical_columns import (
     DEMOGRAPHIC,
     ReferenceColumns,
     reference_columns,
     stage_columns,
 )
+from fusion.models.grid import LinearScore, coefficients
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.encoding import InnerFold, TrainingData, encode_training

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fusion.models.clinical_columns import reference_columns, stage_columns
 from fusion.models.model_kind import ModelKind
-from fusion.models.reference_columns import reference_columns, stage_columns
 
 _HEAD = ModelKind("fusion.models.survival.fusion_head:SurvivalHead", ("metadata", "head"))
 _DISCRETE_HEAD = ModelKind(

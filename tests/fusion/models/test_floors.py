@@ -7,8 +7,8 @@ from collections.abc import Callable
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.features.table import FeatureTable
+from fusion.models.clinical_columns import reference_columns
 from fusion.models.floors import with_floors
-from fusion.models.reference_columns import reference_columns
 from fusion.models.registry import names_of
 
 
