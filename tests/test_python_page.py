@@ -30,6 +30,7 @@ def test_the_page_runs(tiny: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyP
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block.replace("mine.zip", str(tiny.bundle)), names)
-    order = {image: k for k, image in enumerate(names["ids"])}
-    rows = [order[image] for image in names["images"]["image_id"]]
+    order = {digest: k for k, digest in enumerate(names["digests"])}
+    rows = [order[digest] for digest in names["images"]["sha256"]]
+    assert set(names["ids"]) <= set(names["images"]["image_id"])
     np.testing.assert_array_equal(names["embeddings"][rows], names["matrix"])

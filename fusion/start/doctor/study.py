@@ -142,6 +142,8 @@ def find_images(study: Diagnosis) -> Iterator[Finding]:
 
 def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
     """Whether the files of embeddings from elsewhere are there and of a known format."""
+    if not study.config.embeddings:
+        yield ok("no embeddings from elsewhere")
     for one in study.config.embeddings:
         files = look_for_files(one, study.data_root)
         reader = find_reader(one, files, ALL_READERS)

@@ -13,6 +13,7 @@ import yaml
 
 from featurestore.errors import ConfigError, LeakageError
 from fusion.features.table import shared_within
+from fusion.start.doctor import examine
 from fusion.study.study import Study
 
 N = 60
@@ -167,6 +168,14 @@ def test_an_arm_that_trains_encoders_is_refused_before_anything_is_done(folder: 
     study = Study.open(folder / "config.yaml", folder / "joint", overrides=joint)
     with pytest.raises(ConfigError, match=r"joint\[uni\+clinical\] trains encoders"):
         study.extract()
+
+
+def test_the_doctor_looks_for_the_files(folder: Path) -> None:
+    found = [e.finding for e in examine(folder / "config.yaml") if e.check == "features"]
+    assert [(f.status, f.text.partition(";")[0]) for f in found] == [
+        ("warn", "uni: 65 trident files"),
+        ("warn", "hif: 1 csv files"),
+    ]
 
 
 def test_names_must_differ(folder: Path) -> None:
