@@ -75,7 +75,7 @@ def test_parts_of_a_wide_table_are_forms_with_no_field_twice(tmp_path: Path) -> 
 
 def test_without_patients_there_is_a_header_alone(tmp_path: Path) -> None:
     others = [table for table in study() if table.name != "analysis"]
-    write_package(others, [EXPORTERS["redcap"]], tmp_path, about(areas=()), 2000)
+    write_package(others, [EXPORTERS["redcap"]], tmp_path, about(known=()), 2000)
     found = pd.read_csv(tmp_path / "redcap_dictionary.csv")
     assert tuple(found.columns) == COLUMNS
     assert found.empty
