@@ -132,6 +132,13 @@ def column_numbers(column: Column, values: pd.Series) -> np.ndarray:
     return pd.to_numeric(values, errors="coerce").to_numpy(float)
 
 
+def placed(column: Column, values: pd.Series) -> np.ndarray:
+    """Mask of the values by which a column can rank; a level without a place ranks nobody."""
+    if column.kind == "ordinal":
+        return np.isfinite(column_numbers(column, values))
+    return values.notna().to_numpy()
+
+
 def level_rates(levels: pd.Series, y: np.ndarray, tests: Sequence[np.ndarray]) -> np.ndarray:
     """Rate of the outcome in each patient's level, counted in the other folds only.
 

@@ -84,7 +84,10 @@ def _features(columns: list[Column], people: pd.DataFrame) -> tuple[list[str], n
             continue
         if column.kind == "nominal":
             levels = values.value_counts().index[:MOST_LEVELS]
-            found = {f"{column.name} {level}": (values == level) * 1.0 for level in levels}
+            found = {
+                f"{column.name} {level}": (values == level).fillna(False).astype(float)
+                for level in levels
+            }
         else:
             numbers = pd.Series(column_numbers(column, values), index=people.index)
             found = {column.name: numbers.fillna(numbers.mean())}

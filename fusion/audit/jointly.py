@@ -25,6 +25,7 @@ from fusion.audit.association import (
     code_rates,
     column_numbers,
     column_score,
+    placed,
 )
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.ceilings import CEILING, INVALID, ceiling, gravity
@@ -122,7 +123,7 @@ def _strongest(
 ) -> list[tuple[str, float]]:
     ranked = []
     for column in columns:
-        known = people[column.name].notna().to_numpy()
+        known = placed(column, people[column.name])
         if people[column.name].nunique() < 2:
             continue
         here = [test[known] for test in tests]

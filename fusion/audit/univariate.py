@@ -9,7 +9,7 @@ import pandas as pd
 
 from featurestore.errors import name_some
 from featurestore.tables import Column
-from fusion.audit.association import Association, associate, column_score
+from fusion.audit.association import Association, associate, column_score, placed
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.audit.ceilings import INVALID
 from fusion.audit.subject_views import needs_columns, persons, splits, used_columns
@@ -51,7 +51,7 @@ def _associations(
     tests = splits(subject, people["patient_id"])
     batches: dict[tuple[bytes, bool], list[tuple[Column, np.ndarray]]] = {}
     for column in columns:
-        known = people[column.name].notna().to_numpy()
+        known = placed(column, people[column.name])
         if people[column.name].nunique() < 2:
             continue
         score, free = column_score(

@@ -19,6 +19,10 @@ STEPS = 120
 TICKS = 5
 """Intervals between the times at which patients at risk are counted."""
 
+FEWEST_AT_RISK = 5
+"""Patients of a group under observation, below which its curve ends: what one of them does moves
+it by a fifth."""
+
 YEAR = 365.25
 
 
@@ -67,7 +71,7 @@ def risk_groups(
     Args:
         times: Follow-up of the patients.
         arm: The arm.
-        support: What follow-up supports; curves end where it does.
+        support: What follow-up supports; curves end where it does, or where too few are left.
         weights: Draws of patients. Shape (draws, patients).
         stretch: How much wider bands are than with models held fixed.
     """
@@ -78,15 +82,18 @@ def risk_groups(
     for number in map(int, numbers):
         inside = [part.risk_group == number for part in arm.repeats]
         share = np.mean(inside, axis=0)
-        drawn = np.concatenate([of(times, grid, chunk * share) for chunk in in_chunks(weights)])
-        sample = CurveSample(of(times, grid, share[None, :])[0], drawn, stretch)
+        left = np.mean([numbers_at_risk(times.take(rows), grid) for rows in inside], axis=0)
+        enough = np.flatnonzero(left >= FEWEST_AT_RISK)
+        drawn_to = grid[: enough[-1] + 1] if len(enough) else grid[:1]
+        drawn = np.concatenate([of(times, drawn_to, chunk * share) for chunk in in_chunks(weights)])
+        sample = CurveSample(of(times, drawn_to, share[None, :])[0], drawn, stretch)
         at_risk = np.mean([numbers_at_risk(times.take(rows), ticks) for rows in inside], axis=0)
         groups.append(
             RiskGroup(
                 number,
                 float(share.sum()),
                 float(share @ (times.event == EVENT)),
-                sample.curve(grid),
+                sample.curve(drawn_to),
                 tuple(map(float, at_risk)),
             )
         )

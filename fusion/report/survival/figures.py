@@ -136,7 +136,8 @@ def _risk_groups(e: SurvivalEvidence) -> Figure:
         "risk_groups",
         "What became of the risk groups",
         f"{what} by risk group of {shown.arm}, cut on inner data of each fold, mean over repeats; "
-        "band: 95 %, bootstrap of patients. Below: patients under observation.",
+        "band: 95 %, bootstrap of patients. A curve ends where fewer than five are under "
+        "observation. Below: patients under observation.",
         svg(draw, 4.9),
         data,
     )

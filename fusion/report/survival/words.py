@@ -50,7 +50,7 @@ def intervals(e: SurvivalEvidence) -> str:
         f"{facts.name[0].upper()}{facts.name[1:]}: {facts.text}" for facts in e.intervals
     )
     return (
-        f"{kinds} {e.bootstrap_draws:,} draws; all arms share them, so differences are paired. "
+        f"{interval_note(e)} {kinds} Differences are paired under the shared draws. "
         "Weights of censoring are estimated anew in every draw. p values are two-sided and "
         "adjusted by Holm over all arms."
     )

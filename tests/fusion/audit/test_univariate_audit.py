@@ -179,3 +179,13 @@ def test_one_patient_counts_for_a_group(cohort: Cohort) -> None:
     ids = sorted(cohort.patients["patient_id"])
     tied = dataclasses.replace(subject, groups=dict.fromkeys(ids[:10], ids[0]))
     assert persons(tied)["patient_id"].tolist() == [ids[0], *ids[10:]]
+
+
+def test_a_level_without_a_place_stops_nothing() -> None:
+    """T0: no primary tumour was found, which is no depth."""
+    cohort = clean_cohort(200)
+    depth = np.random.default_rng(0).choice(["T0", "T1", "T2", "T3"], size=200)
+    column = Column("t_stage", "ordinal", "staging", levels=("T0", "T1", "T2", "T3"))
+    subject = make_subject(with_column(cohort, column, depth))
+    for name in ("univariate_auc", "joint_auc", "level_rates"):
+        assert run_one(name, subject).status == "clear"
