@@ -30,6 +30,7 @@ FLOORS = (
     "fusion.endpoints",
     "fusion",
     "fusion.metrics",
+    "fusion.metrics.survival",
     "fusion.features",
     "fusion.models",
     "fusion.evaluation",
@@ -85,8 +86,9 @@ def modules() -> dict[str, Path]:
 
 def package_of(module: str) -> str:
     """The floor that a module belongs to."""
-    two = ".".join(module.split(".")[:2])
-    return two if two in FLOORS else module.split(".")[0]
+    parts = module.split(".")
+    names = (".".join(parts[:depth]) for depth in (3, 2))
+    return next((name for name in names if name in FLOORS), parts[0])
 
 
 def imports() -> Iterator[Import]:
@@ -150,7 +152,7 @@ def drawing() -> str:
     for place, package in enumerate(rows):
         y = 10 + place * high
         room = package.split(".")[0]
-        name = package.split(".")[1] if "." in package else ("flat" if package in FLAT else package)
+        name = package.partition(".")[2] or ("flat" if package in FLAT else package)
         name = "cli.py" if package == "cli" else name
         parts.append(
             f'<rect x="{left}" y="{y}" width="{wide - left - 10}" height="{high - 4}" rx="3" '

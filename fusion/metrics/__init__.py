@@ -31,12 +31,14 @@ from fusion.metrics.classification import (
     sensitivity_at_specificity,
     specificity,
 )
+from fusion.metrics.curves import Z95
 from fusion.metrics.logits import by_patient, logit, sigmoid
 
 __all__ = [
     "CONSTANT",
     "LEVEL",
     "METRICS",
+    "Z95",
     "Cuts",
     "Estimate",
     "Input",

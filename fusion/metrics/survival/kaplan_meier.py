@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusion.metrics import Z95
 from fusion.metrics._weighted import ratio
-from fusion.metrics.curves import Z95
 from fusion.metrics.survival._inputs import checked_weights
 from fusion.metrics.survival._risk_sets import risk_sets, share, value_at
 from fusion.metrics.survival.step_curve import StepCurve

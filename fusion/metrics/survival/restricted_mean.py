@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 from scipy.stats import norm
 
+from fusion.metrics import Z95
 from fusion.metrics._weighted import ratio
 from fusion.metrics.bootstrap import Estimate
-from fusion.metrics.curves import Z95
 from fusion.metrics.survival._inputs import checked_weights
 from fusion.metrics.survival._risk_sets import risk_sets, share
 from fusion.metrics.survival.kaplan_meier import kaplan_meier
