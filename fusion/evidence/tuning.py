@@ -21,9 +21,10 @@ class TuningEvidence:
 
     Attributes:
         arm: Name of the arm.
-        best_so_far: Best inner AUROC after each trial, by fold. Shape (folds, trials).
+        best_so_far: Best inner AUROC, or concordance, after each trial, by fold. Shape (folds,
+            trials).
         pruned: Share of trials that were pruned.
-        importance: Mean over the folds of the share of the inner AUROC's variance that each
+        importance: Mean over the folds of the share of its variance that each
             parameter explains (fANOVA, Hutter et al. 2014); empty with too few trials.
     """
 
@@ -52,7 +53,7 @@ def tuning_evidence(
 def _evidence(arm: str, studies: list[list[dict[str, Any]]], space: SpaceConfig) -> TuningEvidence:
     shortest = min(len(trials) for trials in studies)
     curves = [
-        np.maximum.accumulate([-np.inf if t["pruned"] else t["auroc"] for t in trials[:shortest]])
+        np.maximum.accumulate([-np.inf if t["pruned"] else _value(t) for t in trials[:shortest]])
         for trials in studies
     ]
     importances = [found for trials in studies if (found := _importance(trials, space))]
@@ -66,9 +67,14 @@ def _evidence(arm: str, studies: list[list[dict[str, Any]]], space: SpaceConfig)
     )
 
 
+def _value(trial: Mapping[str, Any]) -> float:
+    """By what trials were chosen; records of older runs do not name it."""
+    return float(trial[trial.get("measure", "auroc")])
+
+
 def _importance(trials: list[dict[str, Any]], space: SpaceConfig) -> dict[str, float]:
     complete = [t for t in trials if not t["pruned"]]
-    if len(complete) < MIN_TRIALS or np.ptp([t["auroc"] for t in complete]) == 0:
+    if len(complete) < MIN_TRIALS or np.ptp([_value(t) for t in complete]) == 0:
         return {}
     import optuna  # here, so that who reads a report loads neither it nor the trees
 
@@ -81,7 +87,7 @@ def _importance(trials: list[dict[str, Any]], space: SpaceConfig) -> dict[str, f
         search_space(space)(fixed)  # type: ignore[arg-type]
         study.add_trial(
             optuna.trial.create_trial(
-                params=fixed.params, distributions=fixed.distributions, value=trial["auroc"]
+                params=fixed.params, distributions=fixed.distributions, value=_value(trial)
             )
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)

@@ -69,6 +69,7 @@ class TrialRecord:
     def to_record(self, discrimination: str, loss: str) -> dict[str, Any]:
         """Plain JSON, with the names that the two scores have for the kind of outcome."""
         return {
+            "measure": discrimination,
             discrimination: self.discrimination,
             loss: self.loss,
             "pruned": self.pruned,

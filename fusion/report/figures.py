@@ -174,7 +174,8 @@ def training(evidence: Evidence) -> Figure | None:
     )
     data = history[history["arm"] == arm]
     keys = [k for k in ("repeat", "fold", "member") if k in data]
-    curves = [c for c in ("train_loss", "validation_loss", "validation_auroc") if c in data]
+    known = ("train_loss", "validation_loss", "validation_auroc", "validation_concordance")
+    curves = [c for c in known if c in data and data[c].notna().any()]
 
     def draw(axes: Axes) -> None:
         for curve, colour in zip(curves, COLOURS, strict=False):
@@ -182,7 +183,7 @@ def training(evidence: Evidence) -> Figure | None:
                 axes.plot(run["epoch"], run[curve], color=colour, lw=0.6, alpha=0.3)
             mean = data.groupby("epoch")[curve].mean()
             axes.plot(mean.index, mean, color=colour, lw=2, label=curve.replace("_", " "))
-        axes.set(xlabel="epoch", ylabel="loss, AUROC")
+        axes.set(xlabel="epoch", ylabel="loss, AUROC or concordance")
         axes.legend()
 
     caption = (
