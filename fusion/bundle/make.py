@@ -75,13 +75,13 @@ def fit_bundle(
             cannot be bundled.
         DataError: An arm cannot be fitted, or the bundle cannot be written.
     """
-    kind = study.source_cohort.outcome.kind
-    if not find_endpoint(kind).bundled:
-        raise ConfigError(
-            f"fit: a system for an outcome of the kind {kind!r} cannot be written as a bundle yet; "
-            f"its out-of-fold predictions are what `ablate` writes"
-        )
     with place_for(out):
+        kind = study.source_cohort.outcome.kind
+        if not find_endpoint(kind).bundled:
+            raise ConfigError(
+                f"fit: a system for an outcome of the kind {kind!r} cannot be written as a bundle "
+                f"yet; its out-of-fold predictions are what `ablate` writes"
+            )
         elsewhere = [one.name for one in study.config.embeddings]
         chosen = choose_arms(study.arms, study.reference, arms, elsewhere)
         evidence = study.evidence(study.ablate())

@@ -103,7 +103,7 @@ def test_equal_files_are_not_applicable(cohort: Cohort) -> None:
     assert result.note == "all images have the same size, form and kind of file"
     none = dataclasses.replace(cohort, images=cohort.images.iloc[:0])
     result = run_one("acquisition_shortcut", make_subject(none))
-    assert result.note == "the cohort has no images"
+    assert result.note == "the cohort has no pictures"
 
 
 def test_unreadable_images_have_no_facts(cohort: Cohort) -> None:
