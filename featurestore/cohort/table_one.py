@@ -86,7 +86,12 @@ def _quartiles(values: pd.Series) -> str:
     if known.empty:
         return "—"
     low, middle, high = known.quantile([0.25, 0.5, 0.75])
-    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{_number(middle)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    """Three digits, and all of a whole number: a year is no 2.01e+03."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def _share(values: pd.Series, level: str | float) -> str:

@@ -10,10 +10,13 @@ from featurestore.cohort import short_watermark
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS, THRESHOLD
-from fusion.evidence import ArmEvidence, BinaryEvidence, Estimate, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Estimate, Evidence, Gain
 from fusion.evidence.intervals import interval_facts
 from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
+
+SIGNIFICANT = 0.05
+"""Adjusted p below which a gain is called one."""
 
 BASELINE = "baseline"
 """Stands in place of a difference beside the arm that differences are taken against."""
@@ -98,13 +101,14 @@ def gains(evidence: BinaryEvidence) -> TextTable:
             g.single_arm,
             with_interval(g.delta, sign=True),
             p_value(g.p),
-            verdict(g.delta),
+            p_value(g.p_holm),
+            verdict(g),
         )
         for g in evidence.fusion_gain
     )
     return TextTable(
         "AUROC of the model on all modalities minus that of the same model on one; paired.",
-        ("all modalities", "single modality", "ΔAUROC [95 % CI]", "p", "reading"),
+        ("all modalities", "single modality", "ΔAUROC [95 % CI]", "p", "p Holm", "reading"),
         rows,
         text_columns=2,
     )
@@ -353,10 +357,10 @@ def _model(arm: ArmEvidence) -> str:
     return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
 
 
-def verdict(delta: Estimate) -> str:
-    """How a gain by fusion reads."""
-    if delta.low > 0:
-        return "fusion adds"
-    if delta.high < 0:
-        return "fusion harms"
-    return "no measurable gain" if delta.low == delta.low else NOTHING
+def verdict(gain: Gain) -> str:
+    """How a gain by fusion reads, beside the other gains that were looked for."""
+    delta = gain.delta
+    if not delta.excludes(0.0):
+        return "no measurable gain" if delta.low == delta.low else NOTHING
+    said = "fusion adds" if delta.low > 0 else "fusion harms"
+    return f"{said}, only before Holm" if gain.p_holm >= SIGNIFICANT else said

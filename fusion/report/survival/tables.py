@@ -102,7 +102,7 @@ def gains(e: SurvivalEvidence) -> TextTable:
                 with_interval(g.delta, sign=True),
                 p_value(g.p),
                 p_value(g.p_holm),
-                verdict(g.delta),
+                verdict(g),
             )
             for g in e.fusion_gain
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -76,3 +78,10 @@ def test_row_order_means_nothing_and_empty_columns_are_dashes() -> None:
     table = table_one(shuffled)
     assert table.loc[1, "all"] == "—"
     pd.testing.assert_frame_equal(table.drop(index=1), table_one(cohort).drop(index=1))
+
+
+def test_years_keep_their_digits() -> None:
+    cohort = _cohort()
+    patients = cohort.patients.assign(breslow=[1998.0, 2004.0, 2004.0, 2011.0, np.nan])
+    table = table_one(dataclasses.replace(cohort, patients=patients))
+    assert "2004 [2002, 2006]" in set(table["all"])
