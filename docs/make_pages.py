@@ -204,7 +204,7 @@ def outcomes() -> str:
 
 def _outcome(outcome: Outcome) -> str:
     rule = outcome.rule
-    hidden = [*rule.columns, *outcome.deny]
+    hidden = list(dict.fromkeys([*rule.columns, *outcome.deny]))
     if isinstance(rule, TimesRule):
         hidden.append("every column of times and last contact")
     lines = [

@@ -83,7 +83,7 @@ def fit_bundle(
                 f"yet; its out-of-fold predictions are what `ablate` writes"
             )
         elsewhere = [one.name for one in study.config.embeddings]
-        chosen = choose_arms(study.arms, study.reference, arms, elsewhere)
+        chosen = choose_arms(study.arms, study.baseline, arms, elsewhere)
         evidence = study.evidence(study.ablate())
         final = study.final_features()
         config, seed = study.config.ablation, study.config.seed

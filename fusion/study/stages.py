@@ -309,7 +309,7 @@ class Stages:
         return self._study_plan.ablation.arms
 
     @property
-    def reference(self) -> str:
+    def baseline(self) -> str:
         """Name of the arm that differences are taken against."""
         return self._study_plan.ablation.reference
 

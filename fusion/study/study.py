@@ -120,7 +120,7 @@ class Study(Stages):
                 self.paths.choices,
             ),
             cohort=self.cohort,
-            baseline=self.reference,
+            baseline=self.baseline,
             draws=self.config.ablation.bootstrap_draws,
             seed=self.config.seed,
             history=read_table(history) if history.exists() else pd.DataFrame(),
@@ -145,7 +145,7 @@ class Study(Stages):
         drawn_of = find_endpoint(self.cohort.outcome.kind).predictions
         if not config.overlays or not pictured or "probability" not in drawn_of:
             return ()  # heat is of log odds: pictures of other kinds of outcomes are not drawn
-        tasks = self.tasks([arm for arm in self.arms if arm.name == self.reference])
+        tasks = self.tasks([arm for arm in self.arms if arm.name == self.baseline])
         largest = int(self.config.extract.max_megapixels * 1e6)
         key = overlays_key(predictions, tasks, config.overlays, largest)
         drawn = read_overlays(self.paths.overlays, key)
@@ -243,7 +243,7 @@ class Study(Stages):
         )
         self._progress.start("export", 1)
         folder, exported = export_study(
-            material, self.reference, chosen, self.paths, self.config.name
+            material, self.baseline, chosen, self.paths, self.config.name
         )
         self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
         return exported
