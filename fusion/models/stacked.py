@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -52,49 +54,101 @@ class StackedModel(BaseModel):
 
     def _fit(self, rows: FeatureTable, seed: int) -> FitRecord:
         folds = folds_of_rows(rows, max(self.settings.tuning.inner_folds, LEAST_FOLDS), seed)
-        parts = [validation for _, validation in folds]
-        every = range(len(parts))
-        self._heads = [self._head_without(rows, [parts[k]], seed) for k in every]
-        logits = np.empty(len(rows))
-        for part, head in zip(parts, self._heads, strict=True):
-            logits[part] = logit(head.predict_proba(rows.take(part)))
-        nested = [np.zeros(len(rows)) for _ in every]
-        for j, k in itertools.combinations(every, 2):
-            head = self._head_without(rows, [parts[j], parts[k]], seed)
-            of_j, of_k = (logit(head.predict_proba(rows.take(parts[i]))) for i in (j, k))
-            nested[j][parts[k]] = of_k
-            nested[k][parts[j]] = of_j
-            nested[j][parts[j]] += of_j / (len(parts) - 1)
-            nested[k][parts[k]] += of_k / (len(parts) - 1)
+        heads = nested_heads(
+            rows,
+            [validation for _, validation in folds],
+            lambda kept: FusionHeadModel(self.arm, self.settings).fit(kept, seed),
+            lambda head, asked: logit(head.predict_proba(asked)),
+        )
+        self._heads = heads.fitted
         seen = (*(m for m in self.arm.modalities if m.groups), _HEAD)
         data = encode_folds(
-            _beside(rows, logits),
-            [(_beside(rows, own), *fold) for own, fold in zip(nested, folds, strict=True)],
+            beside(rows, LOGIT, heads.scores),
+            [
+                (beside(rows, LOGIT, own), *fold)
+                for own, fold in zip(heads.nested, folds, strict=True)
+            ],
             seen,
             self.settings.metadata,
         )
         arm = dataclasses.replace(self.arm, modalities=seen)
         self._trees = LightGbmModel(arm, self.settings, self.location)
         record = self._trees.fit_encoded(data, seed)
-        heads = [head.choices_ for head in self._heads]
-        fitted = len(parts) * (len(parts) + 1) // 2
-        return FitRecord(record.inner, record.choices | {"heads": heads, "heads_fitted": fitted})
+        return FitRecord(record.inner, record.choices | heads.choices())
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         logits = np.mean([logit(head.predict_proba(rows)) for head in self._heads], axis=0)
-        return self._trees.predict_proba(_beside(rows, logits))
+        return self._trees.predict_proba(beside(rows, LOGIT, logits))
 
-    def _head_without(
-        self, rows: FeatureTable, left_out: list[np.ndarray], seed: int
-    ) -> FusionHeadModel:
+
+class Chooses(Protocol):
+    """A fitted head."""
+
+    choices_: dict[str, Any]
+
+
+H = TypeVar("H", bound=Chooses)
+
+
+@dataclasses.dataclass(frozen=True)
+class NestedHeads(Generic[H]):
+    """Heads and what they say of rows that they have not seen; see `StackedModel`.
+
+    Attributes:
+        fitted: One head an inner fold, fitted without it.
+        scores: Of each row by the head that was fitted without its fold. Shape (n,).
+        nested: For each inner fold the scores of all rows as the fold may see them; (n,) each.
+    """
+
+    fitted: list[H]
+    scores: np.ndarray
+    nested: list[np.ndarray]
+
+    def choices(self) -> dict[str, Any]:
+        """What the heads chose, and how many were fitted, those of pairs of folds included."""
+        k = len(self.fitted)
+        heads = [head.choices_ for head in self.fitted]
+        return {"heads": heads, "heads_fitted": k * (k + 1) // 2}
+
+
+def nested_heads(
+    rows: FeatureTable,
+    parts: Sequence[np.ndarray],
+    fit: Callable[[FeatureTable], H],
+    score: Callable[[H, FeatureTable], np.ndarray],
+) -> NestedHeads[H]:
+    """Fits a head without each inner fold, and without each pair of them.
+
+    Args:
+        rows: The outer training part; n rows.
+        parts: Integer validation rows of each inner fold.
+        fit: Fits a head on rows.
+        score: What a head says of rows.
+    """
+
+    def without(*left_out: np.ndarray) -> H:
         kept = np.setdiff1d(np.arange(len(rows)), np.concatenate(left_out))
-        return FusionHeadModel(self.arm, self.settings).fit(rows.take(kept), seed)
+        return fit(rows.take(kept))
+
+    fitted = [without(part) for part in parts]
+    scores = np.empty(len(rows))
+    for part, head in zip(parts, fitted, strict=True):
+        scores[part] = score(head, rows.take(part))
+    nested = [np.zeros(len(rows)) for _ in parts]
+    for j, k in itertools.combinations(range(len(parts)), 2):
+        head = without(parts[j], parts[k])
+        of_j, of_k = (score(head, rows.take(parts[i])) for i in (j, k))
+        nested[j][parts[k]] = of_k
+        nested[k][parts[j]] = of_j
+        nested[j][parts[j]] += of_j / (len(parts) - 1)
+        nested[k][parts[k]] += of_k / (len(parts) - 1)
+    return NestedHeads(fitted, scores, nested)
 
 
-def _beside(table: FeatureTable, logits: np.ndarray) -> FeatureTable:
+def beside(table: FeatureTable, column: Column, values: np.ndarray) -> FeatureTable:
     """The table with one more column."""
     return dataclasses.replace(
         table,
-        columns=table.columns.assign(**{LOGIT.name: logits}),
-        dictionary=DataDictionary([*table.dictionary, LOGIT]),
+        columns=table.columns.assign(**{column.name: values}),
+        dictionary=DataDictionary([*table.dictionary, column]),
     )

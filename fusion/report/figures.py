@@ -27,9 +27,9 @@ def draw_all(evidence: BinaryEvidence) -> list[Figure]:
     leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
     shown = f"Heavy: {leading.arm}; light: other arms of {leading.model}, and reference models."
     figures = [
-        _gains(evidence),
+        gains(evidence, "ΔAUROC"),
         _forest(evidence),
-        _strip(evidence),
+        strip(evidence.per_fold, [a.arm for a in evidence.arms], "auroc", "AUROC"),
         _roc(evidence, arms, shown),
         _precision_recall(evidence, arms, shown),
         _calibration(evidence, arms, shown),
@@ -51,7 +51,8 @@ def shown_arms(baseline: str, arms: Sequence[A]) -> list[A]:
     return [leading, *(a for a in others if a in references_first)]
 
 
-def _gains(evidence: Evidence) -> Figure | None:
+def gains(evidence: Evidence, difference: str) -> Figure | None:
+    """What fusion adds; `difference` is what the gains are, for people."""
     rows = [(f"{g.model}: all − {g.modality}", g.delta) for g in evidence.fusion_gain]
     if not rows:
         return None
@@ -61,9 +62,9 @@ def _gains(evidence: Evidence) -> Figure | None:
     return Figure(
         "fusion_gain",
         "What fusion adds to each single modality",
-        "ΔAUROC of the model on all modalities against the same model on one, with 95 % interval. "
-        "Right of zero: fusion adds.",
-        svg(lambda axes: intervals(axes, data, "comparison", "ΔAUROC"), height=tall(len(data))),
+        f"{difference} of the model on all modalities against the same model on one, with 95 % "
+        "interval. Right of zero: fusion adds.",
+        svg(lambda axes: intervals(axes, data, "comparison", difference), height=tall(len(data))),
         data,
     )
 
@@ -84,18 +85,25 @@ def _forest(evidence: BinaryEvidence) -> Figure | None:
     )
 
 
-def _strip(evidence: BinaryEvidence) -> Figure:
-    data = evidence.per_fold[["arm", "repeat", "fold", "auroc"]]
-    names = [a.arm for a in evidence.arms]
+def strip(per_fold: pd.DataFrame, names: Sequence[str], metric: str, label: str) -> Figure:
+    """A metric of every outer fold, one line an arm.
+
+    Args:
+        per_fold: One row an arm, repeat and fold.
+        names: The arms, from the top.
+        metric: Column of `per_fold`; 0.5 of it is no discrimination.
+        label: What it is called.
+    """
+    data = per_fold[["arm", "repeat", "fold", metric]]
 
     def draw(axes: Axes) -> None:
         for k, name in enumerate(names):
-            values = data.loc[data["arm"] == name, "auroc"]
+            values = data.loc[data["arm"] == name, metric]
             axes.plot(values, np.full(len(values), k), "o", color=COLOURS[0], alpha=0.6, ms=5)
         axes.axvline(0.5, color=GREY, lw=1, ls=":")
         axes.set_yticks(range(len(names)), [fitting(n) for n in names])
         axes.invert_yaxis()
-        axes.set_xlabel("AUROC of one outer fold")
+        axes.set_xlabel(f"{label} of one outer fold")
 
     caption = "One dot an outer fold. Dotted: no discrimination."
     return Figure("folds", "Spread over folds", caption, svg(draw, tall(len(names))), data)

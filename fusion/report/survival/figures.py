@@ -12,7 +12,7 @@ from fusion.evidence.spans import YEAR, span
 from fusion.evidence.survival import RiskGroups, SurvivalArm, SurvivalEvidence, at
 from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
-from fusion.report.figures import fine_tuning, shown_arms, training
+from fusion.report.figures import fine_tuning, gains, shown_arms, strip, training
 from fusion.report.figures_sections import importance, tuning_history
 from fusion.report.survival.tables import HEADLINE, found, group_name
 
@@ -24,14 +24,14 @@ def draw_all(e: SurvivalEvidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
     arms = shown_arms(e.baseline, e.arms)
     figures = [
-        _gains(e),
+        gains(e, "ΔC"),
         _forest(e),
         _risk_groups(e),
         _auc(e, arms),
         _brier(e, arms),
         *(_calibration(e, days) for days in e.horizons),
         *(_decision(e, arms, days) for days in e.horizons),
-        _strip(e),
+        strip(e.per_fold, [a.arm for a in e.arms], HEADLINE, "C"),
         training(e),
         fine_tuning(e),
         importance(e, "C"),
@@ -50,30 +50,6 @@ def decision_name(days: float) -> str:
     return f"decision_{days:g}"
 
 
-def _gains(e: SurvivalEvidence) -> Figure | None:
-    data = pd.DataFrame(
-        [
-            {
-                "comparison": f"{g.model}: all − {g.modality}",
-                "value": g.delta.value,
-                "low": g.delta.low,
-                "high": g.delta.high,
-            }
-            for g in e.fusion_gain
-        ]
-    )
-    if data.empty:
-        return None
-    return Figure(
-        "fusion_gain",
-        "What fusion adds to each single modality",
-        "ΔC of the model on all modalities against the same model on one, with 95 % interval. "
-        "Right of zero: fusion adds.",
-        svg(lambda axes: intervals(axes, data, "comparison", "ΔC"), height=tall(len(data))),
-        data,
-    )
-
-
 def _forest(e: SurvivalEvidence) -> Figure | None:
     tested = [(a.arm, a.differences[HEADLINE].estimate) for a in e.arms if a.differences]
     if not tested:
@@ -88,23 +64,6 @@ def _forest(e: SurvivalEvidence) -> Figure | None:
         svg(lambda axes: intervals(axes, data, "arm", "ΔC"), height=tall(len(data))),
         data,
     )
-
-
-def _strip(e: SurvivalEvidence) -> Figure:
-    data = e.per_fold[["arm", "repeat", "fold", HEADLINE]]
-    names = [a.arm for a in e.arms]
-
-    def draw(axes: Axes) -> None:
-        for k, name in enumerate(names):
-            values = data.loc[data["arm"] == name, HEADLINE]
-            axes.plot(values, np.full(len(values), k), "o", color=COLOURS[0], alpha=0.6, ms=5)
-        axes.axvline(0.5, color=GREY, lw=1, ls=":")
-        axes.set_yticks(range(len(names)), [fitting(n) for n in names])
-        axes.invert_yaxis()
-        axes.set_xlabel("C of one outer fold")
-
-    caption = "One dot an outer fold. Dotted: no discrimination."
-    return Figure("folds", "Spread over folds", caption, svg(draw, tall(len(names))), data)
 
 
 def _risk_groups(e: SurvivalEvidence) -> Figure:

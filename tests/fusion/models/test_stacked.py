@@ -101,7 +101,7 @@ def test_new_patients_get_the_mean_logit_of_the_heads_of_the_final_fit(
     assert len(model._heads) == 3
     test = parts[1].take(canonical_order(parts[1]))
     mean = np.mean([logit(head.predict_proba(test)) for head in model._heads], axis=0)
-    table = fusion.models.stacked._beside(test, mean)
+    table = fusion.models.stacked.beside(test, LOGIT, mean)
     assert model._trees.predict_proba(table).tobytes() == model.predict_proba(test).tobytes()
 
 
