@@ -78,7 +78,7 @@ def _importance(trials: list[dict[str, Any]], space: SpaceConfig) -> dict[str, f
         return {}
     import optuna  # here, so that who reads a report loads neither it nor the trees
 
-    from fusion.models.lightgbm import search_space
+    from fusion.models.boosting import search_space
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")

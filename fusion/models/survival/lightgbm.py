@@ -13,19 +13,24 @@ from fusion.arms import Arm
 from fusion.features import FeatureTable, TabularEncoder
 from fusion.ledger import witness
 from fusion.metrics.survival import PartialLikelihood, harrell_c
+from fusion.models.boosting import (
+    MAX_ROUNDS,
+    seeded,
+    stopping,
+    tree_contributions,
+    tune_boosters,
+)
 from fusion.models.explanation import Contributions
-from fusion.models.lightgbm import FIXED, MAX_ROUNDS, PATIENCE, first_trial, search_space
 from fusion.models.settings import Settings
 from fusion.models.study_location import StudyLocation
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.encoding import Encoded, InnerFold, TrainingData, encode_training
 from fusion.models.survival.patients import Patients
-from fusion.models.tuning import FoldScore, Parameters, tune
+from fusion.models.tuning import FoldScore, Parameters
 
 LEAST_CURVATURE = 1e-6
 """Of a row that was in no risk set, whose loss does not depend on its score."""
 
-COMMON: dict[str, Any] = {k: v for k, v in FIXED.items() if k not in ("objective", "metric")}
 Raw = Callable[[np.ndarray], np.ndarray]
 """Encoded rows (n, q) to raw scores (n,)."""
 
@@ -60,7 +65,7 @@ class Problem:
             weight=self.weights,
             init_score=self.start,
             reference=reference,
-            params=COMMON | {"seed": seed % 2**31},
+            params=seeded({}, seed),
         )
 
     def train(
@@ -72,7 +77,7 @@ class Problem:
         **validation: Any,
     ) -> lightgbm.Booster:
         """Boosts on the rows, once binned."""
-        settings = COMMON | self.settings | parameters | {"seed": seed % 2**31}
+        settings = self.settings | seeded(parameters, seed)
         return lightgbm.train(settings, data, rounds, **validation)
 
 
@@ -150,42 +155,25 @@ class CoxLightGbm(BaseSurvivalModel):
         Raises:
             ConfigError: The storage of the study cannot be used.
         """
-        tuning = self.settings.tuning
         self._prepare(data.whole.patients)
-        folds = [_BinnedFold.of(fold, self, seed) for fold in data.folds]
         for fold in data.folds:
             witness("early stopping", "selected on", fold.validation.patients.ids)
             witness("tuning", "selected on", fold.validation.patients.ids)
-        result = tune(
-            lambda parameters, fold: folds[fold].score(parameters, seed),
-            len(folds),
-            search_space(tuning.space),
-            first_trial(tuning.space),
-            tuning.trials,
-            seed,
-            self.location,
-        )
-        boosters = [fold.boost(result.parameters, seed) for fold in folds]
-        rounds = max(1, int(np.median([b.best_iteration for b in boosters])))
+        folds = [_BinnedFold.of(fold, self, seed) for fold in data.folds]
+        tuned = tune_boosters(folds, self.settings.tuning, seed, self.location)
         score = data.out_of_fold(
             [
-                self.patient_scores(raw_scores(booster, rounds), fold.validation)
-                for booster, fold in zip(boosters, data.folds, strict=True)
+                self.patient_scores(raw_scores(booster, tuned.rounds), fold.validation)
+                for booster, fold in zip(tuned.boosters, data.folds, strict=True)
             ]
         )
         self.encoder_ = data.encoder
         witness("lightgbm", "fitted on", data.whole.patients.ids)
         problem = self.problem(data.whole)
-        self.booster_ = problem.train(problem.dataset(seed), result.parameters, seed, rounds)
-        choices = {
-            "parameters": result.parameters,
-            "rounds": rounds,
-            "inner_rounds": [b.best_iteration for b in boosters],
-            "best_trial": result.best,
-            "trials": [t.to_record("concordance", "loss") for t in result.trials],
-            "inputs": len(data.encoder.features_),
-            "columns_without_information": sorted(data.encoder.dropped_),
-        }
+        self.booster_ = problem.train(
+            problem.dataset(seed), tuned.result.parameters, seed, tuned.rounds
+        )
+        choices = tuned.choices(data.encoder, "concordance", "loss")
         return SurvivalFit(score, choices)
 
     def _prepare(self, patients: Patients) -> None:
@@ -211,18 +199,12 @@ class CoxLightGbm(BaseSurvivalModel):
         return raw_scores(self.booster_, self.booster_.current_iteration())
 
     def contributions(self, table: FeatureTable) -> Contributions:
-        """Exact Shapley values of the trees (Lundberg et al. 2020), in log hazard ratios.
+        """Exact Shapley values of the trees, in log hazard ratios.
 
         Args:
             table: Rows to explain; n of them.
         """
-        x = self.encoder_.transform(table)
-        values = np.asarray(self.booster_.predict(x, pred_contrib=True, num_threads=1))
-        features = self.encoder_.features_
-        scaled = self.scale_.slope * values[:, :-1]
-        return Contributions(
-            tuple(f.name for f in features), tuple(f.group for f in features), scaled
-        )
+        return tree_contributions(self.booster_, self.encoder_, table, self.scale_.slope)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +231,7 @@ class _BinnedFold:
             MAX_ROUNDS,
             valid_sets=[self.binned[1].construct()],
             feval=self.validation.metric,
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+            callbacks=[stopping()],
         )
 
     def score(self, parameters: Parameters, seed: int) -> FoldScore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -366,8 +366,8 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     before(
         monkeypatch,
         fusion.models.lightgbm,
-        "tune",
-        lambda evaluate_fold, *rest: spy.patients("tune", folds_behind(evaluate_fold)),
+        "tune_boosters",
+        lambda folds, *rest: spy.patients("tune", patients_of(folds)),
     )
     before(
         monkeypatch,
@@ -385,15 +385,9 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     return spy
 
 
-def folds_behind(evaluate_fold: Callable[..., Any]) -> list[str]:
-    """Patients of the inner folds that an objective closes over."""
-    cells = {
-        name: cell.cell_contents
-        for name, cell in zip(
-            evaluate_fold.__code__.co_freevars, evaluate_fold.__closure__ or (), strict=True
-        )
-    }
-    rows = [r for b in cells["folds"] for r in (b.fold.training, b.fold.validation)]
+def patients_of(folds: Sequence[Any]) -> list[str]:
+    """Patients of the inner folds that trials are scored on."""
+    rows = [r for binned in folds for r in (binned.fold.training, binned.fold.validation)]
     return [patient for part in rows for patient in part.patient_ids]
 
 

@@ -22,9 +22,9 @@ from locations import ROOT
 import fusion.models.lightgbm
 from featurestore.errors import ConfigError
 from fusion.arms import Arm, Modality
-from fusion.config import AblationConfig, MetadataConfig, SpaceConfig, TuningConfig
+from fusion.config import AblationConfig, MetadataConfig, TuningConfig
 from fusion.features.table import FeatureTable
-from fusion.models.lightgbm import DEFAULTS, LightGbmModel, first_trial, search_space
+from fusion.models.lightgbm import LightGbmModel
 from fusion.models.settings import Settings
 from fusion.models.study_location import StudyLocation, sqlite_storage
 from fusion.models.tuning import RANDOM_TRIALS, FoldScore, Parameters, TuningResult, tune
@@ -208,27 +208,6 @@ def test_a_damaged_study_is_refused(tmp_path: Path, change: str) -> None:
         database.execute(change)
     with pytest.raises(ConfigError, match=r"trial \d+ in sqlite:.* is damaged; remove it"):
         run(where)
-
-
-def test_defaults_lie_in_the_search_space() -> None:
-    drawn = search_space(SpaceConfig())(optuna.trial.FixedTrial(DEFAULTS))  # type: ignore[arg-type]
-    assert drawn == DEFAULTS == first_trial(SpaceConfig())
-
-
-def test_the_configured_bounds_hold_also_for_the_first_trial() -> None:
-    space = SpaceConfig(num_leaves=(3, 5), lambda_l2=(2.0, 2.0))
-    first = first_trial(space)
-    assert (first["num_leaves"], first["lambda_l2"]) == (5, 2.0)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [search_space(space)(study.ask()) for _ in range(20)]
-    assert {d["num_leaves"] for d in drawn} == {3, 4, 5}
-    assert {d["lambda_l2"] for d in drawn} == {2.0}
-
-
-@pytest.mark.parametrize("bounds", [(5, 3), (0, 8), (2, 10**6)])
-def test_bounds_that_make_no_sense_are_refused(bounds: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"num_leaves: .* lowest first"):
-        SpaceConfig(num_leaves=bounds)
 
 
 CONFIG = AblationConfig(
