@@ -20,7 +20,7 @@ from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import matched
-from fusion.evidence.reference_model import reference_model
+from fusion.evidence.reference_model import by_auroc, reference_model
 from fusion.evidence.scoring import (
     RATES,
     THRESHOLDS,
@@ -62,7 +62,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
     gains = fusion_gains(aligned.arms, scores, "auroc")
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
-    clinical = reference_model(cohort, inputs.fits, groups, draws, seed)
+    clinical = reference_model(cohort, inputs.fits, groups, draws, seed, by_auroc(cohort))
     parts = subgroups(cohort, aligned, baseline, clusters, draws, seed, inputs.config.subgroups)
     pairs = matched(cohort, aligned, clusters, draws, seed)
     rungs = inputs.ladder.rungs if inputs.ladder else ()
@@ -71,7 +71,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         *(estimate for part in parts for estimate in part.metrics.values()),
         *(estimate for rung in rungs for estimate in rung.metrics.values()),
         *(result.everyone for result in (pairs.results if pairs else ())),
-        *(direction.auroc for direction in (clinical.directions if clinical else ())),
+        *(direction.discrimination for direction in (clinical.directions if clinical else ())),
     ]
     return BinaryEvidence(
         run=inputs.run,
@@ -90,8 +90,8 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         encoder_history=inputs.encoder_history,
         audit=inputs.audit,
         ladder=inputs.ladder,
-        group_losses=group_losses(aligned, scores),
-        learning_curve=learning_curve(aligned, scores),
+        group_losses=group_losses(aligned.arms, scores, "auroc"),
+        learning_curve=learning_curve(aligned.arms, scores, "auroc", "brier"),
         sensitivity=sensitivity(cohort, aligned, clusters, draws, seed),
         subgroups=parts,
         reference_model=clinical,

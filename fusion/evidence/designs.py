@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from fusion.evaluation.designs import left_out, training_share
-from fusion.evidence.aligned import AlignedPredictions, ArmPredictions
-from fusion.evidence.scoring import ArmScores
+from fusion.evidence.scoring import Sample
 from fusion.metrics import Estimate, holm
 
 
@@ -20,15 +20,15 @@ class GroupLoss:
     Attributes:
         model: Name of the model.
         group: What it was refitted without.
-        auroc: Without the group.
-        loss: AUROC on everything minus that without the group, paired; above 0 the group helps.
+        without: The headline metric (`Endpoint.headline`) without the group.
+        loss: On everything minus without the group, paired; above 0 the group helps.
         p: Two-sided p of the loss.
         p_holm: The same, adjusted by Holm over all groups and models.
     """
 
     model: str
     group: str
-    auroc: Estimate
+    without: Estimate
     loss: Estimate
     p: float
     p_holm: float
@@ -41,27 +41,50 @@ class LearningPoint:
     Attributes:
         model: Name of the model.
         share: Of the outer training patients; 1 for all of them.
-        auroc: On the same test patients for every share.
-        brier: On the same.
+        headline: The headline metric (`Endpoint.headline`) on the same test patients for every
+            share.
+        error: Brier score on the same, over time where there is time.
     """
 
     model: str
     share: float
-    auroc: Estimate
-    brier: Estimate
+    headline: Estimate
+    error: Estimate | None
+
+
+class _Arm(Protocol):
+    """What any kind's predictions of an arm have."""
+
+    @property
+    def arm(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def modalities(self) -> tuple[str, ...]: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def design(self) -> str: ...
+
+
+class _Scores(Protocol):
+    """What any kind's scores of an arm have."""
+
+    @property
+    def metrics(self) -> Mapping[str, Sample]: ...
 
 
 def group_losses(
-    aligned: AlignedPredictions, scores: Mapping[str, ArmScores]
+    arms: Sequence[_Arm], scores: Mapping[str, _Scores], headline: str
 ) -> tuple[GroupLoss, ...]:
-    """Leave-one-group-out, the largest loss first within a model."""
+    """Leave-one-group-out, the largest loss in the headline metric first within a model."""
     found = []
-    for arm in aligned.arms:
+    for arm in arms:
         group = left_out(arm.design)
-        whole = _whole(aligned, arm)
+        whole = _whole(arms, arm)
         if group is None or whole is None:
             continue
-        without, everything = (scores[a.arm].metrics["auroc"] for a in (arm, whole))
+        without, everything = (scores[a.arm].metrics[headline] for a in (arm, whole))
         loss = everything.against(without)
         found.append((arm.model, group, without.estimate, loss.estimate, loss.p))
     adjusted = holm([p for *_, p in found])
@@ -70,25 +93,27 @@ def group_losses(
 
 
 def learning_curve(
-    aligned: AlignedPredictions, scores: Mapping[str, ArmScores]
+    arms: Sequence[_Arm], scores: Mapping[str, _Scores], headline: str, error: str
 ) -> tuple[LearningPoint, ...]:
     """Points by model and share, the whole training part last."""
     found: dict[tuple[str, float], str] = {}
-    for arm in aligned.arms:
+    for arm in arms:
         share = training_share(arm.design)
-        whole = _whole(aligned, arm)
+        whole = _whole(arms, arm)
         if share is not None and whole is not None:
             found[arm.model, share] = arm.arm
             found[arm.model, 1.0] = whole.arm
-    return tuple(
-        LearningPoint(model, share, scores[arm].estimate("auroc"), scores[arm].estimate("brier"))
-        for (model, share), arm in sorted(found.items())
-    )
+    points = []
+    for (model, share), name in sorted(found.items()):
+        own = scores[name].metrics
+        wrong = own[error].estimate if error in own else None
+        points.append(LearningPoint(model, share, own[headline].estimate, wrong))
+    return tuple(points)
 
 
-def _whole(aligned: AlignedPredictions, of: ArmPredictions) -> ArmPredictions | None:
+def _whole(arms: Sequence[_Arm], of: _Arm) -> _Arm | None:
     """The arm of the same model that sees most, on all training patients."""
-    same = [a for a in aligned.arms if a.kind != "design" and a.model == of.model]
+    same = [a for a in arms if a.kind != "design" and a.model == of.model]
     if not same:
         return None
     return same[int(np.argmax([len(a.modalities) for a in same]))]

@@ -52,7 +52,7 @@ def find_problems(
         *_permuted(arms),
         *_unpredicted(cohort, arms),
         *_left_out_by_outcome(cohort),
-        *_contradictions(clinical),
+        *contradictions(clinical),
         *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
         *no_gain(gains, "ΔAUROC"),
@@ -143,29 +143,39 @@ def _left_out_by_outcome(cohort: Cohort) -> Iterator[Finding]:
     )
 
 
-def _contradictions(clinical: ReferenceModel | None) -> Iterator[Finding]:
-    """Known risk factors that point the wrong way, one finding a factor."""
+def contradictions(
+    clinical: ReferenceModel | None, metric: str = "AUROC", ratio: str = "odds ratio"
+) -> Iterator[Finding]:
+    """Known risk factors that point the wrong way, one finding a factor.
+
+    Args:
+        clinical: The clinical reference; None where none was fitted.
+        metric: What directions are measured by, for people.
+        ratio: What its coefficients are, for people.
+    """
     if clinical is None:
         return
-    odds = {c.name: c for c in clinical.coefficients}
+    fits = {c.name: c for c in clinical.coefficients}
     for factor in dict.fromkeys(d.factor for d in clinical.directions):
         own = [d for d in clinical.directions if d.factor == factor]
         wrong = [d for d in own if d.contradicts]
-        fitted = odds.get(own[0].column)
+        fitted = fits.get(own[0].column)
         against = fitted is not None and fitted.most < 1
         said = [
-            f"among {f'patients with specimen {d.among}' if d.among else 'all patients'} its AUROC "
-            f"is {_text(d.auroc)} ({d.n} patients, {d.events} with the outcome)"
+            f"among {f'patients with specimen {d.among}' if d.among else 'all patients'} its "
+            f"{metric} is {_text(d.discrimination)} ({d.n} patients, {d.events} with the outcome)"
             for d in wrong
         ]
         if fitted is not None and against:
             said.append(
-                f"in the clinical reference its odds ratio is {fitted.odds_ratio:.2f} per standard "
+                f"in the clinical reference its {ratio} is {fitted.ratio:.2f} per standard "
                 f"deviation ({fitted.least:.2f} to {fitted.most:.2f} over {fitted.fits} fits)"
             )
-        within = [f"{d.among} {d.auroc.value:.3f}" for d in own if d.among and d not in wrong]
+        within = [
+            f"{d.among} {d.discrimination.value:.3f}" for d in own if d.among and d not in wrong
+        ]
         if said and within:
-            said.append(f"within types of specimen its AUROC is {', '.join(within)}")
+            said.append(f"within types of specimen its {metric} is {', '.join(within)}")
         if said:
             yield Finding(
                 "warning" if wrong else "note",

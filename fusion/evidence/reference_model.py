@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pandas as pd
 from featurestore.cohort import Cohort
 from featurestore.tables import Column, places
 from fusion import metrics
-from fusion.evidence.aligned import REFERENCES
+from fusion.endpoints import find_endpoint
 from fusion.metrics import LEVEL, Estimate, draw_weights, in_chunks, interval
 from fusion.models import PREDICTORS, find_predictor
 
@@ -44,19 +44,44 @@ LEAST = 10
 
 
 @dataclasses.dataclass(frozen=True)
+class Judge:
+    """How a column is held against the outcome.
+
+    Attributes:
+        event: Which patients of the cohort have the outcome, 0.0 or 1.0. Shape (n,).
+        of: Discrimination of a column (n,) among the members of a mask (n,) under draws (draws, n)
+            or, where that is None, on the data; shape (draws,).
+    """
+
+    event: np.ndarray
+    of: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+
+
+def by_auroc(cohort: Cohort) -> Judge:
+    """Holds columns against an outcome that is there or not."""
+    y = cohort.patients["outcome"].to_numpy(float)
+
+    def of(value: np.ndarray, known: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return metrics.auroc(y[known], value[known], None if weights is None else weights[:, known])
+
+    return Judge(y, of)
+
+
+@dataclasses.dataclass(frozen=True)
 class Coefficient:
     """One input of the clinical reference.
 
     Attributes:
         name: The input as the model sees it.
-        odds_ratio: Per standard deviation of the training patients; geometric mean of the fits.
+        ratio: Of odds, or of hazards, per standard deviation of the training patients; geometric
+            mean of the fits.
         least: Lowest fit.
         most: Highest fit.
         fits: Fits that have the input.
     """
 
     name: str
-    odds_ratio: float
+    ratio: float
     least: float
     most: float
     fits: int
@@ -72,7 +97,7 @@ class Direction:
         among: Type of the specimen; empty for all patients.
         n: Patients whose value is known.
         events: Those with the outcome.
-        auroc: Of the column alone, higher values taken as riskier.
+        discrimination: AUROC or concordance of the column alone, higher values taken as riskier.
         contradicts: Whether it is surely below one half, corrected for all that were looked at.
     """
 
@@ -81,7 +106,7 @@ class Direction:
     among: str
     n: int
     events: int
-    auroc: Estimate
+    discrimination: Estimate
     contradicts: bool
 
 
@@ -106,6 +131,7 @@ def reference_model(
     clusters: Mapping[str, str],
     draws: int,
     seed: int,
+    judge: Judge,
 ) -> ReferenceModel | None:
     """Describes the clinical reference of a run.
 
@@ -115,17 +141,19 @@ def reference_model(
         clusters: Cluster of each patient.
         draws: Bootstrap draws.
         seed: Of the draws.
+        judge: Of the directions.
 
     Returns:
         None where none was fitted.
     """
-    choices = [fit["choices"] for fit in fits if fit["model"] in REFERENCES]
+    name = find_endpoint(cohort.outcome.kind).clinical_reference
+    choices = [fit["choices"] for fit in fits if fit["model"] == name]
     if not choices:
         return None
     return ReferenceModel(
         str(choices[0]["basis"]),
         tuple(_coefficients([_per_sd(choice) for choice in choices])),
-        directions(cohort, clusters, draws, seed),
+        directions(cohort, clusters, draws, seed, judge),
     )
 
 
@@ -142,7 +170,7 @@ def _coefficients(fitted: list[Mapping[str, float]]) -> Iterator[Coefficient]:
 
 
 def directions(
-    cohort: Cohort, clusters: Mapping[str, str], draws: int, seed: int
+    cohort: Cohort, clusters: Mapping[str, str], draws: int, seed: int, judge: Judge
 ) -> tuple[Direction, ...]:
     """Asks of each known risk factor whether it goes with the outcome.
 
@@ -154,21 +182,21 @@ def directions(
         clusters: Cluster of each patient.
         draws: Bootstrap draws.
         seed: Of the draws.
+        judge: Holds a column against the outcome.
     """
     patients = cohort.patients
     ids = patients["patient_id"].to_numpy(dtype=str)
     drawn_as = np.array([clusters[patient] for patient in ids], dtype=object)
-    y = patients["outcome"].to_numpy(float)
     asked = []
     for factor, column in _factors(cohort):
         value = _rank(column, patients[column.name])
         for among, part in _parts(cohort):
             known = part & np.isfinite(value)
-            events = int(y[known].sum())
+            events = int(judge.event[known].sum())
             if min(events, int(known.sum()) - events) >= LEAST and np.ptp(value[known]) > 0:
                 asked.append((factor, column.name, among, value, known))
     weights = draw_weights(drawn_as, draws, seed) if asked else np.empty((0, len(ids)))
-    return tuple(_direction(*one, y, weights, len(asked)) for one in asked)
+    return tuple(_direction(*one, judge, weights, len(asked)) for one in asked)
 
 
 def _direction(
@@ -177,18 +205,16 @@ def _direction(
     among: str,
     value: np.ndarray,
     known: np.ndarray,
-    y: np.ndarray,
+    judge: Judge,
     weights: np.ndarray,
     asked: int,
 ) -> Direction:
-    labels, values = y[known], value[known]
-    area = float(metrics.auroc(labels, values)[0])
-    chunks = [metrics.auroc(labels, values, chunk[:, known]) for chunk in in_chunks(weights)]
-    drawn = np.concatenate(chunks)
+    found = float(judge.of(value, known, None)[0])
+    drawn = np.concatenate([judge.of(value, known, chunk) for chunk in in_chunks(weights)])
     usable = drawn[np.isfinite(drawn)]
     highest = np.quantile(usable, 1 - (1 - LEVEL) / (2 * asked)) if len(usable) else np.nan
-    n, events = int(known.sum()), int(labels.sum())
-    estimate = interval(area, drawn, min(events, n - events))
+    n, events = int(known.sum()), int(judge.event[known].sum())
+    estimate = interval(found, drawn, min(events, n - events))
     return Direction(factor, column, among, n, events, estimate, bool(highest < 0.5))
 
 

@@ -41,8 +41,8 @@ class Subgroup:
         level: Which of its values.
         n: Patients.
         events: Patients with the outcome.
-        metrics: By name (AUROC, Brier, calibration intercept) with interval; empty where there
-            are fewer than `LEAST` patients with or without the outcome.
+        metrics: By name with interval; empty where there are fewer than `LEAST` patients with or
+            without the outcome.
     """
 
     name: str
@@ -51,6 +51,26 @@ class Subgroup:
     n: int
     events: int
     metrics: dict[str, Estimate]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Patients of one level of one column.
+
+    Attributes:
+        name: As in `Subgroup`, like `column` and `level`.
+        member: Who they are. Shape (patients,).
+    """
+
+    name: str
+    column: str
+    level: str
+    member: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Patients."""
+        return int(self.member.sum())
 
 
 def subgroups(
@@ -77,20 +97,19 @@ def subgroups(
     Raises:
         ConfigError: A named column is not in the cohort.
     """
-    patients = cohort.patients.set_index("patient_id").loc[aligned.patient_ids]
-    parts = list(_parts(cohort, patients, columns))
+    parts = parts_of(cohort, aligned.patient_ids, columns)
     if not parts:
         return ()
     weights = draw_weights(clusters, draws, seed)
     found = []
-    for name, column, level, member in parts:
-        events = int(aligned.y[member].sum())
-        enough = min(events, int(member.sum()) - events) >= LEAST
+    for part in parts:
+        events = int(aligned.y[part.member].sum())
+        enough = min(events, part.n - events) >= LEAST
         scored = {
-            m: sample_among(aligned.y, aligned[arm], m, member, weights, clusters).estimate
+            m: sample_among(aligned.y, aligned[arm], m, part.member, weights, clusters).estimate
             for m in (_METRICS if enough else ())
         }
-        found.append(Subgroup(name, column, level, int(member.sum()), events, scored))
+        found.append(Subgroup(part.name, part.column, part.level, part.n, events, scored))
     return tuple(found)
 
 
@@ -108,9 +127,22 @@ def require_columns_of(cohort: Cohort, columns: Sequence[str]) -> None:
             )
 
 
-def _parts(
-    cohort: Cohort, patients: pd.DataFrame, columns: Sequence[str] | None
-) -> Iterator[tuple[str, str, str, np.ndarray]]:
+def parts_of(cohort: Cohort, patient_ids: np.ndarray, columns: Sequence[str] | None) -> list[Part]:
+    """Parts the patients by every column that tells them apart.
+
+    Args:
+        cohort: Whose columns these are.
+        patient_ids: Shape (patients,).
+        columns: As for `subgroups`.
+
+    Raises:
+        ConfigError: A named column is not in the cohort.
+    """
+    patients = cohort.patients.set_index("patient_id").loc[patient_ids]
+    return list(_parts(cohort, patients, columns))
+
+
+def _parts(cohort: Cohort, patients: pd.DataFrame, columns: Sequence[str] | None) -> Iterator[Part]:
     known = {c.name: c for c in cohort.dictionary}
     require_columns_of(cohort, columns or ())
     for name in DEFAULTS if columns is None else columns:
@@ -124,7 +156,7 @@ def _parts(
         if len(set(levels)) < 2:
             continue
         for level in sorted(set(levels), key=_order):
-            yield name, label, level, (levels == level)
+            yield Part(name, label, level, levels == level)
 
 
 def _order(level: str) -> tuple[int, str]:

@@ -208,6 +208,10 @@ class Evidence:
         overlays: Grad-CAM of the patients of whom the baseline is most and least certain.
         used: What the fitted arms looked at.
         config: How they were fitted.
+        group_losses: What models lose without one group; empty without this design.
+        learning_curve: How models do on fewer patients; empty without this design.
+        subgroups: The baseline by subgroup.
+        reference_model: What the clinical reference rests on; None where none was fitted.
     """
 
     endpoint: ClassVar[str]
@@ -231,6 +235,10 @@ class Evidence:
     overlays: tuple[PatientOverlay, ...] = ()
     used: Used = NOTHING_USED
     config: AblationConfig = dataclasses.field(default_factory=AblationConfig)
+    group_losses: tuple[GroupLoss, ...] = ()
+    learning_curve: tuple[LearningPoint, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
+    reference_model: ReferenceModel | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,11 +250,7 @@ class BinaryEvidence(Evidence):
         per_fold: One row an arm, repeat and fold; columns `PER_FOLD_COLUMNS`.
         net_benefit_threshold: Threshold probability of the net benefit in the table.
         ladder: What a label-matched result is made of; None with other linkages.
-        group_losses: What models lose without one group; empty without this design.
-        learning_curve: How models do on fewer patients; empty without this design.
         sensitivity: Arms where missing values are handled in another way; empty without.
-        subgroups: The baseline by subgroup.
-        reference_model: What the clinical reference rests on; None where none was fitted.
         matched: Arms among patients whom the clinical reference rates alike.
         threshold_rule: How thresholds of decisions were chosen, in words.
     """
@@ -256,10 +260,6 @@ class BinaryEvidence(Evidence):
     per_fold: pd.DataFrame
     net_benefit_threshold: float
     ladder: Ladder | None = None
-    group_losses: tuple[GroupLoss, ...] = ()
-    learning_curve: tuple[LearningPoint, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
-    subgroups: tuple[Subgroup, ...] = ()
-    reference_model: ReferenceModel | None = None
     matched: Matched | None = None
     threshold_rule: str = "Youden's index"

@@ -18,7 +18,7 @@ from fusion.report.kinds import Compared, Rendering
 from fusion.report.latex import binary_paper
 from fusion.report.methods import methods
 from fusion.report.model_card import BINARY_CARD
-from fusion.report.sections import sections
+from fusion.report.sections import TERMS, sections
 from fusion.report.terminal import binary_summary, binary_tables
 from fusion.report.tripod import ANSWERS
 
@@ -40,7 +40,7 @@ def _values(evidence: BinaryEvidence) -> dict[str, Any]:
 
 
 def _figures(evidence: BinaryEvidence) -> list[Figure]:
-    return [*draw_all(evidence), *draw_sections(evidence)]
+    return [*draw_all(evidence), *draw_sections(evidence, TERMS.metric)]
 
 
 def _chapters(evidence: BinaryEvidence) -> list[tuple[str, list[tables.TextTable]]]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fusion.evidence import BinaryEvidence, Evidence
+from fusion.evidence import Evidence
 from fusion.report.drawing import COLOURS, GREY, Figure, intervals, svg, tall
 
 
-def draw_sections(evidence: BinaryEvidence) -> list[Figure]:
-    """Draws every figure that the evidence has data for."""
+def draw_sections(evidence: Evidence, metric: str) -> list[Figure]:
+    """Draws every figure that the evidence has data for; `metric` is the headline, for people."""
     figures = [
-        _group_loss(evidence),
-        _learning_curve(evidence),
-        importance(evidence, "AUROC"),
-        tuning_history(evidence, "AUROC"),
+        _group_loss(evidence, metric),
+        _learning_curve(evidence, metric),
+        _importance(evidence, metric),
+        _tuning_history(evidence, metric),
     ]
     return [figure for figure in figures if figure is not None]
 
 
-def _group_loss(evidence: BinaryEvidence) -> Figure | None:
+def _group_loss(evidence: Evidence, metric: str) -> Figure | None:
     data = pd.DataFrame(
         [
             {
@@ -36,23 +36,23 @@ def _group_loss(evidence: BinaryEvidence) -> Figure | None:
         return None
     return Figure(
         "group_loss",
-        "AUROC lost without each group",
-        "AUROC on everything minus AUROC of the model fitted without the group, with 95 % "
+        f"{metric} lost without each group",
+        f"{metric} on everything minus {metric} of the model fitted without the group, with 95 % "
         "interval. Right of zero: the group helps.",
-        svg(lambda axes: intervals(axes, data, "group", "AUROC lost"), tall(len(data))),
+        svg(lambda axes: intervals(axes, data, "group", f"{metric} lost"), tall(len(data))),
         data,
     )
 
 
-def _learning_curve(evidence: BinaryEvidence) -> Figure | None:
+def _learning_curve(evidence: Evidence, metric: str) -> Figure | None:
     data = pd.DataFrame(
         [
             {
                 "model": p.model,
                 "share": p.share,
-                "value": p.auroc.value,
-                "low": p.auroc.low,
-                "high": p.auroc.high,
+                "value": p.headline.value,
+                "low": p.headline.low,
+                "high": p.headline.high,
             }
             for p in evidence.learning_curve
         ]
@@ -72,14 +72,14 @@ def _learning_curve(evidence: BinaryEvidence) -> Figure | None:
                 capsize=3,
                 label=str(model),
             )
-        axes.set(xlabel="training patients used, %", ylabel="AUROC", xlim=(0, 105))
+        axes.set(xlabel="training patients used, %", ylabel=metric, xlim=(0, 105))
         axes.legend(loc="lower right")
 
-    caption = "AUROC on the same test patients after fitting on fewer, with 95 % interval."
+    caption = f"{metric} on the same test patients after fitting on fewer, with 95 % interval."
     return Figure("learning_curve", "Learning curve", caption, svg(draw), data)
 
 
-def importance(evidence: Evidence, metric: str) -> Figure | None:
+def _importance(evidence: Evidence, metric: str) -> Figure | None:
     """Permutation importance of the arms that see most, in a metric."""
     most = max(len(a.modalities) for a in evidence.arms)
     widest = {a.arm for a in evidence.arms if len(a.modalities) == most}
@@ -113,7 +113,7 @@ def importance(evidence: Evidence, metric: str) -> Figure | None:
     return Figure("importance", "What the models lean on", caption, svg(draw, height), data)
 
 
-def tuning_history(evidence: Evidence, metric: str) -> Figure | None:
+def _tuning_history(evidence: Evidence, metric: str) -> Figure | None:
     """The best trial so far of every study, in a metric."""
     rows = [
         {"arm": t.arm, "fold": fold, "trial": trial + 1, "best": best}

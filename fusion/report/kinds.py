@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fusion.report.drawing import Figure
     from fusion.report.latex import Paper
     from fusion.report.model_card import CardSection
-    from fusion.report.sections import Section
+    from fusion.report.shared_sections import Section
     from fusion.report.tables import TextTable
     from fusion.report.tripod_answers import Answer
 

@@ -134,7 +134,7 @@ def _performance(e: BinaryEvidence) -> CardSection:
         (
             "Out-of-fold, on patients that no fit had seen; no cohort of another time or place.",
             *([f"No predictor can be expected to exceed an AUROC of {best}."] if best else []),
-            *_between_subgroups(e),
+            *between_subgroups(e, "auroc", "AUROC"),
         ),
         TextTable(
             f"The model beside reference models and floors. {sentence(shown, e.bootstrap_draws)}",
@@ -144,14 +144,14 @@ def _performance(e: BinaryEvidence) -> CardSection:
     )
 
 
-def _between_subgroups(e: BinaryEvidence) -> tuple[str, ...]:
-    """The span over subgroups that are large enough for a number."""
-    areas = [(g.metrics["auroc"].value, g) for g in e.subgroups if "auroc" in g.metrics]
+def between_subgroups(e: Evidence, metric: str, called: str) -> tuple[str, ...]:
+    """The span of a metric over subgroups that are large enough for a number."""
+    areas = [(g.metrics[metric].value, g) for g in e.subgroups if metric in g.metrics]
     if len(areas) < 2:
         return ()
     low, high = min(areas, key=lambda a: a[0]), max(areas, key=lambda a: a[0])
     return (
-        f"AUROC by subgroup from {number(low[0])} ({low[1].column}: {low[1].level}) to "
+        f"{called} by subgroup from {number(low[0])} ({low[1].column}: {low[1].level}) to "
         f"{number(high[0])} ({high[1].column}: {high[1].level}); intervals stand under Subgroups.",
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from featurestore.tables import OUTCOME_STAGE, TIMES
-from fusion.evidence import BinaryEvidence, EncoderFacts, Evidence, FlowStep
+from fusion.evidence import EncoderFacts, Evidence, FlowStep
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.subgroups import SITE, Subgroup
 from fusion.models import AS_GIVEN
@@ -221,7 +221,12 @@ def _counted(steps: Iterable[FlowStep]) -> str:
     return "; ".join(f"{reason}: {n:,}" for reason, n in ranked)
 
 
-def site_subgroups(e: BinaryEvidence) -> list[Subgroup]:
+def columns_of_subgroups(e: Evidence) -> str:
+    """Columns by which the baseline is looked at."""
+    return ", ".join(dict.fromkeys(group.column for group in e.subgroups))
+
+
+def site_subgroups(e: Evidence) -> list[Subgroup]:
     """Source sites of which the baseline has numbers."""
     return [group for group in e.subgroups if group.name == SITE and group.metrics]
 

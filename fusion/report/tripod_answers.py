@@ -206,13 +206,12 @@ def model_building(e: Evidence) -> Answer:
     )
 
 
-def heterogeneity(e: BinaryEvidence) -> Answer:
+def heterogeneity(e: Evidence) -> Answer:
     """Item 12d."""
     drawn = "groups of patients who share an image" if e.run.n_images else "patients"
     said = [f"Intervals draw {drawn}.", "Spread over folds stands in the table of folds."]
     if e.subgroups:
-        columns = ", ".join(dict.fromkeys(group.column for group in e.subgroups))
-        said.append(f"{e.baseline} is scored by {columns}.")
+        said.append(f"{e.baseline} is scored by {sentences.columns_of_subgroups(e)}.")
     asked = [r for r in (() if e.audit is None else e.audit.results) if r.check.name == SITE_CHECK]
     if any(result.status != "not_applicable" for result in asked):
         said.append("The audit asks whether the source site predicts the outcome.")
@@ -244,11 +243,11 @@ def imbalance(e: Evidence) -> Answer:
     return Answer(FILLED, f"{sentences.imbalance(e)} Probabilities are {e.calibration}.")
 
 
-def fairness(e: BinaryEvidence) -> Answer:
+def fairness(e: Evidence) -> Answer:
     """Item 14."""
     known = "no model is changed for fairness"
     if e.subgroups:
-        columns = ", ".join(dict.fromkeys(group.column for group in e.subgroups))
+        columns = sentences.columns_of_subgroups(e)
         known += f"; discrimination, error and calibration are shown by {columns}"
     return partly(known, "what was done for fairness, and why")
 

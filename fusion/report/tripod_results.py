@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from featurestore.tables import OUTCOME_STAGE
 from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report import sentences
@@ -100,15 +102,20 @@ def performance(e: BinaryEvidence) -> Answer:
 
 def heterogeneity_results(e: BinaryEvidence) -> Answer:
     """Item 23b."""
-    areas = e.per_fold.loc[e.per_fold["arm"] == e.baseline, "auroc"].dropna()
-    span = f"{number(areas.min())} to {number(areas.max())}" if len(areas) else "not defined"
-    folds = f"AUROC of {e.baseline} over outer folds: {span}."
-    sites = sorted(group.metrics["auroc"].value for group in sentences.site_subgroups(e))
+    return over_sites(e, e.per_fold, "auroc", "AUROC")
+
+
+def over_sites(e: Evidence, per_fold: pd.DataFrame, metric: str, called: str) -> Answer:
+    """Item 23b by the headline metric, which people call something."""
+    values = per_fold.loc[per_fold["arm"] == e.baseline, metric].dropna()
+    span = f"{number(values.min())} to {number(values.max())}" if len(values) else "not defined"
+    folds = f"{called} of {e.baseline} over outer folds: {span}."
+    sites = sorted(group.metrics[metric].value for group in sentences.site_subgroups(e))
     if len(sites) < 2:
         return Answer(FILLED, f"{folds} Too few source sites are large enough to be compared.")
     return Answer(
         FILLED,
-        f"AUROC of {e.baseline} over {len(sites)} source sites that are large enough: "
+        f"{called} of {e.baseline} over {len(sites)} source sites that are large enough: "
         f"{number(sites[0])} to {number(sites[-1])} (intervals under Subgroups). {folds}",
     )
 

@@ -13,18 +13,22 @@ from featurestore.cohort.table_one import table_one
 from featurestore.outcomes import ENTRY, TIME
 from fusion.endpoints import find_endpoint
 from fusion.evidence.cohorts import flow, require_outcomes
+from fusion.evidence.designs import group_losses, learning_curve
 from fusion.evidence.differences import differences, fusion_gains
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
+from fusion.evidence.reference_model import reference_model
 from fusion.evidence.survival.curves import auc_curves, calibration_bins, decision_curve, treat_all
 from fusion.evidence.survival.findings import find_problems
 from fusion.evidence.survival.follow_up import describe_follow_up
 from fusion.evidence.survival.hazards import proportional_score
-from fusion.evidence.survival.measures import measures
+from fusion.evidence.survival.measures import INTEGRATED_BRIER, at, measures
 from fusion.evidence.survival.predictions import AlignedTimes, align_times
+from fusion.evidence.survival.reference_model import by_concordance
 from fusion.evidence.survival.risk_groups import risk_groups
 from fusion.evidence.survival.scoring import ArmScores, score_arms, score_folds
+from fusion.evidence.survival.subgroups import subgroups
 from fusion.evidence.survival.support import Support, find_support
 from fusion.evidence.survival.types import SurvivalArm, SurvivalEvidence
 from fusion.evidence.tuning import tuning_evidence
@@ -67,9 +71,15 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
     gains = fusion_gains(aligned.arms, scores, HEADLINE)
     followed = describe_follow_up(times, aligned.horizons, support)
     proportional = proportional_score(times, aligned[baseline])
+    judge = by_concordance(cohort)
+    clinical = reference_model(cohort, inputs.fits, groups, draws, seed, judge)
+    looked_at = [measure for measure in asked if measure.name in _among_parts(support)]
+    parts = subgroups(
+        cohort, aligned, baseline, looked_at, clusters, weights, inputs.config.subgroups
+    )
     return SurvivalEvidence(
         run=inputs.run,
-        findings=find_problems(inputs, groups, arms, gains, followed, proportional),
+        findings=find_problems(inputs, groups, arms, gains, followed, proportional, clinical),
         flow=flow(cohort),
         table1=table_one(cohort),
         arms=arms,
@@ -87,6 +97,10 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         availability=availability(cohort),
         overlays=inputs.overlays,
         used=used(inputs.run, cohort, aligned.arms),
+        group_losses=group_losses(aligned.arms, scores, HEADLINE),
+        learning_curve=learning_curve(aligned.arms, scores, HEADLINE, INTEGRATED_BRIER),
+        subgroups=parts,
+        reference_model=clinical,
         config=inputs.config,
         follow_up=followed,
         per_fold=per_fold,
@@ -94,6 +108,12 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         treat_all={days: treat_all(times, days) for days in support.horizons.values()},
         proportional=proportional,
     )
+
+
+def _among_parts(support: Support) -> set[str]:
+    """Metrics of subgroups: discrimination, and at the last horizon error and calibration."""
+    at_last = [at(name, support.until) for name in ("brier", "observed_over_expected")]
+    return {HEADLINE, *(at_last if support.horizons else ())}
 
 
 def _arms(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fusion.evidence.findings import no_gain, ranked, shared_problems
+from fusion.evidence.findings import contradictions, no_gain, ranked, shared_problems
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.spans import span
 from fusion.evidence.survival.follow_up import FollowUp
 from fusion.evidence.survival.hazards import ProportionalScore
@@ -32,6 +33,7 @@ def find_problems(
     gains: Sequence[Gain],
     followed: FollowUp,
     proportional: ProportionalScore | None,
+    clinical: ReferenceModel | None,
 ) -> tuple[Finding, ...]:
     """Collects all findings, sorted by level."""
     return ranked(
@@ -44,6 +46,7 @@ def find_problems(
             *no_gain(gains, "ΔC"),
             *_late(followed),
             *_not_proportional(proportional),
+            *contradictions(clinical, "Harrell's C", "hazard ratio"),
         ]
     )
 

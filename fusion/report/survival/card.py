@@ -9,6 +9,7 @@ from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
 from fusion.report import sentences
 from fusion.report.model_card import (
     CardSection,
+    between_subgroups,
     data,
     ethics,
     intended_use,
@@ -67,6 +68,7 @@ def _performance(e: SurvivalEvidence) -> CardSection:
             "Out-of-fold, on patients that no fit had seen; no cohort of another time or place. "
             f"Supported up to {span(e.follow_up.last)} of follow-up.",
             *([f"No predictor can be expected to exceed a C of {best[1]}."] if best else []),
+            *between_subgroups(e, tables.HEADLINE, "C"),
         ),
         TextTable(
             f"The model beside reference models and floors; 95 % intervals from "

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
-from fusion.evidence.survival import SurvivalEvidence
+from fusion.evidence.spans import span
+from fusion.evidence.subgroups import LEAST
+from fusion.evidence.survival import SurvivalEvidence, at
 from fusion.report import tables as shared
-from fusion.report.sections import Section, explanation, pictures, tuning
+from fusion.report.shared_sections import (
+    Section,
+    Terms,
+    explanation,
+    group_losses,
+    learning_curve,
+    pictures,
+    reference,
+    subgroups,
+    tuning,
+)
 from fusion.report.survival import tables
 from fusion.report.survival.figures import calibration_name, decision_name
+from fusion.report.survival.tables import HEADLINE
 from fusion.report.tables import TextTable
 
 
@@ -100,7 +113,29 @@ def in_order(e: SurvivalEvidence) -> list[tuple[str, list[TextTable]]]:
     return [(title, found) for title, found in every if found]
 
 
+def terms(e: SurvivalEvidence) -> Terms:
+    """What is called how; subgroups are looked at by the last supported horizon."""
+    until = e.follow_up.until
+    parts = [(HEADLINE, "C")]
+    if e.horizons:
+        parts.append((at("brier", until), f"Brier, {span(until)}"))
+        parts.append((at("observed_over_expected", until), f"O/E, {span(until)}"))
+    return Terms(
+        metric="C",
+        error="integrated Brier",
+        unit="log hazard",
+        ratio="hazard ratio",
+        regression="Cox regression",
+        of_column="Harrell's C",
+        parts=tuple(parts),
+        parts_note=f"no number where fewer than {LEAST} patients have the event by {span(until)}, "
+        f"or fewer than {LEAST} are known to be free of it then. Above 1 observed over expected "
+        "says that risk is underestimated.",
+    )
+
+
 def sections(e: SurvivalEvidence) -> list[Section]:
     """What follows the chapters, as for all kinds."""
-    made = [explanation(e, "C", "log hazard"), pictures(e), tuning(e, "C")]
+    every = (group_losses, learning_curve, reference, subgroups, explanation, pictures, tuning)
+    made = [section(e, terms(e)) for section in every]
     return [section for section in made if any(table.rows for table in section.tables)]

@@ -13,7 +13,7 @@ from fusion.evidence.survival import RiskGroups, SurvivalArm, SurvivalEvidence, 
 from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.figures import fine_tuning, gains, shown_arms, strip, training
-from fusion.report.figures_sections import importance, tuning_history
+from fusion.report.figures_sections import draw_sections
 from fusion.report.survival.tables import HEADLINE, found, group_name
 
 MONTHS_UNTIL = 2 * YEAR
@@ -34,8 +34,7 @@ def draw_all(e: SurvivalEvidence) -> list[Figure]:
         strip(e.per_fold, [a.arm for a in e.arms], HEADLINE, "C"),
         training(e),
         fine_tuning(e),
-        importance(e, "C"),
-        tuning_history(e, "C"),
+        *draw_sections(e, "C"),
     ]
     return [figure for figure in figures if figure is not None]
 

@@ -52,6 +52,12 @@ def record(e: SurvivalEvidence) -> dict[str, Any]:
         "proportional_hazards": None
         if e.proportional is None
         else dataclasses.asdict(e.proportional),
+        "group_losses": [dataclasses.asdict(g) for g in e.group_losses],
+        "learning_curve": [dataclasses.asdict(p) for p in e.learning_curve],
+        "subgroups": [dataclasses.asdict(s) for s in e.subgroups],
+        "reference_model": None
+        if e.reference_model is None
+        else dataclasses.asdict(e.reference_model),
         "importances": [dataclasses.asdict(b) for b in e.importances],
         "inputs": [dataclasses.asdict(i) for i in e.inputs],
         "overlays": overlay_records(e),

@@ -9,10 +9,11 @@ from featurestore.tables import OUTCOME_STAGE
 from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalEvidence
 from fusion.report import sentences, tripod
-from fusion.report.numbers import number, with_interval
+from fusion.report.numbers import with_interval
 from fusion.report.survival import tables
 from fusion.report.survival.card import calibration_sentences, chosen_arm, output
-from fusion.report.tripod_answers import FILLED, SITE_CHECK, Answer, partly
+from fusion.report.tripod_answers import FILLED, Answer, partly
+from fusion.report.tripod_results import over_sites
 
 
 def _dates(e: SurvivalEvidence) -> Answer:
@@ -63,16 +64,6 @@ def _building(e: SurvivalEvidence) -> Answer:
     )
 
 
-def _heterogeneity(e: SurvivalEvidence) -> Answer:
-    """Item 12d."""
-    drawn = "groups of patients who share an image" if e.run.n_images else "patients"
-    said = [f"Intervals draw {drawn}.", "Spread over folds stands in the table of folds."]
-    asked = [r for r in (() if e.audit is None else e.audit.results) if r.check.name == SITE_CHECK]
-    if any(result.status != "not_applicable" for result in asked):
-        said.append("The audit asks whether the source site predicts the event.")
-    return Answer(FILLED, " ".join(said))
-
-
 def _measures(e: SurvivalEvidence) -> Answer:
     """Item 12e."""
     at = f"at {' and '.join(map(span, e.horizons))}: " if e.horizons else ""
@@ -117,11 +108,6 @@ def _imbalance(e: SurvivalEvidence) -> Answer:
     return Answer(
         FILLED, "Nothing was done: models of times see events and censored patients as they are."
     )
-
-
-def _fairness(e: SurvivalEvidence) -> Answer:
-    """Item 14."""
-    return partly("no model is changed for fairness", "what was done for fairness, and why")
 
 
 def _output(e: SurvivalEvidence) -> Answer:
@@ -174,9 +160,7 @@ def _performance(e: SurvivalEvidence) -> Answer:
 
 def _heterogeneity_results(e: SurvivalEvidence) -> Answer:
     """Item 23b."""
-    values = e.per_fold.loc[e.per_fold["arm"] == e.baseline, tables.HEADLINE].dropna()
-    span_ = f"{number(values.min())} to {number(values.max())}" if len(values) else "not defined"
-    return Answer(FILLED, f"C of {e.baseline} over outer folds: {span_}.")
+    return over_sites(e, e.per_fold, tables.HEADLINE, "C")
 
 
 def _interpretation(e: SurvivalEvidence) -> Answer:
@@ -197,11 +181,9 @@ OWN: Mapping[str, Callable[[SurvivalEvidence], Answer]] = {
     "10": _sample_size,
     "12a": _partition,
     "12c": _building,
-    "12d": _heterogeneity,
     "12e": _measures,
     "12g": _calculation,
     "13": _imbalance,
-    "14": _fairness,
     "15": _output,
     "20a": _flow,
     "21": _participants,

@@ -142,17 +142,17 @@ def test_losses_and_curve_are_those_of_the_predictions(
         return float(metrics.auroc(rows["y"].to_numpy(float), rows["score"].to_numpy())[0])
 
     whole = auroc("logistic_regression[all]")
-    losses = group_losses(aligned, scores)
+    losses = group_losses(aligned.arms, scores, "auroc")
     assert len(losses) == 5
     assert losses == tuple(sorted(losses, key=lambda g: -g.loss.value))
     for loss in losses:
         without = auroc(f"logistic_regression[all] without {loss.group}")
-        assert loss.auroc.value == pytest.approx(without)
+        assert loss.without.value == pytest.approx(without)
         assert loss.loss.value == pytest.approx(whole - without)
         assert loss.p <= loss.p_holm <= 1
     # The factor in the embedding is planted and nothing else carries it.
     assert losses[0].group == "net_a"
     assert losses[0].loss.value > 0.05
-    curve = learning_curve(aligned, scores)
+    curve = learning_curve(aligned.arms, scores, "auroc", "brier")
     assert [point.share for point in curve] == [0.25, 0.5, 1.0]
-    assert curve[-1].auroc.value == pytest.approx(whole)
+    assert curve[-1].headline.value == pytest.approx(whole)

@@ -13,8 +13,8 @@ from featurestore.outcomes import OUTCOMES
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
-from fusion.evidence.findings import _contradictions
-from fusion.evidence.reference_model import directions, reference_model
+from fusion.evidence.findings import contradictions
+from fusion.evidence.reference_model import by_auroc, directions, reference_model
 from fusion.models.registry import make_model
 from tests.fusion.conftest import cohort_of, feature_table
 
@@ -45,16 +45,16 @@ def typed(cohort: Cohort) -> Cohort:
 
 
 def test_directions_are_those_of_the_columns(large: Cohort) -> None:
-    found = {d.factor: d for d in directions(large, groups(large), 300, 0)}
+    found = {d.factor: d for d in directions(large, groups(large), 300, 0, by_auroc(large))}
     assert set(found) == {"Breslow thickness", "ulceration", "stage", "age"}
     known = large.patients.dropna(subset=["breslow"])
     expected = roc_auc_score(known["outcome"], known["breslow"])
     thickness = found["Breslow thickness"]
-    assert thickness.auroc.value == pytest.approx(expected)
+    assert thickness.discrimination.value == pytest.approx(expected)
     assert (thickness.n, thickness.events) == (len(known), known["outcome"].sum())
     levels = large.patients["stage"].map({"I": 0, "II": 1, "III": 2})
     expected = roc_auc_score(large.patients["outcome"], levels)
-    assert found["stage"].auroc.value == pytest.approx(expected)
+    assert found["stage"].discrimination.value == pytest.approx(expected)
     assert not any(d.contradicts for d in found.values())
 
 
@@ -66,12 +66,13 @@ def test_what_points_the_wrong_way_is_a_warning(large: Cohort) -> None:
         groups(wrong),
         300,
         0,
+        by_auroc(wrong),
     )
     assert clinical is not None
     by_name = {c.name: c for c in clinical.coefficients}
-    assert by_name["breslow"].odds_ratio == pytest.approx(np.exp(-0.65))
+    assert by_name["breslow"].ratio == pytest.approx(np.exp(-0.65))
     assert (by_name["age"].least, by_name["age"].most) == pytest.approx(np.exp([-0.1, 0.2]))
-    (finding,) = _contradictions(clinical)
+    (finding,) = contradictions(clinical)
     assert finding.level == "warning"
     assert "Breslow thickness is known to raise the risk and goes the other way" in finding.text
     assert "odds ratio is 0.52 per standard deviation (0.50 to 0.55 over 2 fits)" in finding.text
@@ -84,7 +85,7 @@ def fit(coefficients: dict[str, float]) -> dict[str, object]:
 
 
 def test_within_a_type_of_specimen_too(large: Cohort) -> None:
-    found = directions(typed(large), groups(large), 300, 0)
+    found = directions(typed(large), groups(large), 300, 0, by_auroc(large))
     wrong = [d for d in found if d.contradicts]
     assert [(d.factor, d.among) for d in wrong] == [("Breslow thickness", "metastatic")]
     assert {d.among for d in found} == {"", "metastatic", "primary"}
@@ -102,7 +103,7 @@ def test_only_what_is_known_of_an_outcome_is_asked(
     large: Cohort, outcome: str, asked: set[str]
 ) -> None:
     other = dataclasses.replace(large, outcome=OUTCOMES[outcome])
-    assert {d.factor for d in directions(other, groups(large), 50, 0)} == asked
+    assert {d.factor for d in directions(other, groups(large), 50, 0, by_auroc(other))} == asked
 
 
 def test_t_n_and_m_are_no_stage(large: Cohort) -> None:
@@ -111,9 +112,11 @@ def test_t_n_and_m_are_no_stage(large: Cohort) -> None:
     other = dataclasses.replace(
         large, dictionary=first, patients=large.patients.assign(t_stage="T1")
     )
-    assert {d.column for d in directions(other, groups(large), 50, 0) if d.factor == "stage"} == {
-        "stage"
-    }
+    assert {
+        d.column
+        for d in directions(other, groups(large), 50, 0, by_auroc(other))
+        if d.factor == "stage"
+    } == {"stage"}
 
 
 def test_noise_is_seldom_said_to_contradict() -> None:
@@ -123,7 +126,7 @@ def test_noise_is_seldom_said_to_contradict() -> None:
     for seed in range(40):
         outcome = np.random.default_rng(seed).permutation(cohort.patients["outcome"])
         shuffled = dataclasses.replace(cohort, patients=cohort.patients.assign(outcome=outcome))
-        found = directions(shuffled, groups(cohort), 300, 0)
+        found = directions(shuffled, groups(cohort), 300, 0, by_auroc(shuffled))
         blamed += any(d.contradicts for d in found)
     assert blamed <= 3
 
@@ -142,5 +145,5 @@ def test_coefficients_are_those_of_the_fitted_reference() -> None:
 
 
 def test_without_a_reference_there_is_nothing_to_say(large: Cohort) -> None:
-    assert reference_model(large, [], groups(large), 50, 0) is None
-    assert list(_contradictions(None)) == []
+    assert reference_model(large, [], groups(large), 50, 0, by_auroc(large)) is None
+    assert list(contradictions(None)) == []

@@ -33,7 +33,7 @@ def test_every_section_is_on_the_page_and_in_markdown(files: ReportFiles) -> Non
 
 
 def test_their_figures_are_files_with_data(files: ReportFiles) -> None:
-    drawn = draw_sections(everything())
+    drawn = draw_sections(everything(), "AUROC")
     assert {f.name for f in drawn} == {name for s in sections(everything()) for name in s.figures}
     for figure in drawn:
         path: Path = files.html.parent / "figures" / f"{figure.name}.svg"
@@ -43,7 +43,7 @@ def test_their_figures_are_files_with_data(files: ReportFiles) -> None:
 
 def test_without_anything_to_show_there_is_no_section() -> None:
     assert [s.anchor for s in sections(example(single=True))] == ["intervals"]
-    assert draw_sections(example()) == []
+    assert draw_sections(example(), "AUROC") == []
 
 
 def test_a_picture_that_cannot_be_shown_is_a_line_in_every_form(tmp_path: Path) -> None:
