@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featurestore.export.base import ColumnNote, Exporter, ExportTable
 from featurestore.export.csv import CsvExporter
+from featurestore.export.excel import ExcelExporter
 from featurestore.export.parquet import ParquetExporter
 from featurestore.export.redcap import RedcapExporter
 from featurestore.export.sas import SasExporter
@@ -19,6 +20,7 @@ EXPORTERS: dict[str, Exporter] = {
         SpssExporter(),
         SasExporter(),
         RedcapExporter(),
+        ExcelExporter(),
     )
 }
 

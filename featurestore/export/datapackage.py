@@ -19,6 +19,7 @@ MEDIA_TYPES = {
     ".dta": "application/x-stata-dta",
     ".sav": "application/x-spss-sav",
     ".xpt": "application/x-sas-xport",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _DIGEST_CHUNK = 1 << 20
 

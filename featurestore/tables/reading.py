@@ -24,6 +24,7 @@ from featurestore.errors import DataError, name_some, one_line
 from featurestore.tables.encoding import decode
 from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
 from featurestore.tables.packed import read_unpacked
+from featurestore.tables.workbook import MAGIC, is_workbook, workbook_text
 
 MAX_TABLE_BYTES = 500_000_000
 MAX_HEAD_BYTES = 1_000_000
@@ -36,8 +37,8 @@ _BLOCK_BYTES = 16_000_000
 _LOOKED_AT = 40
 _SNIFFED_CHARACTERS = 4096
 _OTHER_FILES = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook; export the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; export the sheet as CSV"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old or encrypted Excel workbook; export the sheet as CSV"),
     (b"BZh", "compressed with bzip2; unpack it first"),
     (b"%PDF", "a PDF"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -63,8 +64,9 @@ def read_table(
     text are no part of the table.
 
     Args:
-        path: File; `.parquet` and `.pq` are read as Parquet, all else as delimited text, which
-            gzip may have packed.
+        path: File; `.parquet` and `.pq` are read as Parquet, Excel workbooks (`.xlsx`) by their one
+            table (`featurestore.tables.workbook`), all else as delimited text, which gzip may have
+            packed.
         comment_lines: Lines before the header to skip.
         max_bytes: Larger files are refused.
         header: Names of the columns of a delimited file that has none.
@@ -315,6 +317,9 @@ def _require_sane_header(header: str, path: Path) -> None:
 def _decode(path: Path, max_bytes: int, whole: bool) -> tuple[str, bool]:
     """The text of a file, or of its first `max_bytes`, and whether it is all of it."""
     raw, is_all = read_unpacked(path, max_bytes, whole)
+    if raw.startswith(MAGIC) and is_workbook(path):
+        limit = _UNPACKED * MAX_TABLE_BYTES
+        return workbook_text(path, limit, None if whole else _LOOKED_AT)
     for magic, kind in _OTHER_FILES:
         if raw.startswith(magic):
             raise DataError(f"{path} is no table but {kind}")

@@ -29,8 +29,8 @@ class ExportConfig(Section):
     """What `run` exports at its end.
 
     Attributes:
-        formats: csv, parquet, dta (Stata), sav (SPSS), xpt (SAS) and redcap (codes, and the data
-            dictionary of a project).
+        formats: csv, parquet, dta (Stata), sav (SPSS), xpt (SAS), redcap (codes, and the data
+            dictionary of a project) and xlsx (Excel; needs the extra `excel`).
         tables: Which tables.
         embeddings: `pca:K` (K principal components, fitted on each fold's training part), `raw`,
             `none`, or `pca-cohort:K` (fitted on all patients: for description only).

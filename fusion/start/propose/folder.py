@@ -10,7 +10,7 @@ from featurestore.images import ImageFolder
 from featurestore.sources.recognition import guess_format
 from fusion.paths import RunPaths
 
-_TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
+_TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz", ".xlsx")
 _PERHAPS = (".txt", ".txt.gz", "")
 """Endings of tables and of much else, such as licences: taken if a table is recognised in them."""
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyreadstat
 from hypothesis import strategies as st
 from sav_reader import read_sav
+from xlsx_reader import read_xlsx
 from xport_reader import read_xport
 
 from featurestore.export import ColumnNote, ExportTable
@@ -141,11 +142,17 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "dta": _reader(pyreadstat.read_dta),
     "sav": _own(read_sav),
     "xpt": _own(read_xport),
+    "xlsx": read_xlsx,
 }
 """Readers that share no code with those that check a file when it is written, nor, but for dta,
 with those that write it."""
 
-_EPOCHS = {"dta": ("1960-01-01", "D"), "xpt": ("1960-01-01", "D"), "sav": ("1582-10-14", "s")}
+_EPOCHS = {
+    "dta": ("1960-01-01", "D"),
+    "xpt": ("1960-01-01", "D"),
+    "sav": ("1582-10-14", "s"),
+    "xlsx": ("1899-12-30", "D"),
+}
 
 
 def cells(values: pd.Series, column: Stored, form: str) -> list[object]:

@@ -128,7 +128,7 @@ def test_parquet_is_text_too(tmp_path: Path) -> None:
         ("t.csv", b"<!DOCTYPE html><html>Sign in</html>", "HTML or XML page"),
         ("t.tsv", b"\n  <html>", "HTML or XML page"),
         ("t.csv", b'{"detail": "not found"}', "JSON"),
-        ("t.csv", b"PK\x03\x04rest", "Excel workbook"),
+        ("t.csv", b"PK\x03\x04rest", "a zip archive"),
         ("t.csv", b"\x1f\x8brest", "gzip"),
         ("t.csv", b"a,b\n\x00\x01,2\n", "binary file"),
         ("t.csv", b"\xff\xd8\xff\xe0", "JPEG image"),
