@@ -47,8 +47,8 @@ class RepeatPredictions:
         return (self.probability >= self.threshold).astype(float)
 
 
-class ArmLike(Protocol):
-    """An arm with predictions of any kind; see `ArmPredictions`."""
+class NamedArm(Protocol):
+    """What is known of an arm of any kind of endpoint, before its numbers."""
 
     @property
     def arm(self) -> str:
@@ -69,6 +69,10 @@ class ArmLike(Protocol):
     def kind(self) -> str:
         """`arm`, `reference`, `floor` or `design`."""
         ...
+
+
+class ArmLike(NamedArm, Protocol):
+    """An arm with predictions of any kind; see `ArmPredictions`."""
 
     @property
     def design(self) -> str:

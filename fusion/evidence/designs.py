@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from fusion.evaluation.designs import left_out, training_share
-from fusion.evidence.scoring import Sample
+from fusion.evidence.aligned import ArmLike
+from fusion.evidence.scoring import Scored
 from fusion.metrics import Estimate, holm
 
 
@@ -52,30 +52,8 @@ class LearningPoint:
     error: Estimate | None
 
 
-class _Arm(Protocol):
-    """What any kind's predictions of an arm have."""
-
-    @property
-    def arm(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def modalities(self) -> tuple[str, ...]: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def design(self) -> str: ...
-
-
-class _Scores(Protocol):
-    """What any kind's scores of an arm have."""
-
-    @property
-    def metrics(self) -> Mapping[str, Sample]: ...
-
-
 def group_losses(
-    arms: Sequence[_Arm], scores: Mapping[str, _Scores], headline: str
+    arms: Sequence[ArmLike], scores: Mapping[str, Scored], headline: str
 ) -> tuple[GroupLoss, ...]:
     """Leave-one-group-out, the largest loss in the headline metric first within a model."""
     found = []
@@ -93,7 +71,7 @@ def group_losses(
 
 
 def learning_curve(
-    arms: Sequence[_Arm], scores: Mapping[str, _Scores], headline: str, error: str
+    arms: Sequence[ArmLike], scores: Mapping[str, Scored], headline: str, error: str
 ) -> tuple[LearningPoint, ...]:
     """Points by model and share, the whole training part last."""
     found: dict[tuple[str, float], str] = {}
@@ -111,7 +89,7 @@ def learning_curve(
     return tuple(points)
 
 
-def _whole(arms: Sequence[_Arm], of: _Arm) -> _Arm | None:
+def _whole(arms: Sequence[ArmLike], of: ArmLike) -> ArmLike | None:
     """The arm of the same model that sees most, on all training patients."""
     same = [a for a in arms if a.kind != "design" and a.model == of.model]
     if not same:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from fusion.evidence.aligned import AlignedPredictions, ArmLike
-from fusion.evidence.scoring import Sample
+from fusion.evidence.scoring import Scored
 from fusion.evidence.types import Difference, Gain
 from fusion.metrics import corrected_half_width, holm
-
-
-class Scored(Protocol):
-    """Scores of an arm of any kind."""
-
-    @property
-    def metrics(self) -> Mapping[str, Sample]:
-        """Metrics by name."""
-        ...
 
 
 def differences(

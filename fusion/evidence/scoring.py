@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -146,6 +147,15 @@ class ArmScores:
     def estimate(self, name: str) -> Estimate:
         """A metric with its interval."""
         return self.metrics[name].estimate
+
+
+class Scored(Protocol):
+    """Scores of an arm of any kind."""
+
+    @property
+    def metrics(self) -> Mapping[str, Sample]:
+        """Metrics by name."""
+        ...
 
 
 def score_arms(

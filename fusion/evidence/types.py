@@ -15,6 +15,7 @@ from fusion.audit.base import AuditReport
 from fusion.config import AblationConfig
 from fusion.evaluation import Ladder, PatientOverlay
 from fusion.evidence.about import RunFacts
+from fusion.evidence.aligned import NamedArm
 from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import IntervalFacts
@@ -135,28 +136,8 @@ class FlowStep:
     n: int
 
 
-class Arm(Protocol):
+class Arm(NamedArm, Protocol):
     """What every kind of endpoint knows of an arm."""
-
-    @property
-    def arm(self) -> str:
-        """Name of the arm."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """Name of its model."""
-        ...
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What the model looks at."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """`arm`, `reference`, `floor` or `design`."""
-        ...
 
     @property
     def n(self) -> int:

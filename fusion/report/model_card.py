@@ -59,8 +59,9 @@ def card_lines(evidence: Evidence, level: int = 2) -> list[str]:
     return lines
 
 
-def _model(e: BinaryEvidence) -> CardSection:
-    arm = chosen_arm(e)
+def about_model(e: Evidence, output: str) -> CardSection:
+    """What was fitted on what, and what it says of a patient."""
+    arm = next(a for a in e.arms if a.arm == e.baseline)
     return CardSection(
         "Model",
         (
@@ -68,9 +69,13 @@ def _model(e: BinaryEvidence) -> CardSection:
             f"with {sentences.compared_with(e)}.",
             *(sentences.building(e) or ["How it is fitted stands under Methods."]),
             *(f"Encoder {sentences.encoder_line(encoder)}" for encoder in e.run.encoders),
-            f"Output: a probability; {arm.threshold}.",
+            f"Output: {output}",
         ),
     )
+
+
+def _model(e: BinaryEvidence) -> CardSection:
+    return about_model(e, f"a probability; {chosen_arm(e).threshold}.")
 
 
 def intended_use(e: Evidence) -> CardSection:

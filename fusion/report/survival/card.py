@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
-from fusion.report import sentences
 from fusion.report.model_card import (
     CardSection,
+    about_model,
     between_subgroups,
     data,
     ethics,
@@ -35,17 +35,8 @@ def output(e: SurvivalEvidence) -> str:
 
 
 def _model(e: SurvivalEvidence) -> CardSection:
-    arm = chosen_arm(e)
-    return CardSection(
-        "Model",
-        (
-            f"{arm.arm}: {arm.model} on {', '.join(arm.modalities) or 'no modality'}; compared "
-            f"with {sentences.compared_with(e)}.",
-            *(sentences.building(e) or ["How it is fitted stands under Methods."]),
-            *(f"Encoder {sentences.encoder_line(encoder)}" for encoder in e.run.encoders),
-            f"Output: {output(e)[0].lower()}{output(e)[1:]}",
-        ),
-    )
+    said = output(e)
+    return about_model(e, said[0].lower() + said[1:])
 
 
 def _outcome(e: SurvivalEvidence) -> CardSection:
