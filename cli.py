@@ -51,7 +51,8 @@ def cli() -> None:
 def run(config: Path, as_json: bool, **options: Any) -> None:
     """Do everything: cohort, extract, ablate, report, export.
 
-    Every stage goes on from what is already valid and says what it reused.
+    Every stage goes on from what is already valid and says what it reused. All is written, and then
+    ends with exit code 3, where the audit found what invalidates the numbers.
     """
     _run(config, as_json, **options)
 
@@ -108,10 +109,14 @@ def joint(config: Path, **options: Any) -> None:
 @study_options
 @json_option
 def ablate(config: Path, as_json: bool, **options: Any) -> None:
-    """Fit every arm on every fold; print the ablation table and write the report."""
+    """Fit every arm on every fold; print the ablation table and write the report.
+
+    Ends with exit code 3 where the audit found what invalidates the numbers.
+    """
     study = open_study(config, **options)
     evidence = study.evidence(study.ablate())
     _show(evidence, study.report(evidence).html, as_json)
+    _end(evidence)
 
 
 @cli.command()
@@ -260,6 +265,13 @@ def _run(config: Path, as_json: bool, **options: Any) -> None:
     study = open_study(config, **options)
     evidence = study.run()
     _show(evidence, study.paths.report / "report.html", as_json)
+    _end(evidence)
+
+
+def _end(evidence: Evidence) -> None:
+    """As `audit` ends: numbers that mean nothing are no success."""
+    if evidence.audit is not None and evidence.audit.invalidated:
+        sys.exit(3)
 
 
 def _show(evidence: Evidence, page: Path, as_json: bool) -> None:

@@ -69,6 +69,10 @@ def test_what_invalidates_fails_the_gate(folder: Path) -> None:
     record = melafuse("audit", "late.yaml", "--format", "json", "--quiet", cwd=folder)
     assert record.returncode == 3
     assert json.loads(record.stdout)["invalidated"] is True
+    fitted = melafuse("ablate", "late.yaml", "--quiet", cwd=folder)
+    assert fitted.returncode == 3
+    assert fitted.stderr == ""
+    assert (folder / fitted.stdout.splitlines()[-1].removeprefix("report: ")).exists()
     accept = 'audit.accept=[{"check": "measured_after", "subject": "dose", "reason": "known"}]'
     accepted = melafuse("audit", "late.yaml", "--quiet", "--set", accept, cwd=folder)
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
