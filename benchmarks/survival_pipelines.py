@@ -1,6 +1,7 @@
-"""How often does a 95 % interval of cross-validated concordance hold the truth?
+r"""How often does a 95 % interval of cross-validated concordance hold the truth?
 
-    python -m benchmarks.survival_pipelines --studies 300 --out FOLDER
+    python -m benchmarks.survival_pipelines --studies 200 --out FOLDER \
+        --csv benchmarks/intervals/concordance.csv
 
 Whole studies of times to an event are simulated: a cohort of known hazards, folds, Cox regressions
 with a ridge penalty, out-of-fold scores and risks, and the intervals that reports print, by the
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 
 from benchmarks.coverage import limits
 from benchmarks.survival_coverage import with_censoring
@@ -223,8 +225,10 @@ def main() -> None:
     parser.add_argument("--effect", type=float, nargs="+", default=[0.0, 0.5, 1.0])
     parser.add_argument("--censored", type=float, nargs="+", default=[0.3, 0.7])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--csv", type=Path, help="also write what was counted as a table")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    rows = []
     for n, effect, censored in itertools.product(given.patients, given.effect, given.censored):
         setting = Setting(n, effect, censored)
         path = given.out / f"{setting.name}.json"
@@ -232,12 +236,15 @@ def main() -> None:
             path.write_text(json.dumps(run(setting, given.studies)), encoding="utf-8")
         click.echo(f"{n} patients, effect {effect:g}, {censored:.0%} censored")
         for question, cell in json.loads(path.read_text(encoding="utf-8")).items():
+            rows.append({**dataclasses.asdict(setting), "question": question, **cell})
             low, high = limits(int(cell["covered"]), int(cell["studies"]))
             click.echo(
                 f"  {question:32s} truth {cell['truth']:.3f}  bias {cell['bias']:+.3f}  coverage "
                 f"{cell['covered'] / cell['studies']:.1%} ({low:.1%} to {high:.1%})  width "
                 f"{cell['width']:.3f}  undefined {cell['undefined']:.0f}"
             )
+    if given.csv:
+        pd.DataFrame(rows).to_csv(given.csv, index=False, float_format="%.5f")
 
 
 if __name__ == "__main__":

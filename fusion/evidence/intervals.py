@@ -24,6 +24,8 @@ class IntervalFacts:
             the settings; None where none was simulated.
         difference_coverage: The same of a paired difference of two AUROCs.
         simulated: What was simulated, in a clause.
+        concordance_coverage: As `arm_coverage`, of an Uno's C; what was simulated stands in
+            `COX_ARMS`.
         short_of: Of how many settings an AUROC, and a difference, was covered in less than 93 %,
             and of how many in all.
     """
@@ -35,6 +37,12 @@ class IntervalFacts:
     difference_coverage: tuple[float, float] | None = None
     simulated: str = ""
     short_of: tuple[tuple[int, int], tuple[int, int]] | None = None
+    concordance_coverage: tuple[float, float] | None = None
+
+    def coverage_of(self, metric: str) -> tuple[float, float] | None:
+        """Lowest and highest simulated coverage of a metric's interval; None where none was."""
+        simulated = {"auroc": self.arm_coverage, "uno_c": self.concordance_coverage}
+        return simulated.get(metric)
 
 
 POOLING: dict[int, float] = {180: 0.004, 1000: 0.001}

@@ -13,7 +13,7 @@ from featurestore.errors import DataError
 from fusion.evidence import Arm, Estimate, Evidence, FinishedRun
 from fusion.evidence.intervals import interval_facts
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
-from fusion.report.intervals import SIMULATED, coverage, kind_name
+from fusion.report.intervals import coverage, kind_name
 from fusion.report.kinds import Compared, rendering
 from fusion.report.numbers import number, with_interval
 from fusion.report.tables import TextTable
@@ -164,11 +164,7 @@ def interval_note(comparison: Comparison) -> str:
     """Which kinds of interval the first metric has; each run drew for itself."""
     first = comparison.metrics[0]
     found = interval_facts(row.arm.metrics[first.name] for row in comparison.arms)
-    spans = [facts.arm_coverage if first.name == SIMULATED else None for facts in found]
-    kinds = [
-        f"{facts.name} (coverage {coverage(span)})"
-        for facts, span in zip(found, spans, strict=True)
-    ]
+    kinds = [f"{f.name} (coverage {coverage(f.coverage_of(first.name))})" for f in found]
     return f"Intervals of each run's own draws: {'; '.join(kinds) or 'bootstrap of patients'}."
 
 

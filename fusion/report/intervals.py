@@ -8,9 +8,6 @@ from fusion.evidence import Arm, ArmEvidence, Estimate
 from fusion.evidence.intervals import KINDS, POOLING, IntervalFacts
 from fusion.report.numbers import NOTHING, number, with_interval
 
-SIMULATED = "auroc"
-"""The metric whose coverage was simulated."""
-
 
 def kind_name(estimate: Estimate) -> str:
     """Name of the kind of interval; a dash where there is none."""
@@ -23,7 +20,7 @@ def coverage(span: tuple[float, float] | None) -> str:
     return "not simulated" if span is None else f"{100 * span[0]:.1f}–{100 * span[1]:.1f} %"
 
 
-def sentence(arms: Sequence[Arm], draws: int, metric: str = SIMULATED, name: str = "AUROC") -> str:
+def sentence(arms: Sequence[Arm], draws: int, metric: str = "auroc", name: str = "AUROC") -> str:
     """Which interval a metric of each arm has, the kind of most arms first.
 
     Args:
@@ -50,9 +47,10 @@ def sentence(arms: Sequence[Arm], draws: int, metric: str = SIMULATED, name: str
 
 
 def _short(facts: IntervalFacts, metric: str) -> str:
-    if facts.arm_coverage is None or metric != SIMULATED:
+    found = facts.coverage_of(metric)
+    if found is None:
         return f"{facts.name} (coverage not simulated)"
-    return f"{facts.name} (simulated coverage {coverage(facts.arm_coverage)})"
+    return f"{facts.name} (simulated coverage {coverage(found)})"
 
 
 def headline() -> str:
