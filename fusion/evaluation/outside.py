@@ -26,9 +26,6 @@ from fusion.metrics.survival import EVENT, checked_times
 from fusion.models import InnerPredictions, inner_threshold
 from fusion.models.survival import cut_points, fit_risk_scale, groups_of
 
-OUTSIDE = "outside"
-"""Model, in the predictions table, of what was predicted outside of the study."""
-
 KEYS = ("patient_id", "repeat", "fold")
 
 
@@ -87,7 +84,7 @@ def outside_rows(
             keys = {
                 "run": who.run,
                 "arm": who.name,
-                "model": OUTSIDE,
+                "model": who.name,
                 "modalities": who.modalities,
                 "design": ABLATION,
                 "repeat": repeat,

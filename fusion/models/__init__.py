@@ -16,8 +16,8 @@ from fusion.models.calibration import (
 )
 from fusion.models.clinical_columns import PREDICTORS, find_predictor, reference_columns
 from fusion.models.floors import with_floors
-from fusion.models.model_kind import ModelKind
-from fusion.models.own import own_model, own_names, register_model, registered, take_over
+from fusion.models.model_kind import ModelKind, Role
+from fusion.models.own import find_own, own_model, own_names, register_model, registered, take_over
 from fusion.models.registry import (
     MODELS,
     chosen_calibration,
@@ -43,6 +43,7 @@ __all__ = [
     "Model",
     "ModelKind",
     "PlattScaling",
+    "Role",
     "TemperatureScaling",
     "Uncalibrated",
     "calibrate",
@@ -51,6 +52,7 @@ __all__ = [
     "chosen_calibration",
     "facts_of",
     "find_model",
+    "find_own",
     "find_predictor",
     "inner_threshold",
     "make_model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -14,8 +14,8 @@ from fusion.arms import Modality, further_arms
 from fusion.config import AblationConfig, ArmConfig
 from fusion.endpoints import find_endpoint
 from fusion.evaluation import predictions_table
-from fusion.evaluation.outside import OUTSIDE, Outsider, outside_rows
-from fusion.models import register_model
+from fusion.evaluation.outside import Outsider, outside_rows
+from fusion.models import Role, names_of, own_names, register_model
 from fusion.study.matrix import Matrix, matrix_of
 from fusion.study.outsiders import keep, kept
 from fusion.study.stages import Stages
@@ -103,8 +103,9 @@ class OwnStages(Stages):
         """
         known = {modality.name: modality for modality in self._modalities}
         looked = [_known(known, one).name for one in modalities]
-        if not name.strip() or name in [arm.name for arm in self.arms]:
-            raise ConfigError(f"score: {name!r} is no free name for an arm")
+        taken = {*(arm.name for arm in self.arms), *own_names(), *names_of(*get_args(Role))}
+        if not name.strip() or name in taken:
+            raise ConfigError(f"score: {name!r} is the name of an arm or model; take another")
         plan = self._plan
         who = Outsider(name, plan.run_name, "+".join(looked), plan.kind, plan.horizons, plan.config)
         rows = outside_rows(predictions, who, self.folds, self.cohort.target)
@@ -131,7 +132,7 @@ class OwnStages(Stages):
 
     @property
     def _outsiders(self) -> Path:
-        return self.paths.work / OUTSIDE
+        return self.paths.outside
 
     def _plan_with(self, ablation: AblationConfig) -> None:
         """Plans anew; what was planned before is forgotten."""
