@@ -140,7 +140,6 @@ class ExporterSuite:
         made, _ = labelled(noted(frame.assign(name=[f"p{i}" for i in range(50)])))
         assert write_table(made, exporter, tmp_path / f"t{exporter.suffix}") == []
 
-    @pytest.mark.slow
     def test_two_thousand_columns(self, form: str, exporter: Exporter, tmp_path: Path) -> None:
         """Expression tables are wide."""
         rng = np.random.default_rng(0)

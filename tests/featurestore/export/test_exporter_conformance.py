@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from export_example import READERS, cells, noted
 
-from featurestore.export import EXPORTERS
+from featurestore.export import EXPORTERS, Exporter
 from featurestore.export.labelling import labelled
 from featurestore.export.stored import Stored
 from featurestore.export.variables import Change
@@ -29,6 +29,10 @@ class TestExporter(ExporterSuite):
 
     def cells(self, values: pd.Series, column: Stored, form: str) -> list[object]:
         return cells(values, column, form)
+
+    @pytest.mark.slow
+    def test_two_thousand_columns(self, form: str, exporter: Exporter, tmp_path: Path) -> None:
+        super().test_two_thousand_columns(form, exporter, tmp_path)
 
 
 def test_an_infinite_number_is_missing_and_told() -> None:
