@@ -51,8 +51,11 @@ def identity_of(value: Any, where: str, version: str = "") -> Any:
         return sorted(identity_of(v, where, version) for v in value)
     if isinstance(value, Mapping):
         return {str(k): identity_of(v, f"{where}[{k!r}]", version) for k, v in value.items()}
-    if isinstance(value, type) or inspect.isroutine(value):
-        return code_of(value, where, version)
+    if isinstance(value, functools.partial):
+        parts = (value.func, value.args, value.keywords)
+        return {"partial": [identity_of(part, where, version) for part in parts]}
+    if isinstance(value, type | np.ufunc) or inspect.isroutine(value):
+        return code_of(value, where, version) | _closed_over(value, where, version)
     if hasattr(value, "get_params"):
         own = value.get_params(deep=False)
         return code_of(type(value), where, version) | {
@@ -90,6 +93,15 @@ def code_of(code: Any, where: str, version: str = "") -> dict[str, Any]:
             f"changes; state version="
         )
     return found | {"source": hashlib.sha256(source.encode()).hexdigest()}
+
+
+def _closed_over(function: Any, where: str, version: str) -> dict[str, Any]:
+    """What tells one function from another of the same name: its line, and values around it."""
+    code = getattr(function, "__code__", None)
+    if code is None or "<" not in function.__qualname__:
+        return {}
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return {"line": code.co_firstlineno, "around": identity_of(cells, where, version)}
 
 
 def _source(code: Any, module: str) -> str | None:
