@@ -176,10 +176,15 @@ def load_model(kind: str, files: Mapping[str, bytes], prefix: str) -> Model:
         prefix: Start of the names of its files.
 
     Raises:
-        ConfigError: No such model can be bundled.
+        ConfigError: No such model can be bundled, or its package is not here.
         DataError: A file is absent, or they do not fit together.
     """
-    codec = find_codec(kind)
+    codec = codec_of(kind)
+    if codec is None:
+        raise ConfigError(
+            f"the bundle has the model {kind!r}, which is no part of melafuse, and nothing here "
+            f"registers it with a codec: install the package that does"
+        )
     try:
         state = State(
             parse_json(files[f"{prefix}.json"]),
