@@ -13,8 +13,10 @@ from typing import Any
 
 from featurestore.errors import ConfigError
 from featurestore.plugins import Plugin, plugins
+from fusion.models.binary import MODELS
 from fusion.models.identity import identity_of
 from fusion.models.model_kind import ModelKind
+from fusion.models.survival.registered import SURVIVAL_MODELS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TARGETS = {
@@ -86,10 +88,12 @@ def register_model(
         codec: See `own_model`.
 
     Raises:
-        ConfigError: The name is malformed, or the estimator cannot be a model.
+        ConfigError: The name is malformed or taken, or the estimator cannot be a model.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"model name {name!r}: use letters, digits, '_', '-' and '.'")
+    if name in MODELS or name in SURVIVAL_MODELS:
+        raise ConfigError(f"model name {name!r} is that of a model of melafuse; take another")
     if isinstance(estimator, ModelKind):
         _registered[name] = _named(estimator, name, version)
     else:

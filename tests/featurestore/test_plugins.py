@@ -15,6 +15,7 @@ from featurestore.export import EXPORTERS, exporter_names, find_exporter
 from featurestore.plugins import plugins
 from featurestore.sources import SOURCES, find_source, source_kinds
 from fusion.config import ExportConfig
+from fusion.start.doctor.machine import find_plugins
 
 PROJECT = """\
 [project]
@@ -71,6 +72,14 @@ def test_a_name_that_nothing_has_lists_what_there_is() -> None:
         find_exporter("os:system")
 
 
+@pytest.mark.usefixtures("page")
+def test_the_doctor_lists_them_with_their_packages() -> None:
+    told = [finding.text for finding in find_plugins()]
+    assert "melafuse.models: boosted (melafuse-mine 1.0)" in told
+    assert "melafuse.sources: ward (melafuse-mine 1.0)" in told
+    assert "mine" not in sys.modules
+
+
 def test_a_package_that_cannot_be_imported_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,3 +113,5 @@ def test_two_packages_with_one_name_are_refused(
         ConfigError, match=r"registered under melafuse\.exports by second and by first: uninstall"
     ):
         find_exporter("x")
+    told = [finding for finding in find_plugins() if "x is of second, first" in finding.text]
+    assert [finding.status for finding in told] == ["warn"]

@@ -162,6 +162,9 @@ def test_what_is_no_model_is_one_line() -> None:
         own_model(StandardScaler(), outcome="binary")
     with pytest.raises(ConfigError, match=r"model name 'a\[b\]': use letters"):
         register_model("a[b]", LogisticRegression())
+    for taken in ("lightgbm", "cox_ridge"):
+        with pytest.raises(ConfigError, match=f"model name '{taken}' is that of a model of melafu"):
+            register_model(taken, LogisticRegression())
     with pytest.raises(ConfigError, match="'forest' is for outcomes of the kind 'binary'"):
         find_model("forest", "time_to_event")
     with pytest.raises(ConfigError, match=r"unknown model 'os:system'; known: fusion_head.*forest"):
