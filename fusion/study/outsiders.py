@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from featurestore.errors import DataError
-from featurestore.sealed import read_sealed_table, write_sealed_table
+from featurestore.sealed import read_sealed_table, seal_of, write_sealed_table
 
 _MADE_FOR = "made_for"
 
@@ -26,11 +26,20 @@ def keep(folder: Path, name: str, rows: pd.DataFrame, digest: str) -> None:
     Raises:
         DataError: The disk is full or refuses to write.
     """
-    path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.parquet"
+    path = _path(folder, name)
     try:
         write_sealed_table(path, rows.assign(**{_MADE_FOR: digest}))
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def drop(folder: Path, name: str) -> bool:
+    """Forgets the rows of one outsider; False if there are none."""
+    path = _path(folder, name)
+    there = path.exists()
+    for file in (path, seal_of(path)):
+        file.unlink(missing_ok=True)
+    return there
 
 
 def kept(folder: Path, digest: str) -> Iterator[tuple[str, pd.DataFrame | None]]:
@@ -43,3 +52,7 @@ def kept(folder: Path, digest: str) -> Iterator[tuple[str, pd.DataFrame | None]]
         rows = read_sealed_table(path, "delete it, and score the predictions again")
         own = rows.drop(columns=_MADE_FOR)
         yield str(rows["arm"].iloc[0]), own if (rows[_MADE_FOR] == digest).all() else None
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.parquet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
@@ -17,8 +16,10 @@ from fusion.evaluation import predictions_table
 from fusion.evaluation.outside import Outsider, outside_rows
 from fusion.models import Role, names_of, own_names, register_model
 from fusion.study.matrix import Matrix, matrix_of
-from fusion.study.outsiders import keep, kept
+from fusion.study.outsiders import drop, keep, kept
 from fusion.study.stages import Stages
+
+MOST_LETTERS = 64
 
 
 class OwnStages(Stages):
@@ -85,7 +86,8 @@ class OwnStages(Stages):
     ) -> pd.DataFrame:
         """Takes out-of-fold predictions that were made outside into the table of this study.
 
-        They stay there: `ablate` joins them, as long as data and folds are the same.
+        They stay there until `forget`: `ablate` joins them, as long as data and folds are the same.
+        What is not fitted yet is fitted first.
 
         Args:
             name: Name of the arm.
@@ -98,28 +100,55 @@ class OwnStages(Stages):
 
         Raises:
             ConfigError: The name is taken, or a modality is unknown.
-            DataError: The predictions are not those of these patients and folds, or no ablation has
-                been run.
+            DataError: The predictions are not those of these patients and folds.
         """
         known = {modality.name: modality for modality in self._modalities}
         looked = [_known(known, one).name for one in modalities]
         taken = {*(arm.name for arm in self.arms), *own_names(), *names_of(*get_args(Role))}
-        if not name.strip() or name in taken:
+        if name in taken:
             raise ConfigError(f"score: {name!r} is the name of an arm or model; take another")
+        if not name.strip() or not name.isprintable() or len(name) > MOST_LETTERS:
+            raise ConfigError(f"score: a name has 1 to {MOST_LETTERS} letters, not {name[:80]!r}")
         plan = self._plan
         who = Outsider(name, plan.run_name, "+".join(looked), plan.kind, plan.horizons, plan.config)
         rows = outside_rows(predictions, who, self.folds, self.cohort.target)
-        keep(self._outsiders, name, rows, self._data_digest)
+        keep(self.paths.outside, name, rows, self._data_digest)
+        return self.ablate()
+
+    def forget(self, name: str) -> pd.DataFrame:
+        """Takes predictions that were made outside out of the table again.
+
+        Args:
+            name: As it was scored.
+
+        Returns:
+            The predictions of all other arms.
+
+        Raises:
+            ConfigError: Nothing was scored under this name.
+        """
+        if not drop(self.paths.outside, name):
+            scored = [known for known, _ in kept(self.paths.outside, self._data_digest)]
+            raise ConfigError(f"forget: {name!r} was not scored; known: {', '.join(scored)}")
         return self.ablate()
 
     def ablate(self) -> pd.DataFrame:
         """Fits every arm on every fold and writes the out-of-fold predictions table.
 
         Predictions that outsiders made (`score`) are in it.
+
+        Raises:
+            ConfigError: A model was called like predictions that were scored before.
         """
         own = super().ablate()
         tables = [own]
-        for name, rows in kept(self._outsiders, self._data_digest):
+        models = {arm.model for arm in self.arms}
+        for name, rows in kept(self.paths.outside, self._data_digest):
+            if name in models:
+                raise ConfigError(
+                    f"score: {name!r} is the name of predictions that were scored, and now of a "
+                    f"model; call the model otherwise, or `forget` them"
+                )
             if rows is None:
                 self.progress.start("score", 1)
                 self.progress.finish(
@@ -129,10 +158,6 @@ class OwnStages(Stages):
             else:
                 tables.append(rows)
         return self._write_predictions(tables) if len(tables) > 1 else own
-
-    @property
-    def _outsiders(self) -> Path:
-        return self.paths.outside
 
     def _plan_with(self, ablation: AblationConfig) -> None:
         """Plans anew; what was planned before is forgotten."""

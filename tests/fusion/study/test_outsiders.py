@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from featurestore.errors import DataError
-from fusion.study.outsiders import keep, kept
+from fusion.study.outsiders import drop, keep, kept
 
 
 def test_rows_come_back_by_name_for_the_same_data_only(tmp_path: Path) -> None:
@@ -21,6 +21,10 @@ def test_rows_come_back_by_name_for_the_same_data_only(tmp_path: Path) -> None:
     assert found["other"] is None
     pd.testing.assert_frame_equal(found["a/b"], rows, check_dtype=False)
     assert list(kept(tmp_path / "absent", "one")) == []
+    assert drop(tmp_path, "a/b")
+    assert not drop(tmp_path, "a/b")
+    assert [name for name, _ in kept(tmp_path, "one")] == ["other"]
+    assert len(list(tmp_path.glob("*.parquet*"))) == 2  # the other file and its seal
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from featurestore.errors import ConfigError, DataError
 from fusion.bundle.make import choose_arms
 from fusion.config import ExportConfig
 from fusion.evidence import Evidence, finished_run
+from fusion.features.fold_encoders import NO_FOLD_ENCODERS
 from fusion.models import own
 from fusion.paths import RunPaths
 from fusion.study import Study
@@ -160,12 +162,42 @@ def test_a_run_is_read_without_the_package(study: Study, monkeypatch: pytest.Mon
         _ = again.arms
 
 
+def test_a_matrix_of_encoders_that_are_tuned_by_fold_is_of_one_fold(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = {key: {"resnet18": study.encoders(*key)["resnet18"]} for key in study.folds.keys}
+    encoders = dataclasses.replace(NO_FOLD_ENCODERS, identities=tuned)
+    monkeypatch.setitem(study.__dict__, "fold_encoders", encoders)
+    with pytest.raises(
+        ConfigError, match=r"matrix: resnet18 is trained anew in every outer fold; "
+    ):
+        study.matrix(["resnet18", "clinical"])
+    assert study.matrix(["clinical"]).X.shape[1] == 13
+    assert study.matrix(["resnet18"], fold=(0, 0)).X.shape[1] == 512
+
+
 @pytest.mark.usefixtures("evidence")
 def test_predictions_stay_until_the_folds_change(study: Study, outside: pd.DataFrame) -> None:
     assert "by_age" in set(study.ablate()["arm"])
     with pytest.raises(ConfigError, match="'boosted' is the name of an arm or model"):
         study.score("boosted", outside)
+    with pytest.raises(ConfigError, match="score: a name has 1 to 64 letters, not "):
+        study.score("two\nlines", outside)
+    with pytest.raises(ConfigError, match="forget: 'else' was not scored; known: by_age"):
+        study.forget("else")
     with pytest.raises(
         DataError, match="by_age: 31 patients are predicted in repeat 0, 60 are tested; 29 "
     ):
         study.score("by_age", outside[outside["fold"] == 0])
+    with pytest.raises(
+        ConfigError, match="'by_age' is the name of predictions that were scored, an"
+    ):
+        named_like_a_model(study)
+    assert "by_age" not in set(study.forget("by_age")["arm"])
+
+
+def named_like_a_model(study: Study) -> pd.DataFrame:
+    """Another study in the same folder has a model of the name that predictions have."""
+    other = Study.open(CONFIG, out=study.paths.root, overrides=OVERRIDES)
+    other.add_model("by_age", LogisticRegression(), ["clinical"])
+    return other.ablate()
