@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types pytest docs lock clean
+.PHONY: demo test lint types pytest docs notebook lock clean
 
 demo: $(READY)
 	$(BIN)/melafuse demo --out runs/demo
@@ -24,6 +24,9 @@ pytest: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
+
+notebook: $(READY)
+	$(BIN)/python docs/run_notebook.py
 
 # The stamp is newer than what it was installed from, or the installation is repeated. What is
 # installed is what the lock says, byte for byte; `make PLAIN=1` takes its versions only, for an

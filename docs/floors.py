@@ -43,6 +43,7 @@ FLOORS = (
     "fusion.predict",
     "fusion.serve",
     "fusion.start",
+    "fusion.testing",
     "fusion.commands",
     "cli",
 )

@@ -166,14 +166,11 @@ def plan_arms(
         ConfigError: A subset or an arm names an unknown modality, or two arms are the same.
     """
     by_name = {m.name: m for m in modalities}
-    models = endpoint.models if config.models is None else config.models
-    grid = [(m, s) for s in _subsets(config, tuple(by_name)) for m in models]
-    default = tuple(ArmConfig(model=model) for model in endpoint.arms)
-    asked = default if config.arms is None else config.arms
-    further = [(a.model, a.modalities or tuple(by_name)) for a in asked]
-    if asked == default:
-        have = [(model, set(subset)) for model, subset in grid]
-        further = [(model, s) for model, s in further if (model, set(s)) not in have]
+    grid = _grid(config, tuple(by_name), endpoint)
+    further = [
+        (a.model, a.modalities or tuple(by_name))
+        for a in further_arms(config, tuple(by_name), endpoint)
+    ]
     kept = [(model, s) for model, s in (*grid, *further) if not set(s) & set(withheld)]
     arms = [_arm(model, subset, by_name) for model, subset in kept]
     names = [arm.name for arm in arms]
@@ -181,6 +178,23 @@ def plan_arms(
     if repeated:
         raise ConfigError(f"ablation: arm {repeated[0]!r} is asked for twice")
     return tuple(arms)
+
+
+def further_arms(
+    config: AblationConfig, names: tuple[str, ...], endpoint: Endpoint = BINARY
+) -> tuple[ArmConfig, ...]:
+    """The arms beside the grid: those that are asked for, or those of the kind of endpoint.
+
+    Args:
+        config: The ablation.
+        names: Names of all modalities.
+        endpoint: Has the arms that are added where none are asked for and the grid lacks them.
+    """
+    default = tuple(ArmConfig(model=model) for model in endpoint.arms)
+    if config.arms is not None and config.arms != default:
+        return config.arms
+    have = [model for model, subset in _grid(config, names, endpoint) if set(subset) == set(names)]
+    return tuple(arm for arm in default if arm.model not in have)
 
 
 def reference_arm(config: AblationConfig, arms: tuple[Arm, ...]) -> str:
@@ -194,6 +208,13 @@ def reference_arm(config: AblationConfig, arms: tuple[Arm, ...]) -> str:
         return config.reference
     widest = max(len(a.modalities) for a in arms)
     return next(a.name for a in arms if len(a.modalities) == widest)
+
+
+def _grid(
+    config: AblationConfig, names: tuple[str, ...], endpoint: Endpoint
+) -> list[tuple[str, tuple[str, ...]]]:
+    models = endpoint.models if config.models is None else config.models
+    return [(model, subset) for subset in _subsets(config, names) for model in models]
 
 
 def _subsets(config: AblationConfig, names: tuple[str, ...]) -> list[tuple[str, ...]]:

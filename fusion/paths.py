@@ -60,6 +60,11 @@ class RunPaths:
         return self.work / "overlays.json"
 
     @property
+    def outside(self) -> Path:
+        """Out-of-fold predictions that were made outside of the run."""
+        return self.work / "outside"
+
+    @property
     def predictions(self) -> Path:
         """The out-of-fold predictions table."""
         return self.root / "predictions.parquet"

@@ -21,6 +21,8 @@ MEDIA_TYPES = {
     ".xpt": "application/x-sas-xport",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+ANY_BYTES = "application/octet-stream"
+"""Of a format that melafuse does not know (RFC 2046)."""
 _DIGEST_CHUNK = 1 << 20
 
 
@@ -67,7 +69,7 @@ def _resource(table: LabelledTable, file: Path, folder: Path) -> Mapping[str, An
         "profile": "tabular-data-resource" if tabular else "data-resource",
         "title": table.label,
         "format": suffix.removeprefix("."),
-        "mediatype": MEDIA_TYPES[suffix],
+        "mediatype": MEDIA_TYPES.get(suffix, ANY_BYTES),
         "bytes": file.stat().st_size,
         "hash": f"sha256:{_digest(file)}",
     }

@@ -13,7 +13,7 @@ from fusion.arms import ABLATION
 from fusion.audit.base import AuditSubject, Check, Hit, needs_binary
 from fusion.audit.ceilings import CEILING, CEILINGS, INVALID, ceiling, gravity
 from fusion.metrics import draw_weights
-from fusion.models import MODELS
+from fusion.models import facts_of
 
 PERMUTED_P = 1e-3
 """One-sided; a clean run of twenty checks should fall below it in one of a thousand."""
@@ -87,7 +87,7 @@ def _too_good(subject: AuditSubject) -> Iterator[Hit]:
     for arm, model, rows in _arms(subject.predictions):
         auroc = _mean_auroc(rows)
         limit, against = ceiling(subject, _null_error(rows))
-        if not MODELS[model].permuted and auroc > limit:
+        if not facts_of(model).permuted and auroc > limit:
             text = f"{arm} has an AUROC of {auroc:.3f}: {against}."
             yield Hit(text, (arm,), auroc, gravity(auroc))
 
@@ -95,7 +95,7 @@ def _too_good(subject: AuditSubject) -> Iterator[Hit]:
 def _permuted_floor(subject: AuditSubject) -> Iterator[Hit]:
     assert subject.predictions is not None
     for arm, model, rows in _arms(subject.predictions):
-        if not MODELS[model].permuted:
+        if not facts_of(model).permuted:
             continue
         auroc, error = _mean_auroc(rows), _null_error(rows)
         p = 0.5 * math.erfc((auroc - 0.5) / error / math.sqrt(2)) if error else 1.0
@@ -112,10 +112,12 @@ def _calibration_drift(subject: AuditSubject) -> Iterator[Hit]:
     assert subject.predictions is not None
     sampled = subject.ablation.head.weighted_sampling
     for arm, model, rows in _arms(subject.predictions):
-        if MODELS[model].permuted:
+        if facts_of(model).permuted:
             continue
         one = rows[rows["repeat"] == rows["repeat"].min()].sort_values("patient_id")
-        cause = " Weighted sampling of the head is on." if sampled and MODELS[model].sampled else ""
+        cause = (
+            " Weighted sampling of the head is on." if sampled and facts_of(model).sampled else ""
+        )
         for text, value in (*_level(one), *_spread(one, subject)):
             yield Hit(f"{arm} {text}{cause}", (arm,), value)
 

@@ -12,7 +12,7 @@ from fusion.arms import ABLATION
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.metrics import draw_weights
 from fusion.metrics.survival import Times, harrell_c
-from fusion.models import MODELS
+from fusion.models import facts_of
 
 CEILING = 0.80
 """Concordance that no externally validated model of one kind of tumour exceeds: the nomogram of
@@ -81,7 +81,7 @@ def _permuted_floor(subject: AuditSubject) -> Iterator[Hit]:
 
 
 def _permuted(model: str) -> bool:
-    return model in MODELS and MODELS[model].permuted
+    return facts_of(model, "time_to_event").permuted
 
 
 def _applies(subject: AuditSubject) -> str:

@@ -28,6 +28,7 @@ from fusion.models import (
     PlattScaling,
     TemperatureScaling,
     Uncalibrated,
+    find_own,
 )
 from fusion.models.fusion_head import FusionHeadModel
 from fusion.models.grid import GridModel, LinearScore
@@ -124,9 +125,28 @@ def find_codec(model: str) -> Codec:
     Raises:
         ConfigError: It cannot be.
     """
-    if model not in CODECS:
-        raise ConfigError(f"{model} cannot be bundled; these can: {', '.join(CODECS)}")
-    return CODECS[model]
+    found = codec_of(model)
+    if found is None:
+        raise ConfigError(
+            f"{model} cannot be bundled{without_codec(model)}; these can: {', '.join(CODECS)}"
+        )
+    return found
+
+
+def codec_of(model: str) -> Codec | None:
+    """How a model is bundled: as ours are, or by the codec that somebody's model brings."""
+    own = None if model in CODECS else find_own(model)
+    return CODECS.get(model) if own is None else own.codec
+
+
+def without_codec(model: str) -> str:
+    """Why a model that is no part of melafuse cannot be bundled; nothing for ours."""
+    if find_own(model) is None:
+        return ""
+    return (
+        f" ({model} is no part of melafuse and brings no codec: a bundle holds plain arrays and "
+        f"text that are checked byte by byte, never a pickle)"
+    )
 
 
 def save_model(kind: str, model: Model, prefix: str) -> dict[str, bytes]:
@@ -156,10 +176,15 @@ def load_model(kind: str, files: Mapping[str, bytes], prefix: str) -> Model:
         prefix: Start of the names of its files.
 
     Raises:
-        ConfigError: No such model can be bundled.
+        ConfigError: No such model can be bundled, or its package is not here.
         DataError: A file is absent, or they do not fit together.
     """
-    codec = find_codec(kind)
+    codec = codec_of(kind)
+    if codec is None:
+        raise ConfigError(
+            f"the bundle has the model {kind!r}, which is no part of melafuse, and nothing here "
+            f"registers it with a codec: install the package that does"
+        )
     try:
         state = State(
             parse_json(files[f"{prefix}.json"]),

@@ -19,7 +19,7 @@ from featurestore.plain import plain
 from featurestore.store import EncoderIdentity
 from fusion.arms import ABLATION, Arm
 from fusion.bundle.archive import Bundle, place_for, write_bundle
-from fusion.bundle.codecs import CODECS, calibration_state, save_model
+from fusion.bundle.codecs import calibration_state, codec_of, save_model, without_codec
 from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
 from fusion.bundle.inputs import describe_inputs
 from fusion.bundle.novelty import SHARE, Novelty
@@ -111,11 +111,11 @@ def choose_arms(
             bundled.
     """
     by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
-    fit = [a for a in by_name.values() if a.model in CODECS and not _imported(a, elsewhere)]
+    fit = [a for a in by_name.values() if codec_of(a.model) and not _hindrance(a, elsewhere)]
     known = ", ".join(arm.name for arm in fit) or "none"
     if not wanted:
         if by_name[reference] not in fit:
-            why = _imported(by_name[reference], elsewhere)
+            why = _hindrance(by_name[reference], elsewhere)
             raise ConfigError(
                 f"the baseline {reference} cannot be bundled{why}; choose one with --arm: {known}"
             )
@@ -126,18 +126,18 @@ def choose_arms(
         if name not in by_name or by_name[name] not in fit:
             reason = "is no arm of the study"
             if name in by_name:
-                reason = f"cannot be bundled{_imported(by_name[name], elsewhere)}"
+                reason = f"cannot be bundled{_hindrance(by_name[name], elsewhere)}"
             raise ConfigError(f"--arm {name!r} {reason}; these can be bundled: {known}")
     if len(set(wanted)) < len(wanted):
         raise ConfigError("--arm names an arm twice")
     return tuple(by_name[name] for name in wanted)
 
 
-def _imported(arm: Arm, elsewhere: Collection[str]) -> str:
-    """Why an arm needs what a bundle cannot make; nothing where it does not."""
+def _hindrance(arm: Arm, elsewhere: Collection[str]) -> str:
+    """Why an arm needs what a bundle cannot make or hold; nothing where it does not."""
     found = sorted({n for m in arm.modalities for n in m.embeddings} & set(elsewhere))
     if not found:
-        return ""
+        return "" if codec_of(arm.model) else without_codec(arm.model)
     return (
         f" (it looks at {', '.join(found)}, which came from elsewhere: a bundle has no encoder "
         "that makes them of a new patient's picture)"

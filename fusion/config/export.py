@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import pydantic
 
 from featurestore.config import Section
-from featurestore.export import EXPORTERS
+from featurestore.export import exporter_names
 from featurestore.export.deidentify import Step
 from featurestore.export.splitting import MAX_VARIABLES
 
@@ -30,7 +30,8 @@ class ExportConfig(Section):
 
     Attributes:
         formats: csv, parquet, dta (Stata), sav (SPSS), xpt (SAS), redcap (codes, and the data
-            dictionary of a project) and xlsx (Excel; needs the extra `excel`).
+            dictionary of a project), xlsx (Excel; needs the extra `excel`), or what an installed
+            package registers.
         tables: Which tables.
         embeddings: `pca:K` (K principal components, fitted on each fold's training part), `raw`,
             `none`, or `pca-cohort:K` (fitted on all patients: for description only).
@@ -51,7 +52,8 @@ class ExportConfig(Section):
     @pydantic.field_validator("formats")
     @classmethod
     def _registered(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in formats if name not in EXPORTERS]
+        known = exporter_names()
+        unknown = [name for name in formats if name not in known]
         if unknown:
-            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(EXPORTERS)}")
+            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(known)}")
         return formats

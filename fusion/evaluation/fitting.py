@@ -54,7 +54,8 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         }
     )
     plain = task.arm.design == ABLATION
-    asked = config.explain and find_model(task.arm.model, plan.kind).explained and plain
+    kind = find_model(task.arm.model, plan.kind)
+    asked = config.explain and kind.explained and plain
     record = {
         **task_names(task),
         "seed": task.seed,
@@ -67,6 +68,8 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         "training_digest": ledger.training_digest,
         "steps": [dataclasses.asdict(step) for step in ledger.steps()],
     }
+    if kind.brought:
+        record["brought"] = dict(kind.brought)
     return Part(predictions, test.target.kind, record, model.history_)
 
 

@@ -9,7 +9,7 @@ so a killed run goes on where it stopped and ends with the same bytes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.evaluation.workers import run_all
 from fusion.features import FeatureTable
 from fusion.ledger import recording
-from fusion.models import single_thread
+from fusion.models import ModelKind, registered, single_thread, take_over
 
 
 def evaluate(
@@ -72,7 +72,7 @@ def evaluate(
     progress.advance(len(tasks) - len(pending))
     failures: dict[str, Failure] = {}
     for table, sharing in _by_table(pending, features_for):
-        calls = [(task, table, plan, parts) for task in sharing]
+        calls = [(task, table, plan, parts, registered()) for task in sharing]
         for task, failure in run_all(_run, calls, plan.config.jobs, plan.config.scheduler):
             if failure is not None:
                 failures[task.digest] = failure
@@ -90,9 +90,14 @@ def evaluate(
 
 
 def _run(
-    task: Task, table: FeatureTable, plan: Plan, parts: PartStore
+    task: Task,
+    table: FeatureTable,
+    plan: Plan,
+    parts: PartStore,
+    own: Mapping[str, ModelKind],
 ) -> tuple[Task, Failure | None]:
     """Fits one task and keeps its part; a `DataError` is an answer, other errors end the run."""
+    take_over(own)
     with parts.locked(task.digest):
         if parts.read(task.digest) is not None:
             return task, None

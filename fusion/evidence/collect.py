@@ -104,7 +104,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),
         overlays=inputs.overlays,
-        used=used(inputs.run, cohort, aligned.arms),
+        used=used(inputs.run, cohort, aligned.arms, inputs.fits),
         config=inputs.config,
     )
 

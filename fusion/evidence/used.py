@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from featurestore.cohort import Cohort
 from featurestore.tables import Column
 from fusion.evidence.about import RunFacts
 from fusion.evidence.aligned import REFERENCES, ArmLike
-from fusion.models import MODELS, reference_columns
+from fusion.models import MODELS, names_of, reference_columns
+
+OURS = names_of("arm", "clinical reference", "floor")
+"""Models of melafuse itself, of any kind of outcome."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +27,8 @@ class FittedModels:
         tuned: Those that Optuna tunes.
         grid: Those that choose along a fixed grid.
         sampled: Those that weighted sampling of events reaches.
+        own: Those that are no part of melafuse, with what they are for people.
+        outside: Arms whose predictions were made outside of the run.
     """
 
     heads: tuple[str, ...] = ()
@@ -30,6 +36,8 @@ class FittedModels:
     tuned: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()
     sampled: tuple[str, ...] = ()
+    own: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    outside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +69,19 @@ class Used:
     several_images: bool
 
 
-def used(run: RunFacts, cohort: Cohort, predicted: Iterable[ArmLike]) -> Used:
+def used(
+    run: RunFacts,
+    cohort: Cohort,
+    predicted: Iterable[ArmLike],
+    fits: Sequence[Mapping[str, Any]] = (),
+) -> Used:
     """Finds out what ran.
 
     Args:
         run: Has the modalities.
         cohort: The cohort.
         predicted: Arms with predictions: another was not fitted.
+        fits: Records of `choices.json`.
     """
     by_name = {modality.name: modality for modality in run.analysis.modalities}
     arms = [arm for arm in predicted if arm.kind != "design"]
@@ -85,7 +99,7 @@ def used(run: RunFacts, cohort: Cohort, predicted: Iterable[ArmLike]) -> Used:
     images = cohort.images["patient_id"].value_counts()
     patients = cohort.patients
     return Used(
-        models=fitted_models(dict.fromkeys(arm.model for arm in arms)),
+        models=fitted_models(dict.fromkeys(arm.model for arm in arms), fits),
         columns=_by_group(columns),
         embeddings=tuple(embeddings),
         idle=tuple(c.name for c in cohort.dictionary.features() if c.name not in seen),
@@ -98,9 +112,16 @@ def used(run: RunFacts, cohort: Cohort, predicted: Iterable[ArmLike]) -> Used:
     )
 
 
-def fitted_models(names: Iterable[str]) -> FittedModels:
-    """Parts the models that were fitted by how; names that are not registered are left out."""
+def fitted_models(names: Iterable[str], fits: Sequence[Mapping[str, Any]] = ()) -> FittedModels:
+    """Parts the models that were fitted by how.
+
+    Args:
+        names: Of all models with predictions.
+        fits: Records of `choices.json`.
+    """
+    names = tuple(names)
     kinds = {name: MODELS[name] for name in names if name in MODELS}
+    brought = {fit["model"]: fit.get("brought") for fit in fits}
     heads = tuple(name for name, kind in kinds.items() if "head" in kind.sections)
     tuned = tuple(name for name, kind in kinds.items() if kind.tuned)
     return FittedModels(
@@ -109,7 +130,17 @@ def fitted_models(names: Iterable[str]) -> FittedModels:
         tuned=tuned,
         grid=tuple(n for n in kinds if n not in {*heads, *tuned, "prevalence"}),
         sampled=tuple(name for name, kind in kinds.items() if kind.sampled),
+        own={name: _told(what) for name in names if (what := brought.get(name))},
+        outside=tuple(name for name in names if name not in {*brought, *OURS}),
     )
+
+
+def _told(brought: Mapping[str, Any]) -> str:
+    """What somebody's model is: its class, and the package that has it."""
+    name = str(brought.get("class") or brought.get("model") or "").rpartition(".")[2]
+    stated = [(brought["package"], brought["version"])] if "package" in brought else []
+    packages = ", ".join(f"{p} {v}" for p, v in (*brought.get("packages", ()), *stated))
+    return f"{name} ({packages})" if packages else f"{name} (of no package)"
 
 
 def _by_group(columns: Iterable[Column]) -> dict[str, tuple[str, ...]]:

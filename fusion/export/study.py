@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from featurestore.cohort import Cohort, watermark
-from featurestore.export import EXPORTERS
+from featurestore.export import find_exporter
 from featurestore.export.deidentify import Key, deidentify
 from featurestore.export.package import About, Exported, write_package
 from fusion.config import ExportConfig
@@ -34,7 +34,7 @@ def export_study(
         ConfigError: De-identification has no key, or the limit of variables is too low.
         StoreError: A file could not be written, or reads back differently.
     """
-    exporters = [EXPORTERS[form] for form in dict.fromkeys(config.formats)]
+    exporters = [find_exporter(form) for form in dict.fromkeys(config.formats)]
     tables = export_tables(material, config.tables)
     about = _about(material, reference, name)
     limit = config.max_variables

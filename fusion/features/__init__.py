@@ -1,6 +1,7 @@
 """From cohort and store to what models are fitted on: feature tables and their encoding."""
 
 from fusion.features.arrays import Arrays, below
+from fusion.features.image_files import file_locator
 from fusion.features.reduction import STANDARD_LIMIT, PrincipalComponents, Standardizer
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.tabular import TabularEncoder
@@ -16,4 +17,5 @@ __all__ = [
     "TabularEncoder",
     "ViewPlan",
     "below",
+    "file_locator",
 ]

@@ -46,6 +46,10 @@ class ModelKind:
         pictures: Whether it is trained on pictures, by several processes together where there are.
         needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
+        outcome: Kind of the outcome, of a model that is no part of melafuse.
+        brought: What names such a model, as plain JSON: package, version, class, parameters. Parts
+            are named by it. Empty for melafuse's own.
+        codec: How such a model is bundled (`fusion.bundle.codecs.Codec`); None where it is not.
     """
 
     target: str | Callable[..., Any]
@@ -61,6 +65,9 @@ class ModelKind:
     pictures: bool = False
     needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None
+    outcome: str = "binary"
+    brought: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    codec: Any = None
 
     def require_package(self, name: str) -> None:
         """Refuses a model whose package is absent, before anything is fitted.

@@ -16,6 +16,7 @@ from fusion.arms import Arm
 from fusion.config import AblationConfig
 from fusion.models.binary import MODELS
 from fusion.models.model_kind import ModelKind, Role
+from fusion.models.own import find_own, own_names
 from fusion.models.settings import Settings
 from fusion.models.study_location import StudyLocation
 from fusion.models.survival.registered import SURVIVAL_MODELS
@@ -27,6 +28,7 @@ __all__ = [
     "ModelKind",
     "Role",
     "chosen_calibration",
+    "facts_of",
     "find_model",
     "make_model",
     "names_of",
@@ -81,22 +83,35 @@ FAMILIES: dict[str, Family] = {
 
 
 def find_model(name: str, kind: str = "binary") -> ModelKind:
-    """Looks a registered model up.
+    """Looks a model up: one of ours, one registered in this process, or one of a package.
 
     Raises:
-        ConfigError: No model of this kind of outcome has this name.
+        ConfigError: No model of this kind of outcome has this name, or its package cannot be used.
     """
     models = FAMILIES[kind].models
     if name not in models:
         other = [k for k, family in FAMILIES.items() if name in family.models]
+        own = None if other else find_own(name)
+        if own is not None and own.outcome == kind:
+            return own
+        other += [] if own is None else [own.outcome]
         what = (
             f"model {name!r} is for outcomes of the kind {other[0]!r}"
             if other
             else (f"unknown model {name!r}")
         )
         known = f"those for {kind!r}" if other else "known"
-        raise ConfigError(f"ablation: {what}; {known}: {', '.join(models)}")
+        raise ConfigError(f"ablation: {what}; {known}: {', '.join((*models, *own_names()))}")
     return models[name]
+
+
+UNKNOWN = ModelKind("", ())
+"""Of predictions whose model is none of ours: nothing is known of how it was fitted."""
+
+
+def facts_of(name: str, kind: str = "binary") -> ModelKind:
+    """What is registered of a model in a table of predictions; nothing is imported for it."""
+    return FAMILIES[kind].models.get(name, UNKNOWN)
 
 
 def names_of(*roles: Role, kind: str | None = None) -> tuple[str, ...]:
@@ -151,4 +166,5 @@ def relevant_settings(
     record = Settings.of(config, find_model(arm.model, kind).sections).record(data_root)
     record |= FAMILIES[kind].decided(arm.model, config)
     record["explain"] = config.explain
-    return record
+    brought = find_model(arm.model, kind).brought
+    return record | ({"brought": dict(brought)} if brought else {})

@@ -106,6 +106,17 @@ def building(e: Evidence) -> list[str]:
     if models.joint:
         names = ", ".join(models.joint)
         found.append(f"{names}: encoders and head are trained together and stop early on {stop}.")
+    for name, what in models.own.items():
+        found.append(
+            f"{name}: {what}, a model that is no part of melafuse, on the same encoded inputs and "
+            f"with the parameters that it was given."
+        )
+    if models.outside:
+        found.append(
+            f"{', '.join(models.outside)}: predictions that were made outside of this run; how is "
+            f"not on record. What depends on them inside a fold is decided on their predictions of "
+            f"the other folds."
+        )
     for trained, whom in (
         ("training parts", "the training patients of each outer fold"),
         ("other patients", "patients of another cohort"),

@@ -44,7 +44,7 @@ from fusion.features.fold_encoders import (
     on_everyone,
 )
 from fusion.report import ReportFiles, write_report
-from fusion.study.stages import Stages
+from fusion.study.own import OwnStages
 from fusion.study.validation import acceptances
 
 
@@ -63,7 +63,7 @@ class FinalFeatures:
     backbones: Mapping[str, BackboneConfig]
 
 
-class Study(Stages):
+class Study(OwnStages):
     """One configuration and its folder, up to everything that is made from the predictions.
 
     Example:

@@ -1,8 +1,7 @@
-"""Feature tables whose times to an event come from a known proportional hazards model."""
+"""Cohorts, folds and plans for feature tables with times to an event."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,82 +9,33 @@ import pandas as pd
 
 from featurestore.cohort.folds import Folds, make_folds
 from featurestore.cohort.tables import Cohort
-from featurestore.outcomes import ENTRY, TIME, Outcome, Target, ValueRule
-from featurestore.tables.dictionary import Column, DataDictionary
+from featurestore.outcomes import ENTRY, TIME, Outcome, ValueRule
 from featurestore.tables.exclusions import exclusions_table
-from fusion.arms import Modality
-from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
+from fusion.config import AblationConfig
 from fusion.evaluation import Plan
 from fusion.features.table import FeatureTable
-from fusion.metrics.survival.simulation import Design, Simulated, simulate
-
-DESIGN = Design(effect=1.0, shape=1.3, scale=1500.0, censoring=1 / 3000)
-"""Days; about a third of the patients are censored."""
-HARD = dataclasses.replace(DESIGN, competing=0.5, late=0.3, rounding=90.0)
-"""Ties, delayed entry and a competing event."""
-HORIZONS = (365.0, 1095.0)
-DICTIONARY = DataDictionary(
-    [
-        Column("age_at_diagnosis", "numeric", "demographic", unit="years"),
-        Column("sex", "nominal", "demographic", levels=("female", "male")),
-        Column("breslow", "numeric", "histopathology", "Breslow thickness", unit="mm"),
-        Column("ulceration", "binary", "histopathology"),
-        Column("stage", "ordinal", "staging", levels=("I", "II", "III")),
-    ]
-)
-MODALITIES = (
-    Modality("net_a", embeddings=("net_a",)),
-    Modality("clinical", groups=("demographic", "histopathology", "staging")),
-)
-CONFIG = AblationConfig(
-    tuning=TuningConfig(trials=3, inner_folds=2),
-    head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
-    metadata=MetadataConfig(embedding_components=4, expression_components=2),
-    jobs=1,
+from fusion.testing.times import (
+    CONFIG,
+    DESIGN,
+    DICTIONARY,
+    HARD,
+    HORIZONS,
+    MODALITIES,
+    times_table,
 )
 
-
-def times_table(
-    patients: int = 120, seed: int = 0, design: Design = DESIGN
-) -> tuple[FeatureTable, Simulated]:
-    """Every third patient has two images, every ninth none; clinical values are missing too.
-
-    Returns:
-        The table, and the cohort in the order of its patients.
-    """
-    cohort = simulate(design, patients, seed)
-    rng = np.random.default_rng([seed, 1])
-    lp = cohort.log_hazard_ratio
-    image, clinical = (lp + 0.7 * rng.normal(size=patients) for _ in range(2))
-    breslow = np.exp(0.5 * clinical + 0.2 * rng.normal(size=patients))
-    frame = pd.DataFrame(
-        {
-            "age_at_diagnosis": np.round(60 + 10 * rng.normal(size=patients)),
-            "sex": rng.choice(["female", "male"], size=patients),
-            "breslow": np.where(rng.random(patients) < 0.15, np.nan, breslow),
-            "ulceration": (clinical + rng.normal(size=patients) > 0).astype(float),
-            "stage": np.array(["I", "II", "III"])[np.digitize(clinical, [-0.5, 0.7])],
-        }
-    )
-    frame.loc[::11, "sex"] = None
-    ids = np.array([f"P{i:04d}" for i in range(patients)], dtype=object)
-    owner = np.concatenate([np.arange(patients), np.arange(0, patients, 3)])
-    owner.sort(kind="stable")
-    embedding = rng.normal(size=(len(owner), 12)).astype(np.float32)
-    embedding[:, 0] += 2 * image[owner].astype(np.float32)
-    embedding[owner % 9 == 1] = np.nan
-    times = cohort.times
-    table = FeatureTable(
-        row_ids=np.array([f"I{k:05d}" for k in range(len(owner))], dtype=object),
-        patient_ids=ids[owner],
-        groups=ids[owner],
-        target=Target.time_to_event(times.event[owner], times.time[owner], times.entry[owner]),
-        embeddings={"net_a": embedding},
-        columns=frame.iloc[owner].reset_index(drop=True),
-        dictionary=DICTIONARY,
-    )
-    return table, cohort
-
+__all__ = [
+    "CONFIG",
+    "DESIGN",
+    "DICTIONARY",
+    "HARD",
+    "HORIZONS",
+    "MODALITIES",
+    "cohort_of_times",
+    "folds_of_times",
+    "plan_of_times",
+    "times_table",
+]
 
 OUTCOME = Outcome(
     "synthetic_survival",

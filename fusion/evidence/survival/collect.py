@@ -96,7 +96,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         intervals=interval_facts(scores[arm.arm].estimate(HEADLINE) for arm in aligned.arms),
         availability=availability(cohort),
         overlays=inputs.overlays,
-        used=used(inputs.run, cohort, aligned.arms),
+        used=used(inputs.run, cohort, aligned.arms, inputs.fits),
         group_losses=group_losses(aligned.arms, scores, HEADLINE),
         learning_curve=learning_curve(aligned.arms, scores, HEADLINE, INTEGRATED_BRIER),
         subgroups=parts,

@@ -20,6 +20,7 @@ from fusion.metrics.survival import Times, harrell_c
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.encoding import TrainingData, encode_training
+from fusion.models.survival.own_estimator import outcome
 from fusion.models.survival.patients import Patients
 from fusion.models.threads import limit_new_libraries
 
@@ -132,7 +133,7 @@ class ElasticNet:
     ) -> Scorer:
         """Fits by coordinate descent along a short path, which is deterministic."""
         net = _estimator("linear_model:CoxnetSurvivalAnalysis")
-        y, ratio = _outcome(times), parameters["l1_ratio"]
+        y, ratio = outcome(times), parameters["l1_ratio"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the start of the path has no coefficient
             largest = net(l1_ratio=ratio, n_alphas=2, alpha_min_ratio=0.9).fit(x, y).alphas_[0]
@@ -165,7 +166,7 @@ class SurvivalForest:
             max_features="sqrt",
             random_state=seed % 2**32,
             n_jobs=1,
-        ).fit(x, _outcome(times))
+        ).fit(x, outcome(times))
 
         def expected(rows: np.ndarray) -> np.ndarray:
             return np.asarray(np.log(np.maximum(model.predict(rows), 1e-12)))
@@ -195,7 +196,7 @@ class BoostedCox:
             subsample=0.7,
             min_samples_leaf=5,
             random_state=seed % 2**32,
-        ).fit(x, _outcome(times))
+        ).fit(x, outcome(times))
         return lambda rows: np.asarray(model.predict(rows))
 
 
@@ -209,11 +210,3 @@ def _estimator(name: str) -> Any:
     found = pkgutil.resolve_name(f"sksurv.{name}")  # whether it is there is asked in planning
     limit_new_libraries()
     return found
-
-
-def _outcome(times: Times) -> np.ndarray:
-    """Event and time as scikit-survival wants them; it wants times above 0."""
-    made = np.empty(len(times), dtype=[("event", "?"), ("time", "f8")])
-    made["event"] = times.cause_specific().event == 1
-    made["time"] = np.maximum(times.time, 1e-3)
-    return made

@@ -18,6 +18,7 @@ from fusion.start.doctor.base import Check, Diagnosis, Finding, MachineCheck, fa
 MACHINE_CHECKS: tuple[MachineCheck, ...] = (
     MachineCheck("versions", machine.find_versions),
     MachineCheck("torch", machine.find_torch_line),
+    MachineCheck("plug-ins", machine.find_plugins),
     MachineCheck("memory", machine.find_memory),
     MachineCheck("cores", machine.find_threads),
 )

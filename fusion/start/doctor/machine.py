@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import get_args
 
 import torch
 
+from featurestore.plugins import Group, plugins
 from fusion.provenance import versions
 from fusion.start.doctor.base import Finding, fail, ok, warn
 
@@ -42,6 +44,20 @@ def find_torch_line() -> Iterator[Finding]:
             "install both from one index in one command: pip install 'torch>=2.14,<2.15' "
             "'torchvision>=0.29,<0.30'",
         )
+
+
+def find_plugins() -> Iterator[Finding]:
+    """What other packages register; they are listed by name, and not imported."""
+    groups: tuple[Group, ...] = get_args(Group)
+    for group in groups:
+        found = plugins(group).values()
+        torn = [plugin for plugin in found if plugin.rivals]
+        for plugin in torn:
+            packages = ", ".join((plugin.distribution, *plugin.rivals))
+            yield warn(f"{group}: {plugin.name} is of {packages}", "uninstall all but one of them")
+        shown = [f"{p.name} ({p.distribution} {p.version})" for p in found if p not in torn]
+        if shown:
+            yield ok(f"{group}: {', '.join(shown)}")
 
 
 def find_memory() -> Iterator[Finding]:

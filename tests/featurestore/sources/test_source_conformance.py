@@ -1,19 +1,12 @@
-"""What every registered source must keep, whatever it reads."""
+"""Every registered source passes the suite that plug-ins pass."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
-import pandas as pd
 import pytest
-from PIL import Image
 
-from featurestore.cohort.config import CohortConfig
-from featurestore.config import validate
 from featurestore.sources import SOURCES
-from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, Source, SourceTables
-from featurestore.tables.exclusions import EXCLUSION_COLUMNS
+from fusion.testing import SourceSuite
+from fusion.testing.sources import SourceExample
 
 # One example a source: a config, and files that it may need.
 EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
@@ -128,121 +121,26 @@ EXAMPLES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
 
 HEADER_LINES = {"biotab": 3}
 WITH_IMAGES = {"collection", "isic", "synthetic", "table"}
-
-
-@pytest.fixture(params=list(SOURCES), scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp(kind)
-    for name, content in EXAMPLES[kind][1].items():
-        (path / name).write_text(content, encoding="utf-8")
-    (path / "img").mkdir()
-    for image in ("I1", "I2", "I3", "stranger"):
-        Image.new("RGB", (8, 8)).save(path / "img" / f"{image}.png")
-    return path
-
-
-@pytest.fixture(scope="module")
-def tables(kind: str, folder: Path) -> SourceTables:
-    return source_of(kind).read(ReadContext(folder, folder / "scratch"))
-
-
-def source_of(kind: str) -> Source:
-    record = {"sources": [{"kind": kind, **EXAMPLES[kind][0]}], "outcome": "melanoma"}
-    return validate(CohortConfig, record, "config").sources[0]
+PICTURES = tuple(f"img/{name}.png" for name in ("I1", "I2", "I3", "stranger"))
 
 
 def test_every_source_has_an_example() -> None:
     assert EXAMPLES.keys() == SOURCES.keys()
 
 
-def test_the_config_names_the_registered_class(kind: str) -> None:
-    assert type(source_of(kind)) is SOURCES[kind]
-    assert source_of(kind).kind == kind
+class TestSource(SourceSuite):
+    @pytest.fixture(params=list(SOURCES), scope="class")
+    @classmethod
+    def kind(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
 
-
-def test_image_columns(kind: str, tables: SourceTables) -> None:
-    images = tables.images
-    assert list(images.columns[: len(SOURCE_IMAGE_COLUMNS)]) == list(SOURCE_IMAGE_COLUMNS)
-    for column in SOURCE_IMAGE_COLUMNS:
-        assert images[column].dtype == "str", column
-        assert images[column].notna().all() or column == "lesion_id", column
-    assert images["image_id"].is_unique
-    assert (len(images) > 0) == (kind in WITH_IMAGES)
-    assert all(Path(path).is_absolute() and Path(path).is_file() for path in images["path"])
-
-
-def test_patients_and_their_dictionary(tables: SourceTables) -> None:
-    patients = tables.patients
-    assert patients["patient_id"].dtype == "str"
-    assert patients["patient_id"].is_unique
-    assert patients["patient_id"].notna().all()
-    assert len(tables.dictionary) > 0
-    for column in tables.dictionary:
-        values = patients[column.name]
-        if column.kind in ("numeric", "expression", "binary"):
-            assert values.dtype == "float64", column.name
-        else:
-            assert values.dtype == "str", column.name
-            assert set(values.dropna()) <= set(column.levels), column.name
-        if column.kind == "binary":
-            assert set(values.dropna()) <= {0.0, 1.0}, column.name
-        assert column.label, column.name
-        assert column.source_column, column.name
-
-
-def test_exclusions(tables: SourceTables) -> None:
-    exclusions = tables.exclusions
-    assert tuple(exclusions.columns) == EXCLUSION_COLUMNS
-    assert set(exclusions["entity"]) <= {"column", "image", "patient", "specimen", "value"}
-    assert exclusions["reason"].str.len().gt(0).all()
-    assert len(exclusions) > 0  # every example has something to leave out
-    left_out = set(exclusions.loc[exclusions["entity"] == "image", "id"])
-    assert not left_out & set(tables.images["image_id"])
-
-
-def test_facts_and_notes(tables: SourceTables, kind: str) -> None:
-    assert tables.synthetic == (kind == "synthetic")
-    assert all(note == note.strip() and note for note in tables.notes)
-    assert all(isinstance(value, float) for value in tables.facts.values())
-
-
-def test_reading_twice_gives_the_same(kind: str, folder: Path, tables: SourceTables) -> None:
-    same(source_of(kind).read(ReadContext(folder, folder / "scratch")), tables)
-
-
-def test_row_and_column_order_mean_nothing(
-    kind: str, tables: SourceTables, folder: Path, tmp_path: Path
-) -> None:
-    files = EXAMPLES[kind][1]
-    if not files:
-        pytest.skip("the source writes its files itself")
-    for name in files:
-        lines = (folder / name).read_text().splitlines()
-        delimiter = "\t" if "\t" in lines[0] else ","
-        rows = list(csv.reader(lines, delimiter=delimiter))
-        top = HEADER_LINES.get(kind, 1)
-        turned = [[*row[2:], *row[:2]] for row in [*rows[:top], *rows[: top - 1 : -1]]]
-        with (tmp_path / name).open("w", newline="") as file:
-            csv.writer(file, delimiter=delimiter).writerows(turned)
-    (tmp_path / "img").symlink_to(folder / "img")
-    same(source_of(kind).read(ReadContext(tmp_path, tmp_path / "scratch")), tables)
-
-
-def same(first: SourceTables, second: SourceTables) -> None:
-    assert first.dictionary == second.dictionary
-    for name, key in (("images", "image_id"), ("patients", "patient_id")):
-        pair = [
-            getattr(t, name).sort_values(key, ignore_index=True).sort_index(axis=1)
-            for t in (first, second)
-        ]
-        pd.testing.assert_frame_equal(*pair)
-    reports = [
-        sorted(map(tuple, t.exclusions[["entity", "id", "stage"]].to_numpy().tolist()))
-        for t in (first, second)
-    ]
-    assert reports[0] == reports[1]
+    @pytest.fixture(scope="class")
+    @classmethod
+    def example(cls, kind: str) -> SourceExample:
+        return SourceExample(
+            *EXAMPLES[kind],
+            pictures=PICTURES,
+            has_images=kind in WITH_IMAGES,
+            header_lines=HEADER_LINES.get(kind, 1),
+            synthetic=kind == "synthetic",
+        )

@@ -8,27 +8,15 @@ import numpy as np
 import pytest
 
 from fusion.arms import Arm, Modality
-from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
+from fusion.config import AblationConfig
 from fusion.features.table import FeatureTable
 from fusion.models.base import Model
-from fusion.models.registry import MODELS, make_model
+from fusion.models.registry import make_model
+from fusion.testing.models import whole_arm
+from fusion.testing.tables import CONFIG
 
-CONFIG = AblationConfig(
-    tuning=TuningConfig(trials=3, inner_folds=2),
-    head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
-    joint=JointConfig(epochs=1),
-    metadata=MetadataConfig(embedding_components=4, expression_components=2),
-)
 Parts = tuple[FeatureTable, FeatureTable]
 Fitter = Callable[..., Model]
-
-
-def whole_arm(model: str, modalities: tuple[Modality, ...]) -> Arm:
-    """The arm; models that train on pictures look at those of the table (`net_p`)."""
-    if MODELS[model].pictures:
-        pictures = Modality("net_p", embeddings=("net_p",))
-        modalities = tuple(pictures if m.embeddings else m for m in modalities)
-    return Arm(f"{model}[all]", model, modalities)
 
 
 @pytest.fixture(scope="session")
