@@ -24,8 +24,9 @@ class IntervalFacts:
             the settings; None where none was simulated.
         difference_coverage: The same of a paired difference of two AUROCs.
         simulated: What was simulated, in a clause.
-        concordance_coverage: As `arm_coverage`, of an Uno's C; what was simulated stands in
-            `COX_ARMS`.
+        concordance_coverage: As `arm_coverage`, of Uno's C within folds: ridge Cox regression on
+            15 columns, 180 and 400 patients, true C 0.5 to 0.73, 30 % and 70 % censored
+            (`python -m benchmarks.survival_pipelines`).
         short_of: Of how many settings an AUROC, and a difference, was covered in less than 93 %,
             and of how many in all.
     """
@@ -68,6 +69,7 @@ KINDS: dict[str, IntervalFacts] = {
             (0.905, 0.993),
             REAL_ARMS,
             ((3, 63), (8, 111)),
+            (0.95, 1.0),
         ),
         IntervalFacts(
             "bound",
@@ -79,6 +81,7 @@ KINDS: dict[str, IntervalFacts] = {
             (0.935, 0.997),
             REAL_ARMS,
             ((0, 63), (0, 111)),
+            (0.97, 1.0),
         ),
         IntervalFacts(
             "percentile",

@@ -40,7 +40,7 @@ def best(e: SurvivalEvidence) -> tuple[str, str] | None:
 
 
 def interval_note(e: SurvivalEvidence) -> str:
-    """Which intervals stand in the report; their coverage was simulated for AUROCs only."""
+    """Which intervals stand in the report, and how often that of a C held the truth."""
     return sentence(e.arms, e.bootstrap_draws, "uno_c", "C")
 
 

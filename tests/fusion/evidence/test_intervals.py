@@ -34,6 +34,18 @@ def test_stated_coverage_is_that_of_the_table_of_results(method: str, repeats: i
     )
 
 
+@pytest.mark.parametrize(("method", "question"), [("bound", "uno_c, 1"), ("repeats", "uno_c, 3")])
+def test_stated_coverage_of_concordance_is_that_of_its_table(method: str, question: str) -> None:
+    cells = pd.read_csv(ROOT / "benchmarks" / "intervals" / "concordance.csv")
+    cells = cells[cells["question"] == question]
+    assert len(cells) == 12
+    assert cells["studies"].min() == 200
+    assert cells["undefined"].max() == 0
+    coverage = cells["covered"] / cells["studies"]
+    found = KINDS[method].coverage_of("uno_c")
+    assert found == pytest.approx((coverage.min(), coverage.max()), abs=6e-4)
+
+
 def test_predictions_have_no_interval_that_holds_models_fixed() -> None:
     """One function makes intervals of predictions; a column alone has no model to be trained."""
     plain = re.compile(r"\b(?:percentile_interval|(?<![\w.])interval)\(")
