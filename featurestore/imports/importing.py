@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,12 @@ from featurestore.imports.base import Bag, Reader, ReadOptions, UnreadableFeatur
 from featurestore.imports.config import EmbeddingConfig
 from featurestore.imports.files import FeatureFile, find_files, find_reader
 from featurestore.imports.owners import read_owners
-from featurestore.imports.pooling import pool_bag, pooled_width
+from featurestore.imports.pooling import finite_chunks, pool_bag, pooled_width
 from featurestore.imports.record import ImportRecord, read_record, write_record
 from featurestore.imports.survey import Survey, survey
 from featurestore.progress import SILENT, Progress
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
+from featurestore.store.bags import BagFiles, write_bag
 
 BATCH = 256
 """Rows that are handed to the store at a time."""
@@ -131,9 +132,16 @@ def _finished(
             if identity != _identity(config, reader, files, identity.dimension):
                 continue
             record = read_record(store.folder(identity))
-            if record is not None and not store.missing(identity, record.keys.values()):
+            if record is not None and not _lacking(store, identity, record.keys.values()):
                 return identity, record
     return None
+
+
+def _lacking(store: FeatureStore, identity: EncoderIdentity, keys: Collection[str]) -> list[str]:
+    """Keys without a row or, where bags are kept, without a bag."""
+    bags = store.bags(identity)
+    lost = [] if bags is None else bags.missing(keys)
+    return store.missing(identity, keys) + lost
 
 
 def _write(
@@ -150,6 +158,10 @@ def _write(
         for _, index in store.shards(identity)
         for (key, _), image_id in zip(index.keys, index.image_ids, strict=True)
     }
+    bags = store.bags(identity)
+    if bags is not None:
+        lost = set(bags.missing(there.values()))
+        there = {image_id: key for image_id, key in there.items() if key not in lost}
     shown = {file.path: file for file in files}
     keys: dict[str, str] = {}
     refused = [_quarantined(shown[path], path.stem, why) for path, why in found.refused.items()]
@@ -170,11 +182,10 @@ def _write(
                 keys[bag.id] = there[bag.id]
                 continue
             try:
-                vector = stored_vector(bag, config)
+                keys[bag.id], vector = _stored(bag, config, bags)
             except UnreadableFeatures as error:
                 refused.append(_quarantined(shown[path], bag.id, str(error)))
                 continue
-            keys[bag.id] = hashlib.sha256(vector.tobytes()).hexdigest()
             waiting.append((bag.id, vector))
             embedded += 1
             unsafe += bag.rows * bag.width * vector.itemsize
@@ -205,15 +216,51 @@ def _write(
     return record, embedded
 
 
+def _stored(bag: Bag, config: EmbeddingConfig, bags: BagFiles | None) -> tuple[str, np.ndarray]:
+    """The key of a bag and its vector; where bags are kept, it is written before.
+
+    Raises:
+        UnreadableFeatures: It cannot be read or pooled, or a value does not fit the type.
+        StoreError: The bag cannot be written.
+    """
+    if bags is None:
+        vector = stored_vector(bag, config)
+        return hashlib.sha256(vector.tobytes()).hexdigest(), vector
+    shape = bag.rows, bag.width
+    key = write_bag(bags.folder, shape, np.dtype(config.dtype), _tiles(bag, config))
+    kept = dataclasses.replace(bag, chunks=lambda: (window for _, window in bags.windows(key)))
+    return key, stored_vector(kept, config)
+
+
+def _tiles(bag: Bag, config: EmbeddingConfig) -> Iterator[np.ndarray]:
+    """The parts of a bag as they are kept."""
+    count = 0
+    for part in finite_chunks(bag):
+        count += len(part)
+        yield _fitting(part, config)
+    if not count:
+        raise UnreadableFeatures("it has no tiles")
+    if count != bag.rows:
+        raise UnreadableFeatures(f"it has {count} tiles where {bag.rows} were announced")
+
+
 def stored_vector(bag: Bag, config: EmbeddingConfig) -> np.ndarray:
     """A bag as it is stored: pooled, in the type of the store.
 
     Raises:
         UnreadableFeatures: It cannot be read or pooled, or a value does not fit the type.
     """
-    vector = pool_bag(bag, config.pool)
+    return _fitting(pool_bag(bag, config.pool), config)
+
+
+def _fitting(values: np.ndarray, config: EmbeddingConfig) -> np.ndarray:
+    """Values in the type of the store.
+
+    Raises:
+        UnreadableFeatures: One does not fit.
+    """
     with np.errstate(over="ignore"):
-        stored = vector.astype(np.dtype(config.dtype))
+        stored = values.astype(np.dtype(config.dtype))
     beyond = int((~np.isfinite(stored)).sum())
     if beyond:
         raise UnreadableFeatures(f"{beyond} of its values overflow {config.dtype}")
