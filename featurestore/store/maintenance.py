@@ -235,9 +235,7 @@ def gc(store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool =
             for folder in folders:
                 if folder.name in kept:
                     doomed += _dispensable(store, folder)
-                    bags = bag_paths(folder)
-                    if bags and locks.enter_context(if_free(folder / WRITERS_LOCK)):
-                        doomed += _bags_of_nobody(store, folder)
+                    doomed += _bags_of_nobody(store, folder, locks)
                 elif locks.enter_context(if_free(folder / WRITERS_LOCK)):
                     doomed.append(folder)
                 else:
@@ -307,11 +305,16 @@ def _dispensable(store: FeatureStore, folder: Path) -> Iterator[Path]:
         yield from (path for path, _, keep in store.distinct_rows(identity) if not keep)
 
 
-def _bags_of_nobody(store: FeatureStore, folder: Path) -> Iterator[Path]:
+def _bags_of_nobody(
+    store: FeatureStore, folder: Path, locks: contextlib.ExitStack
+) -> Iterator[Path]:
     """Bags whose row was never committed, because their import was killed."""
-    if (folder / "encoder.json").exists():
+    bags = bag_paths(folder)
+    if not bags or not (folder / "encoder.json").exists():
+        return
+    if locks.enter_context(if_free(folder / WRITERS_LOCK)):  # else a row may be on its way
         named = store.present(described(folder / "encoder.json"))
-        yield from (path for path in bag_paths(folder) if path.stem not in named)
+        yield from (path for path in bags if path.stem not in named)
 
 
 def _temporary_files(root: Path) -> list[Path]:
