@@ -194,7 +194,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         model_of().fit(pooled, 0)
     wide = Modality("uni", embeddings=("uni",))
     with pytest.raises(
-        ConfigError, match=r"memory_mb: not one tile of each of 64 bags .* take 13 "
+        ConfigError, match=r"memory_mb: not one tile of each of 64 bags .* take 12 "
     ):
         model_of((wide,), hidden=1024, memory_mb=1).fit(table, 0)
 
