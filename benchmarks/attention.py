@@ -111,6 +111,7 @@ def configuration(memory_mb: int, seed: int) -> dict[str, Any]:
             "reference": MEAN,
             "explain": False,
             "attention": {"memory_mb": memory_mb},
+            "head": {"ensemble": 1},
             "jobs": 1,
         },
     }

@@ -18,6 +18,7 @@ import numpy as np
 
 from featurestore.cohort import FeatureRows
 from featurestore.errors import DataError, name_some
+from featurestore.guard import unsound
 from featurestore.imports.base import Bag, Reader, ReadOptions, UnreadableFeatures
 from featurestore.imports.config import EmbeddingConfig
 from featurestore.imports.files import FeatureFile, find_files, find_reader
@@ -80,7 +81,15 @@ def import_embeddings(
         StoreError: The store cannot be written.
     """
     files = find_files(config, data_root)
-    reader = find_reader(config, files, readers)
+    read_before = _read_before(config, store)
+    unsafe = unsound([file.path for file in files if file.sha256 not in read_before])
+    if len(unsafe) == len(files):
+        first = files[0]
+        raise DataError(
+            f"embeddings {config.name}: none of {len(files)} files can be read; the first, "
+            f"{first.shown}: {unsafe[first.path]}"
+        )
+    reader = find_reader(config, [file for file in files if file.path not in unsafe], readers)
     owners = read_owners(config, data_root)
     known = _finished(config, reader.name, files, store)
     if known is not None:
@@ -88,7 +97,9 @@ def import_embeddings(
         progress.start(f"import {config.name}", len(record.keys))
         progress.finish(f"{len(record.keys):,} embeddings {config.name} reused")
         return _imported(config, identity, record, owners, 0)
-    found = survey(config.name, reader, files, _options(config), config.pool)
+    safe = [file for file in files if file.path not in unsafe]
+    found = survey(config.name, reader, safe, _options(config), config.pool)
+    found = dataclasses.replace(found, refused=found.refused | unsafe)
     width = pooled_width(config.pool, found.width)
     identity = _identity(config, reader.name, files, width)
     record, embedded = _write(config, identity, found, files, store, progress)
@@ -135,6 +146,18 @@ def _finished(
             if record is not None and not _lacking(store, identity, record.keys.values()):
                 return identity, record
     return None
+
+
+def _read_before(config: EmbeddingConfig, store: FeatureStore) -> set[str]:
+    """Digests of files that a finished import of this name has read to their ends."""
+    found: set[str] = set()
+    for identity in store.encoders():
+        if identity.backbone == config.name and identity.is_imported:
+            record = read_record(store.folder(identity))
+            if record is not None:
+                refused = {row.sha256 for row in record.refused}
+                found |= set(record.files.values()) - refused
+    return found
 
 
 def _lacking(store: FeatureStore, identity: EncoderIdentity, keys: Collection[str]) -> list[str]:

@@ -51,7 +51,7 @@ class AttentionConfig(Section):
 
     Attributes:
         hidden: Width of the attention.
-        memory_mb: Megabytes that tiles may take in each worker process: half keeps bags between
+        memory_mb: Megabytes that tiles may take in each worker process: a part keeps bags between
             steps, half is for one step, which draws tiles from its bags where they are more.
     """
 

@@ -1,10 +1,10 @@
 """Bags of tiles as inputs of a head: on disk until a step asks for them, within a budget.
 
-Half of the budget keeps bags in memory, in their stored type, the first ones that are asked for;
-the others are mapped from their files again at every step. The other half is for one step: what a
-head computes with, gradients included. A step of a training that would need more draws tiles from
-each bag, without replacement, anew at every step, by torch's generator, which the training seeds.
-Scores are of all tiles, in parts.
+Three eighths of the budget keep bags in memory, in their stored type, the first ones that are asked
+for; the others are mapped from their files again at every step. Half is for one step: what a head
+computes with, gradients included. The rest is for copies on the way. A step of a training that
+would need more draws tiles from each bag, without replacement, anew at every step, by torch's
+generator, which the training seeds. Scores are of all tiles, in parts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TileReader:
             inputs: Number of inputs of the head that are bags.
         """
         self.step_bytes = memory_bytes // 2 // max(inputs, 1)
-        self._free = memory_bytes // 2
+        self._free = memory_bytes * 3 // 8
         self._kept: dict[str, np.ndarray] = {}
         self._tiles: dict[str, int] = {}
 

@@ -136,13 +136,13 @@ def test_draws_are_of_each_bag_without_replacement_and_seeded(table: FeatureTabl
     assert torch.bincount(bags.drawn(1000)[1]).tolist() == [30, 30, 30, 0, 60]
 
 
-def test_bags_are_kept_within_half_of_the_budget(table: FeatureTable) -> None:
+def test_bags_are_kept_within_their_part_of_the_budget(table: FeatureTable) -> None:
     bag_bytes = 30 * 8 * 4
     bags = bags_of(table)
-    bags.reader = reader = TileReader(2 * (2 * bag_bytes + 10))
+    bags.reader = reader = TileReader(8 * bag_bytes)
     tiles, _ = bags.drawn(1000)
-    assert sum(kept.nbytes for kept in reader._kept.values()) == 2 * bag_bytes
-    assert reader.step_bytes == 2 * bag_bytes + 10
+    assert sum(kept.nbytes for kept in reader._kept.values()) == 3 * bag_bytes
+    assert reader.step_bytes == 4 * bag_bytes
     assert torch.equal(tiles, bags_of(table).drawn(1000)[0])
 
 
