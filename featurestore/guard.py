@@ -30,6 +30,8 @@ MOST_OBJECTS = 1_000_000
 _PART_BYTES = 16_000_000
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _PLACES = (0, 512, 1024, 2048, 4096)
+_ENDS = "reading it ends the HDF5 library: it is damaged"
+_LASTS = "not read within"
 _COMMAND = (sys.executable, "-m", "featurestore.guard")
 
 
@@ -46,6 +48,11 @@ def unsound(paths: Sequence[Path]) -> dict[Path, str]:
             refused[waiting[done]] = why
         waiting = waiting[done + 1 :]
     return refused
+
+
+def is_refusal(reason: str) -> bool:
+    """Whether a reason is one of `unsound`."""
+    return reason == _ENDS or reason.startswith(_LASTS)
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -88,9 +95,9 @@ def _read_elsewhere(paths: Sequence[Path]) -> tuple[int, str]:
             limit = SECONDS + path.stat().st_size / BYTES_A_SECOND
             try:
                 if lines.get(timeout=limit) == b"":
-                    return done, "reading it ends the HDF5 library: it is damaged"
+                    return done, _ENDS
             except queue.Empty:
-                return done, f"not read within {limit:.0f} s: it is damaged, or claims too much"
+                return done, f"{_LASTS} {limit:.0f} s: it is damaged, or claims too much"
     finally:
         child.kill()
         child.wait()

@@ -18,7 +18,7 @@ import numpy as np
 
 from featurestore.cohort import FeatureRows
 from featurestore.errors import DataError, name_some
-from featurestore.guard import unsound
+from featurestore.guard import is_refusal, unsound
 from featurestore.imports.base import Bag, Reader, ReadOptions, UnreadableFeatures
 from featurestore.imports.config import EmbeddingConfig
 from featurestore.imports.files import FeatureFile, find_files, find_reader
@@ -81,8 +81,7 @@ def import_embeddings(
         StoreError: The store cannot be written.
     """
     files = find_files(config, data_root)
-    read_before = _read_before(config, store)
-    unsafe = unsound([file.path for file in files if file.sha256 not in read_before])
+    unsafe = _unsafe(config, files, store)
     if len(unsafe) == len(files):
         first = files[0]
         raise DataError(
@@ -148,16 +147,22 @@ def _finished(
     return None
 
 
-def _read_before(config: EmbeddingConfig, store: FeatureStore) -> set[str]:
-    """Digests of files that a finished import of this name has read to their ends."""
-    found: set[str] = set()
+def _unsafe(
+    config: EmbeddingConfig, files: Sequence[FeatureFile], store: FeatureStore
+) -> dict[Path, str]:
+    """Files that must not be opened here, with the reason.
+
+    What an import of this name has found of a file is not asked again.
+    """
+    known: dict[str, str] = {}
     for identity in store.encoders():
-        if identity.backbone == config.name and identity.is_imported:
-            record = read_record(store.folder(identity))
-            if record is not None:
-                refused = {row.sha256 for row in record.refused}
-                found |= set(record.files.values()) - refused
-    return found
+        record = read_record(store.folder(identity)) if identity.is_imported else None
+        if record is not None and identity.backbone == config.name:
+            stopped = {r.sha256: r.reason for r in record.refused if is_refusal(r.reason)}
+            others = set(record.files.values()) - {r.sha256 for r in record.refused}
+            known |= dict.fromkeys(others, "") | stopped
+    found = {file.path: known[file.sha256] for file in files if known.get(file.sha256)}
+    return found | unsound([file.path for file in files if file.sha256 not in known])
 
 
 def _lacking(store: FeatureStore, identity: EncoderIdentity, keys: Collection[str]) -> list[str]:
