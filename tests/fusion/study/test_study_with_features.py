@@ -13,6 +13,8 @@ import yaml
 
 from featurestore.errors import ConfigError, LeakageError
 from fusion.features.table import shared_within
+from fusion.models import make_model
+from fusion.models.attention_head import top_tiles
 from fusion.start.doctor import examine
 from fusion.study.study import Study
 
@@ -151,6 +153,19 @@ def test_exports_hold_the_embeddings(done: Study) -> None:
     assert len(table) == N + 10 - 5
     images = pd.read_csv(done.paths.export / "images.csv")
     assert set(images["source"]) == {"features uni", "features uni, hif"}
+
+
+def test_a_fitted_model_says_which_tiles_it_looked_at(done: Study) -> None:
+    """As docs/embeddings.md has it."""
+    table = done.features(repeat=0, fold=0)
+    arm = next(arm for arm in done.arms if arm.model == "fusion_head_attention")
+    training = table.of_patients(done.folds.training((0, 0)))
+    model = make_model(arm, done.config.ablation).fit(training, seed=0)
+    test = table.of_patients(done.folds.test((0, 0)))
+    weights = model.attention_weights(test)["uni"]
+    slides = test.bags["uni"].present
+    assert [len(own) for own in weights] == [6 * int(present) for present in slides]
+    assert len(top_tiles(weights[int(np.flatnonzero(slides)[0])], 5)) == 5
 
 
 def test_a_bundle_is_refused_with_the_reason(done: Study, folder: Path) -> None:
