@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,3 +49,16 @@ def test_the_child_reads_what_readers_can_ask_for(tmp_path: Path) -> None:
     assert guard.unsound([path]) == {}
     path.write_bytes(path.read_bytes()[:2000])
     assert guard.unsound([path]) == {}  # cut short: the readers say so
+
+
+def test_a_child_that_nobody_waits_for_ends_itself(tmp_path: Path) -> None:
+    """Whoever started it was killed, and the library hangs."""
+    path = tmp_path / "endless.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("features", (10**11, 5), np.float32, chunks=(10, 5))
+    code = (
+        "import featurestore.guard as guard, pathlib, sys; guard.SECONDS = -9\n"
+        "path = sys.argv[1]; guard._end_after(pathlib.Path(path)); guard._read_all(path)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
+    assert done.returncode == -signal.SIGALRM
