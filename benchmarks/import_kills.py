@@ -104,7 +104,7 @@ def torture(root: Path, kills: int, seed: int = 0) -> Counter[str]:
     seen: Counter[str] = Counter()
     store, committed = root / "store", 0
     while seen["killed"] < kills:
-        hit = killed(root, store, rng.uniform(0, usual / 3))
+        hit = killed(root, store, rng.uniform(0, usual))
         rows = rows_of(store)
         if any(rows[name] != whole[name] for name in rows):
             raise AssertionError("a row differs from that of an undisturbed import")

@@ -18,7 +18,8 @@ from extractor.batchnorm import fold_batchnorm
 from extractor.config import BackboneConfig
 from extractor.device import ComputePlan
 from extractor.images import Geometry, Preprocessing, resampling_of, stack
-from extractor.weights import Weights, build_model
+from extractor.model_folder import find_folder
+from extractor.weights import Weights, build_from_folder, build_model
 from featurestore.errors import ConfigError, one_line
 from featurestore.store import EncoderIdentity
 
@@ -53,12 +54,17 @@ def load_backbone(config: BackboneConfig, seed: int, data_root: Path) -> Backbon
 
     Raises:
         ConfigError: The architecture is unknown, has no pooled features, or does not take the
-            configured size.
+            configured size or pooling.
         WeightsError: The weights cannot be found, reached, read or fitted.
     """
-    _require_known(config.name)
-    module, weights = build_model(config.name, config.weights, seed, data_root)
+    folder = find_folder(config.weights, data_root, config.download)
+    if folder is None:
+        _require_known(config.name)
+        module, weights = build_model(config.name, config.weights, seed, data_root)
+    else:
+        module, weights = build_from_folder(folder)
     module.eval()
+    _pool_as_asked(config, module)
     preprocessing = _preprocessing(config, module)
     return Backbone(
         name=config.name,
@@ -203,6 +209,25 @@ def _preprocessing(config: BackboneConfig, module: nn.Module) -> Preprocessing:
 def _own_config(module: Any) -> Mapping[str, Any]:
     """What timm knows of the model: size, mean, deviation and resampling it was trained with."""
     return module.pretrained_cfg
+
+
+def _pool_as_asked(config: BackboneConfig, module: Any) -> None:
+    """Makes a model pool by its class token, or by the mean, after its weights were fitted.
+
+    The last normalisation stays where the weights have it.
+    """
+    if config.pooling == "own" or _pooling(module) == config.pooling:
+        return
+    try:
+        module.reset_classifier(0, config.pooling)
+        taken = _pooling(module) == config.pooling
+    except Exception:  # models of timm differ in what they raise here
+        taken = False
+    if not taken:
+        raise ConfigError(
+            f"backbone {config.name!r} cannot be pooled by {config.pooling!r}; it has "
+            f"{_pooling(module)!r}: leave `pooling` out"
+        )
 
 
 def _pooling(module: nn.Module) -> str:

@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
 from featurestore.config import Section
+
+HUB = "hf-hub:"
+"""Beginning of weights that a hub of models describes."""
 
 
 class BackboneConfig(Section):
     """One backbone.
 
     Attributes:
-        name: Architecture as timm knows it; anything with pooled features.
+        name: Architecture as timm knows it, anything with pooled features; a name of one's own
+            where the weights are a folder; `hf-hub:ORG/MODEL` is short for the name `MODEL` with
+            these weights.
         weights: `imagenet` (through timm, from its hub or cache), `random` (seeded),
-            `package:efficientnet-lite0` (the optional extra), or a path of a `.safetensors` or
-            `.pth` file, relative to the data root.
+            `package:efficientnet-lite0` (the optional extra), a path of a `.safetensors` or
+            `.pth` file, of a folder with `config.json` and `model.safetensors` (relative to the
+            data root), or `hf-hub:ORG/MODEL`.
         image_size: Side of the square input in pixels; by default the backbone's own.
+        pooling: How the output becomes one vector: `own` as the backbone was made, `token` the
+            class token, `avg` the mean of the others.
+        download: Whether `hf-hub:` weights may be downloaded.
     """
 
     name: str
     weights: str = "imagenet"
     image_size: int | None = pydantic.Field(None, ge=32, le=1024)
+    pooling: Literal["own", "token", "avg"] = "own"
+    download: bool = False
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _hub_names_are_weights(cls, given: Any) -> Any:
+        name = given.get("name") if isinstance(given, dict) else None
+        if not isinstance(name, str) or not name.startswith(HUB) or "weights" in given:
+            return given
+        return {**given, "name": name.partition("@")[0].rpartition("/")[2], "weights": name}
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _name_is_no_path(cls, name: str) -> str:
+        if name.startswith(HUB) or "/" in name:
+            raise ValueError("a backbone's name has no slash; a hub or a path is its `weights`")
+        return name
+
+    @pydantic.model_validator(mode="after")
+    def _hub_only_if_asked(self) -> BackboneConfig:
+        if self.weights.startswith(HUB) and not self.download:
+            raise ValueError(
+                f"{self.weights} is downloaded only with `download: true`; or put its config.json "
+                "and model.safetensors into a folder and name that as weights"
+            )
+        return self
 
 
 class ExtractConfig(Section):

@@ -26,13 +26,18 @@ from extractor.backbones import Embedder, Encoder, load_backbone
 from extractor.config import ExtractConfig
 from extractor.device import ComputePlan
 from extractor.distributed import ALONE, Workers
+from extractor.model_folder import ModelCard
 from extractor.reading import Content, Reading, contents_of, read_content, refusal
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
-from featurestore.errors import DataError
+from featurestore.atomic import write_text
+from featurestore.errors import DataError, StoreError
 from featurestore.progress import SILENT, Progress
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
 
 STAGE = "extract"
+CARD = "model_card.md"
+"""File with licence and card of a model, beside its `encoder.json`."""
+
 NOT_FINITE = "embedding is not finite"
 OVERFLOW = "embedding overflows float16"
 _STAGES = ("decode", "forward", "write")
@@ -91,8 +96,22 @@ def extract(
     """
     plan = workers.plan(config.device, config.batch_size)
     with one_torch_thread():
-        encoders = [Encoder(load_backbone(b, seed, data_root), plan) for b in config.backbones]
+        backbones = [load_backbone(b, seed, data_root) for b in config.backbones]
+        encoders = [Encoder(backbone, plan) for backbone in backbones]
+    if workers.is_first:
+        for backbone, encoder in zip(backbones, encoders, strict=True):
+            if backbone.weights.card is not None:
+                _keep_card(store.folder(encoder.identity), backbone.weights.card)
     return embed_images(images, store, encoders, plan, config, data_root, progress, workers)
+
+
+def _keep_card(folder: Path, card: ModelCard) -> None:
+    """Writes the card of a model beside its embeddings."""
+    licence = card.licence or "not stated"
+    try:
+        write_text(folder / CARD, f"Licence: {licence}\n\n{card.text or 'There is no card.'}\n")
+    except OSError as error:
+        raise StoreError(f"cannot write {folder / CARD}: {error.strerror or error}") from None
 
 
 def embed_images(

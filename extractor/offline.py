@@ -12,7 +12,7 @@ import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
 from extractor.backbones import load_backbone
-from extractor.config import BackboneConfig
+from extractor.config import HUB, BackboneConfig
 from extractor.weights import LITE0_SOURCE
 from featurestore.errors import WeightsError
 
@@ -20,6 +20,10 @@ _FILES = ("model.safetensors", "pytorch_model.bin")  # as timm looks for them, i
 _INSTEAD = (
     f"name a .safetensors or .pth file, or take {LITE0_SOURCE} with tf_efficientnet_lite0, "
     "or random"
+)
+_FOLDER_INSTEAD = (
+    "it needs a network once; else put its config.json and model.safetensors into a folder and "
+    "name that as weights"
 )
 
 
@@ -59,6 +63,9 @@ def locate_weights(config: BackboneConfig, seed: int, data_root: Path) -> Weight
         with _without_network():
             backbone = load_backbone(config, seed, data_root)
     except WeightsError as error:
+        if config.weights.startswith(HUB):
+            text = f"{config.weights} is not in the cache; the first run downloads it"
+            return WeightsPlace("download", text, _FOLDER_INSTEAD)
         return WeightsPlace("missing", str(error), _INSTEAD)
     return WeightsPlace("here", f"{backbone.dimension}-d, loaded", "", backbone.dimension)
 

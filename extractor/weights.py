@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from extractor.hub import patient_only_if_reachable
+from extractor.model_folder import ModelCard, ModelFolder
 from featurestore.errors import ConfigError, WeightsError, name_some, one_line
 
 LITE0_SOURCE = "package:efficientnet-lite0"
@@ -41,11 +42,14 @@ class Weights:
 
     Attributes:
         label: For people: `imagenet`, `random(seed=0)`, `file(name.safetensors)`, ….
-        sha256: Digest of the tensors that the backbone computes with.
+        sha256: Digest of the tensors that the backbone computes with; of a folder, also of what
+            it says of its architecture.
+        card: What a folder says of its model; None where the weights are in none.
     """
 
     label: str
     sha256: str
+    card: ModelCard | None = None
 
 
 def build_model(
@@ -76,6 +80,20 @@ def build_model(
         fit_state(model, read_state(path), f"weights file {path} for {architecture}")
         label = f"file({path.name})"
     return model, Weights(label, state_digest(model.state_dict()))
+
+
+def build_from_folder(folder: ModelFolder) -> tuple[nn.Module, Weights]:
+    """Builds the model that a folder describes and gives it its weights.
+
+    Raises:
+        ConfigError: timm cannot build it.
+        WeightsError: The weights cannot be read or fitted.
+    """
+    model = folder.build()
+    fit_state(model, read_state(folder.weights), f"{folder.weights} for {folder.architecture}")
+    licence = folder.card.licence or "licence not stated"
+    digest = folder.digest(state_digest(model.state_dict()))
+    return model, Weights(f"{folder.label}, {licence}", digest, folder.card)
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import re
@@ -17,29 +18,57 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.part")
 _WITHOUT_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
 
+@dataclasses.dataclass
+class Nameless:
+    """A file that is being written.
+
+    Attributes:
+        path: Where its bytes go for now.
+        name: What it will be called; to be said before the block ends.
+    """
+
+    path: Path
+    name: str = ""
+
+
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary file in the same folder; when the block ends it becomes `path`.
+def appearing_in(folder: Path) -> Iterator[Nameless]:
+    """Yields a temporary file in a folder; when the block ends it has the name that was given.
 
     The content, the rename and folders that had to be made are durable when this returns. If the
-    block raises, `path` stays as it was. The temporary file is locked while its writer lives, so
-    that a collector of left-over files can tell it from one of a writer that was killed.
+    block raises, nothing has that name that had it not before. The temporary file is locked while
+    its writer lives, so that a collector of left-over files can tell it from one of a writer that
+    was killed.
 
     Raises:
         OSError: The disk is full or refuses to write.
     """
-    make_folder(path.parent)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    make_folder(folder)
+    file = Nameless(folder / f".{uuid.uuid4().hex}.part")
     try:
-        with holding(temporary):
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
+        with holding(file.path):
+            yield file
+            with file.path.open("rb+") as written:
+                os.fsync(written.fileno())
+            file.path.replace(folder / file.name)
+            sync_folder(folder)
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            file.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary file in the same folder; when the block ends it becomes `path`.
+
+    See `appearing_in`.
+
+    Raises:
+        OSError: The disk is full or refuses to write.
+    """
+    with appearing_in(path.parent) as file:
+        file.name = path.name
+        yield file.path
 
 
 def write_text(path: Path, text: str) -> None:

@@ -33,7 +33,7 @@ from extractor.finetune.tensorboard import event_files, record_nothing
 from extractor.finetune.workplace import Workplace
 from extractor.images import Geometry
 from featurestore.atomic import make_folder
-from featurestore.errors import DataError, LeakageError, name_some
+from featurestore.errors import ConfigError, DataError, LeakageError, name_some
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import DamagedFile, read_sealed, write_sealed_text
@@ -113,6 +113,11 @@ def finetune(
     data_root, folder, workers = place.data_root, place.folder, place.workers
     progress = place.progress if workers.is_first else SILENT
     start = load_backbone(backbone, seed, data_root)
+    if start.weights.card is not None or backbone.pooling != "own":
+        raise ConfigError(
+            f"finetune: {backbone.name} is described by a folder or pooled in another way than "
+            "its own; only backbones that timm builds by their name can be fine-tuned"
+        )
     digest = _digest(training, validation, start.weights.sha256, backbone, config, seed, data_root)
     patients = tuple(sorted({str(p) for s in (training, validation) for p in s.patient_ids}))
     checkpoints = CheckpointFolder(folder / CHECKPOINT_FOLDER, digest)

@@ -28,7 +28,8 @@ class EmbeddingConfig(Section):
         dataset: Dataset or array that holds the features, where a file has several.
         incomplete: Of a table with missing values leave out the `rows` that have one, or the
             `columns`.
-        pool: How the rows of a bag of tiles become one embedding.
+        pool: How the rows of a bag of tiles become one embedding; `none` keeps the bags, for
+            `fusion_head_attention`, and other models see the mean.
         dtype: Type in which they are stored; float16 refuses values that overflow.
         trained_on: Whom of this study the encoder learned from: `none`, a list of patient ids, or
             `unknown`, which every report warns of.

@@ -11,22 +11,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from featurestore.cohort import FeatureRows
 from featurestore.errors import DataError, name_some
+from featurestore.guard import is_refusal, unsound
 from featurestore.imports.base import Bag, Reader, ReadOptions, UnreadableFeatures
 from featurestore.imports.config import EmbeddingConfig
 from featurestore.imports.files import FeatureFile, find_files, find_reader
 from featurestore.imports.owners import read_owners
-from featurestore.imports.pooling import pool_bag, pooled_width
+from featurestore.imports.pooling import finite_chunks, pool_bag, pooled_width
 from featurestore.imports.record import ImportRecord, read_record, write_record
 from featurestore.imports.survey import Survey, survey
 from featurestore.progress import SILENT, Progress
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
+from featurestore.store.bags import BagFiles, write_bag
 
 BATCH = 256
 """Rows that are handed to the store at a time."""
@@ -79,7 +81,14 @@ def import_embeddings(
         StoreError: The store cannot be written.
     """
     files = find_files(config, data_root)
-    reader = find_reader(config, files, readers)
+    unsafe = _unsafe(config, files, store)
+    if len(unsafe) == len(files):
+        first = files[0]
+        raise DataError(
+            f"embeddings {config.name}: none of {len(files)} files can be read; the first, "
+            f"{first.shown}: {unsafe[first.path]}"
+        )
+    reader = find_reader(config, [file for file in files if file.path not in unsafe], readers)
     owners = read_owners(config, data_root)
     known = _finished(config, reader.name, files, store)
     if known is not None:
@@ -87,7 +96,9 @@ def import_embeddings(
         progress.start(f"import {config.name}", len(record.keys))
         progress.finish(f"{len(record.keys):,} embeddings {config.name} reused")
         return _imported(config, identity, record, owners, 0)
-    found = survey(config.name, reader, files, _options(config), config.pool)
+    safe = [file for file in files if file.path not in unsafe]
+    found = survey(config.name, reader, safe, _options(config), config.pool)
+    found = dataclasses.replace(found, refused=found.refused | unsafe)
     width = pooled_width(config.pool, found.width)
     identity = _identity(config, reader.name, files, width)
     record, embedded = _write(config, identity, found, files, store, progress)
@@ -131,9 +142,34 @@ def _finished(
             if identity != _identity(config, reader, files, identity.dimension):
                 continue
             record = read_record(store.folder(identity))
-            if record is not None and not store.missing(identity, record.keys.values()):
+            if record is not None and not _lacking(store, identity, record.keys.values()):
                 return identity, record
     return None
+
+
+def _unsafe(
+    config: EmbeddingConfig, files: Sequence[FeatureFile], store: FeatureStore
+) -> dict[Path, str]:
+    """Files that must not be opened here, with the reason.
+
+    What an import of this name has found of a file is not asked again.
+    """
+    known: dict[str, str] = {}
+    for identity in store.encoders():
+        record = read_record(store.folder(identity)) if identity.is_imported else None
+        if record is not None and identity.backbone == config.name:
+            stopped = {r.sha256: r.reason for r in record.refused if is_refusal(r.reason)}
+            others = set(record.files.values()) - {r.sha256 for r in record.refused}
+            known |= dict.fromkeys(others, "") | stopped
+    found = {file.path: known[file.sha256] for file in files if known.get(file.sha256)}
+    return found | unsound([file.path for file in files if file.sha256 not in known])
+
+
+def _lacking(store: FeatureStore, identity: EncoderIdentity, keys: Collection[str]) -> list[str]:
+    """Keys without a row or, where bags are kept, without a bag."""
+    bags = store.bags(identity)
+    lost = [] if bags is None else bags.missing(keys)
+    return store.missing(identity, keys) + lost
 
 
 def _write(
@@ -150,6 +186,10 @@ def _write(
         for _, index in store.shards(identity)
         for (key, _), image_id in zip(index.keys, index.image_ids, strict=True)
     }
+    bags = store.bags(identity)
+    if bags is not None:
+        lost = set(bags.missing(there.values()))
+        there = {image_id: key for image_id, key in there.items() if key not in lost}
     shown = {file.path: file for file in files}
     keys: dict[str, str] = {}
     refused = [_quarantined(shown[path], path.stem, why) for path, why in found.refused.items()]
@@ -170,11 +210,10 @@ def _write(
                 keys[bag.id] = there[bag.id]
                 continue
             try:
-                vector = stored_vector(bag, config)
+                keys[bag.id], vector = _stored(bag, config, bags)
             except UnreadableFeatures as error:
                 refused.append(_quarantined(shown[path], bag.id, str(error)))
                 continue
-            keys[bag.id] = hashlib.sha256(vector.tobytes()).hexdigest()
             waiting.append((bag.id, vector))
             embedded += 1
             unsafe += bag.rows * bag.width * vector.itemsize
@@ -205,15 +244,51 @@ def _write(
     return record, embedded
 
 
+def _stored(bag: Bag, config: EmbeddingConfig, bags: BagFiles | None) -> tuple[str, np.ndarray]:
+    """The key of a bag and its vector; where bags are kept, it is written before.
+
+    Raises:
+        UnreadableFeatures: It cannot be read or pooled, or a value does not fit the type.
+        StoreError: The bag cannot be written.
+    """
+    if bags is None:
+        vector = stored_vector(bag, config)
+        return hashlib.sha256(vector.tobytes()).hexdigest(), vector
+    shape = bag.rows, bag.width
+    key = write_bag(bags.folder, shape, np.dtype(config.dtype), _tiles(bag, config))
+    kept = dataclasses.replace(bag, chunks=lambda: (window for _, window in bags.windows(key)))
+    return key, stored_vector(kept, config)
+
+
+def _tiles(bag: Bag, config: EmbeddingConfig) -> Iterator[np.ndarray]:
+    """The parts of a bag as they are kept."""
+    count = 0
+    for part in finite_chunks(bag):
+        count += len(part)
+        yield _fitting(part, config)
+    if not count:
+        raise UnreadableFeatures("it has no tiles")
+    if count != bag.rows:
+        raise UnreadableFeatures(f"it has {count} tiles where {bag.rows} were announced")
+
+
 def stored_vector(bag: Bag, config: EmbeddingConfig) -> np.ndarray:
     """A bag as it is stored: pooled, in the type of the store.
 
     Raises:
         UnreadableFeatures: It cannot be read or pooled, or a value does not fit the type.
     """
-    vector = pool_bag(bag, config.pool)
+    return _fitting(pool_bag(bag, config.pool), config)
+
+
+def _fitting(values: np.ndarray, config: EmbeddingConfig) -> np.ndarray:
+    """Values in the type of the store.
+
+    Raises:
+        UnreadableFeatures: One does not fit.
+    """
     with np.errstate(over="ignore"):
-        stored = vector.astype(np.dtype(config.dtype))
+        stored = values.astype(np.dtype(config.dtype))
     beyond = int((~np.isfinite(stored)).sum())
     if beyond:
         raise UnreadableFeatures(f"{beyond} of its values overflow {config.dtype}")

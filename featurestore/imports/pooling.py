@@ -9,8 +9,9 @@ import numpy as np
 
 from featurestore.imports.base import Bag, UnreadableFeatures
 
-Pooling = Literal["mean", "max", "mean+std"]
+Pooling = Literal["mean", "max", "mean+std", "none"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+"""With `none` the bag is kept; what stands for it where a vector is needed is its mean."""
 
 
 def pooled_width(pool: Pooling, width: int) -> int:
@@ -23,7 +24,7 @@ def pool_bag(bag: Bag, pool: Pooling) -> np.ndarray:
 
     A bag of one row is that row under `mean` and `max`, to the bit. `mean+std` is the mean beside
     the standard deviation (divisor n), by Chan's update of chunk moments (Chan, Golub and LeVeque
-    1983), so that a large mean does not swallow a small deviation.
+    1983), so that a large mean does not swallow a small deviation. `none` is `mean`.
 
     Returns:
         Array (width,) of float64; (2 · width,) for `mean+std`.
@@ -33,7 +34,7 @@ def pool_bag(bag: Bag, pool: Pooling) -> np.ndarray:
     """
     count, mean = 0, np.zeros(bag.width)
     squares, largest = np.zeros(bag.width), np.full(bag.width, -np.inf)
-    for chunk in _finite_chunks(bag):
+    for chunk in finite_chunks(bag):
         n = len(chunk)
         if pool == "max":
             largest = np.maximum(largest, chunk.max(axis=0))
@@ -49,10 +50,15 @@ def pool_bag(bag: Bag, pool: Pooling) -> np.ndarray:
         raise UnreadableFeatures("it has no tiles")
     if pool == "max":
         return largest
-    return mean if pool == "mean" else np.concatenate([mean, np.sqrt(squares / count)])
+    return np.concatenate([mean, np.sqrt(squares / count)]) if pool == "mean+std" else mean
 
 
-def _finite_chunks(bag: Bag) -> Iterator[np.ndarray]:
+def finite_chunks(bag: Bag) -> Iterator[np.ndarray]:
+    """Yields the parts of a bag that have rows, in double precision.
+
+    Raises:
+        UnreadableFeatures: It changed, has a value that is not finite, or cannot be read.
+    """
     for chunk in bag.chunks():
         if chunk.ndim != 2 or chunk.shape[1] != bag.width:
             raise UnreadableFeatures(f"its shape changed to {chunk.shape} while it was read")

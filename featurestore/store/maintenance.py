@@ -17,6 +17,7 @@ from featurestore.errors import StoreError
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import DamagedFile, read_sealed
+from featurestore.store.bags import bag_paths, digest_of
 from featurestore.store.explaining import EncoderExplanation, Explanation, explain
 from featurestore.store.layout import (
     IMPORT_RECORD,
@@ -52,6 +53,7 @@ __all__ = [
 
 VIRTUAL_FILE = "features.h5"
 NO_ROW = ("none that is known by its checksum",)
+_NOT_KEPT = ("one bag of tiles; the next import of its file writes it again",)
 _REMOVED = ".removed"  # suffix of an encoder's folder that is being removed
 
 
@@ -65,7 +67,7 @@ class EncoderInfo:
         rows: Rows of all views; of rows written twice, one.
         shards: Number of shards, damaged ones included.
         damaged: Number of damaged shards.
-        bytes: Size of the shards.
+        bytes: Size of the shards, and of the bags of tiles where they are kept.
     """
 
     identity: EncoderIdentity
@@ -150,7 +152,7 @@ def info(store: FeatureStore) -> StoreInfo:
                 rows=sum(len(keep) for _, _, keep in store.distinct_rows(identity)),
                 shards=len(paths),
                 damaged=len(store.damaged(identity)),
-                bytes=sum(_size(p) for p in paths),
+                bytes=sum(_size(p) for p in (*paths, *bag_paths(store.folder(identity)))),
             )
         )
     return StoreInfo(tuple(encoders), len(store.quarantined()), len(_temporary_files(store.root)))
@@ -184,13 +186,18 @@ def verify(
     damaged += [found for folder in folders for found in _damaged_file(folder / IMPORT_RECORD)]
     damaged += _damaged_file(store.root / VIRTUAL_FILE)
     paths = [path for folder in folders for path in shard_paths(folder)]
+    bags = [path for folder in folders for path in bag_paths(folder)]
     rows = 0
-    progress.start("verify", len(paths))
+    progress.start("verify", len(paths) + len(bags))
     for path in paths:
         try:
             rows += len(read_checked_shard(path, path.parent.parent.name))
         except DamagedShard as error:
             damaged.append(DamagedRows(path, str(error), _lost_rows(path, timeout_s)))
+        progress.advance()
+    for path in bags:
+        if digest_of(path) != path.stem:
+            damaged.append(DamagedRows(path, "its SHA-256 is not its name", _NOT_KEPT))
         progress.advance()
     progress.finish()
     if repair and damaged:
@@ -204,9 +211,9 @@ def verify(
 def gc(store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool = False) -> Removed:
     """Removes what no kept encoder needs.
 
-    That is: encoders not in `keep`, shards all of whose rows are in other shards too, shards that
-    were set aside as damaged, and temporary files of processes that no longer run. What a live
-    process writes is left alone.
+    That is: encoders not in `keep`, shards all of whose rows are in other shards too, bags of tiles
+    without a row, what was set aside as damaged, and temporary files of processes that no longer
+    run. What a live process writes is left alone.
 
     Args:
         store: The store.
@@ -228,6 +235,7 @@ def gc(store: FeatureStore, keep: Collection[str] | None = None, dry_run: bool =
             for folder in folders:
                 if folder.name in kept:
                     doomed += _dispensable(store, folder)
+                    doomed += _bags_of_nobody(store, folder, locks)
                 elif locks.enter_context(if_free(folder / WRITERS_LOCK)):
                     doomed.append(folder)
                 else:
@@ -295,6 +303,18 @@ def _dispensable(store: FeatureStore, folder: Path) -> Iterator[Path]:
     if (folder / "encoder.json").exists():
         identity = described(folder / "encoder.json")
         yield from (path for path, _, keep in store.distinct_rows(identity) if not keep)
+
+
+def _bags_of_nobody(
+    store: FeatureStore, folder: Path, locks: contextlib.ExitStack
+) -> Iterator[Path]:
+    """Bags whose row was never committed, because their import was killed."""
+    bags = bag_paths(folder)
+    if not bags or not (folder / "encoder.json").exists():
+        return
+    if locks.enter_context(if_free(folder / WRITERS_LOCK)):  # else a row may be on its way
+        named = store.present(described(folder / "encoder.json"))
+        yield from (path for path in bags if path.stem not in named)
 
 
 def _temporary_files(root: Path) -> list[Path]:

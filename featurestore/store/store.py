@@ -3,6 +3,7 @@
 ```
 root/encoders/<identity>/encoder.json     what made the embeddings
 root/encoders/<identity>/shards/<sha256>.h5
+root/encoders/<identity>/bags/<sha256>.npy    tiles, where bags are kept
 root/features.h5                          virtual datasets over all shards, for other tools
 root/quarantine.csv                       images that could not be embedded, with the reason
 ```
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import StoreError, name_some
+from featurestore.store.bags import KEPT, BagFiles
 from featurestore.store.layout import described, encoder_folders, shard_paths
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.quarantine import Quarantine, QuarantineRow
@@ -172,6 +174,12 @@ class FeatureStore:
     def folder(self, identity: EncoderIdentity) -> Path:
         """Folder of one encoder."""
         return self.root / "encoders" / identity.digest
+
+    def bags(self, identity: EncoderIdentity) -> BagFiles | None:
+        """The kept bags of an encoder's tiles; None where tiles were pooled, or never were."""
+        if not identity.is_imported or identity.pooling != KEPT:
+            return None
+        return BagFiles(self.folder(identity), identity.dimension)
 
     def shard_paths(self, identity: EncoderIdentity) -> list[Path]:
         """Committed shards of one encoder, sorted by name; temporary files are not among them.

@@ -226,6 +226,11 @@ def _encoder(
     identity: EncoderIdentity = final.identities[name]
     config: BackboneConfig = final.backbones[name]
     backbone = load_backbone(config, study.config.seed, study.data_root)
+    if backbone.weights.card is not None or config.pooling != "own":
+        raise ConfigError(
+            f"{name} cannot be bundled: it is described by a folder or pooled in another way than "
+            "its own, which a bundle does not keep; name arms without it (--arm)"
+        )
     file = f"encoders/{name}.safetensors"
     state = {k: v.detach().cpu().contiguous() for k, v in backbone.module.state_dict().items()}
     contents[file] = safetensors.torch.save(state)

@@ -11,6 +11,7 @@ from fusion.config.ablation import (
 from fusion.config.evidence import AcceptConfig, AuditConfig, ClaimConfig, LadderConfig
 from fusion.config.export import ExportConfig, TableName
 from fusion.config.models import (
+    AttentionConfig,
     DiscreteTimeConfig,
     HeadConfig,
     JointConfig,
@@ -24,6 +25,7 @@ __all__ = [
     "AblationConfig",
     "AcceptConfig",
     "ArmConfig",
+    "AttentionConfig",
     "AuditConfig",
     "ClaimConfig",
     "DiscreteTimeConfig",

@@ -8,6 +8,7 @@ import pydantic
 
 from featurestore.config import Section
 from fusion.config.models import (
+    AttentionConfig,
     DiscreteTimeConfig,
     HeadConfig,
     JointConfig,
@@ -125,6 +126,7 @@ class AblationConfig(Section):
             modalities.
         tuning: Optuna settings of tuned comparators.
         head: The fusion head.
+        attention: Attention over bags of tiles.
         joint: The joint network.
         discrete_time: Intervals of models of hazards in discrete time.
         metadata: Preprocessing.
@@ -150,6 +152,7 @@ class AblationConfig(Section):
     reference: str | None = None
     tuning: TuningConfig = TuningConfig()
     head: HeadConfig = HeadConfig()
+    attention: AttentionConfig = AttentionConfig()
     joint: JointConfig = JointConfig()
     discrete_time: DiscreteTimeConfig = DiscreteTimeConfig()
     metadata: MetadataConfig = MetadataConfig()

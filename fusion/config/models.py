@@ -46,6 +46,19 @@ class HeadConfig(Section):
     ensemble: int = pydantic.Field(3, ge=1, le=50)
 
 
+class AttentionConfig(Section):
+    """Attention over bags of tiles (`fusion_head_attention`).
+
+    Attributes:
+        hidden: Width of the attention.
+        memory_mb: Megabytes that tiles may take in each worker process: a part keeps bags between
+            steps, half is for one step, which draws tiles from its bags where they are more.
+    """
+
+    hidden: int = pydantic.Field(64, ge=2, le=4096)
+    memory_mb: int = pydantic.Field(1024, ge=1, le=1_000_000)
+
+
 class JointConfig(Section):
     """The joint network: backbones and fusion head under one loss.
 

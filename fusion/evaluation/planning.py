@@ -50,6 +50,7 @@ def plan_study(
     arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     elsewhere = {one.name for one in config.embeddings}
+    kept = any(one.pool == "none" for one in config.embeddings)
     for arm in arms:
         found = find_model(arm.model, kind)
         found.require_package(arm.model)
@@ -59,6 +60,11 @@ def plan_study(
             raise ConfigError(
                 f"arm {arm.name} trains encoders with its head, and {without} came from elsewhere "
                 "without one; name its modalities under ablation.arms"
+            )
+        if found.bags and not kept:
+            raise ConfigError(
+                f"arm {arm.name} attends over tiles, and no embeddings keep theirs: import them "
+                "with `pool: none`, or take fusion_head"
             )
     return StudyPlan(ablation, arms)
 

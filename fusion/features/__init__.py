@@ -1,6 +1,7 @@
 """From cohort and store to what models are fitted on: feature tables and their encoding."""
 
 from fusion.features.arrays import Arrays, below
+from fusion.features.bags import RowBags
 from fusion.features.image_files import file_locator
 from fusion.features.reduction import STANDARD_LIMIT, PrincipalComponents, Standardizer
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
@@ -13,6 +14,7 @@ __all__ = [
     "FeatureReader",
     "FeatureTable",
     "PrincipalComponents",
+    "RowBags",
     "Standardizer",
     "TabularEncoder",
     "ViewPlan",

@@ -14,6 +14,7 @@ from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Target
 from featurestore.store import EncoderIdentity, FeatureStore, check_fold, check_unseen
 from featurestore.tables import DataDictionary
+from fusion.features.bags import RowBags, bags_within
 from fusion.features.image_files import FileLocator, ImageFiles
 
 
@@ -68,6 +69,8 @@ class FeatureTable:
         files: Image files of the rows and the networks that embedded them, for models that train
             on pictures; None where there are none.
         views: Which rows are augmented views; None where none are.
+        bags: Bags of tiles of the rows, per embedding whose bags are kept; its matrix has their
+            means.
     """
 
     row_ids: np.ndarray
@@ -79,6 +82,7 @@ class FeatureTable:
     dictionary: DataDictionary
     files: ImageFiles | None = None
     views: Views | None = None
+    bags: Mapping[str, RowBags] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -100,6 +104,7 @@ class FeatureTable:
             dictionary=self.dictionary,
             files=None if self.files is None else self.files.take(rows),
             views=self.views and dataclasses.replace(self.views, number=self.views.number[rows]),
+            bags={name: bags.take(rows) for name, bags in self.bags.items()},
         )
 
     def learned_rows(self) -> FeatureTable:
@@ -225,7 +230,8 @@ class FeatureReader:
         has_image = rows["image_id"].notna()
         has_picture = has_image & (rows["path"].fillna("") != "")
         pictured = rows["sha256"].where(has_picture, "")
-        embeddings = {}
+        of_patient = pd.factorize(rows["patient_id"])[0]
+        embeddings, bags = {}, {}
         for name, identity in encoders.items():
             keys = pictured
             if identity.is_imported:
@@ -234,8 +240,10 @@ class FeatureReader:
             matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
             matrix[there] = self._store.read(identity, keys[there].tolist())
             embeddings[name] = matrix
+            files = self._store.bags(identity)
+            if files is not None:
+                bags[name] = RowBags.of(files, bags_within(keys.tolist(), of_patient))
         if cohort.features:
-            of_patient = pd.factorize(rows["patient_id"])[0]
             embeddings = {n: shared_within(m, of_patient) for n, m in embeddings.items()}
         usable = DataDictionary(cohort.dictionary.features())
         by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
@@ -248,6 +256,7 @@ class FeatureReader:
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,
             files=None if self._locate is None else self._locate(rows, backbones),
+            bags=bags,
         )
         return table, pictured.to_numpy(dtype=object)
 

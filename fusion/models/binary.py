@@ -24,6 +24,13 @@ MODELS: dict[str, ModelKind] = {
     "fusion_head": _head("concat"),
     "fusion_head_gated": _head("gated"),
     "fusion_head_low_rank": _head("low_rank"),
+    "fusion_head_attention": ModelKind(
+        "fusion.models.attention_head:AttentionHeadModel",
+        ("metadata", "head", "attention"),
+        fixed={"variant": "attention"},
+        sampled=True,
+        bags=True,
+    ),
     "joint": ModelKind(
         "fusion.models.joint:JointModel",
         ("metadata", "head", "joint"),

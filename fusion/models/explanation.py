@@ -135,7 +135,10 @@ def _shuffled(table: FeatureTable, block: str, rng: np.random.Generator) -> Feat
     if block in table.embeddings:
         rows = rng.permutation(len(table))
         embeddings = dict(table.embeddings) | {block: table.embeddings[block][rows]}
-        return dataclasses.replace(table, embeddings=embeddings)
+        bags = dict(table.bags)
+        if block in bags:
+            bags[block] = bags[block].take(rows)
+        return dataclasses.replace(table, embeddings=embeddings, bags=bags)
     _, first, patient = np.unique(
         table.patient_ids.astype(str), return_index=True, return_inverse=True
     )

@@ -19,7 +19,13 @@ from fusion.models.heads import HEADS, FusionHead
 from fusion.models.inner import held_out_part
 from fusion.models.settings import Settings
 from fusion.models.threads import single_thread
-from fusion.models.training import TrainingResult, predict_logits, seeded, train_head
+from fusion.models.training import (
+    HeadData,
+    TrainingResult,
+    predict_logits,
+    seeded,
+    train_head,
+)
 
 MAX_LAYERS, MAX_WIDTH = 16, 100_000
 """Bounds of a head that is read back, so that a wrong file cannot ask for any amount of memory."""
@@ -46,10 +52,14 @@ class Member:
     def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
         """Gradient of each row's logit with respect to its embeddings; (n, D) a backbone."""
         data = self.inputs.transform(table)
-        inputs = {name: x.clone().requires_grad_() for name, x in data.inputs.items()}
+        vectors = {
+            name: x.clone().requires_grad_()
+            for name, x in data.inputs.items()
+            if isinstance(x, torch.Tensor)
+        }
         self.head.eval()
-        self.head(inputs, data.present).sum().backward()
-        upstream = {name: x.grad.double().numpy() for name, x in inputs.items()}  # type: ignore[union-attr]
+        self.head({**data.inputs, **vectors}, data.present).sum().backward()
+        upstream = {name: x.grad.double().numpy() for name, x in vectors.items()}  # type: ignore[union-attr]
         return self.inputs.embedding_gradients(table, upstream)
 
 
@@ -194,6 +204,14 @@ class FusionHeadModel(BaseModel):
             made._members.append(Member(inputs, head, dims))
         return made
 
+    def _fit_inputs(self, training: FeatureTable) -> HeadInputs:
+        """Preprocessing of a member, fitted on its training rows."""
+        return HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
+
+    def _new_head(self, rows: HeadData) -> FusionHead:
+        """A head for such rows, not yet trained."""
+        return HEADS[self.variant](rows.dims, self.settings.head)
+
     def _fit_member(
         self, table: FeatureTable, seed: int
     ) -> tuple[TrainingResult, dict[str, Any], tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -203,14 +221,13 @@ class FusionHeadModel(BaseModel):
         """
         config = self.settings.head
         training, validation = held_out_part(table, config.validation_fraction, seed)
-        inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
+        inputs = self._fit_inputs(training)
         rows = inputs.transform(training)
         validation_rows = inputs.transform(validation)
-        dims = {name: values.shape[1] for name, values in rows.inputs.items()}
         with seeded(seed, torch.device("cpu")):
-            head = HEADS[self.variant](dims, config)
+            head = self._new_head(rows)
         result = train_head(head, rows, validation_rows, config, seed)
-        self._members.append(Member(inputs, head, dims))
+        self._members.append(Member(inputs, head, rows.dims))
         choice = {
             "seed": seed,
             "best_epoch": result.best_epoch,

@@ -14,6 +14,7 @@ from fusion.features import STANDARD_LIMIT, Arrays, FeatureTable, Standardizer, 
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings
 from fusion.ledger import witness
+from fusion.models.tiles import BagInput, TileBags, TileReader
 from fusion.models.training import HeadData
 
 
@@ -22,7 +23,7 @@ class ModalityInput(Protocol):
 
     dropped: tuple[str, ...]
 
-    def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+    def transform(self, table: FeatureTable) -> tuple[np.ndarray | TileBags, np.ndarray]:
         """Returns finite values float32 (n, width), and which rows have the modality, bool (n,)."""
         ...
 
@@ -132,17 +133,30 @@ class HeadInputs:
 
     @classmethod
     def fit(
-        cls, modalities: tuple[Modality, ...], config: MetadataConfig, table: FeatureTable
+        cls,
+        modalities: tuple[Modality, ...],
+        config: MetadataConfig,
+        table: FeatureTable,
+        tiles: TileReader | None = None,
     ) -> Self:
-        """Fits everything on the rows of `table` and no others."""
-        return cls(
-            {
-                m.name: EmbeddingInput.fit(m, table)
-                if m.embeddings
-                else MetadataInput.fit(m, config, table)
-                for m in modalities
-            }
-        )
+        """Fits everything on the rows of `table` and no others.
+
+        Args:
+            modalities: Modalities of the arm.
+            config: Preprocessing of patient columns.
+            table: Training rows.
+            tiles: Reads bags of tiles, for a head that attends over them; otherwise embeddings
+                whose bags are kept are the means of these.
+        """
+
+        def fitted(modality: Modality) -> ModalityInput:
+            if not modality.embeddings:
+                return MetadataInput.fit(modality, config, table)
+            if tiles is not None and not table.bags.keys().isdisjoint(modality.embeddings):
+                return BagInput.fit(modality, table, tiles)
+            return EmbeddingInput.fit(modality, table)
+
+        return cls({modality.name: fitted(modality) for modality in modalities})
 
     def transform(self, table: FeatureTable) -> HeadData:
         """Returns the rows as tensors.
@@ -152,7 +166,10 @@ class HeadInputs:
         """
         parts = {name: m.transform(table) for name, m in self.modalities.items()}
         return HeadData(
-            inputs={name: torch.from_numpy(values) for name, (values, _) in parts.items()},
+            inputs={
+                name: torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+                for name, (values, _) in parts.items()
+            },
             present={name: torch.from_numpy(present) for name, (_, present) in parts.items()},
             y=torch.as_tensor(np.asarray(table.y, dtype=np.float32)),
             patient_ids=table.patient_ids,

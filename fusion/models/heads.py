@@ -13,7 +13,7 @@ and adds one line to `HEADS`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,12 +100,16 @@ class FusionHead(nn.Module):
         """
         wide = {
             layer.weight: FULL_RATE_WIDTH / layer.in_features
-            for layer in self.projections.modules()
+            for layer in self.input_layers()
             if isinstance(layer, nn.Linear) and layer.in_features > FULL_RATE_WIDTH
         }
         plain = [p for p in self.parameters() if p not in wide]
         groups: list[dict[str, Any]] = [{"params": plain, "lr": learning_rate}]
         return groups + [{"params": [w], "lr": share * learning_rate} for w, share in wide.items()]
+
+    def input_layers(self) -> Iterator[nn.Module]:
+        """Layers that see inputs, and may be wide."""
+        return self.projections.modules()
 
     def widen(self, outputs: int) -> None:
         """Gives the head several outputs, each a new linear function of the last layer."""

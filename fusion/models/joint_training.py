@@ -213,7 +213,11 @@ def _batch(
         },
         counts=[len(share) for share in shares],
         rows=torch.tensor([i for i, _ in pictured], dtype=torch.int64, device=device),
-        columns={name: x[chosen].to(device) for name, x in columns.inputs.items()},
+        columns={
+            name: x[chosen].to(device)
+            for name, x in columns.inputs.items()
+            if isinstance(x, Tensor)
+        },
         present={name: x[chosen].to(device) for name, x in columns.present.items()},
     )
 

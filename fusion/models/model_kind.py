@@ -44,6 +44,7 @@ class ModelKind:
             sample size must support.
         cheap: Whether it is fitted in seconds, so that sensitivity analyses fit it again.
         pictures: Whether it is trained on pictures, by several processes together where there are.
+        bags: Whether it attends over bags of tiles.
         needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
         outcome: Kind of the outcome, of a model that is no part of melafuse.
@@ -63,6 +64,7 @@ class ModelKind:
     weighs_columns: bool = True
     cheap: bool = False
     pictures: bool = False
+    bags: bool = False
     needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None
     outcome: str = "binary"

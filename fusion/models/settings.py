@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from featurestore.config import Section
 from fusion.config import (
     AblationConfig,
+    AttentionConfig,
     DiscreteTimeConfig,
     HeadConfig,
     JointConfig,
@@ -51,6 +52,11 @@ class Settings:
     def head(self) -> HeadConfig:
         """The fusion head and its training."""
         return self._section("head", HeadConfig)
+
+    @property
+    def attention(self) -> AttentionConfig:
+        """Attention over bags of tiles."""
+        return self._section("attention", AttentionConfig)
 
     @property
     def joint(self) -> JointConfig:

@@ -24,6 +24,7 @@ from fusion.config import HeadConfig
 from fusion.ledger import witness
 from fusion.metrics import by_patient, sigmoid
 from fusion.models.heads import FusionHead
+from fusion.models.tiles import TileBags
 
 THRESHOLD = 0.5
 """Probability at which the curves' F1 and accuracy are taken; no decision depends on it."""
@@ -46,13 +47,13 @@ class HeadData:
     """Rows for a head.
 
     Attributes:
-        inputs: Per modality a finite float32 tensor (n, width).
+        inputs: Per modality a finite float32 tensor (n, width), or the bags of n rows.
         present: Per modality whether the row has it; bool (n,).
         y: Outcome 0.0 or 1.0; float32 (n,).
         patient_ids: Patient of each row; shape (n,).
     """
 
-    inputs: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor | TileBags]
     present: Mapping[str, Tensor]
     y: Tensor
     patient_ids: np.ndarray
@@ -68,6 +69,16 @@ class HeadData:
             self.y.to(device),
             self.patient_ids,
         )
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Width of each modality's input; of bags, of a tile."""
+        return {name: x.shape[1] for name, x in self.inputs.items()}
+
+    @property
+    def bag_names(self) -> list[str]:
+        """Modalities that are bags of tiles."""
+        return [name for name, x in self.inputs.items() if isinstance(x, TileBags)]
 
     def take(self, rows: np.ndarray) -> HeadData:
         """Returns the rows given by an integer index, in that order."""

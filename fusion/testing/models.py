@@ -21,7 +21,7 @@ from fusion.features import FeatureTable
 from fusion.metrics import auroc, by_patient
 from fusion.models import Model, find_model, inner_threshold, make_model
 from fusion.models.settings import Settings
-from fusion.testing.tables import CONFIG, MODALITIES, feature_table, pictured
+from fusion.testing.tables import CONFIG, MODALITIES, bagged, feature_table, pictured
 
 Parts = tuple[FeatureTable, FeatureTable]
 """Rows to fit, and rows to score."""
@@ -103,6 +103,8 @@ class ModelSuite:
         table = feature_table()
         if find_model(name).pictures:
             table = pictured(table, tmp_path_factory.mktemp("pictures"))
+        if find_model(name).bags:
+            table = bagged(table, tmp_path_factory.mktemp("bags"))
         ids = np.unique(table.patient_ids.astype(str))
         return table.of_patients(ids[:90]), table.of_patients(ids[90:])
 

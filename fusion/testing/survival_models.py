@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import warnings
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from fusion.models import find_model, make_model
 from fusion.models.survival import SurvivalModel, SurvivalPrediction, cut_points
 from fusion.models.survival.patients import patients_of
 from fusion.testing.models import Parts, Watched, fit_watched, handed_to
+from fusion.testing.tables import bagged
 from fusion.testing.times import CONFIG, HARD, HORIZONS, MODALITIES, times_table
 
 AT = np.array([*HORIZONS, 1e6])
@@ -73,10 +75,12 @@ class SurvivalModelSuite:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def parts(cls) -> Parts:
+    def parts(cls, name: str, tmp_path_factory: pytest.TempPathFactory) -> Parts:
         """90 training and 30 test patients with ties, a competing event, and delayed entry."""
         design = HARD if cls.delayed_entry else dataclasses.replace(HARD, late=0.0)
         table, _ = times_table(120, 0, design)
+        if find_model(name, KIND).bags:
+            table = bagged(table, tmp_path_factory.mktemp("bags"))
         ids = np.unique(table.patient_ids.astype(str))
         return table.of_patients(ids[:90]), table.of_patients(ids[90:])
 
@@ -170,10 +174,12 @@ class SurvivalModelSuite:
         require_sound(fitted.predict(blind, AT), len(test))
 
     def test_a_second_fit_keeps_nothing_of_the_first(
-        self, name: str, fitted: SurvivalModel, parts: Parts
+        self, name: str, fitted: SurvivalModel, parts: Parts, tmp_path: Path
     ) -> None:
         """Whoever fits the same object again gets a fresh fit."""
         other, _ = times_table(100, 7)
+        if find_model(name, KIND).bags:
+            other = bagged(other, tmp_path)
         model = fit_times(name, other, seed=1)
         model.fit(parts[0], 0)
         assert model.choices_ == fitted.choices_

@@ -12,10 +12,11 @@ from PIL import Image
 
 from extractor.config import BackboneConfig
 from featurestore.outcomes import Target
+from featurestore.store import BagFiles, write_bag
 from featurestore.tables import Column, DataDictionary
 from fusion.arms import Modality
 from fusion.config import AblationConfig, HeadConfig, JointConfig, MetadataConfig, TuningConfig
-from fusion.features import FeatureTable, file_locator
+from fusion.features import FeatureTable, RowBags, file_locator
 
 DICTIONARY = DataDictionary(
     [
@@ -106,3 +107,17 @@ CONFIG = AblationConfig(
     metadata=MetadataConfig(embedding_components=4, expression_components=2),
 )
 """Few epochs, trials and components."""
+
+
+def bagged(table: FeatureTable, folder: Path, name: str = "net_a") -> FeatureTable:
+    """The table with three tiles behind each embedding."""
+    rng = np.random.default_rng(0)
+    matrix = table.embeddings[name]
+    keys: list[tuple[str, ...]] = []
+    for row in matrix:
+        noise = rng.normal(size=row.shape)
+        tiles = (row + np.outer([-1, 0, 1], noise)).astype(np.float32)
+        known = not np.isnan(row).any()
+        keys.append((write_bag(folder, tiles.shape, tiles.dtype, [tiles]),) if known else ())
+    bags = {name: RowBags.of(BagFiles(folder, matrix.shape[1]), keys)}
+    return dataclasses.replace(table, bags=bags)

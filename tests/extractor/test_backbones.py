@@ -68,7 +68,6 @@ def test_a_transformer_has_one_size_and_token_pooling() -> None:
         ("resnet81", r"did you mean .*resnet"),
         ("eficientnet_b0", r"did you mean .*efficientnet_b0"),
         ("zzzzqqqq", r"see timm\.list_models"),
-        ("hf-hub:some/model", "is unknown to timm"),
     ],
 )
 def test_an_unknown_backbone_names_what_is_close(name: str, hint: str) -> None:

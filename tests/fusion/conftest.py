@@ -14,7 +14,7 @@ from featurestore.outcomes import OUTCOMES
 from featurestore.tables.exclusions import exclusions_table
 from fusion.arms import Modality
 from fusion.features.table import FeatureTable
-from fusion.testing.tables import MODALITIES, feature_table, pictured
+from fusion.testing.tables import MODALITIES, bagged, feature_table, pictured
 
 TableMaker = Callable[..., FeatureTable]
 
@@ -59,8 +59,9 @@ def make_table() -> TableMaker:
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> FeatureTable:
-    """120 patients, with pictures; do not change it."""
-    return pictured(feature_table(), tmp_path_factory.mktemp("pictures"))
+    """120 patients, with pictures and bags of tiles; do not change it."""
+    made = pictured(feature_table(), tmp_path_factory.mktemp("pictures"))
+    return bagged(made, tmp_path_factory.mktemp("bags"))
 
 
 @pytest.fixture(scope="session")

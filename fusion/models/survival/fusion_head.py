@@ -14,7 +14,7 @@ from fusion.features import FeatureTable
 from fusion.metrics.survival import EVENT
 from fusion.models.fusion_head import Member
 from fusion.models.head_inputs import HeadInputs
-from fusion.models.heads import HEADS
+from fusion.models.heads import HEADS, FusionHead
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.intervals import patient_hazards
@@ -22,7 +22,7 @@ from fusion.models.survival.losses import LOSSES, DiscreteLoss, TimesLoss
 from fusion.models.survival.patients import Patients, folds_of, patients_of
 from fusion.models.survival.training import TimesData, outputs_of, train_times
 from fusion.models.threads import single_thread
-from fusion.models.training import TrainingResult, seeded
+from fusion.models.training import HeadData, TrainingResult, seeded
 
 
 class SurvivalHead(BaseSurvivalModel):
@@ -114,6 +114,14 @@ class SurvivalHead(BaseSurvivalModel):
                     found[name] = found.get(name, 0.0) + own * share
         return found
 
+    def _fit_inputs(self, training: FeatureTable) -> HeadInputs:
+        """Preprocessing of a member, fitted on its training rows."""
+        return HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
+
+    def _new_head(self, rows: HeadData) -> FusionHead:
+        """A head for such rows, not yet trained."""
+        return HEADS[self.variant](rows.dims, self.settings.head)
+
     def _fit_member(
         self,
         rows: FeatureTable,
@@ -127,18 +135,17 @@ class SurvivalHead(BaseSurvivalModel):
         """
         config = self.settings.head
         training, validation = (rows.take(patients.rows_of(part)) for part in fold)
-        inputs = HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
+        inputs = self._fit_inputs(training)
         parts = [
             TimesData(inputs.transform(part), patients_of(part)) for part in (training, validation)
         ]
-        dims = {name: values.shape[1] for name, values in parts[0].rows.inputs.items()}
         with seeded(seed, torch.device("cpu")):
-            head = HEADS[self.variant](dims, config)
+            head = self._new_head(parts[0].rows)
             head.widen(self._loss.outputs)
         result = train_times(head, parts[0], parts[1], self._loss, config, seed)
         if self._loss.outputs == 1:
             head.shift(-float(parts[0].patients.mean(outputs_of(head, parts[0].rows)).mean()))
-        self._members.append(Member(inputs, head, dims))
+        self._members.append(Member(inputs, head, parts[0].rows.dims))
         best = result.history[result.best_epoch - 1]
         choice = {
             "seed": seed,

@@ -37,6 +37,12 @@ SURVIVAL_MODELS: dict[str, ModelKind] = {
     "fusion_head": _HEAD,
     "fusion_head_gated": dataclasses.replace(_HEAD, fixed={"variant": "gated"}),
     "fusion_head_low_rank": dataclasses.replace(_HEAD, fixed={"variant": "low_rank"}),
+    "fusion_head_attention": ModelKind(
+        "fusion.models.attention_head:AttentionSurvivalHead",
+        ("metadata", "head", "attention"),
+        fixed={"variant": "attention"},
+        bags=True,
+    ),
     "fusion_head_discrete": _DISCRETE_HEAD,
     "lightgbm": ModelKind(
         "fusion.models.survival.lightgbm:CoxLightGbm", ("metadata", "tuning"), tuned=True

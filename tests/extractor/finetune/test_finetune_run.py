@@ -269,6 +269,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, parts: Part
     assert "\n" not in str(caught.value)
 
 
+def test_a_backbone_pooled_in_another_way_is_refused(tmp_path: Path, parts: Parts) -> None:
+    """Its weights alone would be read back as those of the backbone's own pooling."""
+    other = TINY.model_copy(update={"pooling": "avg"})
+    with pytest.raises(ConfigError, match=r"test_resnet is described by a folder or pooled in an"):
+        finetune(*parts, other, CONFIG, 0, Workplace(tmp_path, tmp_path / "ft"))
+
+
 def test_a_pipeline_that_is_not_there_is_one_line(tmp_path: Path, parts: Parts) -> None:
     config = tiny_config(augment={"albumentations": "gone.json"})
     with pytest.raises(ConfigError, match=r"Albumentations pipeline .*gone\.json: No such file"):

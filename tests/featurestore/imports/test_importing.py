@@ -16,6 +16,7 @@ from featurestore.errors import DataError
 from featurestore.imports import READERS, EmbeddingConfig, Imported, import_embeddings
 from featurestore.imports.record import read_record
 from featurestore.store import FeatureStore
+from featurestore.store.bags import bag_paths, write_bag
 from featurestore.store.layout import IMPORT_RECORD
 from featurestore.store.maintenance import explain, gc, pack, verify
 
@@ -278,3 +279,55 @@ def test_patients_of_a_table_beside_the_features(tmp_path: Path) -> None:
     table.write_text("slide,age\ns1,3\n")
     with pytest.raises(DataError, match=r"slides.csv: no column patient_id; the file has slide"):
         imported(tmp_path, patient_from="slides.csv")
+
+
+class TestKeptBags:
+    def test_tiles_are_kept_to_the_bit_beside_their_mean(self, tmp_path: Path) -> None:
+        bags = random_bags(9)
+        write_trident(tmp_path, bags)
+        done = imported(tmp_path, pool="none")
+        store = FeatureStore(tmp_path / "store")
+        files = store.bags(done.identity)
+        assert files is not None
+        for name, row in stored(tmp_path, done).items():
+            np.testing.assert_array_equal(files.read(done.rows.keys[name]), bags[name])
+            expected = bags[name].astype(np.float64).mean(axis=0).astype(np.float32)
+            np.testing.assert_array_equal(row, expected)
+        assert store.bags(imported(tmp_path).identity) is None
+        assert imported(tmp_path, pool="none").reused == 4
+
+    def test_a_lost_or_damaged_bag_is_imported_again(self, tmp_path: Path) -> None:
+        write_trident(tmp_path, random_bags(9))
+        done = imported(tmp_path, pool="none")
+        store = FeatureStore(tmp_path / "store")
+        first, second, *_ = bag_paths(store.folder(done.identity))
+        first.unlink()
+        second.write_bytes(second.read_bytes()[:-1])
+        report = verify(store, repair=True)
+        assert [found.path for found in report.damaged] == [second]
+        again = imported(tmp_path, pool="none")
+        assert (again.embedded, again.reused) == (2, 2)
+        assert again.rows.keys == done.rows.keys
+        assert verify(store).damaged == ()
+
+    def test_a_bag_without_a_row_is_collected(self, tmp_path: Path) -> None:
+        write_trident(tmp_path, random_bags(9))
+        done = imported(tmp_path, pool="none")
+        store = FeatureStore(tmp_path / "store")
+        tiles = np.zeros((2, 5), dtype=np.float32)
+        key = write_bag(store.folder(done.identity), (2, 5), tiles.dtype, [tiles])
+        assert [path.stem for path in gc(store).paths] == [key]
+        assert gc(store).paths == ()
+
+    def test_what_cannot_be_kept_is_quarantined(self, tmp_path: Path) -> None:
+        bags = dict(random_bags(9))
+        first, second, *_ = bags
+        bags[first] = bags[first] * np.float32(1e38)
+        bags[second] = np.empty((0, 5), dtype=np.float32)
+        write_trident(tmp_path, bags)
+        done = imported(tmp_path, pool="none", dtype="float16")
+        reasons = {row.image_id: row.reason for row in done.refused}
+        assert "overflow float16" in reasons[first]
+        assert reasons[second] == "it has no tiles"
+        store = FeatureStore(tmp_path / "store")
+        assert len(bag_paths(store.folder(done.identity))) == done.embedded == 2

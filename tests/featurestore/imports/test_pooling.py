@@ -36,6 +36,7 @@ def test_any_parts_give_what_numpy_gives_of_the_whole(
     expected = {
         "mean": wide.mean(axis=0),
         "max": wide.max(axis=0),
+        "none": wide.mean(axis=0),
         "mean+std": np.concatenate([wide.mean(axis=0), wide.std(axis=0)]),
     }[pool]
     pooled = pool_bag(bag(matrix, step), pool)

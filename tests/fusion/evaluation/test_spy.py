@@ -132,7 +132,11 @@ def poisoned(fold: Fold, value: float, overwrite: Callable[[pd.Series], pd.Serie
     swapped = np.where(fold.test_rows & has_picture, other, np.arange(len(table)))
     columns = table.columns.apply(overwrite)
     return dataclasses.replace(
-        table, embeddings=embeddings, columns=columns, files=table.files.take(swapped)
+        table,
+        embeddings=embeddings,
+        columns=columns,
+        files=table.files.take(swapped),
+        bags={name: bags.take(swapped) for name, bags in table.bags.items()},
     )
 
 

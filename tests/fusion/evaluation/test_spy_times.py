@@ -48,6 +48,7 @@ from fusion.metrics.survival import Times
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.survival import SurvivalModel
 from fusion.models.survival.registered import SURVIVAL_MODELS
+from fusion.testing.tables import bagged
 
 NAMES = sorted(name for name, kind in SURVIVAL_MODELS.items() if kind.needs is None)
 ARMS = tuple(Arm(name, name, MODALITIES) for name in NAMES)
@@ -76,8 +77,9 @@ class Fold:
 
 
 @pytest.fixture(scope="module")
-def fold() -> Fold:
+def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
     table, _ = times_table(90, 5, HARD)
+    table = bagged(table, tmp_path_factory.mktemp("bags"))
     cohort = cohort_of_times(table)
     folds = folds_of_times(cohort)
     return Fold(cohort, Folds(folds.table[folds.table["fold"] == 0]), table)

@@ -14,6 +14,7 @@ from fusion.testing.models import learns_what_is_planted
 NAMES = sorted(MODELS)
 COUNT_ROWS = (
     "fusion_head",
+    "fusion_head_attention",
     "fusion_head_gated",
     "fusion_head_low_rank",
     "joint",

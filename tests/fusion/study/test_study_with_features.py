@@ -13,6 +13,8 @@ import yaml
 
 from featurestore.errors import ConfigError, LeakageError
 from fusion.features.table import shared_within
+from fusion.models import make_model
+from fusion.models.attention_head import top_tiles
 from fusion.start.doctor import examine
 from fusion.study.study import Study
 
@@ -32,13 +34,17 @@ CONFIG = {
         ],
     },
     "embeddings": [
-        {"name": "uni", "path": "tiles/*.h5", "patient_from": "slides.csv"},
+        {"name": "uni", "path": "tiles/*.h5", "patient_from": "slides.csv", "pool": "none"},
         {"name": "hif", "path": "hif.csv", "id": "slide", "patient": "case", "columns": ["f*"]},
     ],
     "folds": {"n_folds": 2},
     "ablation": {
         "models": ["logistic_regression"],
-        "arms": [{"model": "rank_average"}],
+        "arms": [
+            {"model": "rank_average"},
+            {"model": "fusion_head_attention", "modalities": ["uni", "clinical"]},
+        ],
+        "head": {"projection": 4, "hidden": [4], "epochs": 2, "ensemble": 1},
         "bootstrap_draws": 200,
         "jobs": 1,
     },
@@ -84,7 +90,7 @@ def done(folder: Path) -> Study:
 def test_an_embedding_from_elsewhere_is_a_modality_by_its_name(done: Study) -> None:
     arms = {a.arm for a in done.evidence(done.ablate()).arms}
     assert {f"logistic_regression[{m}]" for m in ("uni", "hif", "clinical", "all")} <= arms
-    assert "rank_average[all]" in arms
+    assert {"rank_average[all]", "fusion_head_attention[uni+clinical]"} <= arms
 
 
 def test_the_signal_that_was_planted_is_found(done: Study) -> None:
@@ -108,6 +114,9 @@ def test_rows_are_slides_and_hold_what_was_imported(done: Study, folder: Path) -
         table.embeddings["hif"][table.row_ids == "s02b"],
         table.embeddings["hif"][table.row_ids == "s02a"],
     )
+    (key,) = table.bags["uni"].keys[table.row_ids == "s03a"][0]
+    assert table.bags["uni"].files.read(key).shape == (6, 4)
+    assert [len(keys) for keys in table.bags["uni"].keys[without]] == [0] * 5
     assert table.files is not None
     assert set(table.files.sha256s) == {""}
 
@@ -146,6 +155,19 @@ def test_exports_hold_the_embeddings(done: Study) -> None:
     assert set(images["source"]) == {"features uni", "features uni, hif"}
 
 
+def test_a_fitted_model_says_which_tiles_it_looked_at(done: Study) -> None:
+    """As docs/embeddings.md has it."""
+    table = done.features(repeat=0, fold=0)
+    arm = next(arm for arm in done.arms if arm.model == "fusion_head_attention")
+    training = table.of_patients(done.folds.training((0, 0)))
+    model = make_model(arm, done.config.ablation).fit(training, seed=0)
+    test = table.of_patients(done.folds.test((0, 0)))
+    weights = model.attention_weights(test)["uni"]
+    slides = test.bags["uni"].present
+    assert [len(own) for own in weights] == [6 * int(present) for present in slides]
+    assert len(top_tiles(weights[int(np.flatnonzero(slides)[0])], 5)) == 5
+
+
 def test_a_bundle_is_refused_with_the_reason(done: Study, folder: Path) -> None:
     make = importlib.import_module("fusion.bundle.make")
     with pytest.raises(ConfigError, match=r"the baseline .* \(it looks at hif, uni, which came"):
@@ -167,6 +189,13 @@ def test_an_arm_that_trains_encoders_is_refused_before_anything_is_done(folder: 
     joint = ["ablation.arms=[{model: joint, modalities: [uni, clinical]}]"]
     study = Study.open(folder / "config.yaml", folder / "joint", overrides=joint)
     with pytest.raises(ConfigError, match=r"joint\[uni\+clinical\] trains encoders"):
+        study.extract()
+
+
+def test_attention_needs_bags_that_are_kept(folder: Path) -> None:
+    pooled = ["embeddings.0.pool=mean"]
+    study = Study.open(folder / "config.yaml", folder / "pooled", overrides=pooled)
+    with pytest.raises(ConfigError, match=r"\[uni\+clinical\] attends over tiles, and no embedd"):
         study.extract()
 
 

@@ -21,6 +21,7 @@ NAMES = sorted(name for name, kind in SURVIVAL_MODELS.items() if kind.needs is N
 """Those of scikit-survival know no delayed entry: `test_grid_times.py`."""
 COUNT_ROWS = (
     "fusion_head",
+    "fusion_head_attention",
     "fusion_head_discrete",
     "fusion_head_gated",
     "fusion_head_low_rank",
