@@ -43,7 +43,13 @@ CONFIG = AblationConfig(
     metadata=MetadataConfig(embedding_components=3, expression_components=2),
     jobs=1,
 )
-HOLD_OUT = ("fusion_head", "fusion_head_gated", "fusion_head_low_rank", "joint")
+HOLD_OUT = (
+    "fusion_head",
+    "fusion_head_attention",
+    "fusion_head_gated",
+    "fusion_head_low_rank",
+    "joint",
+)
 """Models that leave training patients out of the fit, to end it."""
 
 IDS = st.sets(st.text(max_size=4), min_size=1, max_size=8)
