@@ -20,7 +20,9 @@ from featurestore.images import UnreadableImage
 from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.bundle.archive import Bundle, read_bundle
-from fusion.bundle.codecs import load_arrays, load_calibration, load_model
+from fusion.bundle.codec import load_arrays
+from fusion.bundle.codecs import load_model
+from fusion.bundle.codecs_binary import load_calibration
 from fusion.bundle.novelty import Novelty
 from fusion.bundle.record import ModelRecord, NoveltyRecord
 from fusion.features import FeatureTable
