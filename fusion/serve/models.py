@@ -18,6 +18,7 @@ from fusion.bundle.record import (
     TimesModelRecord,
     TimesOutcomeRecord,
 )
+from fusion.predict.cases import asked_beside
 from fusion.serve.limits import Limits
 
 
@@ -202,7 +203,11 @@ class TimesArmOut(ArmOut):
 
 
 class SchemaOut(pydantic.BaseModel):
-    """What the bundle takes, and what is known about it."""
+    """What the bundle takes, and what is known about it.
+
+    `beside` names values that no model looks at: of times to an event, for how many days since
+    time zero the patient is free of the event.
+    """
 
     bundle: str
     study: str
@@ -212,6 +217,7 @@ class SchemaOut(pydantic.BaseModel):
     findings: list[FindingOut]
     outcome: OutcomeRecord | TimesOutcomeRecord
     inputs: list[InputColumn]
+    beside: list[str]
     image: ImageInput
     arms: list[BinaryArmOut | TimesArmOut]
     patients: int
@@ -271,6 +277,7 @@ def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
         findings=[FindingOut(level=f.level, text=f.text) for f in record.findings],
         outcome=record.outcome,
         inputs=list(record.inputs),
+        beside=list(asked_beside(record)),
         image=record.image,
         arms=[_ARMS[record.kind](m) for m in record.models],
         patients=record.cohort.patients,
@@ -286,6 +293,9 @@ def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
 def request_body(bundle: Bundle) -> dict[str, Any]:
     """The multipart body of a prediction, for the OpenAPI document."""
     values = {column.name: _value_schema(column) for column in bundle.record.inputs}
+    values |= {
+        name: {"type": ["number", "null"], "minimum": 0} for name in asked_beside(bundle.record)
+    }
     metadata = {"type": "object", "properties": values, "additionalProperties": False}
     image = {"type": "array", "items": {"type": "string", "format": "binary"}}
     return {
