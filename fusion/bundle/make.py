@@ -112,9 +112,7 @@ def choose_arms(
             bundled.
     """
     by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
-    fit = [
-        a for a in by_name.values() if codec_of(a.model, kind) and not _imported(a, elsewhere)
-    ]
+    fit = [a for a in by_name.values() if codec_of(a.model, kind) and not _imported(a, elsewhere)]
     known = ", ".join(arm.name for arm in fit) or "none"
     if not wanted:
         if by_name[reference] not in fit:
