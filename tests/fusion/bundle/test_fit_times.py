@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from bundle_example import Fitted, predictions_of
 from pydantic import ValidationError
 from times_bundle_example import TIMES_ARMS, times_frame, write_times_study
-from times_features_example import CONFIG, MODALITIES, times_table
+from times_features_example import CONFIG, HARD, MODALITIES, times_table
 
 from featurestore.errors import DataError
+from featurestore.outcomes import Target
 from fusion.arms import Arm
 from fusion.bundle import read_bundle
+from fusion.bundle.codecs import save_model
 from fusion.bundle.fitting import fit_arms
 from fusion.bundle.make import fit_bundle
 from fusion.bundle.record import TimesModelRecord, TimesOutcomeRecord
@@ -75,6 +78,35 @@ def test_groups_are_cut_on_predictions_of_fits_that_had_not_seen_the_patients() 
     first = np.unique(table.patient_ids.astype(str), return_index=True)[1]
     seen = fitted.model.predict(table, np.empty(0)).score[first]
     assert np.abs(np.quantile(seen, [1 / 3, 2 / 3]) - cuts).max() > 1e-3
+
+
+def test_poison_in_rows_that_are_scored_changes_nothing_of_a_bundle() -> None:
+    """Weights, baseline hazards, scale and cut points are of the rows that `fit_arms` is given."""
+    table, _ = times_table(80, 3, HARD)
+    training = table.patient_ids.astype(str) < "P0050"
+    arms = tuple(Arm(name, name, MODALITIES) for name in ("cox_ridge", "lightgbm_discrete"))
+
+    def learned(poisoned: np.ndarray) -> list[object]:
+        numbers = {c: table.columns[c].where(~poisoned, 1e6) for c in ("age_at_diagnosis",)}
+        target = table.target
+        assert target.time is not None
+        later = np.where(poisoned, target.time + 40_000, target.time)
+        changed = dataclasses.replace(
+            table,
+            columns=table.columns.assign(**numbers),
+            target=Target.time_to_event(target.event, later, target.entry),
+        )
+        fitted = fit_arms(changed.take(training), arms, CONFIG, 4, replicates=1)
+        return [
+            (one.decided, [save_model(one.arm.model, m, "m", "time_to_event") for m in every])
+            for one in fitted
+            for every in [(one.model, *one.replicates)]
+        ]
+
+    clean = learned(np.zeros(len(table), dtype=bool))
+    assert learned(~training) == clean
+    seen = learned(table.patient_ids == table.patient_ids[0])
+    assert all(after != before for after, before in zip(seen, clean, strict=True))
 
 
 def test_records_that_make_no_sense_are_refused(times: Fitted) -> None:
