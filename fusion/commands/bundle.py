@@ -144,7 +144,7 @@ def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits:
     "arms",
     multiple=True,
     metavar="ARM",
-    help="Arm of the study; the first gives the probability.  [default: the baseline, and the "
+    help="Arm of the study; the first gives the score.  [default: the baseline, and the "
     "widest LightGBM beside it]",
 )
 @click.option(

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from times_bundle_example import TIMES_ARMS, times_frame, write_times_study
 from times_features_example import CONFIG, HARD, MODALITIES, times_table
 
-from featurestore.errors import DataError
+from featurestore.errors import ConfigError, DataError
 from featurestore.outcomes import Target
 from fusion.arms import Arm
 from fusion.bundle import read_bundle
 from fusion.bundle.codecs import save_model
 from fusion.bundle.fitting import fit_arms
-from fusion.bundle.make import fit_bundle
+from fusion.bundle.make import choose_arms, fit_bundle
 from fusion.bundle.record import TimesModelRecord, TimesOutcomeRecord
 from fusion.metrics.survival import harrell_c
 from fusion.metrics.survival.times import checked_times
@@ -107,6 +107,15 @@ def test_poison_in_rows_that_are_scored_changes_nothing_of_a_bundle() -> None:
     assert learned(~training) == clean
     seen = learned(table.patient_ids == table.patient_ids[0])
     assert all(after != before for after, before in zip(seen, clean, strict=True))
+
+
+def test_arms_that_only_pickle_could_store_are_refused_with_the_reason() -> None:
+    names = ("random_survival_forest", "lightgbm", "cox_ridge")
+    arms = [Arm(name, name, MODALITIES) for name in names]
+    with pytest.raises(ConfigError, match=r"objects that only pickle could store.*: lightgbm"):
+        choose_arms(arms, "cox_ridge", ["random_survival_forest"], kind="time_to_event")
+    chosen = choose_arms(arms, "cox_ridge", kind="time_to_event")
+    assert [arm.name for arm in chosen] == ["cox_ridge", "lightgbm"]
 
 
 def test_records_that_make_no_sense_are_refused(times: Fitted) -> None:

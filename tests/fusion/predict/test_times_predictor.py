@@ -239,6 +239,7 @@ def test_without_replicates_there_is_no_interval(times: Fitted, tmp_path: Path) 
     assert record["curve"]["low"] is None
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_what_cannot_score_is_refused_at_load(times: Fitted, tmp_path: Path) -> None:
     bundle = read_bundle(times.bundle)
     spoilt = dict(bundle.contents)
