@@ -13,7 +13,7 @@ from featurestore.errors import ConfigError
 from fusion.bundle.codec import FITTED, Codec, State, files_of, model_of
 from fusion.bundle.codecs_binary import BINARY_CODECS
 from fusion.bundle.codecs_times import TIMES_CODECS, TIMES_REFUSED, scaled
-from fusion.models import find_own
+from fusion.models import find_own, names_of
 
 __all__ = [
     "CODECS",
@@ -106,7 +106,8 @@ def load_model(name: str, files: Mapping[str, bytes], prefix: str, kind: str = "
         ConfigError: No such model can be bundled, or its package is not here.
         DataError: A file is absent, or they do not fit together.
     """
-    codec = codec_of(name, kind)
+    ours = names_of("arm", "clinical reference", "floor", kind=kind)
+    codec = find_codec(name, kind) if name in ours else codec_of(name, kind)
     if codec is None:
         raise ConfigError(
             f"the bundle has the model {name!r}, which is no part of melafuse, and nothing here "
