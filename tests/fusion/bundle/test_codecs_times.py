@@ -12,8 +12,11 @@ from times_features_example import CONFIG, HARD, HORIZONS, MODALITIES, times_tab
 
 from featurestore.errors import ConfigError, DataError
 from fusion.arms import Arm
-from fusion.bundle.codecs import CODECS, find_codec, load_model, save_model
+from fusion.bundle.codecs import CODECS, Codec, find_codec, load_model, save_model
+from fusion.bundle.codecs_times import _linear, _linear_state
 from fusion.features.table import FeatureTable
+from fusion.models import own, register_model
+from fusion.models.model_kind import ModelKind
 from fusion.models.registry import make_model
 from fusion.models.survival.registered import SURVIVAL_MODELS
 
@@ -103,6 +106,24 @@ def test_what_no_fit_gives_is_refused(
     turned["risks"]["slope"] = -1.0
     with pytest.raises(DataError, match="have no scale"):
         load_model(name, {**files, "m.json": json.dumps(turned).encode()}, "m", KIND)
+
+
+def test_the_scale_of_risks_travels_with_somebody_elses_codec(hard: FeatureTable) -> None:
+    kind = ModelKind(
+        "fusion.models.survival.cox:CoxRidge",
+        ("metadata", "tuning"),
+        outcome=KIND,
+        codec=Codec(_linear_state, _linear),
+    )
+    register_model("mine", kind)
+    try:
+        model = make_model(Arm("arm", "mine", MODALITIES), CONFIG, kind=KIND).fit(hard, 0)
+        again = load_model("mine", save_model("mine", model, "m", KIND), "m", KIND)
+        assert said(again, hard) == said(model, hard)
+        with pytest.raises(ConfigError, match="mine cannot be bundled"):
+            find_codec("mine", "binary")
+    finally:
+        own._registered.clear()
 
 
 def test_other_models_are_refused_with_the_reason() -> None:
