@@ -33,6 +33,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     return fitted_tiny(shared / "tiny-bundle")
 
 
+@pytest.fixture(scope="session")
+def times(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """A finished tiny study of times to an event and its bundle; do not change them."""
+    from times_bundle_example import fitted_times
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return fitted_times(shared / "times-bundle")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless browser; skips where there is none."""

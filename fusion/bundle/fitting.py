@@ -8,6 +8,7 @@ their predictions lie apart shows what other patients and other seeds would have
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -15,17 +16,10 @@ from featurestore.errors import DataError
 from featurestore.progress import SILENT, Progress
 from fusion.arms import Arm
 from fusion.bundle.codecs import find_codec
+from fusion.bundle.kinds import BUNDLED, Decided
 from fusion.config import AblationConfig, SpaceConfig
 from fusion.features import FeatureTable
-from fusion.models import (
-    Calibrated,
-    Model,
-    calibrate,
-    chosen_calibration,
-    inner_threshold,
-    make_model,
-    single_thread,
-)
+from fusion.models import make_model, single_thread
 
 REPLICATES = 20
 _TRIES = 3  # draws a replicate that may fail, because one of small cohorts can lack an outcome
@@ -38,16 +32,14 @@ class FittedArm:
     Attributes:
         arm: The arm.
         model: Fitted on all rows.
-        calibration: Fitted on the model's inner predictions.
-        threshold: Chosen on them too.
+        decided: What was decided on the model's inner predictions (`kinds.BundledKind.decide`).
         replicates: Bootstrap replicates; may be fewer than asked for in very small cohorts.
     """
 
     arm: Arm
-    model: Model
-    calibration: Calibrated
-    threshold: float
-    replicates: tuple[Model, ...]
+    model: Any
+    decided: Decided
+    replicates: tuple[Any, ...]
 
 
 def fit_arms(
@@ -65,7 +57,7 @@ def fit_arms(
         arms: Arms whose models can be bundled.
         config: Settings of the models.
         seed: Seed of everything random; with that of a fold's task and the fold's training rows,
-            models, calibrations and thresholds are the evaluation's.
+            models are the evaluation's, and so is what is decided after them.
         replicates: Bootstrap replicates an arm.
         progress: Told of every fit.
 
@@ -73,15 +65,15 @@ def fit_arms(
         ConfigError: A model cannot be bundled.
         DataError: An arm cannot be fitted on these rows.
     """
+    kind = table.target.kind
     for arm in arms:
-        find_codec(arm.model)
+        find_codec(arm.model, kind)
     progress.start("fit", len(arms) * (1 + replicates))
     fitted = []
     for arm in arms:
         with single_thread():
-            model = make_model(arm, config).fit(table, seed)
-            calibration = calibrate(model.inner_, chosen_calibration(arm.model, config))
-            threshold = inner_threshold(calibration.inner, config.threshold)
+            model = make_model(arm, config, kind=kind).fit(table, seed)
+            decided = BUNDLED[kind].decide(arm, model, config)
             progress.advance(1, arm.name)
             settings = _settled(config, model)
             found = []
@@ -89,7 +81,7 @@ def fit_arms(
                 replicate = _replicate(table, arm, settings, seed, k)
                 found += [] if replicate is None else [replicate]
                 progress.advance(1, arm.name)
-        fitted.append(FittedArm(arm, model, calibration, threshold, tuple(found)))
+        fitted.append(FittedArm(arm, model, decided, tuple(found)))
     counts = ", ".join(f"{f.arm.name} with {len(f.replicates)} replicates" for f in fitted)
     progress.finish(f"fit: {counts}")
     return tuple(fitted)
@@ -117,19 +109,19 @@ def resample(table: FeatureTable, rng: np.random.Generator) -> FeatureTable:
     )
 
 
-def _replicate(
-    table: FeatureTable, arm: Arm, config: AblationConfig, seed: int, k: int
-) -> Model | None:
+def _replicate(table: FeatureTable, arm: Arm, config: AblationConfig, seed: int, k: int) -> Any:
+    """A bootstrap replicate; None where no draw can be fitted."""
     for attempt in range(_TRIES):
         own = int(np.random.SeedSequence([seed, 1 + k, attempt]).generate_state(1)[0])
         try:
-            return make_model(arm, config).fit(resample(table, np.random.default_rng(own)), own)
+            drawn = resample(table, np.random.default_rng(own))
+            return make_model(arm, config, kind=table.target.kind).fit(drawn, own)
         except DataError:  # a draw without enough patients of one outcome
             continue
     return None
 
 
-def _settled(config: AblationConfig, model: Model) -> AblationConfig:
+def _settled(config: AblationConfig, model: Any) -> AblationConfig:
     """Settings of the replicates: one head instead of an ensemble, and no tuning anew."""
     head = config.head.model_copy(update={"ensemble": 1})
     tuning = config.tuning

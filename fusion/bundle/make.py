@@ -19,9 +19,10 @@ from featurestore.plain import plain
 from featurestore.store import EncoderIdentity
 from fusion.arms import ABLATION, Arm
 from fusion.bundle.archive import Bundle, place_for, write_bundle
-from fusion.bundle.codecs import calibration_state, codec_of, save_model, without_codec
+from fusion.bundle.codecs import codec_of, save_model, without_codec
 from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
 from fusion.bundle.inputs import describe_inputs
+from fusion.bundle.kinds import BUNDLED
 from fusion.bundle.novelty import SHARE, Novelty
 from fusion.bundle.record import (
     BundleRecord,
@@ -32,14 +33,12 @@ from fusion.bundle.record import (
     MetricRecord,
     ModelRecord,
     NoveltyRecord,
-    OutcomeRecord,
     Performance,
+    TimesModelRecord,
 )
-from fusion.config import AblationConfig
 from fusion.endpoints import find_endpoint
 from fusion.evidence import Evidence
 from fusion.features import FeatureTable
-from fusion.models import rule_text
 from fusion.report.intervals import sentence
 from fusion.report.methods import DISCLAIMER
 from fusion.study import FinalFeatures, Study
@@ -77,13 +76,13 @@ def fit_bundle(
     """
     with place_for(out):
         kind = study.source_cohort.outcome.kind
-        if not find_endpoint(kind).bundled:
+        if kind not in BUNDLED:
             raise ConfigError(
                 f"fit: a system for an outcome of the kind {kind!r} cannot be written as a bundle "
                 f"yet; its out-of-fold predictions are what `ablate` writes"
             )
         elsewhere = [one.name for one in study.config.embeddings]
-        chosen = choose_arms(study.arms, study.baseline, arms, elsewhere)
+        chosen = choose_arms(study.arms, study.baseline, arms, elsewhere, kind)
         evidence = study.evidence(study.ablate())
         final = study.final_features()
         config, seed = study.config.ablation, study.config.seed
@@ -97,6 +96,7 @@ def choose_arms(
     reference: str,
     wanted: Sequence[str] = (),
     elsewhere: Collection[str] = (),
+    kind: str = "binary",
 ) -> tuple[Arm, ...]:
     """Decides which arms go into a bundle.
 
@@ -105,17 +105,18 @@ def choose_arms(
         reference: Name of its baseline.
         wanted: Names that were asked for.
         elsewhere: Embeddings that came from elsewhere: nothing here can make them of a new picture.
+        kind: Kind of the outcome.
 
     Raises:
         ConfigError: A name is unknown or stands twice, or a model or its embeddings cannot be
             bundled.
     """
     by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
-    fit = [a for a in by_name.values() if codec_of(a.model) and not _hindrance(a, elsewhere)]
+    fit = [a for a in by_name.values() if codec_of(a.model, kind) and not _imported(a, elsewhere)]
     known = ", ".join(arm.name for arm in fit) or "none"
     if not wanted:
         if by_name[reference] not in fit:
-            why = _hindrance(by_name[reference], elsewhere)
+            why = _why(by_name[reference], elsewhere, kind)
             raise ConfigError(
                 f"the baseline {reference} cannot be bundled{why}; choose one with --arm: {known}"
             )
@@ -126,18 +127,22 @@ def choose_arms(
         if name not in by_name or by_name[name] not in fit:
             reason = "is no arm of the study"
             if name in by_name:
-                reason = f"cannot be bundled{_hindrance(by_name[name], elsewhere)}"
+                reason = f"cannot be bundled{_why(by_name[name], elsewhere, kind)}"
             raise ConfigError(f"--arm {name!r} {reason}; these can be bundled: {known}")
     if len(set(wanted)) < len(wanted):
         raise ConfigError("--arm names an arm twice")
     return tuple(by_name[name] for name in wanted)
 
 
-def _hindrance(arm: Arm, elsewhere: Collection[str]) -> str:
-    """Why an arm needs what a bundle cannot make or hold; nothing where it does not."""
+def _why(arm: Arm, elsewhere: Collection[str], kind: str) -> str:
+    return _imported(arm, elsewhere) or without_codec(arm.model, kind)
+
+
+def _imported(arm: Arm, elsewhere: Collection[str]) -> str:
+    """Why an arm needs what a bundle cannot make; nothing where it does not."""
     found = sorted({n for m in arm.modalities for n in m.embeddings} & set(elsewhere))
     if not found:
-        return "" if codec_of(arm.model) else without_codec(arm.model)
+        return ""
     return (
         f" (it looks at {', '.join(found)}, which came from elsewhere: a bundle has no encoder "
         "that makes them of a new patient's picture)"
@@ -163,21 +168,15 @@ def assemble(
     names = [name for name in final.identities if name in used]
     encoders = tuple(_encoder(study, final, name, contents) for name in names)
     novelty = tuple(_novelty(table, name, config.seed, contents) for name in names)
-    models = tuple(
-        _model(k, one, evidence, config.ablation, contents) for k, one in enumerate(fitted)
-    )
+    models = tuple(_model(k, one, evidence, contents) for k, one in enumerate(fitted))
+    kind = BUNDLED[evidence.endpoint]
     images = tuple(m.name for m in arms[0].modalities if m.embeddings)
     record = BundleRecord(
+        format=kind.format,
         name=run.name,
         disclaimer=DISCLAIMER,
         watermark=watermark(run.linkage, run.synthetic),
-        outcome=OutcomeRecord(
-            name=run.outcome_name,
-            definition=run.outcome_definition,
-            unit=run.unit,
-            as_of=run.as_of,
-            caveats=run.caveats,
-        ),
+        outcome=kind.outcome(study.source_cohort, evidence),
         findings=_findings(study, evidence),
         cohort=CohortRecord(
             digest=run.cohort_digest,
@@ -263,28 +262,21 @@ def _novelty(
 
 
 def _model(
-    k: int,
-    fitted: FittedArm,
-    evidence: Evidence,
-    config: AblationConfig,
-    contents: dict[str, bytes],
-) -> ModelRecord:
-    arm, prefix = fitted.arm, f"models/{k}"
-    contents |= save_model(arm.model, fitted.model, prefix)
+    k: int, fitted: FittedArm, evidence: Evidence, contents: dict[str, bytes]
+) -> ModelRecord | TimesModelRecord:
+    arm, prefix, kind = fitted.arm, f"models/{k}", evidence.endpoint
+    contents |= save_model(arm.model, fitted.model, prefix, kind)
     replicates = tuple(f"{prefix}/replicates/{i:03d}" for i in range(len(fitted.replicates)))
     for name, replicate in zip(replicates, fitted.replicates, strict=True):
-        contents |= save_model(arm.model, replicate, name)
-    method = fitted.calibration.method
-    return ModelRecord(
+        contents |= save_model(arm.model, replicate, name, kind)
+    return BUNDLED[kind].model(
         arm=arm.name,
         model=arm.model,
         modalities=tuple(json.loads(json.dumps(plain(m))) for m in arm.modalities),
         state=prefix,
-        calibration=calibration_state(method, fitted.calibration.fitted),
-        threshold=fitted.threshold,
-        threshold_rule=f"{rule_text(config.threshold)} on inner predictions",
         replicates=replicates,
         performance=_performance(evidence, arm.name),
+        **fitted.decided,
     )
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
 from featurestore.config import Section
 from featurestore.tables import Column, DataDictionary, Kind
 
-FORMAT = 2
-"""Version of the layout; raised when an older melafuse could not read a bundle rightly. Since 2 the
-places of levels are part of the fitted state."""
-
-READ_FORMATS = (1, 2)
-"""Layouts that this melafuse reads."""
+READ_FORMATS = (1, 2, 3)
+"""Versions of the layout that this melafuse reads; raised when an older one could not read a bundle
+rightly. Since 2 the places of levels are part of the fitted state; 3 has times to an event."""
 
 RISKS = ("below threshold", "at or above threshold")
 """Names of the two risk classes."""
@@ -156,17 +153,14 @@ class Performance(Section):
     metrics: dict[str, MetricRecord]
 
 
-class ModelRecord(Section):
-    """One fitted arm.
+class FittedRecord(Section):
+    """One fitted arm, whatever the kind of outcome.
 
     Attributes:
         arm: Its name in the study.
         model: Its model.
         modalities: Name, embeddings and groups of each modality.
         state: Prefix of its files.
-        calibration: Method, and what was fitted.
-        threshold: Risks are `at or above threshold` from this probability on.
-        threshold_rule: How it was chosen.
         replicates: Prefixes of the files of its bootstrap replicates.
         performance: Cross-validated.
     """
@@ -175,21 +169,87 @@ class ModelRecord(Section):
     model: str
     modalities: tuple[dict[str, Any], ...]
     state: str
-    calibration: dict[str, Any]
-    threshold: float = pydantic.Field(ge=0, le=1)
-    threshold_rule: str
     replicates: tuple[str, ...] = ()
     performance: Performance
 
 
-class OutcomeRecord(Section):
-    """What is predicted."""
+class ModelRecord(FittedRecord):
+    """One fitted arm of a binary outcome.
+
+    Attributes:
+        calibration: Method, and what was fitted.
+        threshold: Risks are `at or above threshold` from this probability on.
+        threshold_rule: How it was chosen.
+    """
+
+    kind: ClassVar[str] = "binary"
+    calibration: dict[str, Any]
+    threshold: float = pydantic.Field(ge=0, le=1)
+    threshold_rule: str
+
+
+class TimesModelRecord(FittedRecord):
+    """One fitted arm of times to an event; the scale of its risks is among its files.
+
+    Attributes:
+        cut_points: Log hazard ratios at which risk groups begin, ascending.
+        cut_rule: How they were chosen.
+    """
+
+    kind: ClassVar[str] = "time_to_event"
+    cut_points: tuple[float, ...] = pydantic.Field(max_length=20)
+    cut_rule: str
+
+    @pydantic.model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if list(self.cut_points) != sorted(self.cut_points):
+            raise ValueError("the cut points of risk groups do not ascend")
+        return self
+
+
+class OutcomeFacts(Section):
+    """What is predicted, whatever its kind."""
 
     name: str
     definition: str
     unit: str
     as_of: str
     caveats: tuple[str, ...]
+
+
+class OutcomeRecord(OutcomeFacts):
+    """An outcome that is there or not."""
+
+    kind: ClassVar[str] = "binary"
+
+
+class TimesOutcomeRecord(OutcomeFacts):
+    """A time to an event; times in days since time zero.
+
+    Attributes:
+        kind: Names the kind.
+        time_zero: From when times are counted, in words.
+        horizons: By which risks are predicted, ascending; those that follow-up supports.
+        unsupported: Horizons of the study that follow-up does not support.
+        known_until: The last time that the study's follow-up supports: nothing is said beyond it.
+        competing: Whether an event competes, so that risks are cumulative incidences.
+        late_entry: Whether patients came under observation after time zero.
+    """
+
+    kind: Literal["time_to_event"] = "time_to_event"
+    time_zero: str
+    horizons: tuple[float, ...] = pydantic.Field(min_length=1, max_length=50)
+    unsupported: tuple[float, ...] = ()
+    known_until: float = pydantic.Field(gt=0, le=100_000)
+    competing: bool
+    late_entry: bool
+
+    @pydantic.model_validator(mode="after")
+    def _known(self) -> Self:
+        days = self.horizons
+        if list(days) != sorted(set(days)) or days[0] <= 0 or days[-1] > self.known_until:
+            raise ValueError("the horizons do not ascend within what is known")
+        return self
 
 
 class CohortRecord(Section):
@@ -245,27 +305,38 @@ class BundleRecord(Section):
         image: The images that it takes.
         encoders: Backbones.
         novelty: One an encoder.
-        models: The first gives the probability; others are printed beside it.
+        models: The first gives the score; others are printed beside it.
         seed: Seed of all fits.
         versions: Of Python and every package that can change a number.
         files: Every file but `bundle.json`.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1, 2, 3] = 1
     name: str
     disclaimer: str
     watermark: str
-    outcome: OutcomeRecord
+    outcome: OutcomeRecord | TimesOutcomeRecord
     findings: tuple[FindingRecord, ...]
     cohort: CohortRecord
     inputs: tuple[InputColumn, ...]
     image: ImageInput
     encoders: tuple[EncoderRecord, ...]
     novelty: tuple[NoveltyRecord, ...]
-    models: tuple[ModelRecord, ...] = pydantic.Field(min_length=1)
+    models: tuple[ModelRecord | TimesModelRecord, ...] = pydantic.Field(min_length=1)
     seed: int
     versions: dict[str, str]
     files: dict[str, FileRecord]
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if {model.kind for model in self.models} != {self.kind}:
+            raise ValueError("models and outcome are of different kinds")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Kind of the outcome (`fusion.endpoints`)."""
+        return self.outcome.kind
 
     @property
     def dictionary(self) -> DataDictionary:

@@ -19,7 +19,6 @@ _HEADER = {
     "num_tree_per_iteration": "1",
     "label_index": "0",
     "max_feature_idx": r"\d{1,7}",
-    "objective": "binary sigmoid:1",
     "feature_names": r"Column_\d+( Column_\d+)*",
     "feature_infos": r"(\[[-+.e\d]+:[-+.e\d]+\]|none)( (\[[-+.e\d]+:[-+.e\d]+\]|none))*",
     "tree_sizes": r"\d{1,9}( \d{1,9})*",
@@ -41,12 +40,13 @@ def without_tail(text: str) -> str:
     return text[: place + len(END)]
 
 
-def require_sound(text: str, n_features: int) -> None:
+def require_sound(text: str, n_features: int, objective: str | None = "binary sigmoid:1") -> None:
     """Refuses what LightGBM could stumble over.
 
     Args:
         text: What `without_tail` returned, after a trip through a file.
         n_features: Inputs that the trees may split on.
+        objective: As the header names it; None where it does not.
 
     Raises:
         ValueError: The text is not as LightGBM writes it.
@@ -58,10 +58,11 @@ def require_sound(text: str, n_features: int) -> None:
     if not gap or lines[0] != "tree":
         raise ValueError("the trees have no header")
     header = _pairs(lines[1:], "the header")
-    for name, pattern in _HEADER.items():
+    patterns = _HEADER | ({} if objective is None else {"objective": re.escape(objective)})
+    for name, pattern in patterns.items():
         if not re.fullmatch(pattern, header.get(name, "")):
             raise ValueError(f"the header's {name} is none")
-    if header.keys() - _HEADER.keys():
+    if header.keys() - patterns.keys():
         raise ValueError("the header says more than it should")
     widths = [len(header[name].split(" ")) for name in ("feature_names", "feature_infos")]
     if int(header["max_feature_idx"]) != n_features - 1 or widths != [n_features, n_features]:

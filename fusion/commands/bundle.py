@@ -88,7 +88,7 @@ def predict(
             failed += sum("error" in record for record in records)
             if found.single and failed:
                 raise DataError(records[0]["error"])
-            click.echo(to_text(records, form, head, found.single), nl=False)
+            click.echo(to_text(records, form, predictor.scoring, head, found.single), nl=False)
             head = False
     if failed:
         raise DataError(
@@ -144,7 +144,7 @@ def serve(bundle: Path, host: str, port: int, token_file: Path | None, **limits:
     "arms",
     multiple=True,
     metavar="ARM",
-    help="Arm of the study; the first gives the probability.  [default: the baseline, and the "
+    help="Arm of the study; the first gives the score.  [default: the baseline, and the "
     "widest LightGBM beside it]",
 )
 @click.option(
@@ -166,8 +166,13 @@ def fit(config: Path, bundle: Path, arms: tuple[str, ...], replicates: int, **op
 @click.command()
 @bundle_argument
 @config_argument
+@click.option(
+    "--other-outcome",
+    is_flag=True,
+    help="The cohort's outcome may be another one of the same kind.",
+)
 @study_options
-def evaluate(bundle: Path, config: Path, **options: Any) -> None:
+def evaluate(bundle: Path, config: Path, other_outcome: bool, **options: Any) -> None:
     """Validate a bundle on the cohort of CONFIG, as it is: nothing is fitted.
 
     Writes external.csv, refused.csv and the predictions into the folder of --out.
@@ -180,7 +185,8 @@ def evaluate(bundle: Path, config: Path, **options: Any) -> None:
 
     study = open_study(config, **options)
     draws, seed = study.config.ablation.bootstrap_draws, study.config.seed
-    found = validate(Predictor.load(bundle), study.source_cohort, draws, seed, study.progress)
+    cohort, predictor = study.source_cohort, Predictor.load(bundle)
+    found = validate(predictor, cohort, draws, seed, study.progress, other_outcome)
     print_validation(found, Console(soft_wrap=False))
     for path in write_validation(found, study.paths.root / "external"):
         click.echo(str(path))

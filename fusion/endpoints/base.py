@@ -23,7 +23,6 @@ class Endpoint:
         lends_by_label: Whether patients can lend their rows to others of the same outcome, as
             label-matched studies do and the linkage ladder shows.
         imputes: Whether cheap models are also fitted on several imputations.
-        bundled: Whether a fitted system can be written as a bundle.
         tunes_encoders: Whether encoders can be fine-tuned on it.
         headline: Metric that arms are ranked and shown by; higher is better.
         tested: Metrics whose differences get an interval and a p, the headline first.
@@ -51,7 +50,6 @@ class Endpoint:
     by_horizon: str = ""
     lends_by_label: bool = False
     imputes: bool = False
-    bundled: bool = False
     tunes_encoders: bool = False
 
     def horizon_columns(self, horizons: Sequence[float]) -> list[str]:

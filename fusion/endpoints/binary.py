@@ -26,6 +26,5 @@ BINARY = Endpoint(
     },
     lends_by_label=True,
     imputes=True,
-    bundled=True,
     tunes_encoders=True,
 )

@@ -152,14 +152,7 @@ class FusionHeadModel(BaseModel):
 
         Inner predictions, choices and history are not in it.
         """
-        arrays: Arrays = {}
-        members = []
-        for i, member in enumerate(self._members):
-            record, own = member.inputs.to_state()
-            arrays |= {f"{i}.inputs.{k}": v for k, v in own.items()}
-            weights = member.head.state_dict()
-            arrays |= {f"{i}.head.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
-            members.append({"inputs": record, "dims": list(member.dims.items())})
+        members, arrays = members_state(self._members)
         record = {
             "variant": self.variant,
             "arm": dataclasses.asdict(self.arm),
@@ -183,25 +176,7 @@ class FusionHeadModel(BaseModel):
             }
         )
         made = cls(Arm.from_record(record["arm"]), settings, record["variant"])
-        hidden = settings.head.hidden
-        widths = [*hidden, *(width for m in record["members"] for _, width in m["dims"])]
-        if len(hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
-            raise ValueError(f"a head of layers {hidden} is none that was fitted")
-        if not record["members"]:
-            raise ValueError("it has no member")
-        for i, member in enumerate(record["members"]):
-            own = below(f"{i}.", arrays)
-            dims = dict(member["dims"])
-            weights = {k: torch.from_numpy(v) for k, v in below("head.", own).items()}
-            with torch.device("meta"):  # shapes without memory, which a record could ask for
-                wanted = HEADS[made.variant](dims, settings.head).state_dict()
-            if _shapes(weights) != _shapes(wanted):
-                raise ValueError("the weights are of another head than the record's")
-            head = HEADS[made.variant](dims, settings.head)
-            head.load_state_dict(weights)
-            head.eval()
-            inputs = HeadInputs.from_state(member["inputs"], below("inputs.", own))
-            made._members.append(Member(inputs, head, dims))
+        made._members += members_from_state(record["members"], arrays, made.variant, settings.head)
         return made
 
     def _fit_inputs(self, training: FeatureTable) -> HeadInputs:
@@ -239,6 +214,63 @@ class FusionHeadModel(BaseModel):
         }
         logits = predict_logits(head, validation_rows)
         return result, choice, (validation.patient_ids, validation.y, logits)
+
+
+def members_state(members: Sequence[Member]) -> tuple[list[dict[str, Any]], Arrays]:
+    """Members of an ensemble as JSON records, one each, and arrays."""
+    arrays: Arrays = {}
+    records = []
+    for i, member in enumerate(members):
+        record, own = member.inputs.to_state()
+        arrays |= {f"{i}.inputs.{k}": v for k, v in own.items()}
+        weights = member.head.state_dict()
+        arrays |= {f"{i}.head.{k}": v.detach().cpu().numpy() for k, v in weights.items()}
+        records.append({"inputs": record, "dims": list(member.dims.items())})
+    return records, arrays
+
+
+def members_from_state(
+    records: Sequence[Mapping[str, Any]],
+    arrays: Mapping[str, np.ndarray],
+    variant: str,
+    config: HeadConfig,
+    outputs: int = 1,
+) -> list[Member]:
+    """Rebuilds members from `members_state` output, also after a trip through JSON.
+
+    Args:
+        records: One a member.
+        arrays: Their arrays.
+        variant: Key of `heads.HEADS`.
+        config: Architecture.
+        outputs: Outputs of each head.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: Records and arrays do not fit.
+    """
+    hidden = config.hidden
+    widths = [*hidden, outputs, *(width for record in records for _, width in record["dims"])]
+    if len(hidden) > MAX_LAYERS or not all(0 < w <= MAX_WIDTH for w in widths):
+        raise ValueError(f"a head of layers {hidden} is none that was fitted")
+    if not records:
+        raise ValueError("it has no member")
+    members = []
+    for i, record in enumerate(records):
+        own = below(f"{i}.", arrays)
+        dims = dict(record["dims"])
+        weights = {k: torch.from_numpy(v) for k, v in below("head.", own).items()}
+        with torch.device("meta"):  # shapes without memory, which a record could ask for
+            wanted = HEADS[variant](dims, config)
+            wanted.widen(outputs)
+        if _shapes(weights) != _shapes(wanted.state_dict()):
+            raise ValueError("the weights are of another head than the record's")
+        head = HEADS[variant](dims, config)
+        head.widen(outputs)
+        head.load_state_dict(weights)
+        head.eval()
+        inputs = HeadInputs.from_state(record["inputs"], below("inputs.", own))
+        members.append(Member(inputs, head, dims))
+    return members
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,17 @@
 
 from fusion.predict.cases import Case, Flag, Picture
 from fusion.predict.predictor import Predictor
-from fusion.predict.result import Prediction, Score, prediction_record
+from fusion.predict.result import Prediction, prediction_record
+from fusion.predict.scores_binary import Score
+from fusion.predict.scores_times import TimesScore
 
-__all__ = ["Case", "Flag", "Picture", "Prediction", "Predictor", "Score", "prediction_record"]
+__all__ = [
+    "Case",
+    "Flag",
+    "Picture",
+    "Prediction",
+    "Predictor",
+    "Score",
+    "TimesScore",
+    "prediction_record",
+]

@@ -13,7 +13,7 @@ from featurestore.errors import DataError
 from featurestore.images import read_image_bytes
 from featurestore.tables import BINARY_TEXTS, GUESSED_TOKENS, MISSING_TOKENS, places
 from featurestore.tables.numbers import read_number
-from fusion.bundle.record import BundleRecord, InputColumn
+from fusion.bundle.record import BundleRecord, InputColumn, TimesOutcomeRecord
 
 MAX_TEXT = 200
 """Longest level or patient id."""
@@ -22,6 +22,9 @@ MAX_IMAGES = 100
 """Images of one patient."""
 
 MAX_FILE_BYTES = 200_000_000
+
+ENTRY_DAYS = "entry_days"
+"""Value of times to an event beside those of columns: see `Case.entry`."""
 
 Value = float | str
 """A number, or a level."""
@@ -74,12 +77,15 @@ class Case:
         values: Checked values by column; columns without a value are not in it.
         pictures: Images of the patient.
         flags: What is unusual about the values.
+        entry: Of times to an event: days since time zero at which the patient is free of any
+            event, from which risks are counted.
     """
 
     patient_id: str
     values: Mapping[str, Value]
     pictures: tuple[Picture, ...] = ()
     flags: tuple[Flag, ...] = ()
+    entry: float = 0.0
 
 
 def check_case(
@@ -101,6 +107,7 @@ def check_case(
             images, or nothing was given at all.
     """
     columns = {column.name: column for column in record.inputs}
+    entry, values = _entry(record, values)
     unknown = [name for name in values if name not in columns]
     if unknown:
         shown = ascii(str(unknown[0]))[:MAX_TEXT]
@@ -121,7 +128,33 @@ def check_case(
         flags += _flags(column, value)
     if not checked and not pictures:
         raise DataError("nothing was given: neither an image nor any value")
-    return Case(patient_id, checked, pictures, tuple(flags))
+    return Case(patient_id, checked, pictures, tuple(flags), entry)
+
+
+def asked_beside(record: BundleRecord) -> tuple[str, ...]:
+    """Names of values that no model looks at: of times to an event, since when one is followed."""
+    taken = {column.name for column in record.inputs}
+    known = isinstance(record.outcome, TimesOutcomeRecord)
+    return (ENTRY_DAYS,) if known and ENTRY_DAYS not in taken else ()
+
+
+def _entry(record: BundleRecord, values: Mapping[str, Any]) -> tuple[float, Mapping[str, Any]]:
+    """Days until which the patient is free of any event, and the other values."""
+    if ENTRY_DAYS not in asked_beside(record) or ENTRY_DAYS not in values:
+        return 0.0, values
+    assert isinstance(record.outcome, TimesOutcomeRecord)
+    until = record.outcome.known_until
+    column = InputColumn(
+        name=ENTRY_DAYS,
+        kind="numeric",
+        group="",
+        unit="days",
+        allowed_range=(0.0, until),
+        missing_share=0.0,
+        modality="",
+    )
+    rest = {name: value for name, value in values.items() if name != ENTRY_DAYS}
+    return float(_read(column, values[ENTRY_DAYS]) or 0.0), rest
 
 
 def _read(column: InputColumn, value: Any) -> Value | None:

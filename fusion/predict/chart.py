@@ -16,12 +16,16 @@ MOST = 15
 _RAISES, _LOWERS = "#b3472e", "#2f6690"
 
 
-def contributions_chart(contributions: Sequence[Contribution], record: Mapping[str, Any]) -> bytes:
+def contributions_chart(
+    contributions: Sequence[Contribution], record: Mapping[str, Any], title: str, what: str
+) -> bytes:
     """Draws the largest contributions, what raises the risk to the right.
 
     Args:
         contributions: The largest first.
-        record: The prediction, for the title and the notes that must stand on it.
+        record: The prediction, for the notes that must stand on the chart.
+        title: Outcome and score.
+        what: What contributions are differences of.
     """
     shown = list(contributions[:MOST])[::-1]
     figure = Figure(figsize=(7.2, 1.7 + 0.32 * max(1, len(shown))), dpi=120)
@@ -31,10 +35,10 @@ def contributions_chart(contributions: Sequence[Contribution], record: Mapping[s
     axes.barh(range(len(shown)), changes, color=[_RAISES if c > 0 else _LOWERS for c in changes])
     axes.set_yticks(range(len(shown)), [f"{c.name}: {c.value}"[:60] for c in shown])
     axes.axvline(0, color="#333333", linewidth=0.8)
-    axes.set_xlabel("log odds with the input minus those without it")
+    axes.set_xlabel(f"{what} with the input minus those without it")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    figure.suptitle(f"{record['outcome']}: probability {record['probability']:.3f}", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     note = " ".join([record["disclaimer"], *([record["watermark"]] if record["watermark"] else [])])
     figure.text(0.01, 0.01, note, fontsize=6.5, color="#555555", wrap=True)
     figure.tight_layout(rect=(0, 0.06, 1, 1))

@@ -1,7 +1,8 @@
 """Why one patient has this score: Grad-CAM of every backbone, and what each input changes.
 
-A contribution is the log odds with one input minus those without it: a column as if it were
-missing, all expression columns of a group together, an image as one backbone sees it. That works
+A contribution is the log odds (of times to an event, the log hazard ratio) with one input minus
+those without it: a column as if it were missing, all expression columns of a group together, an
+image as one backbone sees it. That works
 for every model in the same way. Contributions do not add up to the score, because inputs stand in
 for one another; a value that is typical of training changes little.
 """
@@ -25,12 +26,16 @@ from featurestore.errors import DataError
 from fusion.bundle.record import InputColumn
 from fusion.features import FeatureTable
 from fusion.models import Differentiable, single_thread
-from fusion.predict.predictor import Batch, LoadedArm, Predictor, Prepared, log_odds
+from fusion.predict.batch import Batch, LoadedArm, Prepared
+from fusion.predict.predictor import Predictor
 
-METHOD = (
-    "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: log odds with "
-    "the input minus those without it."
-)
+
+def method(predictor: Predictor) -> str:
+    """What overlays and contributions are, in words."""
+    return (
+        "Overlays: Grad-CAM of the fused score; warm colours raise it. Contributions: "
+        f"{predictor.scoring.contributions} with the input minus those without it."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Contribution:
         name: Column, group of columns, or encoder.
         kind: `value`, `group` or `image`.
         value: As it was given, for people.
-        change: Log odds with the input minus those without.
+        change: Log odds, or log hazard ratio, with the input minus those without.
     """
 
     name: str
@@ -96,7 +101,7 @@ def explain_record(predictor: Predictor, prepared: Prepared) -> dict[str, Any]:
     """The same as plain JSON, pictures as base64."""
     explanation = explain(predictor, prepared)
     return {
-        "method": METHOD,
+        "method": method(predictor),
         "overlays": [
             {
                 "image": o.image,
@@ -133,14 +138,16 @@ def write_explanation(
     }
     content = {
         "prediction": record,
-        "method": METHOD,
+        "method": method(predictor),
         "overlays": [
             {"file": name, "image": o.image, "encoder": o.encoder} for name, o in files.items()
         ],
         "contributions": [dataclasses.asdict(c) for c in explanation.contributions],
         "notes": list(explanation.notes),
     }
-    chart = contributions_chart(explanation.contributions, record)
+    title = f"{record['outcome']}: {predictor.scoring.title(record)}"
+    what = predictor.scoring.contributions
+    chart = contributions_chart(explanation.contributions, record, title, what)
     try:
         for name, data in [(n, o.png) for n, o in files.items()] + [("contributions.png", chart)]:
             with replacing(folder / name) as temporary:
@@ -168,10 +175,10 @@ def _contributions(
 ) -> Iterator[Contribution]:
     def changed(**without: Any) -> float:
         reduced = dataclasses.replace(batch, table=dataclasses.replace(table, **without))
-        return float(whole - log_odds(arm.model, reduced)[0])
+        return float(whole - predictor.scoring.raw(arm, reduced)[0])
 
     table = batch.table
-    whole = log_odds(arm.model, batch)[0]
+    whole = predictor.scoring.raw(arm, batch)[0]
     case = prepared.case
     for modality in arm.arm.modalities:
         for encoder in modality.embeddings if case.pictures else ():

@@ -5,34 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from featurestore.atomic import replacing, write_text
 from featurestore.cohort import Cohort, patient_groups
 from featurestore.errors import ConfigError, DataError
+from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
 from featurestore.tables import csv_text
-from fusion.bundle.record import ModelRecord
+from fusion.bundle.record import BundleRecord, FittedRecord
 from fusion.evaluation import predictions_table
-from fusion.evidence import align, score_arms
-from fusion.metrics import Estimate, logit
-from fusion.predict.cases import Case
+from fusion.metrics import Estimate
+from fusion.predict.cases import ENTRY_DAYS, Case
+from fusion.predict.measuring import Measuring, measuring_of
 from fusion.predict.predictor import Predictor
 
 CHUNK = 64
 DESIGN = "external"
-SHOWN = (
-    "auroc",
-    "auprc",
-    "brier",
-    "calibration_slope",
-    "calibration_intercept",
-    "precision",
-    "recall",
-)
-"""Metrics that are printed; precision and recall are at the threshold of the bundle."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +47,19 @@ class ExternalValidation:
 
     Attributes:
         bundle: Short id of the bundle.
-        outcome: Name of the outcome.
+        predicts: Name of the outcome that the bundle predicts.
+        outcome: Name of the cohort's outcome.
         n: Patients who were scored.
         events: Those with the outcome.
         refused: Patients who could not be scored, with the reason.
         absent: Inputs of the bundle that the cohort does not have.
         arms: One an arm of the bundle.
         predictions: The predictions table, of design `external`.
+        measuring: How it was measured.
     """
 
     bundle: str
+    predicts: str
     outcome: str
     n: int
     events: int
@@ -73,6 +67,7 @@ class ExternalValidation:
     absent: tuple[str, ...]
     arms: tuple[ArmValidation, ...]
     predictions: pd.DataFrame
+    measuring: Measuring
 
 
 def validate(
@@ -81,6 +76,7 @@ def validate(
     draws: int,
     seed: int,
     progress: Progress = SILENT,
+    other_outcome: bool = False,
 ) -> ExternalValidation:
     """Scores every patient of a cohort with a bundle and measures how well it does.
 
@@ -93,24 +89,22 @@ def validate(
         draws: Bootstrap draws, of patients or of what copies of images tie together.
         seed: Of the draws.
         progress: Listener.
+        other_outcome: Whether the cohort's outcome may be another one of the same kind.
 
     Raises:
         ConfigError: The cohort is of another outcome.
-        DataError: No patient could be scored, or all of them have the same outcome.
+        DataError: No patient could be scored, or nothing can be measured on those who were.
     """
     record = predictor.bundle.record
-    if cohort.outcome.name != record.outcome.name:
-        raise ConfigError(
-            f"the bundle predicts {record.outcome.name!r}, the cohort's outcome is "
-            f"{cohort.outcome.name!r}; set cohort.outcome to the bundle's"
-        )
+    _require_outcome(record, cohort.outcome, other_outcome)
+    measuring = measuring_of(record)
     wanted = [column.name for column in record.inputs]
     absent = tuple(name for name in wanted if name not in cohort.patients.columns)
     refused: dict[str, str] = {}
-    rows: list[dict[str, object]] = []
-    outcome = cohort.patients.set_index("patient_id")["outcome"].astype(int)
+    rows: list[dict[str, Any]] = []
+    known = {str(row["patient_id"]): row for row in cohort.patients.to_dict("records")}
     progress.start("evaluate", cohort.n_patients)
-    for chunk in _chunks(_cases(predictor, cohort, refused)):
+    for chunk in _chunks(_cases(predictor, cohort, measuring, refused)):
         prepared = []
         for case in chunk:
             try:
@@ -119,16 +113,8 @@ def validate(
                 refused[case.patient_id] = str(error)
         for prediction in predictor.score(prepared):
             for score in (prediction.score, *prediction.others):
-                rows.append(
-                    {
-                        "arm": score.arm,
-                        "patient_id": prediction.patient_id,
-                        "y": int(outcome[prediction.patient_id]),
-                        "score": float(logit(np.array(score.probability))),
-                        "probability": score.probability,
-                        "threshold": score.threshold,
-                    }
-                )
+                about = measuring.row(score, known[prediction.patient_id])
+                rows.append({"arm": score.arm, "patient_id": prediction.patient_id, **about})
         progress.advance(len(chunk))
     progress.finish(f"evaluate: {cohort.n_patients - len(refused)} patients scored")
     if not rows:
@@ -136,19 +122,46 @@ def validate(
         raise DataError(f"no patient could be scored: {first}")
     table = _table(rows, record.models, record.name, cohort.outcome.kind)
     first_arm = table[table["arm"] == record.models[0].arm]
-    if first_arm["y"].nunique() < 2:
-        raise DataError("all patients who could be scored have the same outcome")
+    events = measuring.events(first_arm)
     groups = patient_groups(cohort.patients, cohort.images)
     return ExternalValidation(
         predictor.bundle.short,
         record.outcome.name,
+        cohort.outcome.name,
         len(first_arm),
-        int(first_arm["y"].sum()),
+        events,
         refused,
         absent,
-        tuple(_arm(table, model, groups, draws, seed) for model in record.models),
+        tuple(
+            ArmValidation(
+                model.arm,
+                measuring.metrics(table[table["arm"] == model.arm], model, groups, draws, seed),
+                _cross_validated(model),
+            )
+            for model in record.models
+        ),
         table,
+        measuring,
     )
+
+
+def _require_outcome(record: BundleRecord, outcome: Outcome, other_outcome: bool) -> None:
+    """Refuses another outcome, or, where that is meant, one of another kind.
+
+    Raises:
+        ConfigError: So it is.
+    """
+    predicted = record.outcome.name
+    if outcome.kind != record.kind:
+        raise ConfigError(
+            f"the bundle predicts {predicted!r}, of the kind {record.kind!r}; the cohort's outcome "
+            f"{outcome.name!r} is of the kind {outcome.kind!r}, on which it cannot be measured"
+        )
+    if outcome.name != predicted and not other_outcome:
+        raise ConfigError(
+            f"the bundle predicts {predicted!r}, the cohort's outcome is {outcome.name!r}; set "
+            f"cohort.outcome to the bundle's, or say --other-outcome if you mean it"
+        )
 
 
 def write_validation(found: ExternalValidation, folder: Path) -> list[Path]:
@@ -198,13 +211,17 @@ def metrics_table(found: ExternalValidation) -> pd.DataFrame:
     )
 
 
-def _cases(predictor: Predictor, cohort: Cohort, refused: dict[str, str]) -> Iterator[Case]:
+def _cases(
+    predictor: Predictor, cohort: Cohort, measuring: Measuring, refused: dict[str, str]
+) -> Iterator[Case]:
     """Patients by id; who has a value that the bundle cannot take is refused with the reason."""
     inputs = [c.name for c in predictor.bundle.record.inputs if c.name in cohort.patients.columns]
     images = cohort.pictures.sort_values("image_id").groupby("patient_id")["path"].apply(list)
     for row in cohort.patients.sort_values("patient_id").to_dict("records"):
         patient = str(row["patient_id"])
         values = {name: row[name] for name in inputs if not pd.isna(row[name])}
+        entry = measuring.entry(row)
+        values |= {ENTRY_DAYS: entry} if entry > 0 else {}
         try:
             yield predictor.case(values, images.get(patient, []), patient)
         except DataError as error:
@@ -223,7 +240,7 @@ def _chunks(cases: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 def _table(
-    rows: list[dict[str, object]], models: tuple[ModelRecord, ...], run: str, kind: str
+    rows: list[dict[str, Any]], models: tuple[FittedRecord, ...], run: str, kind: str
 ) -> pd.DataFrame:
     about = {m.arm: (m.model, "+".join(str(x["name"]) for x in m.modalities)) for m in models}
     table = pd.DataFrame(rows)
@@ -246,19 +263,8 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _arm(
-    table: pd.DataFrame, model: ModelRecord, groups: dict[str, str], draws: int, seed: int
-) -> ArmValidation:
-    """Each arm on the patients that it could score, which differ where it sees less."""
-    own = table[table["arm"] == model.arm]
-    aligned = align(own, model.arm)
-    clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
-    scores = score_arms(aligned, clusters, model.threshold or 0.5, draws, seed)[model.arm]
-    known = model.performance.metrics
-    cross_validated = {
+def _cross_validated(model: FittedRecord) -> dict[str, Estimate]:
+    return {
         name: Estimate(_number(m.value), _number(m.low), _number(m.high))
-        for name, m in known.items()
+        for name, m in model.performance.metrics.items()
     }
-    return ArmValidation(
-        model.arm, {name: scores.estimate(name) for name in scores.metrics}, cross_validated
-    )

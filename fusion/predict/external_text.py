@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fusion.evidence.intervals import interval_facts
-from fusion.predict.external import SHOWN, ExternalValidation
+from fusion.predict.external import ExternalValidation
 from fusion.report.numbers import with_interval
 from fusion.report.terminal import WIDTH
 
@@ -20,6 +20,13 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
         f"{found.events} events; nothing was refitted",
         markup=False,
     )
+    if found.outcome != found.predicts:
+        console.print(
+            f"warning: the bundle predicts {found.predicts}, another outcome of the same kind: its "
+            f"ranking can be judged, its risks were never meant for this one",
+            markup=False,
+            highlight=False,
+        )
     if found.absent:
         console.print(
             f"warning: the cohort has no {', '.join(found.absent)}; typical values stand in",
@@ -37,14 +44,15 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
     for heading in ("here [95 % CI]", "cross-validated [95 % CI]"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in found.arms:
-        for k, name in enumerate(SHOWN):
+        for k, (name, label) in enumerate(found.measuring.shown.items()):
             before = arm.cross_validated.get(name)
             table.add_row(
                 Text(arm.arm if k == 0 else ""),
-                name,
-                Text(with_interval(arm.metrics[name])),
+                label,
+                Text(with_interval(arm.metrics.get(name))),
                 Text(with_interval(before)),
             )
     console.print(table, highlight=False)
-    for facts in interval_facts(arm.metrics["auroc"] for arm in found.arms):
+    headline = found.measuring.headline
+    for facts in interval_facts(arm.metrics[headline] for arm in found.arms):
         console.print(f"intervals here: {facts.text}", markup=False, highlight=False)

@@ -1,7 +1,8 @@
 """Scores patients with a bundle. Command, Python and service all come through here.
 
 Embeddings do not depend on their company (`extractor.backbones`), heads see one patient at a time,
-and log odds are rounded to single precision: a score depends on the patient and the bundle alone.
+and log odds are rounded to single precision (`scores_binary`) or patients scored one by one
+(`scores_times`): a score depends on the patient and the bundle alone.
 """
 
 from __future__ import annotations
@@ -13,69 +14,23 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
 
 from featurestore.errors import DataError
 from featurestore.images import UnreadableImage
-from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.bundle.archive import Bundle, read_bundle
-from fusion.bundle.codecs import load_arrays, load_calibration, load_model
+from fusion.bundle.codec import load_arrays
+from fusion.bundle.codecs import load_model
 from fusion.bundle.novelty import Novelty
-from fusion.bundle.record import ModelRecord, NoveltyRecord
+from fusion.bundle.record import ModelRecord, NoveltyRecord, TimesModelRecord
 from fusion.features import FeatureTable
-from fusion.metrics import by_patient, sigmoid
-from fusion.models import Calibration, Model, single_thread
-from fusion.models.fusion_head import FusionHeadModel
+from fusion.models import single_thread
+from fusion.predict.batch import ArmScore, Batch, LoadedArm, Prepared
 from fusion.predict.cases import Case, Flag, Picture, Value, check_case
-from fusion.predict.encoders import Encoders, Squares
+from fusion.predict.encoders import Encoders
+from fusion.predict.kinds import Scoring, scoring_of
 from fusion.predict.probe import require_scores
-from fusion.predict.result import LEVEL, ImageDistance, Prediction, Score
-
-
-@dataclasses.dataclass(frozen=True)
-class LoadedArm:
-    """One arm of a bundle, ready.
-
-    Attributes:
-        record: What the bundle says of it.
-        arm: Its modalities.
-        model: Fitted on all training patients.
-        calibration: From log odds to probabilities.
-        replicates: Fitted on bootstrap draws of them.
-    """
-
-    record: ModelRecord
-    arm: Arm
-    model: Model
-    calibration: Calibration
-    replicates: tuple[Model, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A case whose pictures are decoded.
-
-    Attributes:
-        case: The case.
-        squares: One an image.
-    """
-
-    case: Case
-    squares: tuple[Squares, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Features of some patients.
-
-    Attributes:
-        table: One row a picture, or one of a patient without any.
-        rows: Rows of each patient.
-    """
-
-    table: FeatureTable
-    rows: tuple[np.ndarray, ...]
+from fusion.predict.result import ImageDistance, Prediction
 
 
 class Predictor:
@@ -89,7 +44,8 @@ class Predictor:
     Attributes:
         bundle: The verified bundle.
         encoders: Its backbones.
-        arms: Its models; the first gives the probability.
+        scoring: What its scores are.
+        arms: Its models; the first gives the score.
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
@@ -106,7 +62,10 @@ class Predictor:
         """
         self.bundle = bundle
         self.encoders = Encoders(bundle, device)
-        self.arms = tuple(_load_arm(bundle, record) for record in bundle.record.models)
+        self.scoring = scoring_of(bundle.record)
+        self.arms = tuple(
+            _load_arm(bundle, record, self.scoring) for record in bundle.record.models
+        )
         self._novelty = [(n, _load_novelty(bundle, n)) for n in bundle.record.novelty]
         self._inputs = {column.name: column for column in bundle.record.inputs}
         self._dictionary = bundle.record.dictionary
@@ -206,7 +165,7 @@ class Predictor:
             row_ids=np.array([f"row {k:06d}" for k in range(n)], dtype=object),
             patient_ids=ids,
             groups=ids,
-            target=Target.binary(np.zeros(n)),
+            target=self.scoring.target(np.array([p.case.entry for p in prepared])[owner]),
             embeddings=embeddings,
             columns=pd.DataFrame(columns, index=range(n)),
             dictionary=self._dictionary,
@@ -216,7 +175,7 @@ class Predictor:
         return Batch(table, rows)
 
     def _prediction(
-        self, case: Case, scores: Sequence[Score | None], distances: tuple[ImageDistance, ...]
+        self, case: Case, scores: Sequence[ArmScore | None], distances: tuple[ImageDistance, ...]
     ) -> Prediction:
         first = scores[0]
         assert first is not None  # `prepare` refuses a case of which it knows nothing
@@ -237,29 +196,20 @@ class Predictor:
             distances=distances,
         )
 
-    def _scores(self, arm: LoadedArm, cases: Sequence[Case], batch: Batch) -> list[Score | None]:
+    def _scores(self, arm: LoadedArm, cases: Sequence[Case], batch: Batch) -> list[ArmScore | None]:
         """What an arm says of each patient; None where it knows nothing."""
         used = [tuple(m.name for m in arm.arm.modalities if self._has(c, m)) for c in cases]
         if not any(used):
             return [None] * len(cases)
-        raw = log_odds(arm.model, batch)
-        low, high = _interval(arm, batch, raw)
-        ends = _ensemble(arm, batch)
-        probability = arm.calibration(raw)
         return [
-            Score(
-                arm=arm.record.arm,
-                probability=float(probability[k]),
-                low=None if low is None else float(low[k]),
-                high=None if high is None else float(high[k]),
-                ensemble=None if ends is None else (float(ends[0][k]), float(ends[1][k])),
-                threshold=arm.record.threshold,
+            dataclasses.replace(
+                score,
                 used=own,
                 absent=tuple(m.name for m in arm.arm.modalities if m.name not in own),
             )
             if own
             else None
-            for k, own in enumerate(used)
+            for score, own in zip(self.scoring.scores(arm, batch), used, strict=True)
         ]
 
     def _distances(self, cases: Sequence[Case], batch: Batch) -> list[tuple[ImageDistance, ...]]:
@@ -315,44 +265,6 @@ class Predictor:
         return modality.columns(self._dictionary)
 
 
-def log_odds(model: Model, batch: Batch) -> np.ndarray:
-    """Mean log odds of each patient, over her rows; shape (patients,).
-
-    Rounded to single precision: the last bits of a sum in double precision may depend on the rows
-    beside it, and a score must not.
-    """
-    table = batch.table
-    if isinstance(model, FusionHeadModel):
-        probability = sigmoid(model.member_logits(table, batch.rows).mean(axis=0))
-    else:
-        probability = model.predict_proba(table)
-    _, _, score = by_patient(table.patient_ids, table.y, probability)
-    return score.astype(np.float32).astype(np.float64)
-
-
-def _interval(
-    arm: LoadedArm, batch: Batch, raw: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Student's interval over the log odds of the replicates, around those of the model."""
-    if len(arm.replicates) < 2:
-        return None, None
-    drawn = np.stack([log_odds(replicate, batch) for replicate in arm.replicates])
-    quantile = float(student_t.ppf((1 + LEVEL) / 2, len(drawn) - 1))
-    reach = quantile * drawn.std(axis=0, ddof=1)
-    return arm.calibration(raw - reach), arm.calibration(raw + reach)
-
-
-def _ensemble(arm: LoadedArm, batch: Batch) -> tuple[np.ndarray, np.ndarray] | None:
-    """Least and greatest probability of each patient among the members of an ensemble."""
-    if not isinstance(arm.model, FusionHeadModel):
-        return None
-    members = arm.model.member_logits(batch.table, batch.rows)
-    if len(members) < 2:
-        return None
-    logits = np.stack([members[:, rows].mean(axis=1) for rows in batch.rows], axis=1)
-    return arm.calibration(logits.min(axis=0)), arm.calibration(logits.max(axis=0))
-
-
 def _far(distances: Sequence[ImageDistance]) -> tuple[Flag, ...]:
     return tuple(
         Flag(
@@ -366,7 +278,9 @@ def _far(distances: Sequence[ImageDistance]) -> tuple[Flag, ...]:
     )
 
 
-def _load_arm(bundle: Bundle, record: ModelRecord) -> LoadedArm:
+def _load_arm(
+    bundle: Bundle, record: ModelRecord | TimesModelRecord, scoring: Scoring
+) -> LoadedArm:
     try:
         modalities = tuple(Modality.from_record(m) for m in record.modalities)
     except (KeyError, TypeError) as error:
@@ -374,9 +288,12 @@ def _load_arm(bundle: Bundle, record: ModelRecord) -> LoadedArm:
     return LoadedArm(
         record,
         Arm(record.arm, record.model, modalities),
-        load_model(record.model, bundle.contents, record.state),
-        load_calibration(record.calibration),
-        tuple(load_model(record.model, bundle.contents, name) for name in record.replicates),
+        load_model(record.model, bundle.contents, record.state, record.kind),
+        scoring.load(record),
+        tuple(
+            load_model(record.model, bundle.contents, name, record.kind)
+            for name in record.replicates
+        ),
     )
 
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from featurestore.errors import DataError, one_line
 from fusion.bundle.record import InputColumn
-from fusion.predict.result import Prediction
 
 if TYPE_CHECKING:
-    from fusion.predict.predictor import Predictor, Prepared
+    from fusion.predict.batch import Prepared
+    from fusion.predict.predictor import Predictor
 
 _SIDE = 64
 
@@ -39,9 +39,13 @@ def require_scores(predictor: Predictor) -> None:
         raise DataError(f"the bundle cannot score a made-up patient ({problem})") from None
     if not predictions:
         raise DataError("the bundle can score nobody: it takes neither values nor images")
+    scoring = predictor.scoring
     for prediction in predictions:
-        odd = [number for number in _numbers(prediction) if not math.isfinite(number)]
-        if odd or not all(0.0 <= s.probability <= 1.0 for s in _scores(prediction)):
+        scores = (prediction.score, *prediction.others)
+        chances = [chance for score in scores for chance in scoring.probabilities(score)]
+        numbers = [number for score in scores for number in scoring.numbers(score)]
+        numbers += [n for d in prediction.distances for n in (d.distance, d.nearer, d.limit)]
+        if not all(map(math.isfinite, numbers)) or not all(0.0 <= c <= 1.0 for c in chances):
             raise DataError("the bundle gives a made-up patient a score that is no probability")
 
 
@@ -71,17 +75,3 @@ def _picture() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.stack([grey, grey // 2 + 60, grey // 2 + 40], axis=-1)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _scores(prediction: Prediction) -> Iterator[Any]:
-    yield prediction.score
-    yield from prediction.others
-
-
-def _numbers(prediction: Prediction) -> Iterator[float]:
-    for score in _scores(prediction):
-        yield score.probability
-        yield from (n for n in (score.low, score.high) if n is not None)
-        yield from score.ensemble or ()
-    for distance in prediction.distances:
-        yield from (distance.distance, distance.nearer, distance.limit)

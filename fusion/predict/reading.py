@@ -16,7 +16,7 @@ from featurestore.json_text import parse_json
 from featurestore.tables import MISSING_TOKENS, known_text, read_table, spelled_ids
 from featurestore.tables.numbers import find_marks, read_numbers
 from fusion.bundle.record import BundleRecord
-from fusion.predict.cases import Case, Picture, check_case
+from fusion.predict.cases import Case, Picture, asked_beside, check_case
 
 ID, IMAGE = "patient_id", "image"
 """Columns of a table beside those of the bundle; both are optional."""
@@ -111,8 +111,9 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
     if table.empty:
         raise DataError(f"{path} has no row")
     known = [c.name for c in record.inputs]
+    beside = asked_beside(record)
     taken = [name for name in table.columns if name in known]
-    spare = [name for name in table.columns if name not in (*known, ID, IMAGE)]
+    spare = [name for name in table.columns if name not in (*known, *beside, ID, IMAGE)]
     if not taken and IMAGE not in table.columns:
         raise DataError(
             f"{path}: none of its columns ({name_some(spare)}) is one that the bundle takes: "
@@ -124,7 +125,7 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
         notes.append(f"{path.name}: not used: {name_some(spare, 12)}")
     if lacking:
         notes.append(f"{path.name}: missing in every row: {name_some(lacking, 12)}")
-    kept = [name for name in (ID, IMAGE, *taken) if name in table.columns]
+    kept = [name for name in (ID, IMAGE, *beside, *taken) if name in table.columns]
     if ID in kept:
         table[ID] = spelled_ids(known_text(table[ID]).values).fillna("")
     for column in record.inputs:

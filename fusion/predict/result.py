@@ -7,40 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusion.bundle.archive import Bundle
-from fusion.bundle.record import RISKS
+from fusion.predict.batch import ArmScore
 from fusion.predict.cases import Flag, Value
-
-LEVEL = 0.95
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """What one arm says.
-
-    Attributes:
-        arm: Its name in the study.
-        probability: Of the outcome.
-        low: Lower end of the interval; None without bootstrap replicates.
-        high: Upper end.
-        ensemble: Least and greatest probability among the members of the model; None of one.
-        threshold: Risks are `at or above threshold` from here on.
-        used: Modalities that the score is made of.
-        absent: Modalities that the arm knows and the patient lacks.
-    """
-
-    arm: str
-    probability: float
-    low: float | None
-    high: float | None
-    ensemble: tuple[float, float] | None
-    threshold: float
-    used: tuple[str, ...]
-    absent: tuple[str, ...]
-
-    @property
-    def risk(self) -> str:
-        """One of `RISKS`."""
-        return RISKS[int(self.probability >= self.threshold)]
+from fusion.predict.kinds import Scoring, scoring_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +37,7 @@ class Prediction:
 
     Attributes:
         patient_id: As it was given.
-        score: What the bundle's first arm says.
+        score: What the bundle's first arm says: a `Score`, or a `TimesScore` of times to an event.
         others: What its other arms say; those that know nothing of the patient are left out.
         missing: Columns without a value.
         imputed: What stood in for missing or unknown values of modalities that were used.
@@ -77,8 +46,8 @@ class Prediction:
     """
 
     patient_id: str
-    score: Score
-    others: tuple[Score, ...]
+    score: Any
+    others: tuple[Any, ...]
     missing: tuple[str, ...]
     imputed: Mapping[str, Value | None]
     flags: tuple[Flag, ...]
@@ -88,16 +57,13 @@ class Prediction:
 def prediction_record(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
     """A prediction as plain JSON, with everything that must stand beside it."""
     record, score = bundle.record, prediction.score
+    scoring = scoring_of(record)
     return {
         "patient_id": prediction.patient_id,
         "outcome": record.outcome.name,
-        "probability": score.probability,
-        "interval": _interval(score),
-        "ensemble": None if score.ensemble is None else list(score.ensemble),
-        "risk": score.risk,
-        "threshold": score.threshold,
+        **scoring.first(score),
         "arm": score.arm,
-        "modalities": {"used": list(score.used), "absent": list(score.absent)},
+        "modalities": _modalities(score),
         "missing": list(prediction.missing),
         "imputed": dict(prediction.imputed),
         "flags": [dataclasses.asdict(flag) for flag in prediction.flags],
@@ -106,11 +72,8 @@ def prediction_record(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
         "others": [
             {
                 "arm": other.arm,
-                "probability": other.probability,
-                "interval": _interval(other),
-                "risk": other.risk,
-                "threshold": other.threshold,
-                "modalities": {"used": list(other.used), "absent": list(other.absent)},
+                **scoring.other(other),
+                "modalities": _modalities(other),
             }
             for other in prediction.others
         ],
@@ -119,7 +82,7 @@ def prediction_record(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
 
 
 def standing(bundle: Bundle) -> dict[str, Any]:
-    """What stands beside every probability of a bundle."""
+    """What stands beside every score of a bundle."""
     record = bundle.record
     return {
         "bundle": bundle.digest,
@@ -131,39 +94,31 @@ def standing(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-ROW_COLUMNS = (
-    "patient_id",
-    "probability",
-    "low",
-    "high",
-    "risk",
-    "threshold",
-    "arm",
-    "modalities",
-    "modalities_absent",
-    "missing",
-    "imputed",
-    "flags",
-    "out_of_distribution",
-    "error",
-    "bundle",
-    "watermark",
-    "note",
-)
-"""Columns of a CSV file; lists are joined by `; `."""
+def row_columns(scoring: Scoring) -> tuple[str, ...]:
+    """Columns of a CSV file; lists are joined by `; `."""
+    return (
+        "patient_id",
+        *scoring.columns,
+        "arm",
+        "modalities",
+        "modalities_absent",
+        "missing",
+        "imputed",
+        "flags",
+        "out_of_distribution",
+        "error",
+        "bundle",
+        "watermark",
+        "note",
+    )
 
 
-def flat_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of a prediction or of a failure as one row of `ROW_COLUMNS`."""
-    interval = record.get("interval") or {}
+def flat_row(record: Mapping[str, Any], scoring: Scoring) -> dict[str, Any]:
+    """A record of a prediction or of a failure as one row of `row_columns`."""
     modalities = record.get("modalities") or {}
     return {
         "patient_id": record["patient_id"],
-        "probability": record.get("probability"),
-        "low": interval.get("low"),
-        "high": interval.get("high"),
-        "risk": record.get("risk"),
-        "threshold": record.get("threshold"),
+        **scoring.row(record),
         "arm": record.get("arm"),
         "modalities": "; ".join(modalities.get("used", ())),
         "modalities_absent": "; ".join(modalities.get("absent", ())),
@@ -178,7 +133,5 @@ def flat_row(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interval(score: Score) -> dict[str, float] | None:
-    if score.low is None or score.high is None:
-        return None
-    return {"low": score.low, "high": score.high, "level": LEVEL}
+def _modalities(score: ArmScore) -> dict[str, list[str]]:
+    return {"used": list(score.used), "absent": list(score.absent)}

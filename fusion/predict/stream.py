@@ -26,10 +26,12 @@ from featurestore.atomic import appearing, make_folder, sync_folder
 from featurestore.errors import ConfigError, DataError
 from featurestore.locks import unless_held
 from featurestore.progress import SILENT, Progress
+from fusion.predict.batch import Prepared
 from fusion.predict.cases import Case
-from fusion.predict.predictor import Predictor, Prepared
+from fusion.predict.kinds import Scoring
+from fusion.predict.predictor import Predictor
 from fusion.predict.reading import Refusal
-from fusion.predict.result import ROW_COLUMNS, flat_row, prediction_record, standing
+from fusion.predict.result import flat_row, prediction_record, row_columns, standing
 
 CHUNK = 32
 """Patients that are decoded, scored and written together."""
@@ -116,7 +118,7 @@ def write_all(
                 raise ConfigError(f"{out} exists; remove it, or name another file")
             begun = _inputs_digest(predictor, cases, form)
             failed = _write_chunks(predictor, cases, partial, begun, form, progress, seen)
-            _finish(partial, out, begun, form)
+            _finish(partial, out, begun, _table_head(form, predictor.scoring))
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror or error}") from None
     return failed
@@ -139,7 +141,7 @@ def _write_chunks(
     with partial.open("ab") as file:
         last = chunks[-1].digest if chunks else _append(file, _head(begun), "", 0, 0)
         for records in score_all(predictor, cases[done:], progress, seen):
-            text = "".join(_line(record, form) for record in records)
+            text = "".join(_line(record, form, predictor.scoring) for record in records)
             errors = sum("error" in record for record in records)
             failed += errors
             last = _append(file, text, last, len(records), errors)
@@ -147,13 +149,17 @@ def _write_chunks(
 
 
 def to_text(
-    records: Sequence[Mapping[str, Any]], form: str, head: bool, single: bool = False
+    records: Sequence[Mapping[str, Any]],
+    form: str,
+    scoring: Scoring,
+    head: bool,
+    single: bool = False,
 ) -> str:
     """Records as text for a terminal or a pipe; a single one as JSON is indented."""
     if single and form == "json":
         return json.dumps(records[0], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    start = _csv_line(ROW_COLUMNS) if head and form == "csv" else ""
-    return start + "".join(_line(record, form) for record in records)
+    start = _table_head(form, scoring) if head else ""
+    return start + "".join(_line(record, form, scoring) for record in records)
 
 
 def _prepared(predictor: Predictor, case: Case | Refusal) -> Prepared | Refusal:
@@ -193,6 +199,7 @@ def _inputs_digest(predictor: Predictor, cases: Sequence[Case | Refusal], form: 
         else:
             files = [[p.name, *_stamp(p.source)] for p in case.pictures]
             facts = [case.patient_id, sorted(case.values.items()), files]
+            facts += [case.entry] if case.entry else []
         digest.update(json.dumps(facts).encode() + b"\n")
     return digest.hexdigest()
 
@@ -275,11 +282,16 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _finish(partial: Path, out: Path, begun: str, form: str) -> None:
+def _table_head(form: str, scoring: Scoring) -> str:
+    """The first line of a file; JSON has none."""
+    return _csv_line(row_columns(scoring)) if form == "csv" else ""
+
+
+def _finish(partial: Path, out: Path, begun: str, head: str) -> None:
     """The chunks without what stands between them, checked once more, in one rename."""
     finished = out.with_name(f"{out.name}.finished.partial")
     with finished.open("wb") as target:
-        target.write(_encoded(_csv_line(ROW_COLUMNS) if form == "csv" else ""))
+        target.write(_encoded(head))
         end = 0
         for chunk in _whole_chunks(partial, begun):
             target.write(chunk.text if end else b"")
@@ -295,11 +307,11 @@ def _finish(partial: Path, out: Path, begun: str, form: str) -> None:
     partial.unlink()
 
 
-def _line(record: Mapping[str, Any], form: str) -> str:
+def _line(record: Mapping[str, Any], form: str, scoring: Scoring) -> str:
     if form == "json":
         return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    row = flat_row(record)
-    return _csv_line([row[name] for name in ROW_COLUMNS])
+    row = flat_row(record, scoring)
+    return _csv_line([row[name] for name in row_columns(scoring)])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:

@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from featurestore.errors import DataError, MelafuseError
 from fusion.bundle.archive import Bundle
 from fusion.models import single_thread
+from fusion.predict.batch import Prepared
 from fusion.predict.cases import Case
 from fusion.predict.explain import explain_record
-from fusion.predict.predictor import Predictor, Prepared
+from fusion.predict.predictor import Predictor
 from fusion.predict.result import prediction_record
 from fusion.serve.batching import Batcher, Overloaded
 from fusion.serve.decoding import QUICK_PROCESSES, SLOW_WAITING, Decoders
@@ -28,7 +29,7 @@ from fusion.serve.guard import Guard
 from fusion.serve.limits import Limits
 from fusion.serve.measures import MEDIA_TYPE as METRICS_TYPE
 from fusion.serve.measures import Measures
-from fusion.serve.models import HealthOut, PredictionOut, SchemaOut, request_body, schema_out
+from fusion.serve.models import PREDICTIONS, HealthOut, SchemaOut, request_body, schema_out
 from fusion.serve.page import api_page, page, policy
 from fusion.serve.problems import MEDIA_TYPE, Problem, ProblemOut, problem_response
 from fusion.serve.uploads import Arriving, Upload, read_upload
@@ -206,7 +207,7 @@ def _add_routes(app: FastAPI, service: Service, bundle: Bundle) -> None:
     @app.post(
         "/v1/predict",
         summary="Score one patient",
-        response_model=PredictionOut,
+        response_model=PREDICTIONS[bundle.record.kind],
         responses=refusals,
         openapi_extra={"requestBody": request_body(bundle)},
     )

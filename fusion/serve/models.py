@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
 
 from fusion.bundle.archive import Bundle
-from fusion.bundle.record import ImageInput, InputColumn, OutcomeRecord, Performance
+from fusion.bundle.record import (
+    FittedRecord,
+    ImageInput,
+    InputColumn,
+    ModelRecord,
+    OutcomeRecord,
+    Performance,
+    TimesModelRecord,
+    TimesOutcomeRecord,
+)
+from fusion.predict.cases import asked_beside
 from fusion.serve.limits import Limits
 
 
@@ -44,15 +55,48 @@ class DistanceOut(pydantic.BaseModel):
     limit: float
 
 
-class OtherOut(pydantic.BaseModel):
-    """What another arm of the bundle says."""
+class RiskOut(pydantic.BaseModel):
+    """Risk of the event by a horizon, for who is free of it at entry."""
+
+    days: float
+    horizon: str
+    risk: float | None = pydantic.Field(ge=0, le=1)
+    interval: IntervalOut | None
+
+
+class CurveOut(pydantic.BaseModel):
+    """Probability of being free of the event over time, with pointwise intervals."""
+
+    days: list[float]
+    event_free: list[float]
+    low: list[float | None] | None
+    high: list[float | None] | None
+
+
+class ArmScoreOut(pydantic.BaseModel):
+    """What is said of the arm whose score it is."""
 
     arm: str
+    modalities: ModalitiesOut
+
+
+class OtherOut(ArmScoreOut):
+    """What another arm of the bundle says."""
+
     probability: float
     interval: IntervalOut | None
     risk: str
     threshold: float
-    modalities: ModalitiesOut
+
+
+class TimesOtherOut(ArmScoreOut):
+    """What another arm of a bundle of times to an event says."""
+
+    log_hazard_ratio: float
+    interval: IntervalOut | None
+    risk: str
+    risks: list[RiskOut]
+    median_days: float | None
 
 
 class OverlayOut(pydantic.BaseModel):
@@ -64,7 +108,7 @@ class OverlayOut(pydantic.BaseModel):
 
 
 class ContributionOut(pydantic.BaseModel):
-    """Log odds with one input minus those without it."""
+    """Log odds, or log hazard ratio, with one input minus those without it."""
 
     name: str
     kind: str
@@ -81,17 +125,12 @@ class ExplanationOut(pydantic.BaseModel):
     notes: list[str]
 
 
-class PredictionOut(pydantic.BaseModel):
-    """One patient's score and everything that must stand beside it."""
+class StandingOut(pydantic.BaseModel):
+    """One patient's score of any kind: what stands beside it."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
     outcome: str
-    probability: float = pydantic.Field(ge=0, le=1)
-    interval: IntervalOut | None
-    ensemble: list[float] | None
-    risk: str
-    threshold: float
     arm: str
     modalities: ModalitiesOut
     missing: list[str]
@@ -99,7 +138,6 @@ class PredictionOut(pydantic.BaseModel):
     flags: list[FlagOut]
     out_of_distribution: bool
     images: list[DistanceOut]
-    others: list[OtherOut]
     explanation: ExplanationOut | None = None
     bundle: str
     study: str
@@ -107,6 +145,31 @@ class PredictionOut(pydantic.BaseModel):
     disclaimer: str
     watermark: str
     caveats: list[str]
+
+
+class PredictionOut(StandingOut):
+    """One patient's score and everything that must stand beside it."""
+
+    probability: float = pydantic.Field(ge=0, le=1)
+    interval: IntervalOut | None
+    ensemble: list[float] | None
+    risk: str
+    threshold: float
+    others: list[OtherOut]
+
+
+class TimesPredictionOut(StandingOut):
+    """One patient's risks over time and everything that must stand beside them."""
+
+    log_hazard_ratio: float
+    interval: IntervalOut | None
+    risk: str
+    risks: list[RiskOut]
+    median_days: float | None
+    time_zero: str
+    known_until_days: float
+    curve: CurveOut
+    others: list[TimesOtherOut]
 
 
 class FindingOut(pydantic.BaseModel):
@@ -122,13 +185,29 @@ class ArmOut(pydantic.BaseModel):
     arm: str
     model: str
     modalities: list[str]
-    threshold: float
-    threshold_rule: str
     performance: Performance
 
 
+class BinaryArmOut(ArmOut):
+    """One arm of a binary outcome."""
+
+    threshold: float
+    threshold_rule: str
+
+
+class TimesArmOut(ArmOut):
+    """One arm of times to an event."""
+
+    cut_points: list[float]
+    cut_rule: str
+
+
 class SchemaOut(pydantic.BaseModel):
-    """What the bundle takes, and what is known about it."""
+    """What the bundle takes, and what is known about it.
+
+    `beside` names values that no model looks at: of times to an event, for how many days since
+    time zero the patient is free of the event.
+    """
 
     bundle: str
     study: str
@@ -136,13 +215,21 @@ class SchemaOut(pydantic.BaseModel):
     watermark: str
     caveats: list[str]
     findings: list[FindingOut]
-    outcome: OutcomeRecord
+    outcome: OutcomeRecord | TimesOutcomeRecord
     inputs: list[InputColumn]
+    beside: list[str]
     image: ImageInput
-    arms: list[ArmOut]
+    arms: list[BinaryArmOut | TimesArmOut]
     patients: int
     events: int
     limits: dict[str, float]
+
+
+PREDICTIONS: dict[str, type[StandingOut]] = {
+    "binary": PredictionOut,
+    "time_to_event": TimesPredictionOut,
+}
+"""What `/v1/predict` answers, by kind of the outcome."""
 
 
 class HealthOut(pydantic.BaseModel):
@@ -150,6 +237,32 @@ class HealthOut(pydantic.BaseModel):
 
     status: str
     bundle: str
+
+
+def _arm_facts(m: FittedRecord) -> dict[str, Any]:
+    return {
+        "arm": m.arm,
+        "model": m.model,
+        "modalities": [str(one["name"]) for one in m.modalities],
+        "performance": m.performance,
+    }
+
+
+def _binary_arm(m: FittedRecord) -> BinaryArmOut:
+    assert isinstance(m, ModelRecord)
+    rule = {"threshold": m.threshold, "threshold_rule": m.threshold_rule}
+    return BinaryArmOut(**_arm_facts(m), **rule)
+
+
+def _times_arm(m: FittedRecord) -> TimesArmOut:
+    assert isinstance(m, TimesModelRecord)
+    return TimesArmOut(**_arm_facts(m), cut_points=list(m.cut_points), cut_rule=m.cut_rule)
+
+
+_ARMS: dict[str, Callable[[FittedRecord], BinaryArmOut | TimesArmOut]] = {
+    "binary": _binary_arm,
+    "time_to_event": _times_arm,
+}
 
 
 def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
@@ -164,18 +277,9 @@ def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
         findings=[FindingOut(level=f.level, text=f.text) for f in record.findings],
         outcome=record.outcome,
         inputs=list(record.inputs),
+        beside=list(asked_beside(record)),
         image=record.image,
-        arms=[
-            ArmOut(
-                arm=m.arm,
-                model=m.model,
-                modalities=[str(one["name"]) for one in m.modalities],
-                threshold=m.threshold,
-                threshold_rule=m.threshold_rule,
-                performance=m.performance,
-            )
-            for m in record.models
-        ],
+        arms=[_ARMS[record.kind](m) for m in record.models],
         patients=record.cohort.patients,
         events=record.cohort.events,
         limits={
@@ -189,6 +293,9 @@ def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
 def request_body(bundle: Bundle) -> dict[str, Any]:
     """The multipart body of a prediction, for the OpenAPI document."""
     values = {column.name: _value_schema(column) for column in bundle.record.inputs}
+    values |= {
+        name: {"type": ["number", "null"], "minimum": 0} for name in asked_beside(bundle.record)
+    }
     metadata = {"type": "object", "properties": values, "additionalProperties": False}
     image = {"type": "array", "items": {"type": "string", "format": "binary"}}
     return {

@@ -198,19 +198,99 @@ function table(head, rows) {
 
 function between(interval) { return interval ? percent(interval.low) + " to " + percent(interval.high) : "—"; }
 
-function show(r) {
+function overTime(days) {
+  const [unit, size] = days > 730 ? ["years", 365.25] : days > 90 ? ["months", 30.4375] : ["days", 1];
+  const steps = [1, 2, 3, 5, 6, 10, 12, 20, 50, 100, 500, 1000, 5000];
+  const step = steps.find((s) => days / size / s <= 6) || 10000;
+  return { unit, size, ticks: Array.from({ length: Math.floor(days / size / step) + 1 }, (_, k) => k * step) };
+}
+
+function stretches(curve) {
+  // Where there is an interval; each stretch is one band.
+  const found = [];
+  let open = null;
+  curve.days.forEach((d, k) => {
+    if (curve.low === null || curve.low[k] === null || curve.high[k] === null) { open = null; return; }
+    if (!open) found.push(open = []);
+    open.push(k);
+  });
+  return found;
+}
+
+function curveOf(r) {
+  const curve = r.curve, last = curve.days[curve.days.length - 1] || 1;
+  const svg = drawn("svg", { class: "curve", viewBox: "0 0 400 232", role: "img" });
+  const x = (d) => 48 + 340 * d / last, y = (p) => 190 - 174 * p;
+  for (const p of [0, 0.25, 0.5, 0.75, 1]) {
+    svg.append(drawn("line", { x1: x(0), x2: x(last), y1: y(p), y2: y(p), stroke: "var(--line)", "stroke-width": 1 }));
+    svg.append(drawn("text", { x: 42, y: y(p) + 4, "text-anchor": "end" }, 100 * p + " %"));
+  }
+  const axis = overTime(last);
+  for (const t of axis.ticks) svg.append(drawn("text", { x: x(t * axis.size), y: 207, "text-anchor": "middle" }, String(t)));
+  svg.append(drawn("text", { x: x(last / 2), y: 226, "text-anchor": "middle" }, axis.unit + (r.time_zero ? " since " + r.time_zero : "")));
+  for (const part of stretches(curve)) {
+    const there = part.map((k) => x(curve.days[k]) + "," + y(curve.high[k]));
+    const back = part.slice().reverse().map((k) => x(curve.days[k]) + "," + y(curve.low[k]));
+    svg.append(drawn("polygon", { points: there.concat(back).join(" "), fill: "var(--link)", opacity: 0.18 }));
+  }
+  for (const risk of r.risks) {
+    if (risk.risk === null || risk.days > last) continue;
+    svg.append(drawn("line", { x1: x(risk.days), x2: x(risk.days), y1: y(0), y2: y(1), stroke: "var(--soft)", "stroke-width": 1, "stroke-dasharray": "3 3" }));
+  }
+  const points = curve.days.map((d, k) => x(d) + "," + y(curve.event_free[k])).join(" ");
+  svg.append(drawn("polyline", { points, fill: "none", stroke: "var(--link)", "stroke-width": 2.5 }));
+  for (const risk of r.risks) {
+    if (risk.risk === null || risk.days > last) continue;
+    svg.append(drawn("circle", { cx: x(risk.days), cy: y(1 - risk.risk), r: 5, fill: "var(--link)", stroke: "var(--ground)", "stroke-width": 2 }));
+  }
+  const said = r.risks.filter((k) => k.risk !== null).map((k) => k.horizon + " " + percent(1 - k.risk));
+  svg.setAttribute("aria-label", "Probability of being free of the event: " + said.join(", "));
+  return svg;
+}
+
+function signed(value) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2); }
+
+function inYears(days) { return days > 365 ? (days / 365.25).toFixed(1) + " years" : days.toFixed(0) + " days"; }
+
+function probabilityParts(r) {
   const high = r.probability >= r.threshold;
-  const parts = [
+  return [
     make("p", { class: "big" }, percent(r.probability)),
     make("p", {}, make("span", { class: "risk " + (high ? "high" : "low") }, r.risk), " (" + percent(r.threshold) + ")" + (r.interval ? ", 95 % interval " + between(r.interval) : "")),
     bar(r),
-    make("p", { class: "research" }, make("strong", {}, r.disclaimer)),
   ];
+}
+
+function timesParts(r) {
+  const known = r.risks.filter((k) => k.risk !== null), last = known[known.length - 1];
+  const parts = [];
+  if (last) parts.push(make("p", { class: "big" }, percent(last.risk)), make("p", {}, "risk of the event by " + last.horizon + (last.interval ? ", 95 % interval " + between(last.interval) : "") + "; ", make("span", { class: "risk" }, r.risk)));
+  parts.push(table(["By", "Risk", "95 % interval"], r.risks.map((k) => [k.horizon, percent(k.risk), between(k.interval)])));
+  parts.push(make("h3", {}, "Free of the event over time"), curveOf(r));
+  return parts;
+}
+
+function timesFacts(r) {
+  const hazard = signed(r.log_hazard_ratio) + (r.interval ? " (" + signed(r.interval.low) + " to " + signed(r.interval.high) + ")" : "");
+  const median = r.median_days === null ? "not reached by " + inYears(r.known_until_days) : inYears(r.median_days);
+  return [["Risk reaches 50 % at", median], ["Log hazard ratio", hazard]];
+}
+
+function others(r) {
+  if (!r.risks) return table(["Arm", "Probability", "95 % interval", "Risk"], r.others.map((o) => [o.arm, percent(o.probability), between(o.interval), o.risk]));
+  const rows = r.others.flatMap((o) => o.risks.map((k) => [o.arm, k.horizon, percent(k.risk), between(k.interval), o.risk]));
+  return table(["Arm", "By", "Risk", "95 % interval", "Group"], rows);
+}
+
+function show(r) {
+  const parts = r.risks ? timesParts(r) : probabilityParts(r);
+  parts.push(make("p", { class: "research" }, make("strong", {}, r.disclaimer)));
   if (r.watermark) parts.push(make("p", { class: "mark" }, r.watermark));
   if (r.flags.length) parts.push(make("h3", {}, "Trust it less because"), list(r.flags.map((f) => f.text), "warning"));
   const facts = [["Made of", r.modalities.used.join(", ")], ["Without", r.modalities.absent.join(", ") || "—"]];
   const imputed = Object.entries(r.imputed);
   facts.push(["Missing values", r.missing.length ? r.missing.length + (imputed.length ? "; " + imputed.length + " filled in" : "") : "none"]);
+  if (r.risks) facts.push(...timesFacts(r));
   if (r.ensemble) facts.push(["Heads of the ensemble", percent(r.ensemble[0]) + " to " + percent(r.ensemble[1])]);
   facts.push(["Arm", r.arm], ["Bundle", r.bundle.slice(0, 12)]);
   parts.push(make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
@@ -223,10 +303,10 @@ function show(r) {
       parts.push(make("h3", {}, "Where the image raises the score"), make("div", { class: "overlays" }, ...e.overlays.map((o) => make("figure", {}, make("img", { src: "data:image/png;base64," + o.png_base64, alt: "Grad-CAM of " + o.encoder + " over " + o.image }), make("figcaption", {}, o.image + ", " + o.encoder)))));
     }
     for (const note of e.notes) parts.push(make("p", { class: "soft" }, note));
-    if (e.contributions.length) parts.push(make("h3", {}, "What each input changes"), make("p", { class: "soft" }, "Log odds with the input minus those without it; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
+    if (e.contributions.length) parts.push(make("h3", {}, "What each input changes"), make("p", { class: "soft" }, (r.risks ? "Log hazard ratio" : "Log odds") + " with the input minus those without it; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
   }
   if (r.images.length) parts.push(make("details", {}, make("summary", {}, "How ordinary the image is"), table(["Image", "Encoder", "Distance", "Flagged beyond", "Training images nearer"], r.images.map((d) => [d.image, d.encoder, d.distance.toFixed(2), d.limit.toFixed(2), percent(d.nearer)]))));
-  if (r.others.length) parts.push(make("details", {}, make("summary", {}, "Other models of the bundle"), table(["Arm", "Probability", "95 % interval", "Risk"], r.others.map((o) => [o.arm, percent(o.probability), between(o.interval), o.risk]))));
+  if (r.others.length) parts.push(make("details", {}, make("summary", {}, "Other models of the bundle"), others(r)));
   if (r.caveats.length) parts.push(make("h3", {}, "Caveats"), list(r.caveats, "warning"));
   answer.replaceChildren(...parts);
   result.hidden = false;

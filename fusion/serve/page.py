@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,9 +15,10 @@ import jinja2
 from fastapi import FastAPI
 from markupsafe import Markup
 
-from fusion.bundle.record import InputColumn
+from featurestore.outcomes import duration_words
+from fusion.bundle.record import InputColumn, TimesOutcomeRecord
 from fusion.report.numbers import number
-from fusion.serve.models import SchemaOut
+from fusion.serve.models import BinaryArmOut, SchemaOut, TimesArmOut
 
 SHOWN_METRICS = {
     "auroc": "AUROC",
@@ -28,7 +30,62 @@ SHOWN_METRICS = {
     "specificity": "Specificity at the threshold",
     "precision": "Precision at the threshold",
 }
-"""Metrics of the page, by the name that the evidence has for them."""
+"""Metrics of the page of a binary outcome, by the name that the evidence has for them."""
+
+SHOWN_AT_HORIZONS = {
+    "auc": "AUC",
+    "brier": "Brier score",
+    "observed_over_expected": "Observed over expected",
+    "calibration_slope": "Calibration slope",
+}
+"""The same of times to an event, at each horizon."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PageKind:
+    """What the page of one kind of outcome says.
+
+    Attributes:
+        metrics: Names of the metrics that it shows, and what they are called.
+        rule: What inner data decided about scores, in a sentence.
+    """
+
+    metrics: Callable[[SchemaOut], Mapping[str, str]]
+    rule: Callable[[SchemaOut], str]
+
+
+def _threshold(schema: SchemaOut) -> str:
+    arm = schema.arms[0]
+    assert isinstance(arm, BinaryArmOut)
+    return f"Threshold {arm.threshold:.3f}: {arm.threshold_rule}."
+
+
+def _times_metrics(schema: SchemaOut) -> Mapping[str, str]:
+    assert isinstance(schema.outcome, TimesOutcomeRecord)
+    return {"uno_c": "Uno's C", "harrell_c": "Harrell's C"} | {
+        f"{name}_at_{days:g}": f"{called}, {duration_words(days)}"
+        for days in schema.outcome.horizons
+        for name, called in SHOWN_AT_HORIZONS.items()
+    }
+
+
+def _groups(schema: SchemaOut) -> str:
+    arm, outcome = schema.arms[0], schema.outcome
+    assert isinstance(arm, TimesArmOut)
+    assert isinstance(outcome, TimesOutcomeRecord)
+    known = duration_words(outcome.known_until)
+    counted = f"Times count from {outcome.time_zero}" if outcome.time_zero else "Times are in days"
+    return (
+        f"{counted}; nothing is said beyond {known}, where follow-up ends. "
+        f"{len(arm.cut_points) + 1} risk groups: {arm.cut_rule}."
+    )
+
+
+PAGES: Mapping[str, PageKind] = {
+    "binary": PageKind(lambda schema: SHOWN_METRICS, _threshold),
+    "time_to_event": PageKind(_times_metrics, _groups),
+}
+"""By kind of the outcome (`fusion.endpoints`)."""
 
 
 def page(schema: SchemaOut) -> str:
@@ -44,6 +101,7 @@ def page(schema: SchemaOut) -> str:
         groups=groups,
         pasted=pasted,
         metrics=list(_metrics(schema)),
+        rule=PAGES[schema.outcome.kind].rule(schema),
         hints={column.name: _hint(column) for column in schema.inputs},
         script=_asset("page.js"),
     )
@@ -100,7 +158,7 @@ def _asset(name: str) -> Markup:
 def _metrics(schema: SchemaOut) -> Iterator[tuple[str, str, str]]:
     """Name, value and interval of the first arm's cross-validated performance."""
     metrics = schema.arms[0].performance.metrics
-    for name, shown in SHOWN_METRICS.items():
+    for name, shown in PAGES[schema.outcome.kind].metrics(schema).items():
         if name in metrics:
             m = metrics[name]
             between = f"{number(m.low)} to {number(m.high)}" if m.low is not None else "—"

@@ -132,12 +132,17 @@ def by_part(parts: Sequence[Censoring], part: np.ndarray) -> Censoring:
 def out_of_fold(times: Times, fold: np.ndarray, weights: np.ndarray | None = None) -> Censoring:
     """Gives each row the distribution of all rows of other folds.
 
+    Where all rows are of one fold, their model was trained elsewhere (an external validation), and
+    the distribution is theirs.
+
     Args:
         times: Follow-up of all rows, which are both trained on and evaluated.
         fold: Fold in which each row is evaluated. Shape (n,).
         weights: Draws of the rows, (draws, n), for a G that varies with the draw.
     """
     names, part = np.unique(fold, return_inverse=True)
+    if len(names) == 1:
+        return censoring_distribution(times, weights)
     parts = []
     for number in range(len(names)):
         rows = np.flatnonzero(part != number)

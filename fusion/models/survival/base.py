@@ -157,7 +157,7 @@ class BaseSurvivalModel(abc.ABC):
         _, first, place, counts = patient_rows(rows)
         score = np.bincount(place, weights=self._score(rows)) / counts
         lp = self.scale_.log_hazard_ratio(score)
-        if np.ptp(lp) < CONSTANT:
+        if len(lp) > 1 and np.ptp(lp) < CONSTANT:
             # A fit that gives everyone the same score ranks nobody; rounding must not.
             lp = np.zeros(len(lp))
         entry = rows.target.entry

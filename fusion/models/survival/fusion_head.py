@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
 from featurestore.errors import ConfigError
 from fusion.arms import Arm
+from fusion.config import HeadConfig, MetadataConfig
 from fusion.endpoints import TIME_TO_EVENT
-from fusion.features import FeatureTable
+from fusion.features import Arrays, FeatureTable
 from fusion.metrics.survival import EVENT
-from fusion.models.fusion_head import Member
+from fusion.models.fusion_head import Member, members_from_state, members_state
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS, FusionHead
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.intervals import patient_hazards
-from fusion.models.survival.losses import LOSSES, DiscreteLoss, TimesLoss
+from fusion.models.survival.losses import FITTED_LOSSES, LOSSES, DiscreteLoss, TimesLoss
 from fusion.models.survival.patients import Patients, folds_of, patients_of
 from fusion.models.survival.training import TimesData, outputs_of, train_times
 from fusion.models.threads import single_thread
@@ -121,6 +124,38 @@ class SurvivalHead(BaseSurvivalModel):
     def _new_head(self, rows: HeadData) -> FusionHead:
         """A head for such rows, not yet trained."""
         return HEADS[self.variant](rows.dims, self.settings.head)
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """Returns what predictions need beside the scale of risks, as a JSON record and arrays."""
+        members, arrays = members_state(self._members)
+        record = {
+            "variant": self.variant,
+            "arm": dataclasses.asdict(self.arm),
+            "head": self.settings.head.model_dump(mode="json"),
+            "metadata": self.settings.metadata.model_dump(mode="json"),
+            "members": members,
+        }
+        return record, arrays | self._loss.to_arrays()
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuilds a model for prediction from `to_state` output; its scale is set by the caller.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: Record and arrays do not fit.
+        """
+        settings = Settings(
+            {
+                "head": HeadConfig.model_validate(record["head"]),
+                "metadata": MetadataConfig.model_validate(record["metadata"]),
+            }
+        )
+        made = cls(Arm.from_record(record["arm"]), settings, record["variant"])
+        made._loss = FITTED_LOSSES[cls.loss](arrays)
+        made._members = members_from_state(
+            record["members"], arrays, made.variant, settings.head, made._loss.outputs
+        )
+        return made
 
     def _fit_member(
         self,

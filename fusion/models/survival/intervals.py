@@ -28,6 +28,17 @@ class Intervals:
         """Cuts time by quantiles of event times."""
         return cls(interval_ends(times, most))
 
+    @classmethod
+    def of_ends(cls, ends: np.ndarray) -> Self:
+        """Takes the ends of intervals that were cut elsewhere.
+
+        Raises:
+            ValueError: They are none.
+        """
+        if ends.ndim != 1 or not len(ends) or ends[0] < 0 or (np.diff(ends) <= 0).any():
+            raise ValueError("the ends of the intervals do not ascend")
+        return cls(ends)
+
     @property
     def reference(self) -> int:
         """Intervals up to which hazards are added up for a score.

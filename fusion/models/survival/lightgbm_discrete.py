@@ -21,22 +21,29 @@ class DiscreteLightGbm(CoxLightGbm):
     the interval is one more column, so hazards need not be proportional. A competing event ends
     the observation. Boosting starts from the hazards of all training patients, so that few rounds
     do not flatten the course of time.
+
+    Attributes:
+        intervals_: Intervals of time.
+        start_: Log odds of the event in each, of all training patients. Shape (intervals,).
     """
 
+    intervals_: Intervals
+    start_: np.ndarray
+
     def _prepare(self, patients: Patients) -> None:
-        self._intervals = Intervals.of(patients.times, self.settings.discrete_time.intervals)
-        self._start = DiscreteLoss(self._intervals).start(patients.times)
+        self.intervals_ = Intervals.of(patients.times, self.settings.discrete_time.intervals)
+        self.start_ = DiscreteLoss(self.intervals_).start(patients.times)
 
     def problem(self, rows: Encoded) -> Problem:
         """Person-periods, weighted so that every patient counts once."""
         patients = rows.patients
-        found = targets(patients.times.cause_specific(), self._intervals.ends)
+        found = targets(patients.times.cause_specific(), self.intervals_.ends)
         row, interval = np.nonzero(found.at_risk[patients.place])
         place = patients.place[row]
         label = found.event[place, interval].astype(float)
         weights = 1.0 / patients.counts[place]
 
-        start = self._start[interval]
+        start = self.start_[interval]
 
         def loss(raw: np.ndarray) -> float:
             logits = raw + start
@@ -48,24 +55,24 @@ class DiscreteLightGbm(CoxLightGbm):
 
     def patient_scores(self, raw: Raw, rows: Encoded) -> np.ndarray:
         """Log cumulative hazard of each patient; shape (p,)."""
-        return self._intervals.score(softplus(rows.patients.mean(self._logits(raw, rows.x))))
+        return self.intervals_.score(softplus(rows.patients.mean(self._logits(raw, rows.x))))
 
     def _score(self, rows: FeatureTable) -> np.ndarray:
         logits = self._logits(self._raw, self.encoder_.transform(rows))
-        return self._intervals.score(softplus(logits))
+        return self.intervals_.score(softplus(logits))
 
     def _risk(
         self, rows: FeatureTable, lp: np.ndarray, horizons: np.ndarray, entry: np.ndarray
     ) -> np.ndarray:
         logits = self._logits(self._raw, self.encoder_.transform(rows))
         hazards = patient_hazards(logits, rows)
-        return self._intervals.risk(hazards, self.scale_, lp, horizons, entry)
+        return self.intervals_.risk(hazards, self.scale_, lp, horizons, entry)
 
     def _logits(self, raw: Raw, x: np.ndarray) -> np.ndarray:
         """Log odds of the event in each interval; shape (n, intervals)."""
-        count = len(self._intervals.ends)
+        count = len(self.intervals_.ends)
         every = _with_interval(np.repeat(x, count, axis=0), np.tile(np.arange(count), len(x)))
-        return raw(every).reshape(len(x), count) + self._start
+        return raw(every).reshape(len(x), count) + self.start_
 
     def contributions(self, table: FeatureTable) -> Contributions:
         """Mean over intervals of exact Shapley values, in log odds of a hazard.
@@ -73,7 +80,7 @@ class DiscreteLightGbm(CoxLightGbm):
         Args:
             table: Rows to explain; n of them.
         """
-        x, count = self.encoder_.transform(table), len(self._intervals.ends)
+        x, count = self.encoder_.transform(table), len(self.intervals_.ends)
         every = _with_interval(np.repeat(x, count, axis=0), np.tile(np.arange(count), len(x)))
         values = np.asarray(self.booster_.predict(every, pred_contrib=True, num_threads=1))
         mean = values.reshape(len(x), count, -1).mean(axis=1)[:, : x.shape[1]]

@@ -5,7 +5,7 @@ A new loss is one class that follows `TimesLoss` and one line in `LOSSES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +49,10 @@ class TimesLoss(Protocol):
         """Score of each patient, higher for an earlier event; shape (p,)."""
         ...
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What was fitted with it, for `FITTED_LOSSES`."""
+        ...
+
 
 class CoxLoss:
     """Minus the log partial likelihood an event, Efron's ties, delayed entry."""
@@ -71,6 +75,10 @@ class CoxLoss:
     def score(self, output: np.ndarray) -> np.ndarray:
         """The log hazard ratio."""
         return output
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Nothing was."""
+        return {}
 
 
 class DiscreteLoss:
@@ -110,6 +118,10 @@ class DiscreteLoss:
         """Log cumulative hazard."""
         return self.intervals.score(softplus(output.reshape(len(output), self.outputs)))
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The intervals."""
+        return {"intervals": self.intervals.ends}
+
     def _targets(self, times: Times) -> Targets:
         return targets(times.cause_specific(), self.intervals.ends)
 
@@ -123,6 +135,12 @@ LOSSES: dict[str, Callable[[Times, Settings], TimesLoss]] = {
     "discrete_time": _discrete,
 }
 """By name: made for the follow-up of a training part."""
+
+FITTED_LOSSES: dict[str, Callable[[Mapping[str, np.ndarray]], TimesLoss]] = {
+    "cox": lambda arrays: CoxLoss(),
+    "discrete_time": lambda arrays: DiscreteLoss(Intervals.of_ends(arrays["intervals"])),
+}
+"""By name: rebuilt from what `to_arrays` gave."""
 
 
 def cox_loss(score: Tensor, times: Times) -> Tensor:

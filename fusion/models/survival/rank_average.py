@@ -15,18 +15,26 @@ from fusion.models.survival.patients import Patients, folds_of, patient_rows
 
 
 class SurvivalRankAverage(BaseSurvivalModel):
-    """Mean rank over Cox regressions of single modalities; see `fusion.models.rank_average`."""
+    """Mean rank over Cox regressions of single modalities; see `fusion.models.rank_average`.
+
+    Attributes:
+        singles_: Cox regression of each modality; nothing beyond its score is fitted.
+        scales_: Ranks of each single's scores.
+    """
+
+    singles_: list[CoxRidge]
+    scales_: list[RankScale]
 
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
-        self._singles = [
+        self.singles_ = [
             CoxRidge(dataclasses.replace(self.arm, modalities=(modality,)), self.settings)
             for modality in self.arm.modalities
         ]
         # All singles share the inner folds (same patients and seed).
-        found = [single._fit(rows, patients, seed) for single in self._singles]
+        found = [single._fit(rows, patients, seed) for single in self.singles_]
         held_out = [part for _, part in folds_of(patients, self.settings.tuning.inner_folds, seed)]
         ranks = [_cross_fitted_ranks(one.score, held_out) for one in found]
-        self._scales = [RankScale(np.sort(one.score)) for one in found]
+        self.scales_ = [RankScale(np.sort(one.score)) for one in found]
         witness("ranks", "fitted on", patients.ids)
         names = [modality.name for modality in self.arm.modalities]
         singles = {name: one.choices for name, one in zip(names, found, strict=True)}
@@ -37,7 +45,7 @@ class SurvivalRankAverage(BaseSurvivalModel):
         _, _, place, counts = patient_rows(rows)
         ranks = [
             scale(np.bincount(place, weights=single._score(rows)) / counts)
-            for single, scale in zip(self._singles, self._scales, strict=True)
+            for single, scale in zip(self.singles_, self.scales_, strict=True)
         ]
         return np.mean(ranks, axis=0)[place]
 

@@ -10,14 +10,9 @@ import pytest
 
 from featurestore.errors import ConfigError, DataError
 from fusion.arms import Arm, Modality
-from fusion.bundle.codecs import (
-    CODECS,
-    calibration_state,
-    load_arrays,
-    load_calibration,
-    load_model,
-    save_model,
-)
+from fusion.bundle.codec import load_arrays
+from fusion.bundle.codecs import CODECS, load_model, save_model
+from fusion.bundle.codecs_binary import calibration_state, load_calibration
 from fusion.config import AblationConfig
 from fusion.features.table import FeatureTable
 from fusion.models.calibration import CALIBRATIONS, calibrate
@@ -32,7 +27,7 @@ CONFIG = AblationConfig.model_validate(
 )
 
 
-@pytest.fixture(scope="module", params=list(CODECS))
+@pytest.fixture(scope="module", params=list(CODECS["binary"]))
 def saved(
     request: pytest.FixtureRequest, table: FeatureTable, modalities: tuple[Modality, ...]
 ) -> tuple[str, dict[str, bytes], np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from featurestore.errors import DataError
-from fusion.bundle.record import BundleRecord, InputColumn
+from fusion.bundle.record import BundleRecord, InputColumn, OutcomeRecord
 from fusion.predict.cases import Case
 from fusion.predict.reading import Refusal, read_cases
 
@@ -28,7 +28,8 @@ INPUTS = (
     column("ulcerated", "binary"),
     column("spread", "nominal", training_levels=("none", "node")),
 )
-RECORD = BundleRecord.model_construct(inputs=INPUTS)
+OUTCOME = OutcomeRecord(name="o", definition="", unit="patient", as_of="", caveats=())
+RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME)
 
 
 def values(folder: Path, content: bytes, name: str = "t.csv") -> list[dict[str, Any] | str]:

@@ -20,7 +20,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.locks import unless_held
 from fusion.predict import Predictor
 from fusion.predict.reading import Refusal, read_cases
-from fusion.predict.result import ROW_COLUMNS
+from fusion.predict.result import row_columns
 from fusion.predict.stream import CHUNK, write_all
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_table_is_scored_and_refusals_stay_in_it(
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     else:
         rows = list(csv.DictReader(out.open()))
-        assert tuple(rows[0]) == ROW_COLUMNS
+        assert tuple(rows[0]) == row_columns(predictor.scoring)
         assert rows[0]["note"].startswith("For research use only")
         assert rows[0]["watermark"].startswith("SYNTHETIC")
     patients = tiny.study.cohort.patients["patient_id"].tolist()
