@@ -69,6 +69,9 @@ class Cohort:
             (`featurestore.tables.gaps`); no result depends on it.
         features: For each embedding that came from elsewhere the digest of its row in the store,
             by image id.
+        images_measured: When the pictures were taken.
+        features_measured: When what embeddings from elsewhere show was taken, by their name.
+        known_on: By time of measurement the patient column with its day.
         pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
     """
 
@@ -88,6 +91,9 @@ class Cohort:
     pairing: pd.DataFrame | None = None
     features: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
+    images_measured: str = "unknown"
+    features_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    known_on: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")
@@ -128,6 +134,10 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of patients of whom the outcome was seen; of times to an event no risk."""
         return float(self.has_event.mean())
+
+    def measured_of(self, encoder: str) -> str:
+        """When what an encoder looks at was taken; `unknown` where nobody said."""
+        return self.features_measured.get(encoder, self.images_measured)
 
     def target(self, patient_ids: Sequence[str] | np.ndarray) -> Target:
         """What is known of the outcome of some patients, in their order."""
