@@ -121,7 +121,8 @@ def _assembled(
     allowed = config.use_anyway
     if config.label_matched is not None:  # names columns of the donors, or of the image patients
         allowed = tuple(column for column in allowed if column in dictionary)
-    stated = {} if config.label_matched is not None else config.known_on
+    lends = config.label_matched is not None  # the columns are then of other people
+    stated = {} if lends else {str(time): name for time, name in config.known_on.items()}
     days = known_days(dictionary, stated)
     cohort = Cohort(
         name=name,

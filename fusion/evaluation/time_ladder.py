@@ -9,7 +9,7 @@ what became known with the specimen, then both.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from featurestore.cohort import Cohort, Folds, make_folds
 from featurestore.errors import DataError
 from featurestore.outcomes import ExpressionRule, Target
 from featurestore.progress import SILENT, Progress
-from featurestore.tables import DataDictionary
+from featurestore.tables import DataDictionary, known_later
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, TimeLadderConfig
 from fusion.evaluation.rung_scores import Scored, Scores, score_rung
@@ -43,12 +43,14 @@ class Predictors:
         late: Patient columns that became known with the specimen.
         embeddings: Encoders of what was taken with it.
         day: Column with the day of the specimen; empty where the data have none.
+        early_embeddings: Encoders of what was taken earlier, or nobody says when.
     """
 
     early: tuple[str, ...]
     late: tuple[str, ...]
     embeddings: tuple[str, ...]
     day: str
+    early_embeddings: tuple[str, ...] = ()
 
     @property
     def late_name(self) -> str:
@@ -108,6 +110,35 @@ class TimeLadder:
     folds: int
     repeats: int
     rungs: tuple[TimeRung, ...]
+
+
+def predictors_of(
+    cohort: Cohort, modalities: Sequence[Modality], encoders: Collection[str], zero: str
+) -> Predictors | None:
+    """Sorts what models see by when it became known.
+
+    Args:
+        cohort: Says when each column and encoder did.
+        modalities: What models of the study see.
+        encoders: Encoders that embed for all folds; others cannot be used on other folds.
+        zero: Time up to which it would have to be known (`Outcome.as_of_time`).
+
+    Returns:
+        None where nothing became known later.
+    """
+    columns = dict.fromkeys(n for m in modalities for n in m.columns(cohort.dictionary))
+    late = tuple(n for n in columns if known_later(cohort.dictionary[n].measured, zero))
+    seen = dict.fromkeys(n for m in modalities for n in m.embeddings if n in encoders)
+    embeddings = tuple(n for n in seen if known_later(cohort.measured_of(n), zero))
+    if not late and not embeddings:
+        return None
+    return Predictors(
+        tuple(n for n in columns if n not in late),
+        late,
+        embeddings,
+        cohort.known_on.get("specimen", ""),
+        tuple(n for n in seen if n not in embeddings),
+    )
 
 
 def climb_time(
@@ -188,10 +219,10 @@ def climb_time(
 
 def arms_of(predictors: Predictors) -> dict[str, tuple[Modality, ...]]:
     """What models see, by name."""
-    early = Modality(EARLY, groups=(EARLY,))
+    early = Modality(EARLY, predictors.early_embeddings, (EARLY,) if predictors.early else ())
     groups = (predictors.late_name,) if predictors.late else ()
     late = Modality(predictors.late_name, predictors.embeddings, groups)
-    if not predictors.early:
+    if not predictors.early and not predictors.early_embeddings:
         return {late.name: (late,)}
     return {EARLY: (early,), late.name: (late,), BOTH: (early, late)}
 

@@ -17,8 +17,8 @@ FROM_ZERO, DELAYED, FROM_SPECIMEN, CLEARED, PRIMARIES = (
     "from time zero",
     "delayed entry",
     "from the specimen",
-    "later events",
-    "primaries",
+    "earlier events out",
+    "primaries only",
 )
 NO_DAY = "the day of the specimen is not recorded"
 HAD_EVENT = "the event came on or before the day of the specimen"

@@ -6,7 +6,7 @@ Every command of the command line is a method here, or of `Stages`, with the sam
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import pandas as pd
@@ -25,8 +25,11 @@ from fusion.evaluation import (
     Claim,
     Ladder,
     PatientOverlay,
+    TimeLadder,
     climb,
+    climb_time,
     predictions_table,
+    predictors_of,
     read_overlays,
     save_overlays,
 )
@@ -127,6 +130,7 @@ class Study(OwnStages):
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
+            time_ladder=self.time_ladder(),
             fits=read_records(self.paths.choices),
             config=self.config.ablation,
             overlays=self.overlays(predictions),
@@ -211,6 +215,43 @@ class Study(OwnStages):
             self.config.seed,
             self._progress,
         )
+
+    def time_ladder(self) -> TimeLadder | None:
+        """Climbs the time ladder; None unless a predictor became known after time zero.
+
+        Its first rung counts from the time zero that the outcome is defined with, whatever the
+        study counts from, and has everyone whose time is known from there.
+        """
+        cohort = self.cohort
+        if cohort.outcome.kind != "time_to_event":
+            return None
+        zero = self.config.cohort.from_time_zero().find_outcome().as_of_time
+        encoders = self._embedded.encoders
+        predictors = predictors_of(cohort, self._modalities, encoders, zero)
+        if predictors is None:
+            return None
+        study = self._counted_from_zero(predictors.late)
+        return climb_time(
+            study.cohort,
+            study._reader.read(study._embedded.encoders, []),
+            predictors,
+            self.config.time_ladder,
+            self.config.ablation,
+            self.config.seed,
+            self._progress,
+        )
+
+    def _counted_from_zero(self, late: Sequence[str]) -> Study:
+        """The study of everyone from the outcome's own time zero, that models see late columns of.
+
+        Its embeddings are those of this study, and more where it has more patients.
+        """
+        section = self.config.cohort.from_time_zero(late)
+        if section == self.config.cohort:
+            return self
+        config = self.config.model_copy(update={"cohort": section, "store": self.store.root})
+        folder = self.paths.work / "time_ladder"
+        return Study(config, folder, self._data_root, self._progress)
 
     def report(self, evidence: Evidence) -> ReportFiles:
         """Writes the report."""
