@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.outcomes import EVENT, OUTCOME_COLUMNS, TARGETS, Outcome, Target
+from featurestore.outcomes import (
+    DAYS_IN,
+    EVENT,
+    OUTCOME_COLUMNS,
+    TARGETS,
+    Outcome,
+    Target,
+    TimesRule,
+)
 from featurestore.tables import (
     EXCLUSION_COLUMNS,
     DataDictionary,
@@ -138,6 +146,18 @@ class Cohort:
     def measured_of(self, encoder: str) -> str:
         """When what an encoder looks at was taken; `unknown` where nobody said."""
         return self.features_measured.get(encoder, self.images_measured)
+
+    def day_on_clock(self, column: str) -> pd.Series:
+        """Days in a column of times, since the time zero of the outcome; by patient id.
+
+        Where the outcome counts from a column that is not among the patients', nothing is known.
+        """
+        rule = self.outcome.rule
+        days = self.patients[column].astype(float)
+        if isinstance(rule, TimesRule):
+            origin = self.patients.get(rule.origin) if rule.origin else 0.0
+            days = days * np.nan if origin is None else (days - origin) * DAYS_IN[rule.unit]
+        return days.set_axis(self.patients["patient_id"].to_numpy())
 
     def target(self, patient_ids: Sequence[str] | np.ndarray) -> Target:
         """What is known of the outcome of some patients, in their order."""

@@ -173,7 +173,7 @@ def climb_time(
     times = checked_times(target.time, target.event, codes=(0, EVENT, 2))
     day = np.full(len(ids), np.nan)
     if predictors.day:
-        day = people[predictors.day].to_numpy(dtype=float)
+        day = cohort.day_on_clock(predictors.day).loc[list(ids)].to_numpy(dtype=float)
     rungs = time_rungs(times, day, _primaries(cohort, ids, config.primaries))
     groups = dict(zip(table.patient_ids, table.groups, strict=True))
     folds = make_folds(people, groups, config.folds, config.repeats, seed)
