@@ -35,6 +35,7 @@ from fusion.evaluation import (
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
 from fusion.evaluation.records import read_fits, read_records
+from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
 from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
 from fusion.evidence.saved import read_table
 from fusion.export.embeddings import EmbeddingForm
@@ -217,7 +218,7 @@ class Study(OwnStages):
         )
 
     def time_ladder(self) -> TimeLadder | None:
-        """Climbs the time ladder; None unless a predictor became known after time zero.
+        """Climbs the time ladder, once; None unless a predictor became known after time zero.
 
         Its first rung counts from the time zero that the outcome is defined with, whatever the
         study counts from, and has everyone whose time is known from there.
@@ -230,16 +231,22 @@ class Study(OwnStages):
         predictors = predictors_of(cohort, self._modalities, encoders, zero)
         if predictors is None:
             return None
-        study = self._counted_from_zero(predictors.late)
-        return climb_time(
-            study.cohort,
-            study._reader.read(study._embedded.encoders, []),
-            predictors,
-            self.config.time_ladder,
-            self.config.ablation,
-            self.config.seed,
-            self._progress,
-        )
+        study, config = self._counted_from_zero(predictors.late), self.config
+        data = f"{study._data_digest} {config.seed}"
+        key = ladder_key(data, predictors, config.time_ladder, config.ablation)
+        found = read_ladder(self.paths.time_ladder, key)
+        if found is None:
+            found = climb_time(
+                study.cohort,
+                study._reader.read(study._embedded.encoders, []),
+                predictors,
+                config.time_ladder,
+                config.ablation,
+                config.seed,
+                self._progress,
+            )
+            save_ladder(found, key, self.paths.time_ladder)
+        return found
 
     def _counted_from_zero(self, late: Sequence[str]) -> Study:
         """The study of everyone from the outcome's own time zero, that models see late columns of.
