@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from fusion.commands.options import config_argument, json_option, open_study, st
 
 @click.group()
 def ladder() -> None:
-    """Show what a result is made of: the same model, one doubtful habit less on every rung.
+    """Show what a result is made of: one model, one doubtful habit less on every rung.
 
     A run climbs both by itself where they apply, and its report has them.
     """
@@ -24,21 +23,16 @@ def ladder() -> None:
 @study_options
 @json_option
 def ladder_time(config: Path, as_json: bool, **options: Any) -> None:
-    """Move time zero: from diagnosis, with delayed entry, from the specimen, primaries only.
+    """Move time zero: from diagnosis, delayed entry, from the specimen, primaries only.
 
     For times to an event with predictors that became known after time zero. Prints Uno's C of what
     was known at time zero, of what came later and of both on every rung, and writes
     time_ladder.csv into the folder of the run.
     """
-    import dataclasses
-
     from rich.console import Console
 
-    from featurestore.atomic import write_text
     from featurestore.errors import ConfigError
-    from featurestore.plain import finite
-    from featurestore.tables import csv_text
-    from fusion.report.survival import time_ladder
+    from fusion.report.ladders import ladder_json, print_time_ladder, write_time_ladder
 
     study = open_study(config, **options)
     found = study.time_ladder()
@@ -48,19 +42,11 @@ def ladder_time(config: Path, as_json: bool, **options: Any) -> None:
             "predictor that became known after its time zero; say when in a column's `measured`, "
             "in embeddings.measured or in cohort.images_measured"
         )
-    path = study.paths.root / "time_ladder.csv"
-    write_text(path, csv_text(time_ladder.tidy(found)))
+    path = write_time_ladder(found, study.paths.root)
     if as_json:
-        click.echo(json.dumps(finite(dataclasses.asdict(found)), indent=2, ensure_ascii=False))
+        click.echo(ladder_json(found), nl=False)
         return
-    console = Console(soft_wrap=False)
-    console.width = min(console.width, 100) if console.is_terminal else 100
-    console.print(time_ladder.about(found), markup=False, highlight=False)
-    for table in time_ladder.terminal(found):
-        console.print()
-        console.print(table, highlight=False)
-    console.print()
-    console.print(time_ladder.how(found), markup=False, highlight=False)
+    print_time_ladder(found, Console(soft_wrap=False))
     click.echo(f"numbers: {path}")
 
 
@@ -69,17 +55,14 @@ def ladder_time(config: Path, as_json: bool, **options: Any) -> None:
 @study_options
 @json_option
 def ladder_linkage(config: Path, as_json: bool, **options: Any) -> None:
-    """Untie a label-matched result: folds over rows, grouped, one to one, at random, alone.
+    """Untie a label-matched result: row folds, grouped folds, one to one, at random, alone.
 
     For a cohort with linkage label_matched.
     """
-    import dataclasses
-
     from rich.console import Console
 
     from featurestore.errors import ConfigError
-    from featurestore.plain import finite
-    from fusion.report.terminal import ladder_table
+    from fusion.report.ladders import ladder_json, print_linkage_ladder
 
     found = open_study(config, **options).ladder()
     if found is None:
@@ -87,8 +70,6 @@ def ladder_linkage(config: Path, as_json: bool, **options: Any) -> None:
             "no linkage ladder to climb: cohort.linkage is not label_matched, so no row was lent"
         )
     if as_json:
-        click.echo(json.dumps(finite(dataclasses.asdict(found)), indent=2, ensure_ascii=False))
+        click.echo(ladder_json(found), nl=False)
         return
-    console = Console(soft_wrap=False)
-    console.width = min(console.width, 100) if console.is_terminal else 100
-    console.print(ladder_table(found), highlight=False)
+    print_linkage_ladder(found, Console(soft_wrap=False))
