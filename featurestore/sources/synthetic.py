@@ -241,6 +241,8 @@ class SyntheticSource(Section):
                 **{name: patients["patient_id"].map(late[name]) for name in LATE_COLUMNS}
             )
             dictionary = dictionary.merged(DataDictionary(late_columns()))
+            genes = [dataclasses.replace(c, measured="specimen") for c in expression.dictionary]
+            expression = dataclasses.replace(expression, dictionary=DataDictionary(genes))
             if DEATH_COLUMN in context.named:
                 facts, said = late_facts(self.effects), late_note(self.effects)
         return SourceTables(

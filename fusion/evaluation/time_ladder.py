@@ -44,6 +44,7 @@ class Predictors:
         embeddings: Encoders of what was taken with it.
         day: Column with the day of the specimen; empty where the data have none.
         early_embeddings: Encoders of what was taken earlier, or nobody says when.
+        unsaid: Those among the early ones of which nobody says when.
     """
 
     early: tuple[str, ...]
@@ -51,6 +52,7 @@ class Predictors:
     embeddings: tuple[str, ...]
     day: str
     early_embeddings: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()
 
     @property
     def late_name(self) -> str:
@@ -132,12 +134,15 @@ def predictors_of(
     embeddings = tuple(n for n in seen if known_later(cohort.measured_of(n), zero))
     if not late and not embeddings:
         return None
+    measured: dict[str, str] = {n: cohort.dictionary[n].measured for n in columns}
+    measured |= {n: cohort.measured_of(n) for n in seen}
     return Predictors(
         tuple(n for n in columns if n not in late),
         late,
         embeddings,
         cohort.known_on.get("specimen", ""),
         tuple(n for n in seen if n not in embeddings),
+        tuple(n for n, when in measured.items() if when == "unknown"),
     )
 
 

@@ -9,10 +9,13 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from featurestore.errors import name_some
 from fusion.evaluation import TimeLadder
 from fusion.evidence.spans import span
 from fusion.report.numbers import NOTHING, with_interval
 from fusion.report.tables import TextTable
+
+NAMED = 8
 
 
 def rungs(ladder: TimeLadder | None) -> TextTable:
@@ -81,12 +84,13 @@ def about(ladder: TimeLadder) -> str:
     p = ladder.predictors
     late = [*p.embeddings, *p.late]
     early = [*p.early_embeddings, *p.early]
-    known = f"{', '.join(early)} at time zero" if early else "nothing at time zero"
+    known = f"{name_some(early, NAMED)} at time zero" if early else "nothing at time zero"
+    unsaid = f" Of {len(p.unsaid)} of the former nobody says when." if p.unsaid else ""
     day = f"on the day in {p.day}" if p.day else "on a day that is not recorded"
     median = "" if math.isnan(ladder.median_day) else f", {span(ladder.median_day)} later in median"
     return (
         f"{ladder.outcome}; time zero: {ladder.time_zero}. Known were {known}, and "
-        f"{', '.join(late)} {day}{median}."
+        f"{name_some(late, NAMED)} {day}{median}.{unsaid}"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from time_ladder_example import MODALITIES, late_cohort, late_table, without_day
 
 from featurestore.cohort.tables import Cohort
+from fusion.arms import Modality
 from fusion.config import AblationConfig, TimeLadderConfig, TuningConfig
 from fusion.evaluation import time_ladder
 from fusion.evaluation.rung_scores import Scored, score_rung
@@ -126,6 +127,11 @@ def test_what_is_late_is_what_became_known_after_time_zero() -> None:
     assert (found.early, found.late, found.embeddings) == (("factor",), (), ("net",))
     assert found.day == "days_to_specimen"
     assert found.late_name == "image"
+    assert found.unsaid == ()
+    more = (*MODALITIES, Modality("other", embeddings=("other",)))
+    other = predictors_of(cohort, more, ("net", "other"), "diagnosis")
+    assert other is not None
+    assert (other.early_embeddings, other.unsaid) == (("other",), ("other",))
     unsaid = dataclasses.replace(cohort, features_measured={})
     assert predictors_of(unsaid, MODALITIES, ("net",), "diagnosis") is None
     assert predictors_of(cohort, MODALITIES, ("net",), "specimen") is None
