@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fusion.commands.bundle import evaluate, fit, predict, serve
+from fusion.commands.ladder import ladder
 from fusion.commands.options import (
     config_argument,
     json_option,
@@ -201,7 +202,7 @@ def export(source: Path, **options: Any) -> None:
         click.echo(line)
 
 
-for command in (init, doctor, cohort, store, fit, evaluate, predict, serve):
+for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve):
     cli.add_command(command)
 
 

@@ -65,6 +65,11 @@ class RunPaths:
         return self.work / "outside"
 
     @property
+    def time_ladder(self) -> Path:
+        """The time ladder."""
+        return self.work / "time_ladder.json"
+
+    @property
     def predictions(self) -> Path:
         """The out-of-fold predictions table."""
         return self.root / "predictions.parquet"

@@ -63,7 +63,7 @@ def test_a_clean_study_passes_before_and_after_the_run(folder: Path) -> None:
 def test_what_invalidates_fails_the_gate(folder: Path) -> None:
     told = melafuse("audit", "late.yaml", "--quiet", cwd=folder)
     assert told.returncode == 3
-    assert "measured_after: Column known too late" in told.stdout
+    assert "measured_after: Predictor known too late" in told.stdout
     assert "what fired invalidates the numbers" in told.stdout
     assert told.stderr == ""
     record = melafuse("audit", "late.yaml", "--format", "json", "--quiet", cwd=folder)

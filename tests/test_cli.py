@@ -45,6 +45,7 @@ def test_help_needs_no_heavy_import() -> None:
         "export",
         "report",
         "store",
+        "ladder",
         "fit",
         "predict",
         "serve",

@@ -69,7 +69,10 @@ def build_cohort(
     tables += [] if placed.slides is None else [placed.slides]
     cohort = _linked(tables, config, name, context, progress)
     notes = (*cohort.notes, *feature_notes(placed.keys, cohort.images, cohort.patients))
-    return dataclasses.replace(cohort, features=placed.keys, notes=notes)
+    measured = {one.name: one.measured for one in features}
+    return dataclasses.replace(
+        cohort, features=placed.keys, features_measured=measured, notes=notes
+    )
 
 
 def _linked(
@@ -118,12 +121,15 @@ def _assembled(
     allowed = config.use_anyway
     if config.label_matched is not None:  # names columns of the donors, or of the image patients
         allowed = tuple(column for column in allowed if column in dictionary)
+    lends = config.label_matched is not None  # the columns are then of other people
+    stated = {} if lends else {str(time): name for time, name in config.known_on.items()}
+    days = known_days(dictionary, stated)
     cohort = Cohort(
         name=name,
         outcome=outcome,
         images=images.sort_values("image_id", ignore_index=True),
         patients=patients[[*patient_columns(outcome), *dictionary.names]],
-        dictionary=dictionary.flagged(withheld(dictionary, outcome, allowed)),
+        dictionary=dictionary.dated(days).flagged(withheld(dictionary, outcome, allowed)),
         exclusions=pd.concat([*(t.exclusions for t in tables), joined.conflicts, copies]),
         linkage=linkage,
         synthetic=any(t.synthetic for t in tables),
@@ -131,6 +137,8 @@ def _assembled(
         unmapped=tuple(name for t in tables for name in t.unmapped),
         file_order=_file_order(tables),
         gaps=_gaps(tables, patients),
+        images_measured=config.images_measured,
+        known_on=days,
     )
     cohort = _restricted(cohort, "images", config.require_images, known[KNOWN_REASON])
     short = short_follow_up(cohort)
@@ -160,6 +168,30 @@ def studied_dictionary(config: CohortConfig, tables: Sequence[SourceTables]) -> 
     linkage = "none" if config.linkage == "none" else "patient"
     dictionary = join_sources(tables, linkage).dictionary
     return dictionary.flagged(withheld(dictionary, outcome, allowed))
+
+
+DAY_OF_SPECIMEN = {"specimen": "days_to_specimen"}
+"""Column of the vocabulary with the day of what is measured at a time."""
+
+
+def known_days(dictionary: DataDictionary, stated: Mapping[str, str]) -> dict[str, str]:
+    """By time of measurement the column with its day: the stated ones, then the vocabulary's.
+
+    Args:
+        dictionary: The columns.
+        stated: `cohort.known_on`.
+
+    Raises:
+        DataError: A stated column is not there, or holds no numbers.
+    """
+    for time, name in stated.items():
+        if name not in dictionary or dictionary[name].kind != "numeric":
+            raise DataError(
+                f"cohort.known_on.{time} names {name!r}, which is no numeric column; the cohort "
+                f"has {name_some(dictionary.names, 12)}"
+            )
+    usual = {time: name for time, name in DAY_OF_SPECIMEN.items() if name in dictionary}
+    return {**usual, **stated}
 
 
 def withheld(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -159,6 +160,10 @@ class CohortConfig(Section):
         label_matched: Settings of that linkage.
         use_anyway: Columns that models see although the outcome's deny-list names them or they
             become known after its as-of time; the audit says so.
+        images_measured: When the pictures were taken: `diagnosis`, `specimen` or `follow_up`.
+        known_on: Column with the day (on the clock of the outcome's columns) on which each patient
+            came to what is measured at a time; `{specimen: days_to_specimen}` where there is such
+            a column.
         require_images: Leave patients without a usable image out.
         max_megapixels: Larger images are not decoded.
     """
@@ -168,6 +173,8 @@ class CohortConfig(Section):
     linkage: Literal["patient", "none", "label_matched"] = "patient"
     label_matched: LabelMatchedConfig | None = None
     use_anyway: tuple[str, ...] = ()
+    images_measured: Measured = "unknown"
+    known_on: dict[Literal["specimen", "follow_up"], str] = pydantic.Field(default_factory=dict)
     require_images: bool = False
     max_megapixels: float = pydantic.Field(default=200.0, gt=0, le=10_000)
 
@@ -187,6 +194,18 @@ class CohortConfig(Section):
     def find_outcome(self) -> Outcome:
         """The outcome that this section names or defines."""
         return resolve_outcome(self.outcome)
+
+    def from_time_zero(self, also: Sequence[str] = ()) -> CohortConfig:
+        """The same cohort with everyone at risk from the outcome's own time zero on.
+
+        Args:
+            also: Columns that models see there too, although they become known later.
+        """
+        outcome = self.outcome
+        if isinstance(outcome, RegisteredTimes | TimesOutcome):
+            outcome = outcome.from_time_zero()
+        allowed = tuple(dict.fromkeys((*self.use_anyway, *also)))
+        return self.model_copy(update={"outcome": outcome, "use_anyway": allowed})
 
     def named_texts(self) -> dict[str, NamedTexts]:
         """Texts that the outcome (and that of donors) names as values, by column."""

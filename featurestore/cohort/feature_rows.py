@@ -40,6 +40,7 @@ class FeatureRows:
         licence: Licence of the features.
         attribution: Whom to name.
         notes: Sentences that every report prints.
+        measured: When what they show was taken.
     """
 
     name: str
@@ -49,6 +50,7 @@ class FeatureRows:
     licence: str = ""
     attribution: str = ""
     notes: tuple[str, ...] = ()
+    measured: str = "unknown"
 
 
 @dataclasses.dataclass(frozen=True)

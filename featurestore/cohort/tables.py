@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
-from featurestore.outcomes import EVENT, OUTCOME_COLUMNS, TARGETS, Outcome, Target
+from featurestore.outcomes import (
+    DAYS_IN,
+    EVENT,
+    OUTCOME_COLUMNS,
+    TARGETS,
+    Outcome,
+    Target,
+    TimesRule,
+)
 from featurestore.tables import (
     EXCLUSION_COLUMNS,
     DataDictionary,
@@ -69,6 +77,9 @@ class Cohort:
             (`featurestore.tables.gaps`); no result depends on it.
         features: For each embedding that came from elsewhere the digest of its row in the store,
             by image id.
+        images_measured: When the pictures were taken.
+        features_measured: When what embeddings from elsewhere show was taken, by their name.
+        known_on: By time of measurement the patient column with its day.
         pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
     """
 
@@ -88,6 +99,9 @@ class Cohort:
     pairing: pd.DataFrame | None = None
     features: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
+    images_measured: str = "unknown"
+    features_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    known_on: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")
@@ -128,6 +142,22 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of patients of whom the outcome was seen; of times to an event no risk."""
         return float(self.has_event.mean())
+
+    def measured_of(self, encoder: str) -> str:
+        """When what an encoder looks at was taken; `unknown` where nobody said."""
+        return self.features_measured.get(encoder, self.images_measured)
+
+    def day_on_clock(self, column: str) -> pd.Series:
+        """Days in a column of times, since the time zero of the outcome; by patient id.
+
+        Where the outcome counts from a column that is not among the patients', nothing is known.
+        """
+        rule = self.outcome.rule
+        days = self.patients[column].astype(float)
+        if isinstance(rule, TimesRule):
+            origin = self.patients.get(rule.origin) if rule.origin else 0.0
+            days = days * np.nan if origin is None else (days - origin) * DAYS_IN[rule.unit]
+        return days.set_axis(self.patients["patient_id"].to_numpy())
 
     def target(self, patient_ids: Sequence[str] | np.ndarray) -> Target:
         """What is known of the outcome of some patients, in their order."""

@@ -182,6 +182,12 @@ class TimesOutcome(Section):
         )
         return times if self.within is None else within(times, parse_duration(self.within))
 
+    def from_time_zero(self) -> TimesOutcome:
+        """The same with nobody entering late, counted from the time zero of its columns."""
+        moved = bool(self.entry or self.origin)
+        known = "diagnosis" if moved and self.as_of_time == "specimen" else self.as_of_time
+        return self.model_copy(update={"entry": "", "origin": "", "as_of_time": known})
+
     def _rule(self) -> TimesRule:
         time = self.time
         if isinstance(time, str):
@@ -275,6 +281,10 @@ class RegisteredTimes(Section):
         if self.within is not None:
             asked = within(asked, parse_duration(self.within))
         return dataclasses.replace(asked, name=self.name or asked.name)
+
+    def from_time_zero(self) -> RegisteredTimes:
+        """The same with nobody entering late, counted from the time zero it is registered with."""
+        return self.model_copy(update={"entry": "", "origin": "", "name": ""})
 
 
 def _known_by(column: str) -> Measured:

@@ -9,6 +9,7 @@ import pydantic
 from featurestore.config import Section, Text
 from featurestore.imports.pooling import Pooling
 from featurestore.store.writer import StorageType
+from featurestore.tables import Measured
 
 Format = Literal["auto", "csv", "parquet", "npz", "h5", "trident", "stamp", "pt"]
 
@@ -33,6 +34,7 @@ class EmbeddingConfig(Section):
         dtype: Type in which they are stored; float16 refuses values that overflow.
         trained_on: Whom of this study the encoder learned from: `none`, a list of patient ids, or
             `unknown`, which every report warns of.
+        measured: When what the features show was taken: `diagnosis`, `specimen` or `follow_up`.
         version: Version of the encoder.
         licence: Licence of the features.
         attribution: Whom to name.
@@ -50,6 +52,7 @@ class EmbeddingConfig(Section):
     pool: Pooling = "mean"
     dtype: StorageType = "float32"
     trained_on: Literal["none", "unknown"] | tuple[Text, ...] = "unknown"
+    measured: Measured = "unknown"
     version: str = ""
     licence: str = ""
     attribution: str = ""

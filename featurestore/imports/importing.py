@@ -331,6 +331,7 @@ def _imported(
         licence=config.licence,
         attribution=config.attribution,
         notes=tuple(notes),
+        measured=config.measured,
     )
     reused = len(record.keys) - embedded
     return Imported(identity, rows, embedded, reused, record.refused, record.tiles)

@@ -64,6 +64,7 @@ OUTCOMES: dict[str, Outcome] = {
         tcga_times.DISTANT_METASTASIS_FREE_SURVIVAL,
         synthetic.SYNTHETIC_METASTASIS,
         synthetic.SYNTHETIC_METASTASIS_FREE_SURVIVAL,
+        synthetic.SYNTHETIC_SURVIVAL,
     )
 }
 

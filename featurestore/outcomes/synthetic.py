@@ -22,6 +22,26 @@ SYNTHETIC_METASTASIS = Outcome(
     caveats=(SYNTHETIC_DATA,),
 )
 
+SYNTHETIC_SURVIVAL = Outcome(
+    name="synthetic_survival",
+    definition=(
+        "Days from diagnosis to death, drawn from a planted proportional-hazards model with a "
+        "constant hazard; everyone lived until the specimen was taken."
+    ),
+    unit="patient",
+    as_of="diagnosis",
+    rule=TimesRule(ValueRule("synthetic_death"), "synthetic_survival", "synthetic_survival"),
+    as_of_time="diagnosis",
+    caveats=(
+        SYNTHETIC_DATA,
+        "Time is counted from diagnosis, and a part of the specimens was taken later "
+        "(late_specimens): whoever died before is not in the cohort.",
+    ),
+    kind="time_to_event",
+    horizons=(2 * DAYS_IN["years"], 5 * DAYS_IN["years"]),
+    time_zero="diagnosis",
+)
+
 SYNTHETIC_METASTASIS_FREE_SURVIVAL = Outcome(
     name="synthetic_metastasis_free_survival",
     definition=(

@@ -15,8 +15,12 @@ _M_STAGES = VOCABULARY["m_stage"].column.levels
 _SURVIVAL = ("os_*", "dss_*", "pfi_*", "dfs_*")
 _STATE_OF_TISSUE = (
     "The specimen's type is tissue state, not prognosis: most patients were sampled only at "
-    "metastasis, a median of 689 days after diagnosis. This outcome does not say who will "
+    "metastasis, a median of 713 days after diagnosis. This outcome does not say who will "
     "metastasise."
+)
+_TIME_LADDER = (
+    "What of such a result hangs on when time starts, `melafuse ladder time` shows on times to "
+    "death and progression of the same patients (docs/time_zero.md)."
 )
 _FOLLOW_UP = (
     "Follow-up differs between patients: without a recorded event a patient counts as free of "
@@ -34,7 +38,7 @@ SPECIMEN_METASTATIC = Outcome(
     rule=ValueRule("specimen_type", ("metastatic",), ("primary",)),
     # T is unknown or 0 where no primary was found; the site and day are those of the specimen.
     deny=("specimen_*", "days_to_specimen", "t_stage", "primary_known"),
-    caveats=(_STATE_OF_TISSUE,),
+    caveats=(_STATE_OF_TISSUE, _TIME_LADDER),
     as_of_time="specimen",
 )
 
@@ -84,6 +88,7 @@ DISTANT_METASTASIS = Outcome(
     caveats=(
         _FOLLOW_UP,
         "Most specimens are metastases already: who is in the cohort depends on the outcome.",
+        _TIME_LADDER,
     ),
     as_of_time="diagnosis",
     followed="os_days",

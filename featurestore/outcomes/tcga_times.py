@@ -14,7 +14,7 @@ _HORIZONS = (2 * DAYS_IN["years"], 5 * DAYS_IN["years"])
 _TIME_ZERO = "first pathologic diagnosis"
 _LATE_SPECIMENS = (
     "Time is counted from diagnosis, but most patients were sampled at a metastasis, a median of "
-    "689 days later, and could only enter the study then: whoever died before is not in it. With "
+    "713 days later, and could only enter the study then: whoever died before is not in it. With "
     "entry: days_to_specimen nobody is at risk before the specimen was taken, and what it "
     "shows may predict."
 )

@@ -37,6 +37,14 @@ from featurestore.sources.synthetic_files import (
     plan_photographs,
     write_cohort,
 )
+from featurestore.sources.synthetic_late import (
+    DEATH_COLUMN,
+    LATE_COLUMNS,
+    draw_late_specimens,
+    late_columns,
+    late_facts,
+    late_note,
+)
 from featurestore.sources.synthetic_model import (
     FACTORS,
     STAGES,
@@ -52,6 +60,7 @@ from featurestore.sources.synthetic_times import (
 )
 from featurestore.sources.synthetic_times import note as time_note
 from featurestore.sources.table import ColumnMapping, TableSource
+from featurestore.tables import DataDictionary
 
 HORIZONS = find_outcome("synthetic_metastasis_free_survival").horizons
 
@@ -147,6 +156,8 @@ class SyntheticSource(Section):
         effects: Effects of the image, clinical and expression factor on the logit.
         missingness: Whether values are missing as often as in TCGA-SKCM.
         troubles: Whether to plant spoiled files, copies across patients and unmatched rows.
+        late_specimens: Share of patients whose specimen (and picture) was taken some time after
+            diagnosis, for the outcome `synthetic_survival`; nobody died before it.
     """
 
     kind: Literal["synthetic"] = "synthetic"
@@ -157,6 +168,7 @@ class SyntheticSource(Section):
     effects: Effects = Effects()
     missingness: bool = True
     troubles: bool = True
+    late_specimens: float = pydantic.Field(0.0, ge=0, le=0.95)
 
     @pydantic.field_validator("image_pixels")
     @classmethod
@@ -167,7 +179,8 @@ class SyntheticSource(Section):
 
     def folder(self, context: ReadContext) -> Path:
         """Folder of the generated files: one for each combination of settings and seed."""
-        record = [GENERATOR_VERSION, self.model_dump(mode="json"), context.seed]
+        settings = self.model_dump(mode="json", exclude={"late_specimens"})  # no file has them
+        record = [GENERATOR_VERSION, settings, context.seed]
         digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
         return context.scratch / f"synthetic-{digest[:16]}"
 
@@ -221,12 +234,23 @@ class SyntheticSource(Section):
         patients = clinical.patients
         for name in (EVENT_COLUMN, TIME_COLUMN):
             patients = patients.assign(**{name: patients["patient_id"].map(times[name])})
+        dictionary = clinical.dictionary
+        if self.late_specimens:
+            late = draw_late_specimens(truth, self.late_specimens, context.seed)
+            patients = patients.assign(
+                **{name: patients["patient_id"].map(late[name]) for name in LATE_COLUMNS}
+            )
+            dictionary = dictionary.merged(DataDictionary(late_columns()))
+            genes = [dataclasses.replace(c, measured="specimen") for c in expression.dictionary]
+            expression = dataclasses.replace(expression, dictionary=DataDictionary(genes))
+            if DEATH_COLUMN in context.named:
+                facts, said = late_facts(self.effects), late_note(self.effects)
         return SourceTables(
             images=images.images.assign(source=self.kind),
             patients=patients.merge(
                 expression.patients, on="patient_id", how="left", validate="one_to_one"
             ),
-            dictionary=clinical.dictionary.merged(expression.dictionary),
+            dictionary=dictionary.merged(expression.dictionary),
             exclusions=pd.concat(
                 [images.exclusions, clinical.exclusions, expression.exclusions], ignore_index=True
             ),

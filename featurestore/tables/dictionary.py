@@ -34,6 +34,8 @@ class Column:
         leaks: Whether the column is known to reveal the chosen outcome; such a column is
             described in reports and exports but never given to a model.
         measured: When the value becomes known.
+        known_on: Column with the day on which it became known, of each patient; empty where the
+            data have none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Column:
     missing_tokens: tuple[str, ...] = ()
     leaks: bool = False
     measured: Measured = "unknown"
+    known_on: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -126,9 +129,21 @@ class DataDictionary:
             dataclasses.replace(c, leaks=True) if c.name in names else c for c in self
         )
 
+    def dated(self, days: Mapping[str, str]) -> DataDictionary:
+        """Returns a copy whose columns name the column of their day.
+
+        Args:
+            days: By time of measurement the column with its day.
+        """
+        return DataDictionary(
+            dataclasses.replace(c, known_on=days[c.measured]) if c.measured in days else c
+            for c in self
+        )
+
     def to_records(self) -> list[dict[str, object]]:
-        """Returns plain records for JSON."""
-        return [dataclasses.asdict(column) for column in self]
+        """Returns plain records for JSON; one without a day says nothing of it."""
+        records = [dataclasses.asdict(column) for column in self]
+        return [{k: v for k, v in r.items() if k != "known_on" or v} for r in records]
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, object]]) -> DataDictionary:

@@ -22,7 +22,7 @@ from fusion.audit.determination import (
     level_codes,
     separating_columns,
 )
-from fusion.audit.subject_views import needs_columns, persons, used_columns
+from fusion.audit.subject_views import needs_columns, persons, used_columns, used_encoders
 
 LATER = re.compile(
     r" (follow ?ups?|fu|visits?|recurrences?|recurred|relapsed?|progress(?:ion|ed)|deaths?|dead"
@@ -104,6 +104,14 @@ def _late(subject: AuditSubject) -> Iterator[Hit]:
                 f"{_when(outcome.as_of_time)}, as of which {outcome.name} is predicted.",
                 (column.name,),
             )
+    for name in used_encoders(subject):
+        measured = subject.cohort.measured_of(name)
+        if known_later(measured, outcome.as_of_time):
+            yield Hit(
+                f"Embeddings {name} show what is taken at {_when(measured)}, later than "
+                f"{_when(outcome.as_of_time)}, as of which {outcome.name} is predicted.",
+                (name,),
+            )
     unknown = tuple(c.name for c in columns if c.measured == "unknown" and c.kind != "expression")
     if unknown:
         yield Hit(
@@ -140,7 +148,8 @@ def _when(measured: str) -> str:
 
 
 def _late_applies(subject: AuditSubject) -> str:
-    if reason := needs_columns(subject):
+    times = {subject.cohort.measured_of(name) for name in used_encoders(subject)}
+    if not times - {"unknown"} and (reason := needs_columns(subject)):
         return reason
     if subject.cohort.outcome.as_of_time == "unknown":
         return f"the outcome {subject.cohort.outcome.name} states no as-of time to compare with"
@@ -172,11 +181,12 @@ CHECKS = (
     ),
     Check(
         "measured_after",
-        "Column known too late",
-        "When each column that models see becomes known, against the time as of which the "
-        "outcome is predicted.",
+        "Predictor known too late",
+        "When each column and encoder that models see becomes known, against the time as of which "
+        "the outcome is predicted.",
         "invalidates",
-        "Take the column out of cohort.use_anyway, or correct `measured` in its mapping.",
+        "Take the column out of cohort.use_anyway, correct `measured` in its mapping, or predict "
+        "as of a later time (of times: cohort.outcome.entry or origin).",
         _late,
         _late_applies,
     ),

@@ -59,6 +59,15 @@ def used_columns(subject: AuditSubject) -> list[Column]:
     return [c for c in dictionary.features() if c.group in groups or c.name in names]
 
 
+def used_encoders(subject: AuditSubject) -> list[str]:
+    """Encoders that at least one arm sees, also before anything is embedded."""
+    modalities = subject.ablation.modalities
+    if modalities is not None:
+        return list(dict.fromkeys(n for m in modalities.values() for n in m.embeddings))
+    embedding = [name for own in subject.encoders.values() for name in own]
+    return list(dict.fromkeys([*embedding, *subject.cohort.features]))
+
+
 def planned_arms(subject: AuditSubject) -> tuple[Arm, ...]:
     """All arms of the ablation with its floors."""
     config, dictionary = subject.ablation, subject.cohort.dictionary

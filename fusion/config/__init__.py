@@ -8,7 +8,13 @@ from fusion.config.ablation import (
     ModalityConfig,
     ThresholdConfig,
 )
-from fusion.config.evidence import AcceptConfig, AuditConfig, ClaimConfig, LadderConfig
+from fusion.config.evidence import (
+    AcceptConfig,
+    AuditConfig,
+    ClaimConfig,
+    LadderConfig,
+    TimeLadderConfig,
+)
 from fusion.config.export import ExportConfig, TableName
 from fusion.config.models import (
     AttentionConfig,
@@ -41,5 +47,6 @@ __all__ = [
     "SpaceConfig",
     "TableName",
     "ThresholdConfig",
+    "TimeLadderConfig",
     "TuningConfig",
 ]

@@ -1,4 +1,4 @@
-"""Sections about what a result must stand: audit, published claim, linkage ladder."""
+"""Sections about what a result must stand: audit, published claim, ladders."""
 
 from __future__ import annotations
 
@@ -45,6 +45,24 @@ class ClaimConfig(Section):
     auc: float | None = pydantic.Field(None, ge=0, le=1)
     aupr: float | None = pydantic.Field(None, ge=0, le=1)
     accuracy: float | None = pydantic.Field(None, ge=0, le=1)
+
+
+class TimeLadderConfig(Section):
+    """The time ladder, which is climbed where a predictor became known after time zero.
+
+    Attributes:
+        primaries: Expression that is true of patients whose specimen is the primary tumour.
+        components: Principal components of each embedding.
+        folds: Folds on every rung.
+        repeats: Repeats with other shuffles.
+        jobs: Worker processes; results do not depend on it.
+    """
+
+    primaries: str = "specimen_type == 'primary'"
+    components: int = pydantic.Field(16, ge=1, le=1000)
+    folds: int = pydantic.Field(5, ge=2, le=50)
+    repeats: int = pydantic.Field(3, ge=1, le=100)
+    jobs: int = pydantic.Field(2, ge=1, le=1024)
 
 
 class LadderConfig(Section):

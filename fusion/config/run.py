@@ -14,7 +14,7 @@ from featurestore.imports import EmbeddingConfig
 from fusion.config.ablation import (
     AblationConfig,
 )
-from fusion.config.evidence import AuditConfig, ClaimConfig, LadderConfig
+from fusion.config.evidence import AuditConfig, ClaimConfig, LadderConfig, TimeLadderConfig
 from fusion.config.export import ExportConfig
 
 
@@ -33,6 +33,7 @@ class RunConfig(Section):
         audit: What the audit sets aside.
         claim: A published result to compare a label-matched run with.
         ladder: The linkage ladder of a label-matched run.
+        time_ladder: The time ladder of a run on times to an event.
         export: Files written at the end.
         store: Folder of the feature store; by default `store` in the run's folder.
     """
@@ -48,6 +49,7 @@ class RunConfig(Section):
     audit: AuditConfig = AuditConfig()
     claim: ClaimConfig | None = None
     ladder: LadderConfig = LadderConfig()
+    time_ladder: TimeLadderConfig = TimeLadderConfig()
     export: ExportConfig = ExportConfig()
     store: Path | None = None
 

@@ -5,6 +5,7 @@ from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overl
 from fusion.evaluation.predictions import prediction_types, predictions_table
 from fusion.evaluation.run import evaluate
 from fusion.evaluation.tasks import Plan, Task, plan_tasks, split_fold
+from fusion.evaluation.time_ladder import TimeLadder, climb_time, predictors_of
 
 __all__ = [
     "Claim",
@@ -12,11 +13,14 @@ __all__ = [
     "PatientOverlay",
     "Plan",
     "Task",
+    "TimeLadder",
     "climb",
+    "climb_time",
     "evaluate",
     "plan_tasks",
     "prediction_types",
     "predictions_table",
+    "predictors_of",
     "read_overlays",
     "save_overlays",
     "split_fold",

@@ -10,7 +10,7 @@ import pandas as pd
 from featurestore.cohort import Cohort
 from fusion.audit.base import AuditReport
 from fusion.config import AblationConfig
-from fusion.evaluation import Ladder, PatientOverlay
+from fusion.evaluation import Ladder, PatientOverlay, TimeLadder
 from fusion.evidence.about import RunFacts
 
 
@@ -28,6 +28,7 @@ class ReportInputs:
         encoder_history: Training curves of fine-tuned encoders; may be empty.
         audit: What the audit said; None where none was made.
         ladder: The linkage ladder; None unless rows were lent by label.
+        time_ladder: The time ladder; None where no predictor became known after time zero.
         fits: Records of `choices.json`: what each fit chose and how it explains itself.
         config: The ablation: subgroups to look at, bounds of tuning.
         overlays: Grad-CAM of some patients, as `paths.overlays` keeps it; may be none.
@@ -42,6 +43,7 @@ class ReportInputs:
     encoder_history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     audit: AuditReport | None = None
     ladder: Ladder | None = None
+    time_ladder: TimeLadder | None = None
     fits: tuple[dict[str, Any], ...] = ()
     config: AblationConfig = dataclasses.field(default_factory=AblationConfig)
     overlays: tuple[PatientOverlay, ...] = ()

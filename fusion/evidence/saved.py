@@ -30,7 +30,7 @@ from featurestore.tables import DataDictionary
 from fusion.audit.saved import SavedResult, restore, save
 from fusion.config import RunConfig
 from fusion.endpoints import find_endpoint
-from fusion.evaluation import Ladder, PatientOverlay, predictions_table, read_overlays
+from fusion.evaluation import Ladder, PatientOverlay, TimeLadder, predictions_table, read_overlays
 from fusion.evaluation.records import read_records
 from fusion.evidence.about import RunFacts
 from fusion.evidence.inputs import ReportInputs
@@ -63,6 +63,7 @@ class _Saved:
     audit: tuple[SavedResult, ...] | None
     ladder: Ladder | None
     files: dict[str, str]
+    time_ladder: TimeLadder | None = None
 
 
 def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
@@ -83,6 +84,7 @@ def save_inputs(inputs: ReportInputs, paths: RunPaths) -> None:
         seed=inputs.seed,
         audit=None if inputs.audit is None else save(inputs.audit),
         ladder=inputs.ladder,
+        time_ladder=inputs.time_ladder,
         files=_digests(tables, paths.root),
     )
     text = json.dumps(plain(saved), indent=2, ensure_ascii=False, allow_nan=False)
@@ -126,6 +128,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         seed=saved.seed,
         audit=None if saved.audit is None else restore(saved.audit),
         ladder=saved.ladder,
+        time_ladder=saved.time_ladder,
         fits=read_records(paths.choices),
         config=config.ablation,
         overlays=_read_overlays(saved.files, paths),

@@ -55,7 +55,7 @@ def binary_summary(evidence: BinaryEvidence) -> str:
 
 def binary_tables(evidence: BinaryEvidence) -> list[Table]:
     """The linkage ladder, where there is one, and the arms."""
-    ladder = [] if evidence.ladder is None else [_ladder_table(evidence.ladder)]
+    ladder = [] if evidence.ladder is None else [ladder_table(evidence.ladder)]
     return [*ladder, _table(evidence)]
 
 
@@ -87,7 +87,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(interval_note(comparison), markup=False, highlight=False)
 
 
-def _ladder_table(shown: Ladder) -> Table:
+def ladder_table(shown: Ladder) -> Table:
+    """The linkage ladder in 100 columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("linkage ladder", no_wrap=True)
     for heading in ("n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "accuracy [95 % CI]"):

@@ -6,7 +6,7 @@ Every command of the command line is a method here, or of `Stages`, with the sam
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import pandas as pd
@@ -25,13 +25,17 @@ from fusion.evaluation import (
     Claim,
     Ladder,
     PatientOverlay,
+    TimeLadder,
     climb,
+    climb_time,
     predictions_table,
+    predictors_of,
     read_overlays,
     save_overlays,
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
 from fusion.evaluation.records import read_fits, read_records
+from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
 from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
 from fusion.evidence.saved import read_table
 from fusion.export.embeddings import EmbeddingForm
@@ -127,6 +131,7 @@ class Study(OwnStages):
             encoder_history=self.fold_encoders.history,
             audit=self.audit(predictions),
             ladder=self.ladder(),
+            time_ladder=self.time_ladder(),
             fits=read_records(self.paths.choices),
             config=self.config.ablation,
             overlays=self.overlays(predictions),
@@ -211,6 +216,49 @@ class Study(OwnStages):
             self.config.seed,
             self._progress,
         )
+
+    def time_ladder(self) -> TimeLadder | None:
+        """Climbs the time ladder, once; None unless a predictor became known after time zero.
+
+        Its first rung counts from the time zero that the outcome is defined with, whatever the
+        study counts from, and has everyone whose time is known from there.
+        """
+        cohort = self.cohort
+        if cohort.outcome.kind != "time_to_event":
+            return None
+        zero = self.config.cohort.from_time_zero().find_outcome().as_of_time
+        encoders = self._embedded.encoders
+        predictors = predictors_of(cohort, self._modalities, encoders, zero)
+        if predictors is None:
+            return None
+        study, config = self._counted_from_zero(predictors.late), self.config
+        data = f"{study._data_digest} {config.seed}"
+        key = ladder_key(data, predictors, config.time_ladder, config.ablation)
+        found = read_ladder(self.paths.time_ladder, key)
+        if found is None:
+            found = climb_time(
+                study.cohort,
+                study._reader.read(study._embedded.encoders, []),
+                predictors,
+                config.time_ladder,
+                config.ablation,
+                config.seed,
+                self._progress,
+            )
+            save_ladder(found, key, self.paths.time_ladder)
+        return found
+
+    def _counted_from_zero(self, late: Sequence[str]) -> Study:
+        """The study of everyone from the outcome's own time zero, that models see late columns of.
+
+        Its embeddings are those of this study, and more where it has more patients.
+        """
+        section = self.config.cohort.from_time_zero(late)
+        if section == self.config.cohort:
+            return self
+        config = self.config.model_copy(update={"cohort": section, "store": self.store.root})
+        folder = self.paths.work / "time_ladder"
+        return Study(config, folder, self._data_root, self._progress)
 
     def report(self, evidence: Evidence) -> ReportFiles:
         """Writes the report."""

@@ -107,6 +107,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         risk_groups=risk_groups(times, aligned[baseline], support, weights, stretch),
         treat_all={days: treat_all(times, days) for days in support.horizons.values()},
         proportional=proportional,
+        time_ladder=inputs.time_ladder,
     )
 
 

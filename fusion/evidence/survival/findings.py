@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from fusion.evaluation import TimeLadder
+from fusion.evaluation.time_rungs import CLEARED, FROM_ZERO, HAD_EVENT
 from fusion.evidence.findings import contradictions, no_gain, ranked, shared_problems
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.reference_model import ReferenceModel
@@ -45,6 +47,7 @@ def find_problems(
             *_no_better(arms),
             *no_gain(gains, "ΔC"),
             *_late(followed),
+            *_time_zero(inputs.time_ladder),
             *_not_proportional(proportional),
             *contradictions(clinical, "Harrell's C", "hazard ratio"),
         ]
@@ -122,6 +125,26 @@ def _late(followed: FollowUp) -> Iterator[Finding]:
             "zero and count from then on; nothing is said of patients whose event came before "
             "they could have been observed.",
         )
+
+
+def _time_zero(ladder: TimeLadder | None) -> Iterator[Finding]:
+    """What counting from before the predictors were known makes of C."""
+    climbed = [] if ladder is None else [rung for rung in ladder.rungs if rung.concordance]
+    after = [rung for rung in climbed if rung.name == CLEARED]
+    if ladder is None or not after or climbed[0].name != FROM_ZERO:
+        return
+    first, last = climbed[0], after[0]
+    told = "; ".join(
+        f"{name} {_text(first.concordance[name])} and {_text(last.concordance[name])}"
+        for name in first.concordance
+    )
+    early = last.left_out.get(HAD_EVENT, 0)
+    counted = f" {early} of {first.events} events came on or before its day." if early else ""
+    yield Finding(
+        "warning",
+        f"Predictors became known after time zero ({ladder.time_zero}). C from time zero and from "
+        f"the specimen: {told}.{counted} See the time ladder.",
+    )
 
 
 def _not_proportional(found: ProportionalScore | None) -> Iterator[Finding]:

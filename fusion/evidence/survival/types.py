@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pandas as pd
 
+from fusion.evaluation import TimeLadder
 from fusion.evidence.survival.follow_up import FollowUp
 from fusion.evidence.survival.hazards import ProportionalScore
 from fusion.evidence.survival.risk_groups import RiskGroups
@@ -53,6 +54,8 @@ class SurvivalEvidence(Evidence):
         risk_groups: What became of the patients in the baseline's risk groups.
         treat_all: By supported horizon net benefit of treating everyone.
         proportional: Of the baseline's score; None where it cannot be tested.
+        time_ladder: What the result is made of; None where no predictor became known after time
+            zero.
     """
 
     endpoint: ClassVar[str] = "time_to_event"
@@ -62,6 +65,7 @@ class SurvivalEvidence(Evidence):
     risk_groups: RiskGroups
     treat_all: dict[float, Curve]
     proportional: ProportionalScore | None = None
+    time_ladder: TimeLadder | None = None
 
     @property
     def horizons(self) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, DataError
 from featurestore.tables import DataDictionary
 from fusion.arms import Arm, Modality
 from fusion.features import FeatureTable
@@ -35,7 +35,8 @@ class CoxRidge(BaseSurvivalModel):
     The penalty is the one with the highest cross-validated log partial likelihood (Verweij & van
     Houwelingen 1993): of all patients minus that of the training patients, under coefficients of
     the training patients, summed over inner folds. Validation patients thereby count by what they
-    add to the risk sets, and folds with a handful of events cannot rule.
+    add to the risk sets, and folds with a handful of events cannot rule. A penalty under which a
+    fold has no finite fit (late entry leaves early risk sets of one or two) is no candidate.
 
     Attributes:
         encoder_: The encoder of the final fit.
@@ -44,11 +45,16 @@ class CoxRidge(BaseSurvivalModel):
 
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
         data = encode_training(rows, patients, self.arm.modalities, self.settings, seed)
-        tried = [self._tried(data, penalty) for penalty in PENALTIES]
+        tried, failed = [], None
+        for penalty in PENALTIES:
+            try:
+                tried.append((penalty, *self._tried(data, penalty)))
+            except DataError as error:
+                failed = error
+        if failed is not None and not tried:
+            raise failed
         witness("setting", "selected on", patients.ids)
-        gains = [gain for gain, _ in tried]
-        best = int(np.argmax(gains))
-        penalty, score = PENALTIES[best], tried[best][1]
+        penalty, gain, score = max(tried, key=lambda one: one[1])
         self.encoder_ = data.encoder
         witness("cox_ridge", "fitted on", patients.ids)
         fitted = cox_ridge(patients.times, data.whole.means, penalty * patients.events.sum())
@@ -56,11 +62,10 @@ class CoxRidge(BaseSurvivalModel):
         choices = {
             "estimator": "cox_ridge",
             "parameters": {"penalty": penalty},
-            "inner_log_likelihood": gains[best],
+            "inner_log_likelihood": gain,
             "inner_concordance": float(harrell_c(patients.times.cause_specific(), score)[0]),
             "candidates": [
-                {"parameters": {"penalty": p}, "inner_log_likelihood": gain}
-                for p, gain in zip(PENALTIES, gains, strict=True)
+                {"parameters": {"penalty": p}, "inner_log_likelihood": own} for p, own, _ in tried
             ],
             "inputs": len(data.encoder.features_),
             "columns_without_information": sorted(data.encoder.dropped_),

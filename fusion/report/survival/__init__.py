@@ -18,7 +18,7 @@ def _values(e: SurvivalEvidence) -> dict[str, Any]:
 
 
 def _ladder(e: SurvivalEvidence) -> TextTable:
-    """None: it is climbed with outcomes that are there or not."""
+    """None: a time ladder is a chapter of its own."""
     return TextTable("", (), ())
 
 

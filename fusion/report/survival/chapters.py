@@ -19,7 +19,7 @@ from fusion.report.shared_sections import (
     subgroups,
     tuning,
 )
-from fusion.report.survival import tables
+from fusion.report.survival import tables, time_ladder
 from fusion.report.survival.figures import calibration_name, decision_name
 from fusion.report.survival.tables import HEADLINE
 from fusion.report.tables import TextTable
@@ -55,7 +55,9 @@ class Chapter:
 def chapters(e: SurvivalEvidence) -> list[Chapter]:
     """All chapters that have a row or a figure to show."""
     epochs = shared.epochs(e)
+    climbed = (time_ladder.rungs(e.time_ladder), time_ladder.left_out(e.time_ladder))
     made = [
+        Chapter("time-ladder", "Time ladder", climbed),
         Chapter("follow-up", "Follow-up", (tables.follow_up(e), tables.by_horizon(e))),
         Chapter("ablation", "Ablation", (tables.arms(e), tables.brier_differences(e))),
         Chapter("fusion", "Fusion", (tables.gains(e),), ("fusion_gain", "delta_c")),

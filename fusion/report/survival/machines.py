@@ -16,7 +16,7 @@ from fusion.report.json import audit_records, overlay_records, tuning_records
 from fusion.report.kinds import Compared
 from fusion.report.latex import Paper
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
-from fusion.report.survival import tables
+from fusion.report.survival import tables, time_ladder
 from fusion.report.tables import KINDS
 
 NAME_WIDTH = 28
@@ -34,6 +34,7 @@ def record(e: SurvivalEvidence) -> dict[str, Any]:
         "run": run,
         "findings": [dataclasses.asdict(f) for f in e.findings],
         "audit": audit_records(e),
+        "time_ladder": None if e.time_ladder is None else dataclasses.asdict(e.time_ladder),
         "flow": [dataclasses.asdict(s) for s in e.flow],
         "availability": e.availability.to_dict("records"),
         "follow_up": dataclasses.asdict(e.follow_up),
@@ -116,7 +117,7 @@ def _cells(e: SurvivalEvidence, arm: SurvivalArm) -> tuple[str, ...]:
 
 
 def terminal_tables(e: SurvivalEvidence) -> list[Table]:
-    """The arms, in 100 columns: the last horizon stands for all."""
+    """The time ladder and the arms, in 100 columns: the last horizon stands for all."""
     last = e.horizons[-1] if e.horizons else None
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("arm", overflow="fold", ratio=1)
@@ -144,7 +145,8 @@ def terminal_tables(e: SurvivalEvidence) -> list[Table]:
             _holm(arm),
         ]
         table.add_row(*[Text(cell) for cell in cells])
-    return [table]
+    climbed = [] if e.time_ladder is None else time_ladder.terminal(e.time_ladder)
+    return [*climbed, table]
 
 
 def compared(found: Sequence[SurvivalEvidence]) -> tuple[Compared, ...]:

@@ -10,6 +10,7 @@ from fusion.evidence import Arm, Estimate
 from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.survival import time_ladder
 from fusion.report.tables import BASELINE, KINDS, TextTable, all_modalities, tidy_metrics, verdict
 
 HEADLINE = "uno_c"
@@ -332,7 +333,9 @@ def tidy(e: SurvivalEvidence) -> dict[str, pd.DataFrame]:
             for h in e.follow_up.horizons
         ]
     )
-    return {"metrics.csv": metrics, "follow_up.csv": followed}
+    climbed = e.time_ladder
+    ladder = {} if climbed is None else {"time_ladder.csv": time_ladder.tidy(climbed)}
+    return {"metrics.csv": metrics, "follow_up.csv": followed, **ladder}
 
 
 def headline(e: SurvivalEvidence) -> str:

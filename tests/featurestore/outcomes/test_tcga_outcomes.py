@@ -46,7 +46,7 @@ def test_primary_only_studies_patients_with_a_primary_specimen() -> None:
 
 
 def test_the_state_of_the_specimen_says_that_it_is_no_prognosis() -> None:
-    (caveat,) = OUTCOMES["specimen_metastatic"].caveats
+    caveat = OUTCOMES["specimen_metastatic"].caveats[0]
     assert "tissue state, not prognosis" in caveat
 
 
@@ -76,3 +76,10 @@ def test_every_outcome_is_complete(outcome: Outcome) -> None:
 def test_what_reveals_an_outcome_is_denied(name: str, revealing: set[str]) -> None:
     assert revealing <= set(OUTCOMES[name].denied(DICTIONARY.names))
     assert "age" not in OUTCOMES[name].denied(DICTIONARY.names)
+
+
+@pytest.mark.parametrize("name", ["specimen_metastatic", "distant_metastasis"])
+def test_outcomes_without_times_point_to_the_time_ladder(name: str) -> None:
+    pointing = [text for text in OUTCOMES[name].caveats if "melafuse ladder time" in text]
+    assert len(pointing) == 1
+    assert pointing[0].count(". ") == 0  # one sentence

@@ -12,9 +12,11 @@ from times_audit_example import YEAR, clean_times, with_predictions, with_times
 from featurestore.outcomes import ENTRY, TIME
 from featurestore.tables.dictionary import Column
 from featurestore.tables.exclusions import exclusions_table
-from fusion.audit import CHECKS, Acceptance, AuditSubject, run_audit
+from fusion.audit import CHECKS, Acceptance, AuditSubject, predictor_dates, run_audit
 from fusion.audit.run import run_checks
 
+OF_DAYS = {check.name for check in predictor_dates.CHECKS}
+"""Checks that need predictors whose day is recorded."""
 OF_TIMES = {check.name for check in CHECKS if check.kind == "time_to_event"}
 
 
@@ -33,7 +35,8 @@ def clean_subject(seed: int) -> AuditSubject:
 def test_clean_times_raise_no_check_of_times(seed: int) -> None:
     checks = [check for check in CHECKS if check.kind == "time_to_event"]
     results = run_checks(checks, clean_subject(seed)).results
-    assert {r.check.name: r.status for r in results} == dict.fromkeys(OF_TIMES, "clear")
+    expected = dict.fromkeys(OF_TIMES, "clear") | dict.fromkeys(OF_DAYS, "not_applicable")
+    assert {r.check.name: r.status for r in results} == expected
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,11 +6,13 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from audit_example import clean_cohort, make_subject
+from audit_example import CLINICAL, clean_cohort, make_subject, with_column
 
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import ENTRY, TIME
+from featurestore.tables.dictionary import Column
 from fusion.audit import AuditSubject
+from fusion.config import ModalityConfig
 from fusion.evaluation.predictions import predictions_table
 
 YEAR = 365.25
@@ -68,3 +70,39 @@ def with_predictions(subject: AuditSubject, scores: dict[str, np.ndarray]) -> Au
                 )
             )
     return dataclasses.replace(subject, predictions=predictions_table(parts, "time_to_event"))
+
+
+DAY = Column("days_to_specimen", "numeric", "specimen", unit="days", measured="specimen")
+MUTATIONS = Column("mutations", "numeric", "mutation", measured="specimen")
+
+
+def late_times(patients: int = 400, seed: int = 0) -> Cohort:
+    """Clean as well: two in three specimens came late, and everyone is at risk from theirs on.
+
+    A mutation count and the slides of an encoder became known with the specimen.
+    """
+    cohort = clean_times(patients, seed)
+    rng = np.random.default_rng(seed + 2000)
+    late = np.ceil(rng.lognormal(np.log(500), 0.8, patients))
+    day = np.where(rng.random(patients) < 0.66, late, 0.0)
+    days = {"specimen": DAY.name}
+    cohort = with_column(cohort, DAY, day)
+    cohort = with_column(cohort, MUTATIONS, rng.poisson(300, patients).astype(float))
+    ids = cohort.patients["patient_id"]
+    return dataclasses.replace(
+        cohort,
+        patients=cohort.patients.assign(**{TIME: cohort.patients[TIME] + day, ENTRY: day}),
+        outcome=dataclasses.replace(cohort.outcome, as_of_time="specimen", deny=()),
+        dictionary=cohort.dictionary.dated(days).flagged([DAY.name]),
+        features={"hif": dict(zip(ids, ids, strict=True))},
+        features_measured={"hif": "specimen"},
+        known_on=days,
+    )
+
+
+def late_subject(cohort: Cohort) -> AuditSubject:
+    """Arms see clinical columns, mutations and slides."""
+    subject = make_subject(cohort, (*CLINICAL, "mutation"))
+    seen = {**(subject.ablation.modalities or {}), "hif": ModalityConfig(embeddings=("hif",))}
+    ablation = subject.ablation.model_copy(update={"modalities": seen})
+    return dataclasses.replace(subject, ablation=ablation)
