@@ -24,7 +24,7 @@ def test_schemathesis_finds_no_failure(seed: int, tiny: Fitted, tmp_path: Path) 
     tool = Path(sys.executable).with_name("schemathesis")
     with running(make_app(Predictor.load(tiny.bundle))) as address:
         done = subprocess.run(
-            [str(tool), "run", f"{address}/openapi.json", "--max-examples", "60",
+            [str(tool), "run", f"{address}/openapi.json", "--max-examples", "30",
              "--seed", str(seed), "--exclude-checks", EXCLUDED],
             capture_output=True, text=True, check=False, timeout=250, cwd=tmp_path,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},

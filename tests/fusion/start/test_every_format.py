@@ -214,12 +214,10 @@ def test_it_runs(tmp_path: Path, name: str) -> None:
     overrides = [
         *("ablation.tuning.trials=2", "ablation.tuning.inner_folds=2", "ablation.jobs=1"),
         *("ablation.bootstrap_draws=200", "folds.n_folds=2", "export.formats=[csv]"),
+        *("ablation.head.epochs=2", "ablation.head.ensemble=1"),
     ]
     if name.startswith("isic"):
-        overrides += [
-            "extract.backbones=[{name: resnet18, weights: random, image_size: 32}]",
-            "ablation.head.epochs=2",
-        ]
+        overrides += ["extract.backbones=[{name: resnet18, weights: random, image_size: 32}]"]
     assert load_config(RunConfig, out, overrides).ablation.arms is None  # the default ones stand
     Study.open(out, tmp_path / "run", None, overrides).run()
     assert (tmp_path / "run" / "report" / "report.html").is_file()
