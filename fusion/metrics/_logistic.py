@@ -9,6 +9,9 @@ from fusion.metrics._weighted import ratio
 
 STEPS = 200
 TOLERANCE = 1e-10
+FLAT = 1e-14
+"""Gradient, of the weight of all rows, below which it is rounding: probabilities of 0 and 1 leave
+so little curvature that steps never get short."""
 LONGEST_STEP = 2.0  # a draw far from its optimum must not overshoot into saturation
 STEEPEST = 50.0
 """Slope from which on classes are as good as separated: its size says nothing any more."""
@@ -92,6 +95,7 @@ def _newton(
     products = np.stack([features[i] * features[j] for i in range(k) for j in range(i, k)])
     found = np.full(start.shape, np.nan)
     live, current = np.arange(start.shape[1]), start.copy()
+    gradient = np.full(start.shape, np.nan)
     for _ in range(STEPS):
         if not len(live):
             break
@@ -110,6 +114,10 @@ def _newton(
         going = ~done & np.isfinite(length)
         if not going.all():
             live, current, rows = live[going], current[:, going], rows[:, going]
+            gradient = gradient[:, going]
+    if len(live):
+        flat = np.abs(gradient).max(axis=0) <= FLAT * rows.sum(axis=0)
+        found[:, live[flat]] = current[:, flat]
     return found
 
 

@@ -49,6 +49,8 @@ def find_torch_line() -> Iterator[Finding]:
 def find_plugins() -> Iterator[Finding]:
     """What other packages register; they are listed by name, and not imported."""
     groups: tuple[Group, ...] = get_args(Group)
+    if not any(plugins(group) for group in groups):
+        yield ok("no other package registers models, sources or exports")
     for group in groups:
         found = plugins(group).values()
         torn = [plugin for plugin in found if plugin.rivals]

@@ -256,7 +256,7 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
         ({"linkage": "label_matched"}, "label_matched .* go together"),
         ({"linkage": "position"}, "input should be 'patient', 'none' or 'label_matched'"),
         ({"sources": []}, "sources"),
-        ({"sources": [{"kind": "dicom"}]}, "'isic', 'synthetic', 'table'"),
+        ({"sources": [{"kind": "dicom"}]}, "known: .*isic, synthetic, table"),
         ({"sources": [ISIC | {"image": []}]}, "did you mean 'images'"),
     ],
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from export_example import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.errors import DataError
 from featurestore.export.names import MAX_CODED_NAME, RESERVED, export_name, export_names
+from fusion.testing.export_tables import NAMES
 
 
 @given(st.lists(NAMES, unique=True, max_size=40), st.randoms())

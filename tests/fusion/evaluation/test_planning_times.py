@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from times_features_example import DICTIONARY
 
 from featurestore.errors import ConfigError
-from fusion.bundle.make import fit_bundle
 from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study
-from fusion.study import Study
 
 SOURCES = [{"kind": "synthetic", "patients": 60, "genes": 24}]
 
@@ -77,18 +74,3 @@ def test_what_times_cannot_do_is_one_line(
     with pytest.raises(ConfigError, match=said) as caught:
         models_of(config.model_copy(update={"cohort": cohort}), "time_to_event")
     assert "\n" not in str(caught.value)
-
-
-def test_no_bundle_is_begun(tmp_path: Path) -> None:
-    config = tmp_path / "study.yaml"
-    config.write_text(
-        "name: t\n"
-        "cohort: {outcome: synthetic_metastasis_free_survival, "
-        "sources: [{kind: synthetic, patients: 60, genes: 24}]}\n",
-        encoding="utf-8",
-    )
-    study = Study.open(config, out=tmp_path / "run")
-    assert study.source_cohort.outcome.kind == "time_to_event"
-    with pytest.raises(ConfigError, match="'time_to_event' cannot be written as a bundle yet"):
-        fit_bundle(study, tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from featurestore.errors import DataError
@@ -148,6 +148,7 @@ def test_calibration_slope_without_a_finite_estimate_is_nan(y: list[int], p: lis
 
 
 @given(rows=_rows())
+@example(rows=[(False, 1.0, 3), (True, 0.0, 3), (True, 1.0, 2), (True, 1.0, 1), (True, 1.0, 4)])
 def test_calibration_ends_and_never_warns(rows: list[tuple[bool, float, int]]) -> None:
     y, p, w = _columns(rows)
     extreme = np.where(p > 0.6, 1.0, np.where(p < 0.2, 0.0, p))
