@@ -55,7 +55,8 @@ class Chapter:
 def chapters(e: SurvivalEvidence) -> list[Chapter]:
     """All chapters that have a row or a figure to show."""
     epochs = shared.epochs(e)
-    climbed = (time_ladder.rungs(e.time_ladder), time_ladder.left_out(e.time_ladder))
+    shown = (time_ladder.rungs, time_ladder.gains, time_ladder.left_out)
+    climbed = tuple(table(e.time_ladder) for table in shown)
     made = [
         Chapter("time-ladder", "Time ladder", climbed),
         Chapter("follow-up", "Follow-up", (tables.follow_up(e), tables.by_horizon(e))),

@@ -19,33 +19,46 @@ NAMED = 8
 
 
 def rungs(ladder: TimeLadder | None) -> TextTable:
-    """Every rung with its concordances and gains."""
+    """Every rung with its concordances."""
     if ladder is None:
         return TextTable("", (), ())
     names = seen(ladder)
-    single = names[:-1]
-    columns = (
-        "rung",
-        "takes away",
-        "n",
-        "events",
-        "C up to",
-        *(f"C, {name}" for name in names),
-        *(f"{names[-1]} over {name}" for name in single),
-    )
     rows = tuple(
         (
-            rung.title,
-            rung.takes_away,
+            rung.name,
             str(rung.n),
             str(rung.events),
             until(rung.until),
             *(with_interval(rung.concordance.get(name)) for name in names),
+        )
+        for rung in ladder.rungs
+    )
+    return TextTable(
+        f"{about(ladder)} {how(ladder)}",
+        ("rung", "n", "events", "C up to", *(f"C, {name}" for name in names)),
+        rows,
+    )
+
+
+def gains(ladder: TimeLadder | None) -> TextTable:
+    """What each rung is, and what fusion adds on it."""
+    if ladder is None:
+        return TextTable("", (), ())
+    *single, both = seen(ladder)
+    rows = tuple(
+        (
+            rung.title,
+            rung.takes_away,
             *(with_interval(rung.gains.get(name), sign=True) for name in single),
         )
         for rung in ladder.rungs
     )
-    return TextTable(f"{about(ladder)} {how(ladder)}", columns, rows, text_columns=2)
+    return TextTable(
+        "What each rung is and takes away from the one above it, and what fusion adds on it.",
+        ("rung", "takes away", *(f"{both} over {name}" for name in single)),
+        rows,
+        text_columns=2,
+    )
 
 
 def left_out(ladder: TimeLadder | None) -> TextTable:
