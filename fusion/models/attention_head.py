@@ -11,8 +11,9 @@ from featurestore.errors import DataError
 from fusion.arms import Arm
 from fusion.features import FeatureTable
 from fusion.models.attention import AttentionHead
-from fusion.models.fusion_head import FusionHeadModel, Member
+from fusion.models.fusion_head import FusionHeadModel
 from fusion.models.head_inputs import HeadInputs
+from fusion.models.head_members import Member
 from fusion.models.heads import FusionHead
 from fusion.models.settings import Settings
 from fusion.models.survival.fusion_head import SurvivalHead

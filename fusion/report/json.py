@@ -41,15 +41,19 @@ def binary_record(evidence: BinaryEvidence) -> dict[str, Any]:
         "learning_curve": [dataclasses.asdict(p) for p in evidence.learning_curve],
         "sensitivity": [dataclasses.asdict(s) for s in evidence.sensitivity],
         "subgroups": [dataclasses.asdict(s) for s in evidence.subgroups],
-        "reference_model": None
-        if evidence.reference_model is None
-        else dataclasses.asdict(evidence.reference_model),
+        "reference_model": reference_record(evidence),
         "matched": None if evidence.matched is None else dataclasses.asdict(evidence.matched),
         "importances": [dataclasses.asdict(b) for b in evidence.importances],
         "inputs": [dataclasses.asdict(i) for i in evidence.inputs],
         "overlays": overlay_records(evidence),
         "tuning": tuning_records(evidence),
     }
+
+
+def reference_record(evidence: Evidence) -> dict[str, Any] | None:
+    """What the clinical reference rests on; None where none was fitted."""
+    found = evidence.reference_model
+    return None if found is None else dataclasses.asdict(found)
 
 
 def overlay_records(evidence: Evidence) -> list[dict[str, Any]]:

@@ -8,30 +8,19 @@ import numpy as np
 import pandas as pd
 
 from featurestore.outcomes import Target
-from featurestore.tables import Column, DataDictionary
-from fusion.arms import Modality
+from featurestore.tables import DataDictionary
 from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
 from fusion.features import FeatureTable
 from fusion.metrics.survival.simulation import Design, Simulated, simulate
+from fusion.testing import tables
 
 DESIGN = Design(effect=1.0, shape=1.3, scale=1500.0, censoring=1 / 3000)
 """Days; about a third of the patients are censored."""
 HARD = dataclasses.replace(DESIGN, competing=0.5, late=0.3, rounding=90.0)
 """Ties, delayed entry and a competing event."""
 HORIZONS = (365.0, 1095.0)
-DICTIONARY = DataDictionary(
-    [
-        Column("age_at_diagnosis", "numeric", "demographic", unit="years"),
-        Column("sex", "nominal", "demographic", levels=("female", "male")),
-        Column("breslow", "numeric", "histopathology", "Breslow thickness", unit="mm"),
-        Column("ulceration", "binary", "histopathology"),
-        Column("stage", "ordinal", "staging", levels=("I", "II", "III")),
-    ]
-)
-MODALITIES = (
-    Modality("net_a", embeddings=("net_a",)),
-    Modality("clinical", groups=("demographic", "histopathology", "staging")),
-)
+DICTIONARY = DataDictionary(c for c in tables.DICTIONARY if c.kind != "expression")
+MODALITIES = tuple(m for m in tables.MODALITIES if m.name != "expression")
 CONFIG = AblationConfig(
     tuning=TuningConfig(trials=3, inner_folds=2),
     head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -11,13 +10,10 @@ import torch
 
 from featurestore.errors import ConfigError
 from fusion.arms import Arm
-from fusion.config import HeadConfig, MetadataConfig
 from fusion.endpoints import TIME_TO_EVENT
 from fusion.features import Arrays, FeatureTable
 from fusion.metrics.survival import EVENT
-from fusion.models.fusion_head import Member, members_from_state, members_state
-from fusion.models.head_inputs import HeadInputs
-from fusion.models.heads import HEADS, FusionHead
+from fusion.models.head_members import HeadEnsemble, Member, members_from_state
 from fusion.models.settings import Settings
 from fusion.models.survival.base import BaseSurvivalModel, SurvivalFit
 from fusion.models.survival.intervals import patient_hazards
@@ -25,10 +21,10 @@ from fusion.models.survival.losses import FITTED_LOSSES, LOSSES, DiscreteLoss, T
 from fusion.models.survival.patients import Patients, folds_of, patients_of
 from fusion.models.survival.training import TimesData, outputs_of, train_times
 from fusion.models.threads import single_thread
-from fusion.models.training import HeadData, TrainingResult, seeded
+from fusion.models.training import TrainingResult, seeded
 
 
-class SurvivalHead(BaseSurvivalModel):
+class SurvivalHead(HeadEnsemble, BaseSurvivalModel):
     """A fusion head, or an ensemble of them, on the Cox partial likelihood.
 
     Each member holds out an inner fold of its own, fits preprocessing and head on the others, and
@@ -50,14 +46,12 @@ class SurvivalHead(BaseSurvivalModel):
         Raises:
             ConfigError: A setting is of binary outcomes only.
         """
-        super().__init__(arm, settings)
+        super().__init__(arm, settings, variant)
         if settings.head.weighted_sampling:
             raise ConfigError(
                 "ablation.head.weighted_sampling draws events and non-events equally often, which "
                 "times to an event do not have: leave it out"
             )
-        self.variant = variant
-        self._members: list[Member] = []
 
     def _fit(self, rows: FeatureTable, patients: Patients, seed: int) -> SurvivalFit:
         self._members = []
@@ -80,11 +74,7 @@ class SurvivalHead(BaseSurvivalModel):
                 chosen.append(choice)
                 outputs[folds[fold][1]] += output
                 seen[folds[fold][1]] += 1
-        choices = {
-            "variant": self.variant,
-            "parameters": sum(p.numel() for p in self._members[0].head.parameters()),
-            "members": chosen,
-        }
+        choices = self._described(chosen)
         score = np.full(len(patients), np.nan)
         held = seen > 0
         mean = outputs[held] / seen[held][:, None]
@@ -117,24 +107,9 @@ class SurvivalHead(BaseSurvivalModel):
                     found[name] = found.get(name, 0.0) + own * share
         return found
 
-    def _fit_inputs(self, training: FeatureTable) -> HeadInputs:
-        """Preprocessing of a member, fitted on its training rows."""
-        return HeadInputs.fit(self.arm.modalities, self.settings.metadata, training)
-
-    def _new_head(self, rows: HeadData) -> FusionHead:
-        """A head for such rows, not yet trained."""
-        return HEADS[self.variant](rows.dims, self.settings.head)
-
     def to_state(self) -> tuple[dict[str, Any], Arrays]:
         """Returns what predictions need beside the scale of risks, as a JSON record and arrays."""
-        members, arrays = members_state(self._members)
-        record = {
-            "variant": self.variant,
-            "arm": dataclasses.asdict(self.arm),
-            "head": self.settings.head.model_dump(mode="json"),
-            "metadata": self.settings.metadata.model_dump(mode="json"),
-            "members": members,
-        }
+        record, arrays = super().to_state()
         return record, arrays | self._loss.to_arrays()
 
     @classmethod
@@ -144,16 +119,10 @@ class SurvivalHead(BaseSurvivalModel):
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: Record and arrays do not fit.
         """
-        settings = Settings(
-            {
-                "head": HeadConfig.model_validate(record["head"]),
-                "metadata": MetadataConfig.model_validate(record["metadata"]),
-            }
-        )
-        made = cls(Arm.from_record(record["arm"]), settings, record["variant"])
+        made = cls._without_members(record)
         made._loss = FITTED_LOSSES[cls.loss](arrays)
         made._members = members_from_state(
-            record["members"], arrays, made.variant, settings.head, made._loss.outputs
+            record["members"], arrays, made.variant, made.settings.head, made._loss.outputs
         )
         return made
 

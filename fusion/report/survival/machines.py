@@ -12,7 +12,7 @@ from rich.text import Text
 from featurestore.cohort import watermark
 from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
-from fusion.report.json import audit_records, overlay_records, tuning_records
+from fusion.report.json import audit_records, overlay_records, reference_record, tuning_records
 from fusion.report.kinds import Compared
 from fusion.report.latex import Paper
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -56,9 +56,7 @@ def record(e: SurvivalEvidence) -> dict[str, Any]:
         "group_losses": [dataclasses.asdict(g) for g in e.group_losses],
         "learning_curve": [dataclasses.asdict(p) for p in e.learning_curve],
         "subgroups": [dataclasses.asdict(s) for s in e.subgroups],
-        "reference_model": None
-        if e.reference_model is None
-        else dataclasses.asdict(e.reference_model),
+        "reference_model": reference_record(e),
         "importances": [dataclasses.asdict(b) for b in e.importances],
         "inputs": [dataclasses.asdict(i) for i in e.inputs],
         "overlays": overlay_records(e),

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-import fusion.models.fusion_head
+import fusion.models.head_inputs
 from featurestore.errors import DataError
 from featurestore.outcomes import Target
 from featurestore.tables.dictionary import Column, DataDictionary
@@ -252,13 +252,13 @@ def test_every_fit_sees_the_given_table_only(
     table: FeatureTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[str] = set()
-    original = fusion.models.fusion_head.HeadInputs.transform
+    original = fusion.models.head_inputs.HeadInputs.transform
 
     def spy(inputs: object, rows: FeatureTable) -> object:
         seen.update(rows.patient_ids)
         return original(inputs, rows)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fusion.models.fusion_head.HeadInputs, "transform", spy)
+    monkeypatch.setattr(fusion.models.head_inputs.HeadInputs, "transform", spy)
     some = table.of_patients(sorted(set(table.patient_ids))[:60])
     FusionHeadModel(ARM, settings(SMALL)).fit(some, 0)
     assert seen == set(some.patient_ids)
@@ -271,7 +271,7 @@ def test_fusion_beats_the_best_single_modality_and_nears_the_linear_reference() 
     fused = patient_auroc(test, head.predict_proba(test))
 
     def linear(modalities: tuple[Modality, ...]) -> float:
-        inputs = fusion.models.fusion_head.HeadInputs.fit(modalities, METADATA, training)
+        inputs = fusion.models.head_inputs.HeadInputs.fit(modalities, METADATA, training)
         x, z = (
             np.hstack([v.numpy() for v in inputs.transform(t).inputs.values()])
             for t in (training, test)
