@@ -14,6 +14,7 @@ melafuse imports this package.
 import pytest
 
 pytest.register_assert_rewrite(
+    "fusion.testing.any_model",
     "fusion.testing.models",
     "fusion.testing.survival_models",
     "fusion.testing.sources",
