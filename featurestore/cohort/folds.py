@@ -295,9 +295,9 @@ def _stratified_folds(
                 f"{'with' if label else 'without'} the outcome; the {len(seen)} {words} have "
                 f"{having}; use fewer folds or more patients"
             )
-    from sklearn.model_selection import StratifiedGroupKFold  # here: who reads folds splits none
+    from featurestore.cohort.splitting import GroupedFolds  # here: who reads folds splits none
 
-    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
+    splitter = GroupedFolds(n_splits=n_folds, shuffle=True, random_state=seed)
     masks = []
     for _, test in splitter.split(np.zeros(len(seen)), seen.astype(float), groups):
         mask = np.zeros(len(seen), dtype=bool)

@@ -10,8 +10,9 @@ import pandas as pd
 from featurestore.cohort.feature_rows import CONTENT
 from featurestore.cohort.tables import IMAGE_COLUMNS
 from featurestore.errors import name_some
-from featurestore.images.duplicates import cluster_duplicates, cluster_id
+from featurestore.images.duplicates import cluster_id
 from featurestore.images.inspection import inspect_images
+from featurestore.images.known_copies import known_or_found_copies
 from featurestore.progress import Progress
 from featurestore.sources import ReadContext
 from featurestore.tables import exclusions_table
@@ -46,7 +47,9 @@ def inspected(
     readable = [(k, s, h, t) for k, s, h, t in seen if h is not None and t is not None]
     if readable:
         rows, digests, hashes, thumbnails = zip(*readable, strict=True)
-        found = cluster_duplicates(digests, np.stack(hashes), np.stack(thumbnails))
+        found = known_or_found_copies(
+            digests, np.stack(hashes), np.stack(thumbnails), context.scratch
+        )
         for k, cluster in zip(rows, found, strict=True):
             clusters[k] = cluster
     found_in = images.assign(

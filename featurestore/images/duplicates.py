@@ -7,6 +7,9 @@ other. Dermoscopic images look alike at 8×8 (a dark blob in the middle): of the
 ISIC-2017 images, 3,009 pairs are within 10 bits, and about 15 of them show the same lesion. So a
 pair that is close by hash is confirmed by the correlation of the aligned thumbnails.
 
+Not every pair is looked at. The correlation of two thumbnails bounds how far apart the sizes of
+their low frequencies are in any orientation; a k-d tree of these finds all that can be copies.
+
 Found on ISIC-2017 images with the rules below: all of 150 recompressed, halved, turned, flipped,
 brightened or recoloured copies, 97 % of those cropped by 1 % on every side, half of those cropped
 by 3 %, hardly any turned by a few degrees.
@@ -14,12 +17,14 @@ by 3 %, hardly any turned by a few degrees.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 THUMBNAIL_SIDE = 32
 N_ORIENTATIONS = 8
@@ -28,7 +33,8 @@ N_ORIENTATIONS = 8
 # lesions has distance 12 and correlation 0.971.
 COPY_RULES = ((12, 0.98), (6, 0.95))
 _LOW = 8
-_BLOCK = 1024
+_SIZES = 5  # more frequencies leave fewer pairs, but a k-d tree searches them more slowly
+_BLOCK = 8192
 _CHUNK = 16_384  # pairs whose thumbnails are compared at once
 
 
@@ -75,12 +81,18 @@ def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     """
     found = [np.empty((0, 2), dtype=np.int64)]
     farthest = max(distance for distance, _ in COPY_RULES)
-    for first, second, orientation, distance in _close(hashes, farthest):
-        correlation = _correlation(thumbnails[first], oriented(thumbnails[second], orientation))
-        same = np.zeros(len(first), dtype=bool)
-        for max_distance, min_correlation in COPY_RULES:
-            same |= (distance <= max_distance) & (correlation >= min_correlation)
-        found.append(np.column_stack([first[same], second[same]]))
+    for first, second in _alike(thumbnails, min(least for _, least in COPY_RULES)):
+        for orientation in range(N_ORIENTATIONS):
+            distance = np.bitwise_count(hashes[first, 0] ^ hashes[second, orientation])
+            close = np.flatnonzero(distance <= farthest)
+            for k in range(0, len(close), _CHUNK):
+                a, b = first[close[k : k + _CHUNK]], second[close[k : k + _CHUNK]]
+                apart = distance[close[k : k + _CHUNK]]
+                correlation = _correlation(thumbnails[a], oriented(thumbnails[b], orientation))
+                same = np.zeros(len(a), dtype=bool)
+                for max_distance, min_correlation in COPY_RULES:
+                    same |= (apart <= max_distance) & (correlation >= min_correlation)
+                found.append(np.column_stack([a[same], b[same]]))
     return np.unique(np.concatenate(found), axis=0)
 
 
@@ -113,23 +125,46 @@ def cluster_id(sha256: str) -> str:
     return sha256[:16]
 
 
-def _close(
-    hashes: np.ndarray, max_distance: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, int, np.ndarray]]:
-    """Blocks of (first, second, orientation, distance) of close pairs, first < second."""
-    n = len(hashes)
+def _alike(
+    thumbnails: np.ndarray, least_correlation: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of pairs, first < second, among them all that correlate so much in any orientation."""
+    sizes = _frequency_sizes(thumbnails)
+    # Two unit vectors of correlation r are sqrt(2 - 2 r) apart; a little more for rounding.
+    reach = math.sqrt(2 - 2 * least_correlation) + 1e-3
+    for i in range(0, len(sizes), _BLOCK):
+        near = KDTree(sizes[i : i + _BLOCK]).sparse_distance_matrix(
+            KDTree(sizes[i:]), reach, output_type="ndarray"
+        )
+        ordered = near[near["i"] < near["j"]]
+        yield ordered["i"] + i, ordered["j"] + i
+
+
+def _frequency_sizes(thumbnails: np.ndarray) -> np.ndarray:
+    """What the low frequencies of normalised thumbnails are in all orientations alike.
+
+    A turn or flip changes signs and swaps the axes of the DCT, so sizes are taken, and of the two
+    that a swap exchanges their sum and the size of their difference, scaled to keep lengths. None
+    of these steps moves two images further apart.
+
+    Returns:
+        Shape (n, `_SIZES`² - 1).
+    """
+    n = len(thumbnails)
+    sizes = np.empty((n, _SIZES**2 - 1), dtype=np.float32)
+    down, across = np.triu_indices(_SIZES, 1)
     for i in range(0, n, _BLOCK):
-        upright = hashes[i : i + _BLOCK, 0]
-        for j in range(i, n, _BLOCK):
-            others = hashes[j : j + _BLOCK]
-            for orientation in range(N_ORIENTATIONS):
-                apart = np.bitwise_count(upright[:, None] ^ others[None, :, orientation])
-                rows, columns = np.nonzero(apart <= max_distance)
-                ordered = rows + i < columns + j
-                rows, columns = rows[ordered], columns[ordered]
-                for k in range(0, len(rows), _CHUNK):
-                    a, b = rows[k : k + _CHUNK], columns[k : k + _CHUNK]
-                    yield a + i, b + j, orientation, apart[a, b]
+        grey = thumbnails[i : i + _BLOCK].astype(np.float32)
+        grey -= grey.mean(axis=(1, 2), keepdims=True)
+        length = np.sqrt((grey**2).sum(axis=(1, 2), keepdims=True))
+        waves = np.abs(dctn(grey / np.maximum(length, 1e-9), axes=(1, 2), norm="ortho"))
+        one, other = waves[:, down, across], waves[:, across, down]
+        diagonal = np.diagonal(waves, axis1=1, axis2=2)[:, 1:_SIZES]
+        swapped = np.sqrt(np.float32(0.5))
+        sizes[i : i + _BLOCK] = np.concatenate(
+            [diagonal, (one + other) * swapped, np.abs(one - other) * swapped], axis=1
+        )
+    return sizes
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
 from featurestore.images.duplicates import (
+    COPY_RULES,
+    N_ORIENTATIONS,
     cluster_duplicates,
     near_pairs,
     orientation_hashes,
@@ -122,3 +124,29 @@ def test_flat_images_are_copies_only_of_their_own_shade() -> None:
 def test_no_images() -> None:
     hashes, thumbnails = np.empty((0, 8), np.uint64), np.empty((0, 32, 32), np.uint8)
     assert cluster_duplicates([], hashes, thumbnails) == []
+
+
+def test_no_pair_is_missed_by_looking_at_the_likely_ones_only() -> None:
+    """All pairs, compared one by one, are the reference; small blocks, flat pictures among them."""
+    rng = np.random.default_rng(5)
+    base = gaussian_filter(rng.standard_normal((20, 32, 32)), (0, 4, 4))
+    base = 128 + 60 * base / base.std(axis=(1, 2), keepdims=True)
+    noisy = [oriented(base, k % 8) + rng.normal(0, 3 * (k + 1), base.shape) for k in range(8)]
+    flat = np.full((3, 32, 32), 77.0)
+    thumbnails = np.concatenate([base, *noisy, flat]).clip(0, 255).astype(np.uint8)
+    hashes = np.stack([orientation_hashes(t) for t in thumbnails])
+    expected = set()
+    for i in range(len(thumbnails)):
+        for j in range(i + 1, len(thumbnails)):
+            for k in range(N_ORIENTATIONS):
+                apart = int(hashes[i, 0] ^ hashes[j, k]).bit_count()
+                if apart > max(most for most, _ in COPY_RULES):
+                    continue
+                turned = oriented(thumbnails[j : j + 1], k)[0].astype(float)
+                alike = 1.0 if np.array_equal(thumbnails[i], turned) else 0.0
+                if thumbnails[i].std() > 0 and turned.std() > 0:
+                    alike = np.corrcoef(thumbnails[i].ravel(), turned.ravel())[0, 1]
+                if any(apart <= most and alike >= least for most, least in COPY_RULES):
+                    expected.add((i, j))
+    assert len(expected) > 20
+    assert {tuple(pair) for pair in near_pairs(hashes, thumbnails).tolist()} == expected
