@@ -84,6 +84,11 @@ class Counted:
         )
 
 
+def worded(text: str, noun: Noun) -> str:
+    """A fixed text with its `{patients}` and `{patient}` called what they are."""
+    return text.replace("{patients}", noun.many).replace("{patient}", noun.one)
+
+
 NO_OBSERVATIONS = Counted("patient", 0, 0)
 
 

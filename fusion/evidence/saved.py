@@ -224,6 +224,7 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
         synthetic=run.synthetic,
         notes=run.notes,
         facts=run.facts,
+        unit=run.observed,
     )
 
 
