@@ -18,7 +18,11 @@ Observed = Literal["patient", "lesion"]
 
 KEY_NAMES: dict[Observed, Mapping[str, str]] = {
     "patient": {},
-    "lesion": {"patient_id": "lesion_id", "person_id": "patient_id"},
+    "lesion": {
+        "patient_id": "lesion_id",
+        "person_id": "patient_id",
+        "lesion_id": "source_lesion_id",  # as the source names it, empty where it names none
+    },
 }
 """What people call our columns of ids, in tables that they read."""
 
@@ -107,11 +111,28 @@ def count_observations(patients: pd.DataFrame, unit: Observed) -> Counted:
     return Counted(unit, len(patients), persons, int((~known).sum()))
 
 
-def for_people(table: pd.DataFrame, unit: Observed) -> pd.DataFrame:
-    """A table with its columns of ids called what people call them."""
+def for_people(table: pd.DataFrame, patients: pd.DataFrame, unit: Observed) -> pd.DataFrame:
+    """A table with its columns of ids called what people call them.
+
+    Of lesions it names the patient, too.
+
+    Args:
+        table: A table; one without `patient_id` stays as it is.
+        patients: Patients table with `patient_id` and `person_id` of everyone in it.
+        unit: What one observation is.
+    """
+    if unit == "patient" or "patient_id" not in table.columns:
+        return table
+    if "person_id" not in table.columns:
+        persons = patients.set_index("patient_id")["person_id"]
+        table = table.copy()
+        place = list(table.columns).index("patient_id") + 1
+        table.insert(place, "person_id", table["patient_id"].map(persons).astype("str"))
     return table.rename(columns=dict(KEY_NAMES[unit]))
 
 
-def as_kept(table: pd.DataFrame, unit: Observed) -> pd.DataFrame:
-    """The same table with our names again."""
-    return table.rename(columns={theirs: ours for ours, theirs in KEY_NAMES[unit].items()})
+def as_kept(table: pd.DataFrame) -> pd.DataFrame:
+    """A table that people read, with our names again."""
+    if "lesion_id" not in table.columns or "patient_id" not in table.columns:
+        return table.rename(columns={"lesion_id": "patient_id"})
+    return table.rename(columns={theirs: ours for ours, theirs in KEY_NAMES["lesion"].items()})

@@ -27,7 +27,7 @@ from featurestore.tables import (
     require_columns,
     require_unique,
 )
-from featurestore.units import NOUNS, Counted, Noun, Observed, count_observations
+from featurestore.units import NOUNS, Counted, Noun, Observed, count_observations, for_people
 
 IMAGE_COLUMNS = (
     "image_id",
@@ -157,6 +157,10 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of patients of whom the outcome was seen; of times to an event no risk."""
         return float(self.has_event.mean())
+
+    def for_people(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of these patients or lesions with its ids called what people call them."""
+        return for_people(table, self.patients, self.unit)
 
     def measured_of(self, encoder: str) -> str:
         """When what an encoder looks at was taken; `unknown` where nobody said."""

@@ -337,7 +337,7 @@ class Stages:
             self._plan,
             self._progress,
         )
-        write_sealed_table(self.paths.predictions, predictions)
+        write_sealed_table(self.paths.predictions, self.cohort.for_people(predictions))
         return predictions
 
     def tasks(self, arms: Sequence[Arm]) -> list[Task]:
@@ -389,7 +389,7 @@ class Stages:
         records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
         write_sealed_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):
-            write_sealed_table(folder / f"{name}.parquet", getattr(cohort, name))
+            write_sealed_table(folder / f"{name}.parquet", cohort.for_people(getattr(cohort, name)))
         if cohort.pairing is not None:
             write_sealed_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
 

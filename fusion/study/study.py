@@ -31,6 +31,7 @@ from fusion.evaluation import (
     predictions_table,
     predictors_of,
     read_overlays,
+    read_predictions,
     save_overlays,
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
@@ -308,7 +309,7 @@ class Study(OwnStages):
         kind = self.source_cohort.outcome.kind
         if not self.paths.predictions.exists():
             return predictions_table([], kind)
-        return predictions_table([read_table(self.paths.predictions)], kind)
+        return read_predictions(read_table(self.paths.predictions), kind)
 
 
 def _claim(config: ClaimConfig | None) -> Claim | None:
