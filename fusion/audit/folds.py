@@ -98,8 +98,10 @@ def _patients(subject: AuditSubject) -> Iterator[Hit]:
             "counts as often.",
             (patient,),
         )
-    table = subject.cohort.patients[["patient_id", "person_id"]].astype(str)
-    keys = table.assign(key=table["person_id"].map(_person))[["key", "patient_id"]]
+    patients, lesions = subject.cohort.patients, subject.cohort.unit == "lesion"
+    persons = patients["person_id" if lesions else "patient_id"].astype(str)
+    ids = patients["patient_id"].astype(str)
+    keys = pd.DataFrame({"key": persons.map(_person), "patient_id": ids})
     yield from _crossing_hits(crossing(keys, subject.folds), "Under different spellings, person")
 
 
