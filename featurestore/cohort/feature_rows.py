@@ -117,7 +117,11 @@ def _patients(tables: Sequence[SourceTables]) -> dict[str, str]:
     ids = [
         str(i)
         for table in tables
-        for i in (*table.patients["patient_id"], *table.images["patient_id"])
+        for i in (
+            *table.patients["patient_id"],
+            *table.images["patient_id"],
+            *(table.patients["person_id"] if table.of_lesions else ()),
+        )
     ]
     return {id_key(i): i for i in reversed(ids)}
 

@@ -82,7 +82,10 @@ def _selection_on_test(subject: AuditSubject) -> Iterator[Hit]:
 
 
 def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
-    groups = dict(subject.groups)
+    patients = subject.cohort.patients
+    of_group = patients["patient_id"].map(dict(subject.groups)).fillna(patients["patient_id"])
+    # Encoders from elsewhere are known by patients, whatever is scored.
+    groups = {**dict(zip(patients["person_id"], of_group, strict=True)), **subject.groups}
     seen: dict[tuple[str, str], list[str]] = {}
     for (repeat, fold), encoders in sorted(subject.encoders.items()):
         tied = {groups.get(p, p) for p in subject.folds.test((repeat, fold))}

@@ -200,13 +200,9 @@ class Stages:
                 return frozen
             self._progress.start("folds", 1)
             self._progress.finish("folds: the cohort or the split changed, so they are made anew")
-        folds = make_folds(
-            self.cohort.patients,
-            self.groups,
-            self.config.folds.n_folds,
-            self.config.folds.repeats,
-            self.config.seed,
-        )
+        split, cohort, seed = self.config.folds, self.cohort, self.config.seed
+        n_folds, repeats, what = split.n_folds, split.repeats, cohort.noun.many
+        folds = make_folds(cohort.patients, self.groups, n_folds, repeats, seed, what)
         if self.workers.is_first:
             freeze_folds(folds, key, self.paths.folds)
         return folds

@@ -182,7 +182,8 @@ class Study(OwnStages):
             cohort = self.source_cohort
             groups = patient_groups(cohort.patients, cohort.images)
             n_folds, repeats = self.config.folds.n_folds, self.config.folds.repeats
-            folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
+            seed, what = self.config.seed, cohort.noun.many
+            folds = make_folds(cohort.patients, groups, n_folds, repeats, seed, what)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
             fits = read_fits(self.paths.choices)

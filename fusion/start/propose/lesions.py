@@ -73,18 +73,19 @@ def propose_unit(
 def _are_finer(tables: SourceTables) -> bool:
     """Whether lesions are named, and are not the patients."""
     images = tables.images
-    named = images["lesion_id"] != ""
+    lesion = images["lesion_id"].fillna("")
+    named = lesion != ""
     if not named.any():
         return False
-    lesion = images["lesion_id"].where(named, images["image_id"])
-    several = lesion.groupby(images["patient_id"]).nunique() > 1
-    return bool(several.any() or (images["lesion_id"] == images["patient_id"])[named].any())
+    each = lesion.where(named, images["image_id"])
+    several = each.groupby(images["patient_id"]).nunique() > 1
+    return bool(several.any() or (lesion == images["patient_id"])[named].any())
 
 
 def _read_again(source: ProposedSource, root: Path, folder: ImageFolder) -> ProposedSource:
     """A source that knows lesions, read with them; others as they are."""
     before = source.tables
-    if before is None or not (before.images["lesion_id"] != "").any():
+    if before is None or not (before.images["lesion_id"].fillna("") != "").any():
         return source
     reader = validate(SOURCES[source.section["kind"]], source.section, source.title)  # type: ignore[type-var]
     with tempfile.TemporaryDirectory() as scratch:
