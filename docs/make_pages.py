@@ -31,6 +31,7 @@ from featurestore.outcomes import (  # noqa: E402
     duration_words,
 )
 from featurestore.sources import SOURCES  # noqa: E402
+from featurestore.units import NOUNS  # noqa: E402
 from fusion.audit import CHECKS  # noqa: E402
 from fusion.config import RunConfig  # noqa: E402
 
@@ -192,7 +193,7 @@ def checks() -> str:
         f"\n## {check.title}\n\n`{check.name}`: {check.severity}"
         f"{'' if check.acceptable else ', cannot be accepted'}\n\n"
         f"- looks at: {check.looks_at}\n- what to do: {check.advice}\n"
-        for check in CHECKS
+        for check in (one.worded(NOUNS["patient"]) for one in CHECKS)
     ]
     return CHECKS_HEADER + MADE + "".join(sections)
 

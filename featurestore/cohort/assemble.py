@@ -12,6 +12,7 @@ from featurestore.cohort.enough import check_enough
 from featurestore.cohort.feature_rows import FeatureRows, feature_notes, place_features
 from featurestore.cohort.follow_up import short_follow_up
 from featurestore.cohort.images import copy_notes, inspected, without_copies
+from featurestore.cohort.lesion_labels import lesion_notes, torn_lesions
 from featurestore.cohort.matching import label_matched
 from featurestore.cohort.tables import Cohort, patient_columns
 from featurestore.errors import DataError, name_some
@@ -19,7 +20,7 @@ from featurestore.outcomes import OUTCOME_COLUMNS, Outcome
 from featurestore.outcomes.base import KNOWN_REASON
 from featurestore.progress import SILENT, Progress
 from featurestore.sources import ReadContext, SourceTables
-from featurestore.sources.joining import join_sources
+from featurestore.sources.joining import JoinedSources, join_sources
 from featurestore.tables import (
     CODES,
     LABELS,
@@ -61,14 +62,14 @@ def build_cohort(
         DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
             no patients with, or none without, the outcome.
     """
-    context = dataclasses.replace(context, named=config.named_texts())
+    context = dataclasses.replace(context, named=config.named_texts(), unit=config.unit)
     tables = [source.read(context) for source in config.sources]
     if not features:
         return _linked(tables, config, name, context, progress)
     placed = place_features(tables, features)
     tables += [] if placed.slides is None else [placed.slides]
     cohort = _linked(tables, config, name, context, progress)
-    notes = (*cohort.notes, *feature_notes(placed.keys, cohort.images, cohort.patients))
+    notes = (*cohort.notes, *feature_notes(placed.keys, cohort))
     measured = {one.name: one.measured for one in features}
     return dataclasses.replace(
         cohort, features=placed.keys, features_measured=measured, notes=notes
@@ -114,8 +115,9 @@ def _assembled(
     images = inspected(joined.images, config.max_megapixels, context, progress)
     images, copies = without_copies(images)
     known = outcome.known(patients, images, dictionary)
+    torn = torn_lesions(outcome, joined)
     patients = _with_outcome(patients, known, outcome)
-    patients["person_id"] = patients["patient_id"]
+    patients["person_id"] = patients["patient_id"].map(_persons(joined, patients, config))
     site = patients["site"] if "site" in patients.columns else pd.Series(pd.NA, patients.index)
     patients["site"] = site.astype("str").fillna(UNKNOWN_SITE)
     allowed = config.use_anyway
@@ -130,7 +132,7 @@ def _assembled(
         images=images.sort_values("image_id", ignore_index=True),
         patients=patients[[*patient_columns(outcome), *dictionary.names]],
         dictionary=dictionary.dated(days).flagged(withheld(dictionary, outcome, allowed)),
-        exclusions=pd.concat([*(t.exclusions for t in tables), joined.conflicts, copies]),
+        exclusions=pd.concat([*(t.exclusions for t in tables), joined.conflicts, copies, torn]),
         linkage=linkage,
         synthetic=any(t.synthetic for t in tables),
         facts={key: value for t in tables for key, value in t.facts.items()},
@@ -139,16 +141,34 @@ def _assembled(
         gaps=_gaps(tables, patients),
         images_measured=config.images_measured,
         known_on=days,
+        unit=config.unit,
     )
     cohort = _restricted(cohort, "images", config.require_images, known[KNOWN_REASON])
     short = short_follow_up(cohort)
     notes = (
         *_notes(tables),
         *joined.notes,
-        *copy_notes(cohort.images),
+        *lesion_notes(outcome, joined, torn),
+        *copy_notes(cohort.images, cohort.noun),
         *([short] if short else []),
     )
     return dataclasses.replace(cohort, notes=notes)
+
+
+def _persons(
+    joined: JoinedSources, patients: pd.DataFrame, config: CohortConfig
+) -> Mapping[str, str]:
+    """Of whom each observation is.
+
+    Raises:
+        DataError: Lesions are asked for, and no source names any.
+    """
+    if config.unit == "lesion" and joined.persons is None:
+        raise DataError(
+            "cohort.unit lesion: no source names lesions (a collection, ISIC metadata, or a table "
+            "with lesion_id does); use unit: patient"
+        )
+    return joined.persons or {patient: patient for patient in patients["patient_id"]}
 
 
 def studied_dictionary(config: CohortConfig, tables: Sequence[SourceTables]) -> DataDictionary:
@@ -294,17 +314,16 @@ def _restricted(
     out = reason != ""
     by_patient = dict(zip(patients.loc[out, "patient_id"], reason[out], strict=True))
     left_at = dict(zip(patients.loc[out, "patient_id"], stages[out], strict=True))
-    rows = [
-        ("patient", patient, left_at[patient], why) for patient, why in sorted(by_patient.items())
-    ]
+    unit = cohort.noun.one
+    rows = [(unit, one, left_at[one], why) for one, why in sorted(by_patient.items())]
     dropped = images["patient_id"].isin(list(by_patient))
     for image, patient in zip(
         images.loc[dropped, "image_id"], images.loc[dropped, "patient_id"], strict=True
     ):
-        why = f"patient {patient} left out: {by_patient[patient]}"
+        why = f"{unit} {patient} left out: {by_patient[patient]}"
         rows.append(("image", image, left_at[patient], why))
     kept = patients[~out].sort_values("patient_id", ignore_index=True)
-    check_enough(kept, cohort.outcome, list(by_patient.values()))
+    check_enough(kept, cohort.outcome, list(by_patient.values()), cohort.noun)
     exclusions = pd.concat([cohort.exclusions, exclusions_table(rows)])
     order = list(exclusions.columns)
     return dataclasses.replace(

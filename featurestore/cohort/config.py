@@ -22,6 +22,7 @@ from featurestore.outcomes import (
 from featurestore.outcomes.expressions import parse
 from featurestore.sources import SourceSection
 from featurestore.tables import Measured
+from featurestore.units import Observed
 
 
 class ColumnOutcome(Section):
@@ -154,6 +155,9 @@ class CohortConfig(Section):
     Attributes:
         sources: What is read; tables are joined by patient id.
         outcome: Name of a registered outcome, or a definition with a column and its values.
+        unit: What one observation is: `patient`, or `lesion` where sources name lesions. Of lesions
+            n, events and every metric count lesions; folds keep the lesions of a patient together,
+            and the bootstrap draws patients.
         linkage: `patient` joins the sources by patient id; `none` takes a single source;
             `label_matched` lends image patients the clinical rows of other people with the same
             label, which supports no claim about patients (docs/linkage.md).
@@ -170,6 +174,7 @@ class CohortConfig(Section):
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
     outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    unit: Observed = "patient"
     linkage: Literal["patient", "none", "label_matched"] = "patient"
     label_matched: LabelMatchedConfig | None = None
     use_anyway: tuple[str, ...] = ()
@@ -189,6 +194,19 @@ class CohortConfig(Section):
             asked = (self.find_outcome(), resolve_outcome(self.label_matched.outcome))
             if any(outcome.kind != "binary" for outcome in asked):
                 raise ValueError("linkage label_matched needs outcomes that are there or not")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _lesions_have_no_times(self) -> CohortConfig:
+        if self.unit == "lesion" and self.linkage == "label_matched":
+            raise ValueError(
+                "linkage label_matched lends rows to patients and knows no lesions: unit: patient"
+            )
+        if self.unit == "lesion" and self.find_outcome().kind != "binary":
+            raise ValueError(
+                f"{self.find_outcome().name} is a time to an event of a person, which unit: lesion "
+                f"would count once for each lesion: unit: patient"
+            )
         return self
 
     def find_outcome(self) -> Outcome:

@@ -19,6 +19,7 @@ from featurestore.cohort.table_one import table_one
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome, duration_words
 from featurestore.tables import Column, known_later
+from featurestore.units import NO_OBSERVATIONS, Counted
 
 EXCLUSION_SUMMARY = ("entity", "stage", "reason", "n", "example")
 COLUMN_SUMMARY = (
@@ -59,6 +60,7 @@ class CohortDescription:
         unmapped: `file: column` of the columns that no source understood.
         notes: Sentences that every report prints.
         follow_up: How long patients were followed; None where the outcome has no times.
+        observed: How many observations there are, of how many people.
     """
 
     name: str
@@ -72,24 +74,28 @@ class CohortDescription:
     unmapped: tuple[str, ...]
     notes: tuple[str, ...]
     follow_up: FollowUp | None = None
+    observed: Counted = NO_OBSERVATIONS
 
 
 def describe(cohort: Cohort) -> CohortDescription:
     """Describes a cohort as its sources give it."""
     patients, pictures, images = cohort.patients, cohort.pictures, cohort.images
     slides = images[images["path"] == ""]
+    many, observed = cohort.noun.many, cohort.counted
     counts = {
-        "patients": cohort.n_patients,
+        many: cohort.n_patients,
         "events": cohort.n_events,
-        "patients without event": cohort.n_patients - cohort.n_events,
+        f"{many} without event": cohort.n_patients - cohort.n_events,
         "images": len(pictures),
-        "patients with an image": int(patients["patient_id"].isin(pictures["patient_id"]).sum()),
+        f"{many} with an image": int(patients["patient_id"].isin(pictures["patient_id"]).sum()),
         "sites": int(patients.loc[patients["site"] != UNKNOWN_SITE, "site"].nunique()),
         "left out": len(cohort.exclusions),
     }
     if len(slides):
         having = patients["patient_id"].isin(slides["patient_id"])
-        counts |= {"slides": len(slides), "patients with a slide": int(having.sum())}
+        counts |= {"slides": len(slides), f"{many} with a slide": int(having.sum())}
+    if cohort.unit == "lesion":
+        counts |= {"patients": observed.persons, "lesions of unknown patients": observed.nameless}
     return CohortDescription(
         name=cohort.name,
         outcome=cohort.outcome,
@@ -102,6 +108,7 @@ def describe(cohort: Cohort) -> CohortDescription:
         unmapped=cohort.unmapped,
         notes=cohort.notes,
         follow_up=follow_up(cohort),
+        observed=observed,
     )
 
 
@@ -110,6 +117,7 @@ def to_json(description: CohortDescription) -> str:
     d = description
     record: dict[str, Any] = {
         "name": d.name,
+        "unit": d.observed.unit,
         "outcome": dataclasses.asdict(d.outcome),
         "linkage": d.linkage,
         "counts": d.counts,
@@ -162,19 +170,19 @@ def _tidy(d: CohortDescription) -> Iterator[tuple[str, str, str, object]]:
 def print_description(description: CohortDescription, console: Console) -> None:
     """Prints the description for people."""
     d = description
-    n, events = d.counts["patients"], d.counts["events"]
+    many, events = d.observed.noun.many, d.counts["events"]
     slides = ""
     if "slides" in d.counts:
-        held = d.counts["patients with a slide"]
-        slides = f"features of {d.counts['slides']:,} slides of {held:,} patients, "
+        held = d.counts[f"{many} with a slide"]
+        slides = f"features of {d.counts['slides']:,} slides of {held:,} {many}, "
     console.print(
-        f"{d.name}: {n:,} patients, {events:,} events ({d.prevalence:.1%}), "
-        f"{d.counts['images']:,} images of {d.counts['patients with an image']:,} patients, "
+        f"{d.name}: {d.observed.text}, {events:,} events ({d.prevalence:.1%}), "
+        f"{d.counts['images']:,} images of {d.counts[f'{many} with an image']:,} {many}, "
         f"{slides}{d.counts['sites'] or 'no'} sites named, linkage {d.linkage}",
         markup=False,
         highlight=False,
     )
-    for line in _outcome_lines(d.outcome):
+    for line in _outcome_lines(d.outcome, many):
         console.print(line, markup=False, highlight=False)
     for note in d.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
@@ -192,11 +200,11 @@ def print_description(description: CohortDescription, console: Console) -> None:
         )
 
 
-def _outcome_lines(outcome: Outcome) -> Iterator[str]:
+def _outcome_lines(outcome: Outcome, many: str) -> Iterator[str]:
     yield f"outcome: {outcome.name}. {outcome.definition}"
     yield f"unit: {outcome.unit}; predicted as of: {outcome.as_of}"
     if outcome.among:
-        yield f"asked of patients with: {outcome.among}"
+        yield f"asked of {many} with: {outcome.among}"
     yield from (f"caveat: {caveat}" for caveat in outcome.caveats)
 
 

@@ -9,17 +9,21 @@ import pandas as pd
 from featurestore.errors import DataError
 from featurestore.outcomes import EVENT, TIME, Outcome, duration_words
 from featurestore.outcomes.target import Kind
+from featurestore.units import Noun
 
 _SHORT = 40.0  # days; all follow-up of less is more likely months or years
 
 
-def check_enough(patients: pd.DataFrame, outcome: Outcome, reasons: Sequence[str]) -> None:
+def check_enough(
+    patients: pd.DataFrame, outcome: Outcome, reasons: Sequence[str], noun: Noun
+) -> None:
     """Refuses a cohort of which nothing can be learned.
 
     Args:
         patients: Those who are left.
         outcome: What is asked of them.
         reasons: Why each of the others was left out.
+        noun: What they are called.
 
     Raises:
         DataError: There is nobody, or all of them have the same outcome; of times to an event: no
@@ -29,20 +33,20 @@ def check_enough(patients: pd.DataFrame, outcome: Outcome, reasons: Sequence[str
     why = "; ".join(f"{count} left out: {reason}" for reason, count in counted.items())
     suffix = f" ({why})" if why else ""
     if patients.empty:
-        raise DataError(f"the cohort has no patient{suffix}")
-    _CHECKS[outcome.kind](patients, outcome, suffix)
+        raise DataError(f"the cohort has no {noun.one}{suffix}")
+    _CHECKS[outcome.kind](patients, outcome, suffix, noun)
 
 
-def _both_classes(patients: pd.DataFrame, outcome: Outcome, suffix: str) -> None:
+def _both_classes(patients: pd.DataFrame, outcome: Outcome, suffix: str, noun: Noun) -> None:
     events, n = int(patients["outcome"].sum()), len(patients)
     if not 0 < events < n:
         raise DataError(
-            f"all {n} patients of the cohort have the same outcome "
+            f"all {n} {noun.many} of the cohort have the same outcome "
             f"({outcome.name} = {int(events > 0)}); both classes are needed{suffix}"
         )
 
 
-def _ordered_times(patients: pd.DataFrame, outcome: Outcome, suffix: str) -> None:
+def _ordered_times(patients: pd.DataFrame, outcome: Outcome, suffix: str, noun: Noun) -> None:
     n, time = len(patients), patients[TIME]
     events = time[patients["outcome"] == EVENT]
     if events.empty:
@@ -66,7 +70,7 @@ def _ordered_times(patients: pd.DataFrame, outcome: Outcome, suffix: str) -> Non
         )
 
 
-_CHECKS: dict[Kind, Callable[[pd.DataFrame, Outcome, str], None]] = {
+_CHECKS: dict[Kind, Callable[[pd.DataFrame, Outcome, str, Noun], None]] = {
     "binary": _both_classes,
     "time_to_event": _ordered_times,
 }

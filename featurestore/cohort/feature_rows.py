@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from featurestore.cohort.tables import Cohort
 from featurestore.errors import DataError, name_some
 from featurestore.sources import SourceTables
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS
@@ -116,7 +117,11 @@ def _patients(tables: Sequence[SourceTables]) -> dict[str, str]:
     ids = [
         str(i)
         for table in tables
-        for i in (*table.patients["patient_id"], *table.images["patient_id"])
+        for i in (
+            *table.patients["patient_id"],
+            *table.images["patient_id"],
+            *(table.patients["person_id"] if table.of_lesions else ()),
+        )
     ]
     return {id_key(i): i for i in reversed(ids)}
 
@@ -168,10 +173,9 @@ def _slides(
     )
 
 
-def feature_notes(
-    keys: Mapping[str, Mapping[str, str]], images: pd.DataFrame, patients: pd.DataFrame
-) -> tuple[str, ...]:
+def feature_notes(keys: Mapping[str, Mapping[str, str]], cohort: Cohort) -> tuple[str, ...]:
     """A sentence an import: how many slides of how many patients are studied."""
+    images, unit = cohort.images, cohort.noun.many
     notes = []
     for name, own in keys.items():
         there = images[images["image_id"].isin(set(own))]
@@ -179,7 +183,7 @@ def feature_notes(
         spread = ", ".join(f"{n} of {count}" for count, n in each.items())
         notes.append(
             f"Embeddings {name} came from elsewhere: {len(there)} images or slides of "
-            f"{there['patient_id'].nunique()} of {len(patients)} patients are studied (patients "
+            f"{there['patient_id'].nunique()} of {cohort.n_patients} {unit} are studied ({unit} "
             f"by number of images: {spread})."
         )
     return tuple(notes)

@@ -116,7 +116,12 @@ def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, st
 
 
 def make_folds(
-    patients: pd.DataFrame, groups: Mapping[str, str], n_folds: int, repeats: int, seed: int
+    patients: pd.DataFrame,
+    groups: Mapping[str, str],
+    n_folds: int,
+    repeats: int,
+    seed: int,
+    what: str = "patients",
 ) -> Folds:
     """Splits patients into outer folds.
 
@@ -127,6 +132,7 @@ def make_folds(
         n_folds: Folds a repeat.
         repeats: Repeats with other shuffles.
         seed: Seed of the shuffles.
+        what: What patients are, in words.
 
     Returns:
         Every patient is in the test part of exactly one fold a repeat, and in the training part
@@ -143,7 +149,7 @@ def make_folds(
     parts = []
     for repeat in range(repeats):
         drawn = _derived_seed(seed, repeat)
-        splits = _stratified_folds(of_group, seen, n_folds, drawn, ("patients", kind))
+        splits = _stratified_folds(of_group, seen, n_folds, drawn, (what, kind))
         for fold, test in enumerate(splits):
             role = np.where(test, "test", "train")
             parts.append(

@@ -108,6 +108,6 @@ def short_follow_up(cohort: Cohort) -> str:
     unknown = int(days.isna().sum())
     more = f"; of {unknown} it is not known" if unknown else ""
     return (
-        f"Of the {len(days)} patients without {cohort.outcome.name}, who count as free of it, "
-        f"{', '.join(short[:-1])} and {short[-1]} were followed{more}."
+        f"Of the {len(days)} {cohort.noun.many} without {cohort.outcome.name}, who count as free "
+        f"of it, {', '.join(short[:-1])} and {short[-1]} were followed{more}."
     )

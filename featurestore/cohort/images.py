@@ -16,6 +16,7 @@ from featurestore.images.known_copies import known_or_found_copies
 from featurestore.progress import Progress
 from featurestore.sources import ReadContext
 from featurestore.tables import exclusions_table
+from featurestore.units import Noun
 
 
 def inspected(
@@ -89,7 +90,7 @@ def comparable(images: pd.DataFrame) -> pd.Series:
     return (images["width"] > 0) | (images["path"] == "")
 
 
-def copy_notes(images: pd.DataFrame) -> tuple[str, ...]:
+def copy_notes(images: pd.DataFrame, noun: Noun) -> tuple[str, ...]:
     """A sentence on copies and near-copies, where there are any."""
     images = images[comparable(images)]
     clusters = images.groupby("duplicate_cluster")["patient_id"]
@@ -100,12 +101,12 @@ def copy_notes(images: pd.DataFrame) -> tuple[str, ...]:
         return ()
     note = f"{several} groups of copies or near-copies of an image were found"
     if not crossing:
-        return (f"{note}, each within one patient.",)
+        return (f"{note}, each within one {noun.one}.",)
     examples = [
         " = ".join(sorted(images.loc[images["duplicate_cluster"] == c, "image_id"]))
         for c in crossing[:3]
     ]
     return (
-        f"{note}; {len(crossing)} of them cross patients ({name_some(examples, 3)}), and these "
-        f"patients are kept in one fold.",
+        f"{note}; {len(crossing)} of them cross {noun.many} ({name_some(examples, 3)}), and "
+        f"these {noun.many} are kept in one fold.",
     )

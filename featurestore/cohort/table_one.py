@@ -7,6 +7,7 @@ import pandas as pd
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import COMPETING, ENTRY, TIME
 from featurestore.tables import Column
+from featurestore.units import count_observations
 
 TABLE1_COLUMNS = ("variable", "level", "unit", "all", "no event", "event", "missing")
 
@@ -15,7 +16,9 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
     """Describes every patient column but expression, as text for people.
 
     Numeric columns: median [quartiles]. Others: count (share of known) of each level. Expression
-    columns are counted in one line.
+    columns are counted in one line. Where observations are lesions, what is measured of a patient
+    counts each patient once in a column of the table, however many lesions there are; a patient
+    with lesions of both kinds stands in both columns.
 
     Returns:
         Table with the columns `TABLE1_COLUMNS`.
@@ -23,14 +26,20 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
     patients = cohort.patients
     event = cohort.has_event
     n = {"all": len(patients), "no event": int((~event).sum()), "event": int(event.sum())}
-    rows = [{"variable": "patients", "level": "", "unit": "n", "missing": "", **_text(n)}]
     parts = {"all": patients, "no event": patients[~event], "event": patients[event]}
+    persons = {key: part.drop_duplicates("person_id") for key, part in parts.items()}
+    rows = [_counted(cohort.noun.many, n)]
+    if cohort.counted.persons and cohort.unit == "lesion":
+        known = {k: count_observations(part, cohort.unit).persons for k, part in parts.items()}
+        more = f"{cohort.counted.nameless} lesions of unknown patients"
+        rows.append(_counted("patients", known, more * bool(cohort.counted.nameless)))
     if TIME in patients.columns:
         rows += _times(parts)
     expression = [c for c in cohort.dictionary if c.kind == "expression"]
     for column in cohort.dictionary:
         if column.kind != "expression":
-            rows += _rows(column, parts)
+            of_patients = column.level == "patient" and cohort.counted.persons > 0
+            rows += _rows(column, persons if of_patients else parts, of_patients)
     if expression:
         known = {
             k: int(p[[c.name for c in expression]].notna().any(axis=1).sum())
@@ -38,9 +47,7 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
         }
         label = f"expression known ({len(expression)} genes)"
         missing = f"{n['all'] - known['all']}"
-        rows.append(
-            {"variable": label, "level": "", "unit": "n", "missing": missing, **_text(known)}
-        )
+        rows.append(_counted(label, known, missing))
     return pd.DataFrame(rows, columns=list(TABLE1_COLUMNS))
 
 
@@ -50,21 +57,22 @@ def _times(parts: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
     rows = [{"variable": "time observed", "level": "", "unit": "days", "missing": "", **observed}]
     competing = {k: int((p["outcome"] == COMPETING).sum()) for k, p in parts.items()}
     if competing["all"]:
-        rows.append(
-            {
-                "variable": "competing event first",
-                "level": "",
-                "unit": "n",
-                "missing": "",
-                **_text(competing),
-            }
-        )
+        rows.append(_counted("competing event first", competing))
     return rows
 
 
-def _rows(column: Column, parts: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
-    name = (column.label or column.name) + (
-        " (reveals the outcome; not used)" if column.leaks else ""
+def _counted(what: str, counts: dict[str, int], missing: str = "") -> dict[str, str]:
+    return {"variable": what, "level": "", "unit": "n", "missing": missing, **_text(counts)}
+
+
+def _rows(
+    column: Column, parts: dict[str, pd.DataFrame], of_patients: bool
+) -> list[dict[str, str]]:
+    """Rows of one column; `parts` has each patient once where it is measured of patients."""
+    name = (
+        (column.label or column.name)
+        + (f" (of {len(parts['all']):,} patients)" if of_patients else "")
+        + (" (reveals the outcome; not used)" if column.leaks else "")
     )
     missing = int(parts["all"][column.name].isna().sum())
     first = {"variable": name, "missing": f"{missing} ({missing / len(parts['all']):.0%})"}

@@ -27,6 +27,7 @@ from featurestore.tables import (
     require_columns,
     require_unique,
 )
+from featurestore.units import NOUNS, Counted, Noun, Observed, count_observations, for_people
 
 IMAGE_COLUMNS = (
     "image_id",
@@ -42,8 +43,10 @@ IMAGE_COLUMNS = (
     "attribution",
 )
 PATIENT_COLUMNS = ("patient_id", "person_id", "outcome", "site")
-"""`patient_id` names what is observed and scored (today a patient); `person_id` the person whom
-folds and the bootstrap keep together, however many observations there are of one."""
+"""`patient_id` names what is observed and scored, a patient or a lesion (`Cohort.unit`), here and
+wherever else we keep a key; `person_id` the person whom folds and the bootstrap keep together,
+however many observations there are of one. Whoever is not known is called by the observation.
+People read truer names (`featurestore.units`)."""
 
 
 def patient_columns(outcome: Outcome) -> tuple[str, ...]:
@@ -81,6 +84,7 @@ class Cohort:
         features_measured: When what embeddings from elsewhere show was taken, by their name.
         known_on: By time of measurement the patient column with its day.
         pairing: With linkage `label_matched` one row a patient: `patient_id, donor_id, outcome`.
+        unit: What one observation is.
     """
 
     name: str
@@ -102,6 +106,7 @@ class Cohort:
     images_measured: str = "unknown"
     features_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
     known_on: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unit: Observed = "patient"
 
     def __post_init__(self) -> None:
         require_columns(self.images, IMAGE_COLUMNS, "the images table")
@@ -114,8 +119,8 @@ class Cohort:
         unknown = sorted(set(self.images["patient_id"]) - set(self.patients["patient_id"]))
         if unknown:
             raise DataError(
-                f"{len(unknown)} patients of the images table are not in the patients table: "
-                f"{name_some(unknown)}"
+                f"{len(unknown)} {self.noun.many} of the images table are not in the patients "
+                f"table: {name_some(unknown)}"
             )
 
     @property
@@ -125,8 +130,18 @@ class Cohort:
 
     @property
     def n_patients(self) -> int:
-        """Number of patients."""
+        """Number of observations."""
         return len(self.patients)
+
+    @property
+    def noun(self) -> Noun:
+        """What observations are called."""
+        return NOUNS[self.unit]
+
+    @property
+    def counted(self) -> Counted:
+        """How many observations there are, of how many people."""
+        return count_observations(self.patients, self.unit)
 
     @property
     def has_event(self) -> pd.Series:
@@ -142,6 +157,10 @@ class Cohort:
     def prevalence(self) -> float:
         """Share of patients of whom the outcome was seen; of times to an event no risk."""
         return float(self.has_event.mean())
+
+    def for_people(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of these patients or lesions with its ids called what people call them."""
+        return for_people(table, self.patients, self.unit)
 
     def measured_of(self, encoder: str) -> str:
         """When what an encoder looks at was taken; `unknown` where nobody said."""

@@ -150,12 +150,10 @@ def _known_ids(tables: Sequence[ExportTable], key: Key) -> dict[str, str]:
 
 def _entities(frame: pd.DataFrame, column: str) -> list[tuple[str, str]]:
     """Ids of a table of all sorts of things, each with what it is: an image, or a patient."""
-    pictured = frame["entity"] == "image" if "entity" in frame else pd.Series(False, frame.index)
-    return [
-        (text, what)
-        for rows, what in ((frame[pictured], "image"), (frame[~pictured], "patient"))
-        for text in _texts(rows[column])
-    ]
+    entities = frame["entity"] if "entity" in frame else pd.Series("", frame.index)
+    kinds = entities.where(entities.isin(["image", "lesion"]), "patient")
+    return [(text, what) for what in ("image", "lesion", "patient")
+            for text in _texts(frame.loc[kinds == what, column])]  # fmt: skip
 
 
 def _texts(values: pd.Series) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from featurestore.outcomes import NamedTexts
 from featurestore.progress import SILENT, Progress
 from featurestore.tables import DataDictionary, no_gaps
+from featurestore.units import Observed
 
 # What an images table must have when it leaves a source; the rest is found by inspection.
 SOURCE_IMAGE_COLUMNS = (
@@ -40,6 +41,8 @@ class ReadContext:
         progress: Told of long work of a source (drawing the synthetic cohort).
         named: What the outcome names as values, by the column they stand in; a text that is named
             is never missing.
+        unit: What one observation is. A source that knows lesions makes its rows of it, others of
+            patients whatever is asked.
     """
 
     data_root: Path
@@ -47,6 +50,7 @@ class ReadContext:
     seed: int = 0
     progress: Progress = SILENT
     named: Mapping[str, NamedTexts] = dataclasses.field(default_factory=dict)
+    unit: Observed = "patient"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,9 @@ class SourceTables:
             and label columns. May have no rows.
         patients: One row a patient: `patient_id`, optionally `site`, then one column per entry of
             `dictionary`, and label columns that are in no dictionary. Rows in the order of the
-            file. May have no rows.
+            file. May have no rows. Where lesions are asked for and known, one row a lesion: its
+            key is `patient_id`, here and in `images`, and `person_id` is its patient, or the key
+            where the patient is not known.
         dictionary: What each patient column is.
         exclusions: Rows `entity, id, stage, reason` for everything that was left out.
         notes: Sentences that every report prints.
@@ -77,6 +83,11 @@ class SourceTables:
     synthetic: bool = False
     unmapped: tuple[str, ...] = ()
     gaps: pd.DataFrame = dataclasses.field(default_factory=no_gaps)
+
+    @property
+    def of_lesions(self) -> bool:
+        """Whether its rows are lesions."""
+        return "person_id" in self.patients.columns
 
 
 class Source(Protocol):

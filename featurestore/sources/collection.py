@@ -15,6 +15,7 @@ from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceT
 from featurestore.sources.collection_columns import typed_columns
 from featurestore.sources.collections import COLLECTIONS, Collection
 from featurestore.sources.collections.base import UNKNOWN, matches
+from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
 from featurestore.sources.named_images import find_files
 from featurestore.tables import (
     exclusions_table,
@@ -23,7 +24,7 @@ from featurestore.tables import (
     require_unique,
     spelled_ids,
 )
-from featurestore.tables.merging import first_known
+from featurestore.units import Observed, count_observations
 
 _STAGE = "read"
 _LABELS = ("diagnosis", "melanoma", "malignant")
@@ -57,7 +58,8 @@ class CollectionSource(Section):
         """Reads the tables and finds the images.
 
         Without patient ids images of one lesion count as one patient. Where images of one patient
-        disagree on a column, the first image by id counts and the difference is reported.
+        (or lesion, where lesions are asked for) disagree on a column, the first image by id counts
+        and the difference is reported.
 
         Raises:
             DataError: A file or folder is missing, a table belongs to another collection or a
@@ -66,7 +68,7 @@ class CollectionSource(Section):
         collection = COLLECTIONS[self.name]
         tables = _read_tables(collection, [context.data_root / path for path in self.tables])
         rows, unlabelled = _with_labels(collection, collection.rows(tables))
-        rows, unit_notes = _with_patients(collection, rows)
+        rows, unit_notes = _with_units(collection, rows, context.unit)
         require_unique(rows["image_id"], f"image id in the tables of {collection.title}")
         typed = typed_columns(collection, rows, _STAGE)
         found = find_files(typed.rows, [context.data_root / path for path in self.images], _STAGE)
@@ -76,22 +78,22 @@ class CollectionSource(Section):
                 f"none of the {len(rows):,} images of {collection.title} has a file under "
                 f"{name_some([str(path) for path in self.images], 3)}{found.hint}"
             )
-        patients, conflicts = first_known(
-            typed.rows.assign(_fileless=found.paths.isna()),
-            "patient_id",
-            ["_fileless", "image_id"],
-            typed.dictionary.names,
-            _STAGE,
-            "first image by id, those with a file before the others",
-        )
+        dictionary = levelled(typed.dictionary, context.unit)
+        whole = typed.rows.assign(_fileless=found.paths.isna())
+        patients, conflicts = one_row_each(whole, list(dictionary), context.unit, _STAGE)
         held, withheld_notes = _withheld(collection, tables)
         parts = [held, unlabelled, typed.exclusions, found.exclusions, conflicts]
         return SourceTables(
             _images_table(collection, images),
             patients,
-            typed.dictionary,
+            dictionary,
             pd.concat(parts, ignore_index=True),
-            (_counted(collection, images), *unit_notes, *withheld_notes, *collection.notes),
+            (
+                _counted(collection, images, context.unit),
+                *unit_notes,
+                *withheld_notes,
+                *collection.notes,
+            ),
             unmapped=(*typed.unmapped, *_not_understood(collection, tables)),
             gaps=typed.gaps,
         )
@@ -144,10 +146,13 @@ def _with_labels(collection: Collection, rows: pd.DataFrame) -> tuple[pd.DataFra
     )
 
 
-def _with_patients(
-    collection: Collection, rows: pd.DataFrame
+def _with_units(
+    collection: Collection, rows: pd.DataFrame, unit: Observed
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Fills ids: a patient is the one that is named, else the lesion, else the image."""
+    """Fills ids: a patient is the one that is named, else the lesion, else the image.
+
+    Where lesions are asked for, these are the observations.
+    """
     image = spelled_ids(rows["image_id"])
     nameless = int(image.isna().sum())
     if nameless:
@@ -155,6 +160,10 @@ def _with_patients(
     absent = pd.Series(pd.NA, index=rows.index, dtype="str")
     patient = spelled_ids(rows["patient_id"]) if "patient_id" in rows.columns else absent
     lesion = spelled_ids(rows["lesion_id"]) if "lesion_id" in rows.columns else absent
+    if unit == "lesion":
+        ids = lesion_ids(image.astype("str"), patient, lesion, "images", collection.title)
+        columns = {"patient_id": ids.keys, "person_id": ids.persons, "lesion_id": lesion.fillna("")}
+        return rows.assign(image_id=image.astype("str"), **columns), ids.notes
     notes = []
     by_lesion, by_image = patient.isna() & lesion.notna(), patient.isna() & lesion.isna()
     if by_lesion.any():
@@ -167,8 +176,7 @@ def _with_patients(
             f"{int(by_image.sum()):,} of {len(rows):,} images have neither patient nor lesion id: "
             f"each counts as one patient."
         )
-    unit = lesion.fillna(image)
-    several = unit.groupby(patient).nunique()
+    several = lesion.fillna(image).groupby(patient).nunique()
     if (several > 1).any():
         notes.append(
             f"{int((several > 1).sum()):,} of {len(several):,} patients have several lesions: a "
@@ -215,12 +223,13 @@ def _images_table(collection: Collection, images: pd.DataFrame) -> pd.DataFrame:
     return table[wanted].reset_index(drop=True)
 
 
-def _counted(collection: Collection, images: pd.DataFrame) -> str:
+def _counted(collection: Collection, images: pd.DataFrame, unit: Observed) -> str:
+    who = f"{images['patient_id'].nunique():,} patients"
     lesions = images["lesion_id"].replace("", pd.NA).nunique()
-    shown = f", {lesions:,} lesions with an id" if lesions else ""
+    if unit == "lesion":
+        who = count_observations(images.drop_duplicates("patient_id"), unit).text
+    elif lesions:
+        who += f", {lesions:,} lesions with an id"
     roles = images["image_role"].value_counts().sort_index()
     kinds = ", ".join(f"{n:,} {role}" for role, n in roles.items())
-    return (
-        f"{collection.title}: {images['patient_id'].nunique():,} patients{shown}, "
-        f"{len(images):,} images with a file ({kinds})."
-    )
+    return f"{collection.title}: {who}, {len(images):,} images with a file ({kinds})."

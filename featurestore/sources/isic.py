@@ -16,6 +16,7 @@ from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name,
 from featurestore.outcomes.isic import DIAGNOSES
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
+from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
 from featurestore.tables import (
     BINARY_TEXTS,
     Column,
@@ -33,6 +34,7 @@ from featurestore.tables import (
     spelled_ids,
 )
 from featurestore.tables.merging import first_known
+from featurestore.units import Observed
 
 _STAGE = "read"
 _IS_MASK = "a mask, not a photograph"
@@ -103,30 +105,26 @@ class IsicSource(Section):
         """Reads all metadata files and finds the images.
 
         An image without patient id counts as its own patient; images of one lesion as one patient.
-        Where images of one patient disagree on a patient column, the first image by id counts and
-        the difference is reported.
+        Where images of one patient (or lesion, where lesions are asked for) disagree on a column,
+        the first image by id counts and the difference is reported.
 
         Raises:
             DataError: A file or folder is missing, a file has an unknown layout or names an image
                 twice, or a value is neither of its kind nor missing.
         """
         read = self._read_metadata(context)
-        rows, id_note = _with_patients(read.rows)
+        title = name_some([str(m) for m in self.metadata], 2)
+        rows, id_note = _with_units(read.rows, context.unit, title)
         typed = _typed(rows, self.columns, read)
         images, unmatched = self._find_images(typed.rows, read.whole, context)
-        patients, conflicts = first_known(
-            typed.rows.assign(_fileless=~typed.rows["image_id"].isin(images["image_id"])),
-            "patient_id",
-            ["_fileless", "image_id"],
-            typed.dictionary.names,
-            _STAGE,
-            "first image by id, those with a file before the others",
-        )
+        dictionary = levelled(typed.dictionary, context.unit)
+        whole = typed.rows.assign(_fileless=~typed.rows["image_id"].isin(images["image_id"]))
+        patients, conflicts = one_row_each(whole, list(dictionary), context.unit, _STAGE)
         parts = [read.conflicts, typed.exclusions, unmatched, conflicts]
         exclusions = pd.concat(parts, ignore_index=True)
         notes = (f"Metadata: {'; '.join(read.layouts)}.", *id_note, *_withheld(read.headers))
         return SourceTables(
-            images, patients, typed.dictionary, exclusions, notes, unmapped=typed.unmapped
+            images, patients, dictionary, exclusions, notes, unmapped=typed.unmapped
         )
 
     def _read_metadata(self, context: ReadContext) -> _Metadata:
@@ -198,14 +196,24 @@ class IsicSource(Section):
         for column, default in (("licence", self.licence), ("attribution", self.attribution)):
             known = images[column] if column in images.columns else pd.Series(pd.NA, images.index)
             images[column] = known.astype("str").fillna(default)
-        rest = [c for c in images.columns if c not in (*SOURCE_IMAGE_COLUMNS, *_NAMES)]
+        used = (*SOURCE_IMAGE_COLUMNS, *_NAMES, "person_id")
+        rest = [c for c in images.columns if c not in used]
         return images[[*SOURCE_IMAGE_COLUMNS, *sorted(rest)]], exclusions_table(excluded)
 
 
-def _with_patients(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Fills patient ids: those of the file, else those of the lesion, else lesion, else image."""
+def _with_units(
+    rows: pd.DataFrame, unit: Observed, title: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Fills patient ids: those of the file, else those of the lesion, else lesion, else image.
+
+    Where lesions are asked for, these are the observations.
+    """
     lesion = spelled_ids(_column(rows, "lesion_id"))
     patient = spelled_ids(_column(rows, "patient_id"))
+    if unit == "lesion":
+        ids = lesion_ids(rows["image_id"], patient, lesion, "images", title)
+        columns = {"patient_id": ids.keys, "person_id": ids.persons, "lesion_id": lesion.fillna("")}
+        return rows.assign(**columns), ids.notes
     of_lesion = patient.groupby(lesion).min()
     by_lesion = patient.isna() & lesion.notna()
     by_image = patient.isna() & lesion.isna()

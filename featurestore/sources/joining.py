@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.images import ENDINGS, image_key
+from featurestore.sources.spreading import lesions_of_all, spread
 from featurestore.tables import Column, DataDictionary, exclusions_table, require_unique
 from featurestore.tables.merging import first_known
 
@@ -30,6 +31,8 @@ class JoinedSources:
         dictionary: What the columns of patients are.
         conflicts: Exclusions table of the values that sources disagree on.
         notes: Sentences that every report prints.
+        persons: Where rows are lesions, the patient of each by key, or the key where the patient is
+            not known; else None.
     """
 
     tables: tuple[SourceTables, ...]
@@ -38,10 +41,13 @@ class JoinedSources:
     dictionary: DataDictionary
     conflicts: pd.DataFrame
     notes: tuple[str, ...] = ()
+    persons: Mapping[str, str] | None = None
 
 
 def join_sources(tables: Sequence[SourceTables], linkage: str) -> JoinedSources:
     """Joins patients and images of all sources.
+
+    Where a source has lesions, rows of all of them become rows of lesions.
 
     Args:
         tables: What the sources yielded.
@@ -51,10 +57,14 @@ def join_sources(tables: Sequence[SourceTables], linkage: str) -> JoinedSources:
         DataError: See `join_patients`; or two sources have an image of one id.
     """
     alike, notes = with_shared_ids(tables)
+    persons = None
+    if any(table.of_lesions for table in alike):
+        persons = lesions_of_all(alike)
+        alike = spread(alike, persons)
     patients, dictionary, conflicts = join_patients(alike, linkage)
     images = pd.concat([table.images for table in alike], ignore_index=True)
     require_unique(images["image_id"], "image_id in the sources")
-    return JoinedSources(tuple(alike), patients, images, dictionary, conflicts, notes)
+    return JoinedSources(tuple(alike), patients, images, dictionary, conflicts, notes, persons)
 
 
 def id_key(text: str) -> str:
@@ -81,7 +91,7 @@ def with_shared_ids(
     """
     owners: dict[str, dict[str, set[int]]] = {}
     for k, table in enumerate(tables):
-        for text in {*table.patients["patient_id"], *table.images["patient_id"]}:
+        for text in _ids(table):
             owners.setdefault(id_key(text), {}).setdefault(text, set()).add(k)
     renamed: dict[str, str] = {}
     for spellings in owners.values():
@@ -100,10 +110,18 @@ def with_shared_ids(
     return [_renamed(table, renamed) for table in tables], (note,)
 
 
+def _ids(table: SourceTables) -> set[str]:
+    """Ids of a source's patients, and of its lesions where it has them."""
+    persons = table.patients["person_id"] if table.of_lesions else ()
+    return {*table.patients["patient_id"], *table.images["patient_id"], *persons}
+
+
 def _renamed(table: SourceTables, names: dict[str, str]) -> SourceTables:
     def spelled(frame: pd.DataFrame) -> pd.DataFrame:
-        ids = frame["patient_id"]
-        return frame.assign(patient_id=ids.map(names).fillna(ids).astype("str"))
+        columns = [c for c in ("patient_id", "person_id") if c in frame.columns]
+        return frame.assign(
+            **{c: frame[c].map(names).fillna(frame[c]).astype("str") for c in columns}
+        )
 
     return dataclasses.replace(
         table,

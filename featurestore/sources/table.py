@@ -14,11 +14,11 @@ import pydantic
 
 from featurestore.config import Section, Text
 from featurestore.errors import DataError, name_some
-from featurestore.images import ImageFolder, shown_masks
 from featurestore.outcomes import ENTRY, TIME, NamedTexts
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.gene_matrix import GeneMatrix
-from featurestore.sources.named_images import find_files
+from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
+from featurestore.sources.table_images import TableImages, find_images
 from featurestore.sources.table_matrix import read_samples
 from featurestore.tables import (
     Column,
@@ -39,10 +39,11 @@ from featurestore.tables import (
     require_unique,
     spelled_ids,
 )
-from featurestore.tables.merging import first_known
+from featurestore.units import Observed
 
 _STAGE = "read"
 _OWN_ID = "id made of the row"
+_SITE = Column("site", "nominal", "site", level="patient")
 
 
 class ColumnMapping(Section):
@@ -59,6 +60,8 @@ class ColumnMapping(Section):
         missing: Further texts that mean missing.
         measured: When the value becomes known: diagnosis, specimen or follow_up. A column that is
             known later than the outcome's as-of time is withheld from models.
+        level: Of what it is measured where observations are lesions: `patient`, or `lesion`; by
+            default of the patient in the groups demographic and history, else of the lesion.
     """
 
     source: str
@@ -70,46 +73,12 @@ class ColumnMapping(Section):
     values: dict[Text, Text] = pydantic.Field(default_factory=dict)
     missing: tuple[Text, ...] = ()
     measured: Measured = "unknown"
+    level: Observed | None = None
 
     @pydantic.model_validator(mode="after")
     def _ordinal_has_levels(self) -> ColumnMapping:
         if self.kind == "ordinal" and len(self.levels) < 2:
             raise ValueError("an ordinal column needs its levels in ascending order")
-        return self
-
-
-class TableImages(Section):
-    """Which image a row belongs to, where the table has one row an image.
-
-    Attributes:
-        image_id: Column of image ids.
-        path: Column of file names, relative to `folder`; or else `pattern` or `folders` find them.
-        folder: Folder of the images, relative to the data root.
-        pattern: File name with `{image_id}` in it.
-        folders: Folders and archives that are searched, with their subfolders and the archives in
-            them, for files whose name is the image id, in any case and with any ending.
-        lesion_id: Column of lesion ids.
-        licence: Licence of all images.
-        attribution: Whom all images are attributed to.
-    """
-
-    image_id: str
-    path: str | None = None
-    folder: Path = Path()
-    pattern: str | None = None
-    folders: tuple[Path, ...] = ()
-    lesion_id: str | None = None
-    licence: str = "unknown"
-    attribution: str = "unknown"
-
-    @pydantic.model_validator(mode="after")
-    def _one_way_to_files(self) -> TableImages:
-        if [self.path is None, self.pattern is None, not self.folders].count(False) != 1:
-            raise ValueError(
-                "name either a path column, or a pattern such as '{image_id}.jpg', or folders"
-            )
-        if self.pattern is not None and "{image_id}" not in self.pattern:
-            raise ValueError("the pattern needs {image_id} in it")
         return self
 
 
@@ -121,6 +90,7 @@ class TableSource(Section):
         path: CSV, TSV or Parquet file, relative to the data root.
         layout: `rows`, or `genes_by_samples` for an expression matrix.
         id: Column of patient ids (`rows`); ids are text.
+        lesion_id: Column of lesion ids, in a table with one row a lesion and no images (`rows`).
         id_by_content: The table names no patients: each row is one, and its id is made of what
             stands in it, so that the order of rows means nothing (`rows`, in place of `id`).
         patient_id_length: Keep this many leading characters of an id (12 for TCGA barcodes).
@@ -143,6 +113,7 @@ class TableSource(Section):
     path: Path
     layout: Literal["rows", "genes_by_samples"] = "rows"
     id: str | None = None
+    lesion_id: str | None = None
     id_by_content: bool = False
     patient_id_length: int | None = pydantic.Field(default=None, ge=1)
     prefer: dict[str, Text] = pydantic.Field(default_factory=dict, max_length=1)
@@ -165,6 +136,11 @@ class TableSource(Section):
             )
         if self.id_by_content and (self.images is not None or self.prefer):
             raise ValueError("a table of images, or with several rows a patient, needs an `id`")
+        if self.lesion_id is not None and (self.id is None or self.images is not None):
+            raise ValueError(
+                "lesion_id stands beside the `id` of patients in a table without images; with "
+                "images write images.lesion_id"
+            )
         both = sorted(self.columns.keys() & self.labels.keys())
         if both:
             raise ValueError(f"{both[0]!r} stands under columns and under labels")
@@ -201,18 +177,16 @@ def _read_rows(
         table = table.assign(**{_OWN_ID: ids_by_content(table)})
     key = source.id or _OWN_ID
     pictures = source.images
-    named = [key, source.site, *(c.source for c in source.columns.values())]
+    named = [key, source.site, source.lesion_id, *(c.source for c in source.columns.values())]
     named += [*source.labels.values(), *source.prefer]
     if pictures is not None:
         named += [pictures.image_id, pictures.path, pictures.lesion_id]
     require_header(table, [name for name in named if name is not None], path)
     rows = pd.DataFrame({"patient_id": _ids(table[key], path, source.patient_id_length)})
-    notes = []
-    if pictures is not None and pictures.lesion_id and source.id == pictures.image_id:
-        lesion = spelled_ids(known_text(table[pictures.lesion_id]).values)
-        rows["patient_id"] = lesion.fillna(rows["patient_id"]).astype("str")
-        notes.append(f"{path.name} names no patients: images of one lesion count as one patient.")
+    rows, notes = _with_units(source, table, rows, path, context.unit)
+    unit: Observed = "lesion" if "person_id" in rows else "patient"
     dictionary, exclusions, gaps = _read_columns(source, table, path, rows, context)
+    dictionary = levelled(dictionary, unit)
     for name, column in source.labels.items():
         rows[name] = _label(table[column], context.named.get(name))
     if source.site is not None:
@@ -220,27 +194,61 @@ def _read_rows(
     if pictures is None:
         rows, others = _preferred(source.prefer, rows, table, path)
         exclusions = pd.concat([exclusions, others], ignore_index=True)
-        require_unique(rows["patient_id"], f"patient id in {path}")
+        require_unique(rows["patient_id"], f"{unit} id in {path}")
+        if unit == "lesion":
+            rows, differing = _of_lesions(rows, dictionary)
+            exclusions = pd.concat([exclusions, differing], ignore_index=True)
         images = pd.DataFrame(columns=list(SOURCE_IMAGE_COLUMNS), dtype="str")
-        return SourceTables(images, rows, dictionary, exclusions, gaps=gaps)
+        return SourceTables(images, rows, dictionary, exclusions, notes, gaps=gaps)
     rows["image_id"] = _ids(table[pictures.image_id], path, None)
     require_unique(rows["image_id"], f"image id in {path}")
-    images, unmatched = _find_images(pictures, table, rows, path, context)
+    images, unmatched = find_images(pictures, table, rows, path, context)
     for name in source.labels:
         images[name] = rows.loc[images.index, name]
-    per_patient = [*dictionary.names, *(["site"] if source.site is not None else [])]
     rows["_fileless"] = ~rows.index.isin(images.index)
-    patients, conflicts = first_known(
-        rows,
-        "patient_id",
-        ["_fileless", "image_id"],
-        per_patient,
-        _STAGE,
-        "first image by id, those with a file before the others",
-    )
+    described = [*dictionary, *([_SITE] if source.site is not None else [])]
+    patients, conflicts = one_row_each(rows, described, unit, _STAGE)
     exclusions = pd.concat([exclusions, unmatched, conflicts], ignore_index=True)
     images = images.reset_index(drop=True)
-    return SourceTables(images, patients, dictionary, exclusions, tuple(notes), gaps=gaps)
+    return SourceTables(images, patients, dictionary, exclusions, notes, gaps=gaps)
+
+
+def _with_units(
+    source: TableSource, table: pd.DataFrame, rows: pd.DataFrame, path: Path, unit: Observed
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Rows whose `patient_id` is what one observation is; those of lesions have a `person_id`.
+
+    Where lesions are asked for and the table names none, its rows are of patients.
+    """
+    pictures, patient = source.images, rows["patient_id"]
+    header = source.lesion_id if pictures is None else pictures.lesion_id
+    if header is None:
+        return rows, ()
+    lesion = spelled_ids(known_text(table[header]).values)
+    nameless = pictures is not None and source.id == pictures.image_id
+    if unit == "lesion":
+        if pictures is None:
+            lesion = _ids(table[header], path, None)
+        row_ids = patient if pictures is None else _ids(table[pictures.image_id], path, None)
+        owner = pd.Series(pd.NA, rows.index, dtype="str") if nameless else patient
+        what = "rows" if pictures is None else "images"
+        ids = lesion_ids(row_ids, owner, lesion, what, path.name)
+        return rows.assign(patient_id=ids.keys, person_id=ids.persons), ids.notes
+    if nameless:
+        rows = rows.assign(patient_id=lesion.fillna(patient).astype("str"))
+        return rows, (f"{path.name} names no patients: images of one lesion count as one patient.",)
+    return rows, ()
+
+
+def _of_lesions(
+    rows: pd.DataFrame, dictionary: DataDictionary
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a lesion with what is known of its patient, in the order of the file."""
+    known, differing = one_row_each(
+        rows.assign(image_id="", _fileless=False), list(dictionary), "lesion", _STAGE
+    )
+    known = known.set_index("patient_id").loc[rows["patient_id"]]
+    return rows.assign(**{n: known[n].to_numpy() for n in dictionary.names}), differing
 
 
 def _preferred(
@@ -313,6 +321,7 @@ def _read_columns(
                 source_column=mapping.source,
                 missing_tokens=text.tokens,
                 measured=mapping.measured,
+                level=mapping.level or "" if context.unit == "lesion" else "",
             )
         )
     exclusions = pd.concat(excluded, ignore_index=True)
@@ -327,67 +336,3 @@ def _ids(texts: pd.Series, path: Path, length: int | None) -> pd.Series:
             f"{path}: column {texts.name!r} has no id in {len(lines)} rows: row {name_some(lines)}"
         )
     return known if length is None else known.str.slice(0, length)
-
-
-def _find_images(
-    pictures: TableImages,
-    table: pd.DataFrame,
-    rows: pd.DataFrame,
-    path: Path,
-    context: ReadContext,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Images whose file exists (index as in `rows`), and what had no counterpart."""
-    if pictures.folders:
-        named = rows[["image_id"]].assign(file=rows["image_id"])
-        found = find_files(named, [context.data_root / f for f in pictures.folders], _STAGE)
-        files, exclusions = found.paths, found.exclusions
-        exists = files.notna()
-    else:
-        files, exists, exclusions = _files_in_folder(pictures, table, rows, context)
-    images = pd.DataFrame(
-        {
-            "image_id": rows["image_id"],
-            "patient_id": rows["patient_id"],
-            "lesion_id": known_text(table[pictures.lesion_id]).values if pictures.lesion_id else "",
-            "path": files,
-            "source": path.name,
-            "licence": pictures.licence,
-            "attribution": pictures.attribution,
-        },
-        dtype="str",
-    )
-    return images[exists], exclusions
-
-
-def _files_in_folder(
-    pictures: TableImages, table: pd.DataFrame, rows: pd.DataFrame, context: ReadContext
-) -> tuple[pd.Series, pd.Series, pd.DataFrame]:
-    """Path of each row's file, whether it is there, and what had no counterpart."""
-    folder = (context.data_root / pictures.folder).resolve()
-    if pictures.path is not None:
-        names = known_text(table[pictures.path]).values
-    else:
-        assert pictures.pattern is not None  # checked by the section
-        names = rows["image_id"].map(lambda i: str(pictures.pattern).replace("{image_id}", i))
-    files = names.map(lambda name: str(folder / name), na_action="ignore")
-    exists = files.map(lambda file: Path(file).is_file(), na_action="ignore").fillna(False)
-    excluded = [
-        (
-            "image",
-            str(rows.at[k, "image_id"]),
-            _STAGE,
-            "no file name in its row" if pd.isna(names[k]) else f"no file {names[k]} in {folder}",
-        )
-        for k in rows.index[~exists.astype(bool)]
-    ]
-    if pictures.pattern is not None:
-        around = ImageFolder.scan([folder])
-        unclaimed = around.without(files[files.notna()])
-        excluded += [("image", str(f), _STAGE, "no row of the table names it") for f in unclaimed]
-        claimed = set(files[files.notna()])
-        excluded += [
-            ("image", shown, _STAGE, "a mask, not a photograph")
-            for shown, mask in zip(shown_masks(around, [folder]), around.masks, strict=True)
-            if str(mask) not in claimed
-        ]
-    return files, exists.astype(bool), exclusions_table(excluded)

@@ -5,6 +5,7 @@ from featurestore.tables.dictionary import (
     Column,
     DataDictionary,
     Kind,
+    Level,
     Measured,
     known_later,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Column",
     "DataDictionary",
     "Kind",
+    "Level",
     "Measured",
     "Parsed",
     "TableHead",

@@ -12,6 +12,8 @@ Kind = Literal["numeric", "ordinal", "nominal", "binary", "expression"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Measured = Literal["unknown", "diagnosis", "specimen", "follow_up"]
 """When a value becomes known; all but `unknown` in order of time."""
+Level = Literal["", "patient", "lesion"]
+"""Of what a value is measured; empty where observations are patients."""
 TIMES: tuple[str, ...] = get_args(Measured)
 
 
@@ -36,6 +38,8 @@ class Column:
         measured: When the value becomes known.
         known_on: Column with the day on which it became known, of each patient; empty where the
             data have none.
+        level: Of what it is measured where observations are lesions: a value of a patient is
+            repeated for each lesion of the patient.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Column:
     leaks: bool = False
     measured: Measured = "unknown"
     known_on: str = ""
+    level: Level = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -141,9 +146,10 @@ class DataDictionary:
         )
 
     def to_records(self) -> list[dict[str, object]]:
-        """Returns plain records for JSON; one without a day says nothing of it."""
+        """Returns plain records for JSON; one without a day, or a level, says nothing of it."""
         records = [dataclasses.asdict(column) for column in self]
-        return [{k: v for k, v in r.items() if k != "known_on" or v} for r in records]
+        silent = ("known_on", "level")
+        return [{k: v for k, v in r.items() if k not in silent or v} for r in records]
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, object]]) -> DataDictionary:

@@ -56,7 +56,7 @@ class Association:
 
     def __str__(self) -> str:
         return (
-            f"AUROC {self.auroc:.3f} (lower bound {self.low:.3f}, {self.n} patients, "
+            f"AUROC {self.auroc:.3f} (lower bound {self.low:.3f}, {self.n} {{patients}}, "
             f"{self.events} events)"
         )
 

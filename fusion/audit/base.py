@@ -10,6 +10,7 @@ import pandas as pd
 
 from featurestore.cohort import Cohort, Folds
 from featurestore.store import EncoderIdentity
+from featurestore.units import Noun, worded
 from fusion.config import AblationConfig
 from fusion.ledger import FitRecord
 
@@ -61,6 +62,10 @@ class Hit:
     value: float | None = None
     severity: Severity | None = None
 
+    def worded(self, noun: Noun) -> Hit:
+        """The hit with `{patients}` called what they are."""
+        return dataclasses.replace(self, text=worded(self.text, noun))
+
 
 def needs_binary(subject: AuditSubject) -> str:
     """`applies` of checks of outcomes that are there or not, whenever they came."""
@@ -80,11 +85,12 @@ class Check:
 
     Attributes:
         name: Name in configurations, a word with underscores.
-        title: Name for people.
+        title: Name for people. Here and below observations are `{patients}`, or a `{patient}`.
         looks_at: One sentence: what is compared with what, and from where on it is a finding.
         severity: How grave a hit is, unless it says so itself.
         advice: One sentence: what to do about a hit.
-        find: Yields hits in an order that does not depend on the order of rows.
+        find: Yields hits, whose words name observations as the others here do, in an order
+            that does not depend on the order of rows.
         applies: Why the check cannot look at a subject; empty if it can.
         kind: Kind of endpoint whose audits it is part of; empty for all.
         acceptable: Whether `audit.accept` may set its hits aside. Checks of identity (the same
@@ -100,6 +106,15 @@ class Check:
     applies: Callable[[AuditSubject], str] = always
     acceptable: bool = True
     kind: str = ""
+
+    def worded(self, noun: Noun) -> Check:
+        """The check with `{patients}` in its words called what they are."""
+        return dataclasses.replace(
+            self,
+            title=worded(self.title, noun),
+            looks_at=worded(self.looks_at, noun),
+            advice=worded(self.advice, noun),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

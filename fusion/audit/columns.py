@@ -51,7 +51,7 @@ def _copies(subject: AuditSubject) -> Iterator[Hit]:
     for first, second, n in determining_pairs(facts, people, y, alone):
         together |= {first, second}
         yield Hit(
-            f"Columns {first} and {second} together determine the outcome of all {n} patients "
+            f"Columns {first} and {second} together determine the outcome of all {n} {{patients}} "
             "who have both.",
             (first, second),
         )
@@ -62,7 +62,7 @@ def _copies(subject: AuditSubject) -> Iterator[Hit]:
         names, n = separating_columns(rest, people, y)
         if names:
             yield Hit(
-                f"A weighted sum of the columns {', '.join(names)} separates all {n} patients "
+                f"A weighted sum of the columns {', '.join(names)} separates all {n} {{patients}} "
                 "who have them by outcome.",
                 names,
             )
@@ -74,7 +74,7 @@ def _determines(column: Column, values: pd.Series, y: np.ndarray, tried: int) ->
     labels, present = y[known], values[known]
     if len(np.unique(labels)) < 2:
         return ""
-    rest = f"the outcome of all {len(labels)} patients who have it"
+    rest = f"the outcome of all {len(labels)} {{patients}} who have it"
     if column.kind != "nominal":
         numbers = column_numbers(column, present)
         separated = np.isfinite(numbers).all() and by_threshold(labels, numbers)

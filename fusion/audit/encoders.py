@@ -22,8 +22,8 @@ def _find(subject: AuditSubject) -> Iterator[Hit]:
     for name in _untold(subject):
         yield Hit(
             f"Embeddings {name} came from elsewhere, and it is not known whom their encoder "
-            "learned from: if patients of this study were among them, every number of its arms is "
-            "too good.",
+            "learned from: if {patients} of this study were among them, every number of its arms "
+            "is too good.",
             (name,),
         )
 
@@ -36,11 +36,11 @@ def _applies(subject: AuditSubject) -> str:
 CHECKS = (
     Check(
         "encoder_training",
-        "Training patients of an encoder are not known",
-        "What the configuration says of the training patients of embeddings from elsewhere.",
+        "Training {patients} of an encoder are not known",
+        "What the configuration says of the training {patients} of embeddings from elsewhere.",
         "warning",
-        "Find out, and state `trained_on: none` or the list of patients; patients that an encoder "
-        "has seen are refused.",
+        "Find out, and state `trained_on: none` or the list of {patients}; {patients} that an "
+        "encoder has seen are refused.",
         _find,
         _applies,
     ),

@@ -39,8 +39,8 @@ def _hits(subject: AuditSubject, role: Role, doing: str) -> Iterator[Hit]:
     for arm, step, fit, places in _outside(subject, role):
         more = f" (and in {places - 1} more folds)" if places > 1 else ""
         yield Hit(
-            f"{step.step} of {arm} was {doing} {len(step.outside_training)} patients who are no "
-            f"training patients of repeat {fit.repeat}, fold {fit.fold}{more}: "
+            f"{step.step} of {arm} was {doing} {len(step.outside_training)} {{patients}} who are "
+            f"no training {{patients}} of repeat {fit.repeat}, fold {fit.fold}{more}: "
             f"{name_some(step.outside_training)}.",
             (arm, step.step),
             float(len(step.outside_training)),
@@ -64,7 +64,7 @@ def _unrecorded(subject: AuditSubject, role: Role, doing: str) -> Iterator[Hit]:
     for arm, folds in untold.items():
         yield Hit(
             f"Nothing records whom {arm} was {doing} in {folds} folds, so nothing shows that no "
-            f"test patient was among them.",
+            f"test {{patient}} was among them.",
             (arm,),
             float(folds),
             severity="warning",
@@ -82,7 +82,10 @@ def _selection_on_test(subject: AuditSubject) -> Iterator[Hit]:
 
 
 def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
-    groups = dict(subject.groups)
+    patients = subject.cohort.patients
+    of_group = patients["patient_id"].map(dict(subject.groups)).fillna(patients["patient_id"])
+    # Encoders from elsewhere are known by patients, whatever is scored.
+    groups = {**dict(zip(patients["person_id"], of_group, strict=True)), **subject.groups}
     seen: dict[tuple[str, str], list[str]] = {}
     for (repeat, fold), encoders in sorted(subject.encoders.items()):
         tied = {groups.get(p, p) for p in subject.folds.test((repeat, fold))}
@@ -94,7 +97,7 @@ def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
                 places.append(f"{len(both)} in repeat {repeat}, fold {fold} ({name_some(both)})")
     for (name, short), places in seen.items():
         yield Hit(
-            f"Encoder {name} ({short}) was trained on patients that are tested: "
+            f"Encoder {name} ({short}) was trained on {{patients}} that are tested: "
             f"{'; '.join(places[:3])}{' and in more folds' if len(places) > 3 else ''}.",
             (name,),
             float(len(places)),
@@ -104,11 +107,11 @@ def _encoder_saw_test(subject: AuditSubject) -> Iterator[Hit]:
 CHECKS: tuple[Check, ...] = (
     Check(
         name="transform_saw_test",
-        title="Fitted step that saw test patients",
+        title="Fitted step that saw test {patients}",
         looks_at=(
-            "The patients that every imputation, scaling, reduction, model and calibration was "
-            "fitted on, against the training patients of its outer fold; a warning where none are "
-            "on record."
+            "The {patients} that every imputation, scaling, reduction, model and calibration was "
+            "fitted on, against the training {patients} of its outer fold; a warning where none "
+            "are on record."
         ),
         severity="invalidates",
         advice="Fit the step inside the outer training part.",
@@ -118,10 +121,10 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="selection_on_test",
-        title="Selection on test patients",
+        title="Selection on test {patients}",
         looks_at=(
-            "The patients whose outcomes chose settings, epochs, rounds and thresholds, against "
-            "the training patients of the outer fold; a warning where none are on record."
+            "The {patients} whose outcomes chose settings, epochs, rounds and thresholds, against "
+            "the training {patients} of the outer fold; a warning where none are on record."
         ),
         severity="invalidates",
         advice="Choose on inner folds of the outer training part.",
@@ -131,13 +134,13 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="encoder_saw_test",
-        title="Encoder that was trained on test patients",
+        title="Encoder that was trained on test {patients}",
         looks_at=(
-            "The training patients in the identity of every encoder, against the test patients of "
-            "each fold it embeds for, and those who share an image with them."
+            "The training {patients} in the identity of every encoder, against the test {patients} "
+            "of each fold it embeds for, and those who share an image with them."
         ),
         severity="invalidates",
-        advice="Fine-tune one encoder an outer fold (section `finetune`), or on other patients.",
+        advice="Fine-tune one encoder an outer fold (section `finetune`), or on other {patients}.",
         find=_encoder_saw_test,
         applies=_has_encoders,
         acceptable=False,

@@ -67,8 +67,8 @@ def _crossing_hits(found: list[Crossing], what: str) -> Iterator[Hit]:
     for one in found[:NAMED]:
         more = f" and of {one.places - 1} more" if one.places > 1 else ""
         yield Hit(
-            f"{what} {one.key} belongs to patients {name_some(one.patients)}, who stand on both "
-            f"sides of repeat {one.repeat}, fold {one.fold}{more}.",
+            f"{what} {one.key} belongs to {{patients}} {name_some(one.patients)}, who stand on "
+            f"both sides of repeat {one.repeat}, fold {one.fold}{more}.",
             one.patients,
         )
     rest = found[NAMED:]
@@ -81,25 +81,27 @@ def _crossing_hits(found: list[Crossing], what: str) -> Iterator[Hit]:
 
 
 def _patients(subject: AuditSubject) -> Iterator[Hit]:
-    folds = subject.folds.table.drop_duplicates()
+    folds, one = subject.folds.table.drop_duplicates(), subject.cohort.noun.one.capitalize()
     roles = folds.groupby(["patient_id", "repeat", "fold"])["role"].nunique()
     both = sorted(roles.index[roles > 1])
     for patient in sorted({patient for patient, *_ in both}):
         places = [(repeat, fold) for who, repeat, fold in both if who == patient]
         yield Hit(
-            f"Patient {patient} is in the training and in the test part of repeat "
+            f"{one} {patient} is in the training and in the test part of repeat "
             f"{places[0][0]}, fold {places[0][1]} ({len(places)} folds in all).",
             (patient,),
         )
     tested = folds[folds["role"] == "test"].groupby(["patient_id", "repeat"]).size()
     for patient in sorted({patient for patient, _ in tested.index[tested > 1]}):
         yield Hit(
-            f"Patient {patient} is tested in {tested[patient].max()} folds of one repeat, and "
+            f"{one} {patient} is tested in {tested[patient].max()} folds of one repeat, and "
             "counts as often.",
             (patient,),
         )
-    ids = subject.cohort.patients["patient_id"].astype(str)
-    keys = pd.DataFrame({"key": ids.map(_person), "patient_id": ids})
+    patients, lesions = subject.cohort.patients, subject.cohort.unit == "lesion"
+    persons = patients["person_id" if lesions else "patient_id"].astype(str)
+    ids = patients["patient_id"].astype(str)
+    keys = pd.DataFrame({"key": persons.map(_person), "patient_id": ids})
     yield from _crossing_hits(crossing(keys, subject.folds), "Under different spellings, person")
 
 
@@ -161,7 +163,7 @@ def _rows(subject: AuditSubject) -> Iterator[Hit]:
 def _rows_apply(subject: AuditSubject) -> str:
     cohort = subject.cohort
     if not len(cohort.dictionary):
-        return "the cohort has no patient columns"
+        return "the cohort has no {patient} columns"
     return ""
 
 
@@ -183,7 +185,7 @@ CHECKS = (
     Check(
         "lesion_across_folds",
         "Same lesion across folds",
-        "Lesion ids of the images of training and test patients of every outer fold.",
+        "Lesion ids of the images of training and test {patients} of every outer fold.",
         "invalidates",
         "One lesion belongs to one patient: correct the patient ids, or leave the images out.",
         _lesions,
@@ -193,10 +195,11 @@ CHECKS = (
     Check(
         "copied_images_across_folds",
         "Copied images across folds",
-        "SHA-256 and perceptual duplicate clusters of the images of training and test patients of "
-        "every outer fold.",
+        "SHA-256 and perceptual duplicate clusters of the images of training and test {patients} "
+        "of every outer fold.",
         "invalidates",
-        "Keep patients who share an image in one fold (make the folds anew), or leave copies out.",
+        "Keep {patients} who share an image in one fold (make the folds anew), or leave copies "
+        "out.",
         _copies,
         _images_apply,
         acceptable=False,
@@ -205,9 +208,9 @@ CHECKS = (
         "clinical_row_reused",
         "Same clinical row across folds",
         "Donors of clinical rows, and rows that agree in every known value beyond chance, of "
-        "training and test patients of every outer fold.",
+        "training and test {patients} of every outer fold.",
         "invalidates",
-        "Make folds that keep all patients of one clinical row together, or lend each row once.",
+        "Make folds that keep all {patients} of one clinical row together, or lend each row once.",
         _rows,
         _rows_apply,
         acceptable=False,

@@ -110,8 +110,8 @@ def _joint(subject: AuditSubject) -> Iterator[Hit]:
         return
     strongest = _strongest(columns, people, y, tests)
     yield Hit(
-        f"{len(columns)} columns without images rank patients out of fold with {found}: {against}. "
-        f"The strongest alone are {', '.join(f'{n} ({a:.3f})' for n, a in strongest)}.",
+        f"{len(columns)} columns without images rank {{patients}} out of fold with {found}: "
+        f"{against}. The strongest alone are {', '.join(f'{n} ({a:.3f})' for n, a in strongest)}.",
         tuple(name for name, _ in strongest),
         found.auroc,
         gravity(found.auroc),
@@ -141,7 +141,7 @@ def _facts(subject: AuditSubject) -> list[Column]:
 
 
 def _joint_applies(subject: AuditSubject) -> str:
-    return "" if len(_facts(subject)) > 1 else "no arm sees two patient columns that vary"
+    return "" if len(_facts(subject)) > 1 else "no arm sees two {patient} columns that vary"
 
 
 def _known(subject: AuditSubject, people: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -174,8 +174,8 @@ def _missing(subject: AuditSubject) -> Iterator[Hit]:
         and best.auroc >= max(alone) + MISSING_GAIN
     ):
         yield Hit(
-            f"Which of {name_some(list(known), NAMED)} are known ranks patients out of fold with "
-            f"{best}; the best of them alone with {max(alone):.3f}.",
+            f"Which of {name_some(list(known), NAMED)} are known ranks {{patients}} out of fold "
+            f"with {best}; the best of them alone with {max(alone):.3f}.",
             tuple(known),
             best.auroc,
             gravity(best.auroc),
@@ -204,12 +204,12 @@ CHECKS = (
     Check(
         "joint_missingness_auc",
         "Missing values predict the outcome together",
-        "A weighted sum of which values are known, and the rate of the outcome in patients with "
+        "A weighted sum of which values are known, and the rate of the outcome in {patients} with "
         f"the same ones known, out of fold; reported from {MISSING_SUSPICIOUS} on if the interval "
         f"excludes {MISSING_HONEST} and it gains {MISSING_GAIN} on the best value alone.",
         "warning",
         "Values are recorded for some outcomes only: withhold the columns, or restrict the cohort "
-        "to patients for whom they had to be recorded.",
+        "to {patients} for whom they had to be recorded.",
         _missing,
         _missing_applies,
     ),

@@ -143,7 +143,7 @@ def _rates(subject: AuditSubject) -> Iterator[Hit]:
             continue
         if too_steady(x, y, len(columns), subject.seed):
             yield Hit(
-                f"Column {column.name} knows outcomes, not chances: events among patients with "
+                f"Column {column.name} knows outcomes, not chances: events among {{patients}} with "
                 f"neighbouring values scatter less than coins would; {found}.",
                 (column.name,),
                 found.auroc,
@@ -167,7 +167,7 @@ CHECKS = (
         f"below {CHANCE:g}, or where the running sum wanders less than {STEADY:g} of what it "
         "should, in columns that are associated with the outcome.",
         "invalidates",
-        "Rates by level must be counted on the training patients of each fold: leave the column "
+        "Rates by level must be counted on the training {patients} of each fold: leave the column "
         "out, and the level itself in.",
         _rates,
         _applies,

@@ -161,9 +161,9 @@ def _twins(subject: AuditSubject) -> Iterator[Hit]:
     sure = len(twins.pairs) - twins.strangers
     shown = name_some([f"{a} = {b}" for a, b in pairs], NAMED)
     yield Hit(
-        f"About {sure:.0f} patients are in the table twice, with most values equal and the others "
-        f"close: {len(twins.pairs)} pairs are nearer than strangers, {len(pairs)} of them on both "
-        f"sides of a fold, for example {shown}.",
+        f"About {sure:.0f} {{patients}} are in the table twice, with most values equal and the "
+        f"others close: {len(twins.pairs)} pairs are nearer than strangers, {len(pairs)} of them "
+        f"on both sides of a fold, for example {shown}.",
         ("patients",),
         float(len(pairs)),
     )
@@ -186,16 +186,16 @@ def _sample(n: int, seed: int) -> np.ndarray:
 
 def _applies(subject: AuditSubject) -> str:
     if len(_columns(subject)) < MIN_COLUMNS:
-        return f"fewer than {MIN_COLUMNS} columns tell patients apart"
+        return f"fewer than {MIN_COLUMNS} columns tell {{patients}} apart"
     few = subject.cohort.n_patients < FEWEST_PATIENTS
-    return f"fewer than {FEWEST_PATIENTS} patients" if few else ""
+    return f"fewer than {FEWEST_PATIENTS} {{patients}}" if few else ""
 
 
 CHECKS = (
     Check(
         "near_duplicates",
         "Same patient under two ids",
-        "Closeness of the rows of all pairs of patients, in the information of what they agree "
+        "Closeness of the rows of all pairs of {patients}, in the information of what they agree "
         "in; fires where more pairs are closest than the fall of their number before lets expect, "
         f"{EXCESS:g} times as many and with a probability below {CHANCE:g}.",
         "invalidates",

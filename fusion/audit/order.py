@@ -128,13 +128,13 @@ def _beginning(text: str) -> str | None:
 
 
 LEVELS: dict[str, tuple[str, Callable[[str], str | None]]] = {
-    "parity": ("Whether the number in the patient id is odd", _remainder(2)),
-    "last digit": ("The last digit of the patient id", _remainder(10)),
-    "modulo 11": ("The number in the patient id modulo 11", _remainder(11)),
-    "digit sum": ("The last digit of the sum of digits in the patient id", _digit_sum),
-    "check digit": ("What the patient id leaves by Luhn's rule", _luhn),
-    "form": ("The form of the patient id", _form),
-    "beginning": ("How the patient id begins", _beginning),
+    "parity": ("Whether the number in the {patient} id is odd", _remainder(2)),
+    "last digit": ("The last digit of the {patient} id", _remainder(10)),
+    "modulo 11": ("The number in the {patient} id modulo 11", _remainder(11)),
+    "digit sum": ("The last digit of the sum of digits in the {patient} id", _digit_sum),
+    "check digit": ("What the {patient} id leaves by Luhn's rule", _luhn),
+    "form": ("The form of the {patient} id", _form),
+    "beginning": ("How the {patient} id begins", _beginning),
 }
 """Facts of an id without order."""
 
@@ -146,7 +146,7 @@ def _ordered(subject: AuditSubject, people: pd.DataFrame) -> dict[str, tuple[str
     first = images["image_id"].astype(str).map(_number).groupby(images["patient_id"]).min()
     facts: dict[str, tuple[str, pd.Series]] = {
         "file order": ("The place in the file", ids.map(dict(subject.cohort.file_order))),
-        "patient_id": ("The number in the patient id", ids.map(_number)),
+        "patient_id": ("The number in the {patient} id", ids.map(_number)),
         "image_id": ("The number in the image id", ids.map(first)),
     }
     return {name: fact for name, fact in facts.items() if fact[1].nunique() > 1}
@@ -171,7 +171,7 @@ def _order(subject: AuditSubject) -> Iterator[Hit]:
         best = ordered_association(values[known].to_numpy(float), y[known], here, facts)
         if best is not None and suspicious(best[1]):
             how, found = best
-            yield Hit(f"{words}, {how}, ranks patients with {found}.", (name,), found.auroc)
+            yield Hit(f"{words}, {how}, ranks {{patients}} with {found}.", (name,), found.auroc)
     said = 0.0  # a finer reading of the same digits is worth a line only if it says more
     for name, (words, values) in levels.items():
         known = values.notna().to_numpy()
@@ -179,7 +179,7 @@ def _order(subject: AuditSubject) -> Iterator[Hit]:
         alone = associate(y[known], score[None, :], facts, free=False)[0]
         if alone is not None and suspicious(alone) and alone.auroc > said + FINER:
             said = alone.auroc
-            yield Hit(f"{words} ranks patients with {alone}.", (name,), alone.auroc)
+            yield Hit(f"{words} ranks {{patients}} with {alone}.", (name,), alone.auroc)
 
 
 def _applies(subject: AuditSubject) -> str:

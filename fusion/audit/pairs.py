@@ -73,8 +73,8 @@ def _pairs(subject: AuditSubject) -> Iterator[Hit]:
         apart = max(s.auroc for s in sums if s is not None)
         if found.auroc >= apart + GAIN:
             yield Hit(
-                f"Columns {a} and {b} together, not apart (AUROC {apart:.3f}), rank patients out "
-                f"of fold with {found}.",
+                f"Columns {a} and {b} together, not apart (AUROC {apart:.3f}), rank {{patients}} "
+                f"out of fold with {found}.",
                 (a, b),
                 found.auroc,
                 severity_of(found),
@@ -86,7 +86,7 @@ def _facts(subject: AuditSubject) -> list[Column]:
 
 
 def _applies(subject: AuditSubject) -> str:
-    return "" if len(_facts(subject)) > 1 else "no arm sees two patient columns"
+    return "" if len(_facts(subject)) > 1 else "no arm sees two {patient} columns"
 
 
 CHECKS = (

@@ -49,8 +49,8 @@ def _label_matched(subject: AuditSubject) -> Iterator[Hit]:
         lent = "" if pairing is None else f" {pairing['donor_id'].nunique()} rows are lent to"
         n = subject.cohort.n_patients
         yield Hit(
-            f"Images and patient rows were paired by the outcome:{lent} {n} patients. No row "
-            f"describes one person, and the outcome enters every row through the pairing.",
+            f"Images and {{patient}} rows were paired by the outcome:{lent} {n} {{patients}}. No "
+            f"row describes one person, and the outcome enters every row through the pairing.",
             ("pairing",),
         )
 
@@ -150,8 +150,8 @@ def _spread(rows: pd.DataFrame, subject: AuditSubject) -> Iterator[tuple[str, fl
 CHECKS: tuple[Check, ...] = (
     Check(
         name="label_matched",
-        title="Images and patient rows paired by the outcome",
-        looks_at="How images and patient rows were linked.",
+        title="Images and {patient} rows paired by the outcome",
+        looks_at="How images and {patient} rows were linked.",
         severity="invalidates",
         advice="Link by patient; read the linkage ladder for what the pairing made of the numbers.",
         find=_label_matched,

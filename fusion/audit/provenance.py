@@ -60,8 +60,8 @@ def _sites(subject: AuditSubject) -> Iterator[Hit]:
         found = level_association(subject, rows, values[known], len(origins))
         if found is not None and suspicious(found):
             yield Hit(
-                f"The {name} alone, its rates counted in other folds, ranks patients with {found}: "
-                f"{_rates(values[known], rows['outcome'])}.",
+                f"The {name} alone, its rates counted in other folds, ranks {{patients}} with "
+                f"{found}: {_rates(values[known], rows['outcome'])}.",
                 (name,),
                 found.auroc,
             )
@@ -80,7 +80,7 @@ def _rates(levels: pd.Series, outcome: pd.Series) -> str:
 
 
 def _sites_apply(subject: AuditSubject) -> str:
-    return "" if _origins(subject) else "all patients come from one site and source"
+    return "" if _origins(subject) else "all {patients} come from one site and source"
 
 
 def _acquisition(subject: AuditSubject) -> Iterator[Hit]:
@@ -94,8 +94,8 @@ def _acquisition(subject: AuditSubject) -> Iterator[Hit]:
     together = associate(y, scores[None, :], 1, free=False)[0]
     if together is not None and suspicious(together):
         yield Hit(
-            f"How images were taken and saved, without their content, ranks patients out of fold "
-            f"with {together}; AUROC of single facts: {_strongest(table, y)}.",
+            f"How images were taken and saved, without their content, ranks {{patients}} out of "
+            f"fold with {together}; AUROC of single facts: {_strongest(table, y)}.",
             ("images",),
             together.auroc,
         )
@@ -121,8 +121,8 @@ def _within_sites(
         if found is not None and suspicious(found) and found.auroc >= apart + GAIN_WITHIN:
             yield Hit(
                 f"How images were taken and saved within each site ({name}), without their "
-                f"content, ranks patients out of fold with {found}; sites, and facts, alone with "
-                f"{apart:.3f} at most.",
+                f"content, ranks {{patients}} out of fold with {found}; sites, and facts, alone "
+                f"with {apart:.3f} at most.",
                 ("images",),
                 found.auroc,
             )
@@ -169,8 +169,8 @@ def _headers(subject: AuditSubject) -> Iterator[Hit]:
         if found is not None and suspicious(found):
             shown = "" if name in dates else f": {_rates(of_rows, rows['outcome'])}"
             yield Hit(
-                f"The {name} in image files, by {how.removeprefix('by ')}, ranks patients out of "
-                f"fold with {found}{shown}.",
+                f"The {name} in image files, by {how.removeprefix('by ')}, ranks {{patients}} out "
+                f"of fold with {found}{shown}.",
                 (name,),
                 found.auroc,
             )
@@ -194,8 +194,8 @@ CHECKS = (
     Check(
         "site_association",
         "Source site predicts the outcome",
-        "AUROC of the rate of the outcome at each patient's site, or source of images, counted in "
-        f"other folds; reported from {SHORTCUT} on if its interval excludes {NO_EFFECT}.",
+        "AUROC of the rate of the outcome at each {patient}'s site, or source of images, counted "
+        f"in other folds; reported from {SHORTCUT} on if its interval excludes {NO_EFFECT}.",
         "warning",
         "Compare arms within sites, or test on sites that were not trained on; do not read a gain "
         "as biology before.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
+from featurestore.units import NOUNS, worded
 from fusion.audit.base import Acceptance, AuditReport, AuditSubject, Check, CheckResult, Hit, Status
 
 
@@ -39,10 +40,12 @@ def run_checks(
 
 
 def _run(check: Check, subject: AuditSubject, accept: Sequence[Acceptance]) -> CheckResult:
-    reason = check.applies(subject)
+    noun = subject.cohort.noun
+    reason = worded(check.applies(subject), noun)
+    told = check.worded(noun)
     if reason:
-        return CheckResult(check, "not_applicable", note=reason)
-    found = tuple(check.find(subject))
+        return CheckResult(told, "not_applicable", note=reason)
+    found = tuple(hit.worded(noun) for hit in check.find(subject))
     known = {a.subject: a.reason for a in accept}
     accepted = tuple(hit for hit in found if _subjects(hit) <= known.keys())
     hits = tuple(hit for hit in found if not _subjects(hit) <= known.keys())
@@ -50,7 +53,7 @@ def _run(check: Check, subject: AuditSubject, accept: Sequence[Acceptance]) -> C
     notes = [f"{name} accepted: {known[name]}" for name in sorted(used)]
     notes += [f"nothing to accept for {name}" for name in sorted(known.keys() - used)]
     status: Status = "fired" if hits else "accepted" if accepted else "clear"
-    return CheckResult(check, status, hits, accepted, "; ".join(notes))
+    return CheckResult(told, status, hits, accepted, "; ".join(notes))
 
 
 def _subjects(hit: Hit) -> set[str]:
@@ -74,7 +77,7 @@ def require_acceptable(checks: Sequence[Check], accept: Sequence[Acceptance]) ->
         if not check.acceptable:
             raise ConfigError(
                 f"audit.accept: {check.name} cannot be accepted, because no reason makes numbers "
-                f"valid that it fires on; {check.advice}"
+                f"valid that it fires on; {check.worded(NOUNS['patient']).advice}"
             )
         if not acceptance.reason.strip():
             raise ConfigError(f"audit.accept: {check.name} of {acceptance.subject} needs a reason")

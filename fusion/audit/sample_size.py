@@ -147,12 +147,15 @@ def _too_few(subject: AuditSubject) -> Iterator[Hit]:
         names = same[parameters]
         observed = _as_observed(names, parameters, subject, rarer / n)
         hopeless = rarer < parameters
-        grave = " There are more parameters than patients of the rarer class." if hopeless else ""
+        patients, many = subject.cohort.patients, subject.cohort.noun.many
+        tied = bool(patients["person_id"].duplicated().any())
+        more = f" {many.capitalize()} of one patient are alike: more are needed." if tied else ""
+        grave = " There are more parameters than {patients} of the rarer class." if hopeless else ""
         yield Hit(
-            f"{', '.join(names)}: {parameters} parameters on {n} training patients, {rarer} of "
+            f"{', '.join(names)}: {parameters} parameters on {n} training {{patients}}, {rarer} of "
             f"them in the rarer class ({rarer / parameters:.1f} a parameter); a regression needs "
-            f"about {needed:,} patients if its Nagelkerke R² is {EXPECTED_R2:g}, as is assumed "
-            f"where nothing is known.{observed}{grave}",
+            f"about {needed:,} {{patients}} if its Nagelkerke R² is {EXPECTED_R2:g}, as is assumed "
+            f"where nothing is known.{more}{observed}{grave}",
             tuple(names),
             rarer / parameters,
             "warning" if hopeless else None,
@@ -197,7 +200,7 @@ CHECKS = (
     Check(
         EVENTS_PER_PREDICTOR,
         "Too few events for what is fitted",
-        f"Parameters of each arm against its training patients, for a Nagelkerke R² of "
+        f"Parameters of each arm against its training {{patients}}, for a Nagelkerke R² of "
         f"{EXPECTED_R2:g}: shrinkage {SHRINKAGE}, optimism of "
         f"R² {OPTIMISM}, error of probabilities {PROBABILITY_ERROR} (Riley et al. 2020; van Smeden "
         "et al. 2019).",

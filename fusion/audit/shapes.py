@@ -104,7 +104,7 @@ def _columns(subject: AuditSubject) -> Iterator[Hit]:
             order = _in_order(labels[known], numbers[known])
             yield Hit(
                 f"Column {column.name} alone, by {words} and not by its order (AUROC {order:.3f}), "
-                f"ranks patients out of fold with {found}.",
+                f"ranks {{patients}} out of fold with {found}.",
                 (column.name,),
                 found.auroc,
                 severity_of(found),

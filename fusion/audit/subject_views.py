@@ -95,4 +95,4 @@ def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:
 
 def needs_columns(subject: AuditSubject) -> str:
     """Why a check of patient columns does not apply, or nothing."""
-    return "" if used_columns(subject) else "no arm sees a patient column"
+    return "" if used_columns(subject) else "no arm sees a {patient} column"

@@ -31,7 +31,7 @@ def _columns(subject: AuditSubject) -> Iterator[Hit]:
     for column, found in _associations(people, used_columns(subject), subject):
         if found.suspicious(SUSPICIOUS, HONEST):
             yield Hit(
-                f"Column {column.name} alone ranks patients with {found}.",
+                f"Column {column.name} alone ranks {{patients}} with {found}.",
                 (column.name,),
                 found.auroc,
                 severity_of(found),
@@ -130,7 +130,7 @@ CHECKS = (
         f"corrected for the number of patterns, excludes {HONEST}.",
         "warning",
         "Values are recorded for some outcomes only: withhold the columns, or restrict the cohort "
-        "to patients for whom they had to be recorded.",
+        "to {patients} for whom they had to be recorded.",
         _missing,
         _missing_applies,
     ),

@@ -185,6 +185,8 @@ def assemble(
             patients=len(np.unique(table.patient_ids.astype(str))),
             events=run.n_events,
             images=run.n_images,
+            observed=run.observed,
+            persons=run.n_persons if run.observed == "lesion" else 0,
             sources=run.licences,
             table=tuple(
                 {c: str(row[c]) for c in ("variable", "level", "unit", "all", "missing")}

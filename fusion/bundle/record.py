@@ -9,6 +9,7 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.tables import Column, DataDictionary, Kind
+from featurestore.units import NOUNS, Noun, Observed
 
 READ_FORMATS = (1, 2, 3)
 """Versions of the layout that this melafuse reads; raised when an older one could not read a bundle
@@ -259,11 +260,13 @@ class CohortRecord(Section):
         digest: SHA-256 of the cohort.
         linkage: How images and patient rows were matched.
         synthetic: Whether any row was made by a program.
-        patients: Their number.
+        patients: Their number; of lesions that of lesions.
         events: Those with the outcome.
         images: Their images.
         sources: One line a source with its licence.
         table: Baseline characteristics: variable, level, unit, all, missing.
+        observed: What is scored: a patient or a lesion.
+        persons: Of lesions the patients who are known.
     """
 
     digest: str
@@ -274,6 +277,15 @@ class CohortRecord(Section):
     images: int
     sources: tuple[str, ...]
     table: tuple[dict[str, str], ...]
+    observed: Observed = "patient"
+    persons: int = 0
+
+    @pydantic.model_serializer(mode="wrap")
+    def _silent_of_patients(self, plain: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A bundle of patients says nothing of lesions, so that its bytes stay what they were."""
+        record: dict[str, Any] = plain(self)
+        silent = ("observed", "persons") if self.observed == "patient" else ()
+        return {key: value for key, value in record.items() if key not in silent}
 
 
 class FindingRecord(Section):
@@ -337,6 +349,16 @@ class BundleRecord(Section):
     def kind(self) -> str:
         """Kind of the outcome (`fusion.endpoints`)."""
         return self.outcome.kind
+
+    @property
+    def noun(self) -> Noun:
+        """What is scored."""
+        return NOUNS[self.cohort.observed]
+
+    @property
+    def id_column(self) -> str:
+        """What the id of a case is called in files."""
+        return f"{self.noun.one}_id"
 
     @property
     def dictionary(self) -> DataDictionary:

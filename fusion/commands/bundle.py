@@ -92,7 +92,8 @@ def predict(
             head = False
     if failed:
         raise DataError(
-            f"{failed} of {len(found.cases)} patients could not be scored; `error` says why"
+            f"{failed} of {len(found.cases)} {predictor.bundle.record.noun.many} could not be "
+            "scored; `error` says why"
         )
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from featurestore.cohort import Folds
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Target
+from featurestore.units import as_kept
 from fusion.arms import ABLATION
 from fusion.config import AblationConfig
 from fusion.endpoints import TIME_TO_EVENT, find_endpoint
@@ -59,9 +60,9 @@ def outside_rows(
     """Checks an outsider's predictions and makes rows of the predictions table of them.
 
     Args:
-        predictions: `patient_id`, `repeat`, `fold` and `probability` (of the event, 0 to 1) or, of
-            times to an event, `score` (rises with the risk); of these all risks by horizon, too,
-            where the outsider has them. Row order means nothing.
+        predictions: `patient_id` (of lesions `lesion_id`), `repeat`, `fold` and `probability` (of
+            the event, 0 to 1) or, of times to an event, `score` (rises with the risk); of these
+            all risks by horizon, too, where the outsider has them. Row order means nothing.
         who: The outsider.
         folds: Frozen outer folds.
         target_of: Outcomes of patients by their ids.
@@ -72,6 +73,8 @@ def outside_rows(
     """
     value = "probability" if who.kind == "binary" else "score"
     risks = find_endpoint(who.kind).horizon_columns(who.horizons)
+    if isinstance(predictions, pd.DataFrame):
+        predictions = as_kept(predictions).drop(columns="person_id", errors="ignore")
     rows = _checked_columns(predictions, value, risks, who.name)
     _require_folds(rows, folds, who.name)
     parts = []

@@ -8,6 +8,7 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.tables import require_columns
+from featurestore.units import as_kept
 from fusion.endpoints import find_endpoint
 
 KEY_TYPES = {
@@ -39,6 +40,20 @@ def prediction_types(kind: str, columns: Iterable[str] = ()) -> dict[str, str]:
     begins = endpoint.by_horizon
     risks = [c for c in columns if begins and c.startswith(begins)]
     return {**KEY_TYPES, **endpoint.predictions, **dict.fromkeys(risks, "float64")}
+
+
+def read_predictions(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The predictions table as we keep it, out of one as people read it.
+
+    Args:
+        table: Content of `predictions.parquet`; of lesions it names lesion and patient.
+        kind: Kind of the outcome.
+
+    Raises:
+        DataError: As `predictions_table`.
+    """
+    kept = as_kept(table) if "lesion_id" in table.columns else table
+    return predictions_table([kept], kind)
 
 
 _KEY = ["run", "arm", "repeat", "fold", "patient_id"]

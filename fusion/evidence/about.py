@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from featurestore.units import Counted, Observed
 from fusion.arms import Modality
 
 Trained = Literal[
@@ -96,8 +97,8 @@ class RunFacts:
         as_of: Time up to which predictors may have been measured.
         linkage: How images and patient rows were matched.
         synthetic: Whether any row was made by a program.
-        n_patients: Patients of the cohort.
-        n_events: Patients with the outcome.
+        n_patients: Observations of the cohort: patients, or lesions (`observed`).
+        n_events: Those with the outcome.
         n_images: Images of the cohort.
         prevalence: n_events / n_patients.
         seed: Seed of the run.
@@ -111,6 +112,10 @@ class RunFacts:
         licences: One line a source.
         arms_left_out: One line an arm that could not be fitted on all folds, with the reason.
         analysis: How data were chosen and parted.
+        observed: What `n_patients` counts.
+        n_persons: Patients who are known.
+        n_nameless: Observations whose patient is not known.
+        n_clusters: Groups that folds keep together and the bootstrap draws.
     """
 
     name: str
@@ -137,3 +142,12 @@ class RunFacts:
     arms_left_out: tuple[str, ...] = ()
     n_slides: int = 0
     analysis: AnalysisFacts = AnalysisFacts()
+    observed: Observed = "patient"
+    n_persons: int = 0
+    n_nameless: int = 0
+    n_clusters: int = 0
+
+    @property
+    def counted(self) -> Counted:
+        """How many observations there are, of how many people."""
+        return Counted(self.observed, self.n_patients, self.n_persons, self.n_nameless)

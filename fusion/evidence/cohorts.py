@@ -10,8 +10,8 @@ from featurestore.cohort import Cohort
 from featurestore.errors import DataError, name_some
 from fusion.evidence.types import FlowStep
 
-OF_A_PATIENT = r"^patient .+? left out: "
-"""Beginning of reasons that name a patient, which a report does not."""
+OF_A_PATIENT = r"^(patient|lesion) .+? left out: "
+"""Beginning of reasons that name an observation, which a report does not."""
 
 
 def require_outcomes(
@@ -30,7 +30,9 @@ def require_outcomes(
     patients = cohort.patients.set_index("patient_id")
     unknown = [p for p in patient_ids if p not in patients.index]
     if unknown:
-        raise DataError(f"predictions of patients that the cohort lacks: {name_some(unknown)}")
+        raise DataError(
+            f"predictions of {cohort.noun.many} that the cohort lacks: {name_some(unknown)}"
+        )
     other = np.zeros(len(patient_ids), dtype=bool)
     for column, values in known.items():
         other |= patients.loc[patient_ids, column].to_numpy(dtype=float) != values
@@ -44,7 +46,7 @@ def require_outcomes(
 def flow(cohort: Cohort) -> tuple[FlowStep, ...]:
     """Everything that was left out, counted by stage and reason, without ids."""
     reasons = cohort.exclusions["reason"].astype("str")
-    nameless = reasons.str.replace(OF_A_PATIENT, "its patient left out: ", regex=True)
+    nameless = reasons.str.replace(OF_A_PATIENT, r"its \1 left out: ", regex=True)
     left_out = cohort.exclusions.assign(reason=nameless)
     steps = left_out.groupby(["entity", "stage", "reason"], sort=True).size()
     return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from featurestore.cohort import Cohort, FoldKey
+from featurestore.cohort import Cohort, FoldKey, patient_groups
 from featurestore.store import EncoderIdentity
 from fusion.arms import withheld_modalities
 from fusion.config import RunConfig
@@ -61,6 +61,10 @@ def run_facts(
         facts=cohort.facts,
         licences=_licences(cohort),
         analysis=analysis_facts(config, cohort),
+        observed=cohort.unit,
+        n_persons=cohort.counted.persons,
+        n_nameless=cohort.counted.nameless,
+        n_clusters=len(set(patient_groups(cohort.patients, cohort.images).values())),
         arms_left_out=(*_modalities_left_out(config, cohort), *_arms_left_out(choices)),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from featurestore.cohort import Cohort
 from featurestore.outcomes.synthetic import SYNTHETIC_DATA
 from featurestore.tables import OUTCOME_STAGE
+from featurestore.units import NOUNS, Noun
 from fusion.audit.base import AuditReport
 from fusion.evidence.about import RunFacts
 from fusion.evidence.reference_model import ReferenceModel
@@ -52,7 +53,7 @@ def find_problems(
         *_permuted(arms),
         *_unpredicted(cohort, arms),
         *_left_out_by_outcome(cohort),
-        *contradictions(clinical),
+        *contradictions(clinical, noun=cohort.noun),
         *(Finding("warning", f"Arm left out: {text}") for text in run.arms_left_out),
         *_left_out(bootstrapped),
         *no_gain(gains, "ΔAUROC"),
@@ -121,30 +122,35 @@ def _unpredicted(cohort: Cohort, arms: Sequence[Arm]) -> Iterator[Finding]:
     if missing:
         yield Finding(
             "warning",
-            f"{missing} of {cohort.n_patients} patients of the cohort were not predicted.",
+            f"{missing} of {cohort.n_patients} {cohort.noun.many} of the cohort were not "
+            "predicted.",
         )
 
 
 def _left_out_by_outcome(cohort: Cohort) -> Iterator[Finding]:
     """Who is left out because nobody knows the outcome is a choice by the outcome."""
     rows = cohort.exclusions
-    rows = rows[(rows["entity"] == "patient") & (rows["stage"] == OUTCOME_STAGE)]
+    rows = rows[(rows["entity"] == cohort.noun.one) & (rows["stage"] == OUTCOME_STAGE)]
     if rows.empty:
         return
     counts = rows["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     reasons = "; ".join(f"{reason}: {n}" for reason, n in counts.items())
     many = len(rows) >= MANY_LEFT_OUT * (len(rows) + cohort.n_patients)
-    who = "1 patient was" if len(rows) == 1 else f"{len(rows)} patients were"
+    who = f"{len(rows)} {cohort.noun.one if len(rows) == 1 else cohort.noun.many}"
+    were = "was" if len(rows) == 1 else "were"
     yield Finding(
         "warning" if many else "note",
-        f"Who is studied depends on the outcome: {who} left out because it is not known "
-        f"({reasons}), {cohort.n_patients} are studied. If they differ in their risk, every number "
-        "here is of a selection.",
+        f"Who is studied depends on the outcome: {who} {were} left out because it is not "
+        f"known ({reasons}), {cohort.n_patients} are studied. If they differ in their risk, every "
+        "number here is of a selection.",
     )
 
 
 def contradictions(
-    clinical: ReferenceModel | None, metric: str = "AUROC", ratio: str = "odds ratio"
+    clinical: ReferenceModel | None,
+    metric: str = "AUROC",
+    ratio: str = "odds ratio",
+    noun: Noun = NOUNS["patient"],
 ) -> Iterator[Finding]:
     """Known risk factors that point the wrong way, one finding a factor.
 
@@ -152,6 +158,7 @@ def contradictions(
         clinical: The clinical reference; None where none was fitted.
         metric: What directions are measured by, for people.
         ratio: What its coefficients are, for people.
+        noun: What is observed.
     """
     if clinical is None:
         return
@@ -162,8 +169,9 @@ def contradictions(
         fitted = fits.get(own[0].column)
         against = fitted is not None and fitted.most < 1
         said = [
-            f"among {f'patients with specimen {d.among}' if d.among else 'all patients'} its "
-            f"{metric} is {_text(d.discrimination)} ({d.n} patients, {d.events} with the outcome)"
+            f"among {f'{noun.many} with specimen {d.among}' if d.among else f'all {noun.many}'} "
+            f"its {metric} is {_text(d.discrimination)} ({d.n} {noun.many}, {d.events} with the "
+            "outcome)"
             for d in wrong
         ]
         if fitted is not None and against:
@@ -235,8 +243,9 @@ def _copies(cohort: Cohort, groups: Mapping[str, str]) -> Iterator[Finding]:
     tied = int(sizes[sizes > 1].sum())
     yield Finding(
         "note",
-        f"{crossing} clusters of copied images span several patients; the {tied} patients "
-        "concerned stay in one fold with their group, and the bootstrap draws whole groups.",
+        f"{crossing} clusters of copied images span several {cohort.noun.many}; the {tied} "
+        f"{cohort.noun.many} concerned stay in one fold with their group, and the bootstrap draws "
+        "whole groups.",
     )
 
 

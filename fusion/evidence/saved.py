@@ -27,10 +27,11 @@ from featurestore.sealed import (
     write_sealed_text,
 )
 from featurestore.tables import DataDictionary
+from featurestore.units import as_kept
 from fusion.audit.saved import SavedResult, restore, save
 from fusion.config import RunConfig
 from fusion.endpoints import find_endpoint
-from fusion.evaluation import Ladder, PatientOverlay, TimeLadder, predictions_table, read_overlays
+from fusion.evaluation import Ladder, PatientOverlay, TimeLadder, read_overlays, read_predictions
 from fusion.evaluation.records import read_records
 from fusion.evidence.about import RunFacts
 from fusion.evidence.inputs import ReportInputs
@@ -135,7 +136,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
     kind = inputs.cohort.outcome.kind
-    predictions = predictions_table([read_table(paths.predictions)], kind)
+    predictions = read_predictions(read_table(paths.predictions), kind)
     columns = find_endpoint(kind).predictions  # first what is known, then what is predicted
     known = list(itertools.takewhile(lambda column: column != "score", columns))
     return FinishedRun(
@@ -210,9 +211,8 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
         dictionary = DataDictionary.from_records(records)
     except (OSError, ValueError, TypeError, AttributeError):
         raise DataError(f"cannot read {paths.cohort / 'dictionary.json'}") from None
-    images, patients, exclusions = (
-        read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES
-    )
+    read = [read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES]
+    images, patients, exclusions = map(as_kept, read) if run.observed == "lesion" else read
     return Cohort(
         name=config.name,
         outcome=outcome,
@@ -224,6 +224,7 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
         synthetic=run.synthetic,
         notes=run.notes,
         facts=run.facts,
+        unit=run.observed,
     )
 
 

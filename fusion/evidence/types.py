@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 import pandas as pd
 
+from featurestore.units import Noun
 from fusion.audit.base import AuditReport
 from fusion.config import AblationConfig
 from fusion.evaluation import Ladder, PatientOverlay
@@ -220,6 +221,11 @@ class Evidence:
     learning_curve: tuple[LearningPoint, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
+
+    @property
+    def noun(self) -> Noun:
+        """What observations are called."""
+        return self.run.counted.noun
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

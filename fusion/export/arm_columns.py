@@ -68,7 +68,7 @@ def prediction_columns(
         for column, (prefix, words) in exported.items():
             name = f"{prefix}_{names[arm]}{column_suffix(folds, int(repeat))}"
             columns[name] = by_id[column]
-            note = f"out-of-fold, mean over the patient's images; arm {arm}, repeat {repeat}"
+            note = f"out-of-fold, mean over the {{patient}}'s images; arm {arm}, repeat {repeat}"
             notes[name] = ColumnNote(f"{words}, {arm}", note=note)
     return pd.DataFrame(columns), notes
 

@@ -62,10 +62,10 @@ def _about(material: Material, reference: str, name: str) -> About:
 
 def _description(cohort: Cohort) -> str:
     outcome = cohort.outcome
+    who = f"{cohort.n_patients} patients" if cohort.unit == "patient" else cohort.counted.text
     sentences = [
         watermark(cohort.linkage, cohort.synthetic),
-        f"{cohort.n_patients} patients, {cohort.n_events} events of {outcome.name}: "
-        f"{outcome.definition}",
+        f"{who}, {cohort.n_events} events of {outcome.name}: {outcome.definition}",
         *outcome.caveats,
     ]
     return " ".join(sentence for sentence in sentences if sentence)

@@ -27,6 +27,7 @@ from fusion.export.embeddings import (
     embedded,
     per_patient,
 )
+from fusion.export.lesions import as_people_read, cluster_note, clusters
 from fusion.metrics import survival
 
 EVENT = {0: "no event", 1: "event"}
@@ -45,7 +46,7 @@ KEYS = {
     "donor_id": ColumnNote("Person whose clinical row was lent", role="patient"),
     "repeat": ColumnNote("Repeat of the cross-validation"),
     "fold": ColumnNote("Outer fold"),
-    "role": ColumnNote("Role of the patient in the fold", levels=ROLES),
+    "role": ColumnNote("Role of the {patient} in the fold", levels=ROLES),
 }
 
 PREDICTIONS = KEYS | {
@@ -53,9 +54,9 @@ PREDICTIONS = KEYS | {
     "arm": ColumnNote("Arm: model and modalities"),
     "model": ColumnNote("Model"),
     "modalities": ColumnNote("Modalities, joined by +"),
-    "design": ColumnNote("ablation, or without a group, or on a share of the patients"),
+    "design": ColumnNote("ablation, or without a group, or on a share of the {patients}"),
     "y": ColumnNote("Outcome", values=EVENT),
-    "score": ColumnNote("Mean logit over the patient's images", note="out-of-fold"),
+    "score": ColumnNote("Mean logit over the {patient}'s images", note="out-of-fold"),
     "probability": ColumnNote("Predicted probability", note="out-of-fold"),
     "threshold": ColumnNote("Decision threshold", note="chosen on inner data of the same fold"),
     "event": ColumnNote("What ended the time", values=CODES_OF_ENDS),
@@ -65,7 +66,7 @@ PREDICTIONS = KEYS | {
 }
 
 EXCLUSIONS = {
-    "entity": ColumnNote("What was left out: image, patient, specimen or value"),
+    "entity": ColumnNote("What was left out: image, {patient}, specimen or value"),
     "id": ColumnNote("Its id", role="any_id"),
     "stage": ColumnNote("Where it was left out"),
     "reason": ColumnNote("Why", role="text"),
@@ -136,7 +137,7 @@ def export_tables(material: Material, names: Collection[str]) -> list[ExportTabl
         names: Any of `TABLES`.
     """
     made = [table for name in TABLES if name in names for table in TABLES[name](material)]
-    return [_marked(table, material.cohort) for table in made]
+    return [_marked(as_people_read(table, material.cohort), material.cohort) for table in made]
 
 
 def known_numbers(material: Material, reference: str) -> tuple[Known, ...]:
@@ -185,7 +186,7 @@ def _survival_columns(cohort: Cohort) -> tuple[str, ...]:
 
 
 def _analysis(material: Material) -> ExportTable:
-    """One row a patient: outcome, folds, columns, components, out-of-fold predictions."""
+    """One row an observation: outcome, folds, columns, components, out-of-fold predictions."""
     cohort = material.cohort
     described = {column.name: column for column in cohort.dictionary}
     of_outcome = OUTCOME_COLUMNS[cohort.outcome.kind]
@@ -198,12 +199,12 @@ def _analysis(material: Material) -> ExportTable:
     groups = patient_groups(cohort.patients, cohort.images)
     extra = pd.DataFrame(
         {
-            "cluster": patients["patient_id"].map(groups).astype("str"),
+            "cluster": clusters(cohort, groups).reindex(patients.index),
             "n_images": images.astype("int64"),
         }
     )
     notes["outcome"] = _outcome_note(cohort)
-    notes["cluster"] = CLUSTER
+    notes["cluster"] = cluster_note(cohort, CLUSTER)
     notes["n_images"] = ColumnNote("Number of images")
     columns, column_notes = _fold_columns(material)
     parts += [extra, columns.reindex(patients.index), patients[list(described)]]
@@ -212,7 +213,7 @@ def _analysis(material: Material) -> ExportTable:
     if material.form.kind == "pca":
         for found in material.embedded:
             components = per_patient(found, material.folds).reindex(patients.index)
-            note = f"mean over the patient's images; {ONE_FOLD}"
+            note = f"mean over the {{patient}}'s images; {ONE_FOLD}"
             notes |= {
                 name: dataclasses.replace(entry, note=note)
                 for name, entry in found.export_table(KEYS).notes.items()
@@ -231,7 +232,7 @@ def _analysis(material: Material) -> ExportTable:
         pd.concat(parts, axis=1).reset_index(drop=True),
         columns=described,
         notes=notes,
-        label="One row a patient",
+        label="One row a {patient}",
         key=("patient_id",),
         repeated=of_outcome,
         reasons=reasons,
@@ -279,7 +280,7 @@ def _fold_columns(material: Material) -> tuple[pd.DataFrame, dict[str, ColumnNot
     for repeat in material.folds.repeats:
         suffix = column_suffix(material.folds, repeat)
         columns[f"fold{suffix}"] = material.folds.tested(repeat)
-        label = "Outer fold that tests the patient" + suffix.replace("_r", ", repeat ")
+        label = "Outer fold that tests the {patient}" + suffix.replace("_r", ", repeat ")
         notes[f"fold{suffix}"] = ColumnNote(label)
     return pd.DataFrame(columns), notes
 
@@ -296,7 +297,7 @@ def _embeddings(material: Material) -> list[ExportTable]:
 
 
 def _predictions(material: Material) -> list[ExportTable]:
-    label, key = "One row an arm, repeat and patient", ("arm", "repeat", "patient_id")
+    label, key = "One row an arm, repeat and {patient}", ("arm", "repeat", "patient_id")
     table = material.predictions
     risks = {
         column: ColumnNote(f"Risk within {duration_words(days)}", note="out-of-fold")
@@ -306,7 +307,7 @@ def _predictions(material: Material) -> list[ExportTable]:
 
 
 def _folds(material: Material) -> list[ExportTable]:
-    label, key = "One row a repeat, fold and patient", ("repeat", "fold", "patient_id")
+    label, key = "One row a repeat, fold and {patient}", ("repeat", "fold", "patient_id")
     return [ExportTable("folds", material.folds.table, notes=KEYS, label=label, key=key)]
 
 

@@ -132,7 +132,7 @@ def on_everyone(
         DataError: There are too few patients with images of either outcome.
     """
     people = set(cohort.patients["patient_id"])
-    training, validation = _parts(cohort, groups, people, config, seed, "all patients")
+    training, validation = _parts(cohort, groups, people, config, seed, f"all {cohort.noun.many}")
     return [Training(b, None, training, validation, seed) for b in config.backbones]
 
 
@@ -149,8 +149,15 @@ def external(study: Cohort, other: Cohort, config: FinetuneConfig, seed: int) ->
         LeakageError: A patient or an image is in both cohorts.
         DataError: The other cohort has too few patients with images of either outcome.
     """
-    for what, column in (("patients", "patient_id"), ("images", "sha256")):
-        shared = sorted(set(study.images[column]) & set(other.images[column]))
+    both = [
+        ("patients", _shown(study), _shown(other)),
+        ("images", set(study.images["sha256"]), set(other.images["sha256"])),
+    ]
+    if study.unit == other.unit:
+        own = study.images["patient_id"], other.images["patient_id"]
+        both.append((study.noun.many, set(own[0]), set(own[1])))
+    for what, here, there in both:
+        shared = sorted(here & there)
         if shared:
             raise LeakageError(
                 f"finetune.external shares {len(shared)} {what} with the study: "
@@ -160,6 +167,12 @@ def external(study: Cohort, other: Cohort, config: FinetuneConfig, seed: int) ->
     people = set(other.patients["patient_id"])
     training, validation = _parts(other, groups, people, config, seed, "finetune.external")
     return [Training(b, None, training, validation, seed) for b in config.backbones]
+
+
+def _shown(cohort: Cohort) -> set[str]:
+    """Patients of whom there are images."""
+    pictured = cohort.patients["patient_id"].isin(cohort.images["patient_id"])
+    return set(cohort.patients.loc[pictured, "person_id"])
 
 
 def fine_tune(

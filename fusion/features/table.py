@@ -201,7 +201,7 @@ class FeatureReader:
             StoreError: An embedding is missing or damaged.
             DataError: A patient has no group.
         """
-        scored = list(scored_patients)
+        scored = self._with_persons(scored_patients)
         for identity in (*encoders.values(), *views.identities.values()):
             check_unseen(identity, scored)
             check_fold(identity, fold)
@@ -213,6 +213,14 @@ class FeatureReader:
             table, digests = self._join(encoders, backbones or {})
             self._last = key, self._with_views(table, digests, views)
         return self._last[1]
+
+    def _with_persons(self, scored: Iterable[str]) -> list[str]:
+        """Those who are scored, and of lesions whose they are: an encoder may have seen others."""
+        ids = list(scored)
+        if self._cohort.unit == "patient":
+            return ids
+        persons = self._cohort.patients.set_index("patient_id")["person_id"]
+        return sorted({*ids, *persons.reindex(ids).dropna()})
 
     def _join(
         self, encoders: Mapping[str, EncoderIdentity], backbones: Mapping[str, BackboneConfig]

@@ -15,6 +15,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
 from featurestore.tables import csv_text
+from featurestore.units import Counted, count_observations
 from fusion.bundle.record import BundleRecord, FittedRecord
 from fusion.evaluation import predictions_table
 from fusion.metrics import Estimate
@@ -49,13 +50,15 @@ class ExternalValidation:
         bundle: Short id of the bundle.
         predicts: Name of the outcome that the bundle predicts.
         outcome: Name of the cohort's outcome.
-        n: Patients who were scored.
+        n: Patients, or lesions, that were scored.
         events: Those with the outcome.
         refused: Patients who could not be scored, with the reason.
         absent: Inputs of the bundle that the cohort does not have.
         arms: One an arm of the bundle.
         predictions: The predictions table, of design `external`.
         measuring: How it was measured.
+        observed: How many observations the cohort has, of how many people.
+        clusters: Groups that the bootstrap drew.
     """
 
     bundle: str
@@ -68,6 +71,8 @@ class ExternalValidation:
     arms: tuple[ArmValidation, ...]
     predictions: pd.DataFrame
     measuring: Measuring
+    observed: Counted
+    clusters: int
 
 
 def validate(
@@ -97,6 +102,7 @@ def validate(
     """
     record = predictor.bundle.record
     _require_outcome(record, cohort.outcome, other_outcome)
+    _require_unit(record, cohort)
     measuring = measuring_of(record)
     wanted = [column.name for column in record.inputs]
     absent = tuple(name for name in wanted if name not in cohort.patients.columns)
@@ -116,14 +122,16 @@ def validate(
                 about = measuring.row(score, known[prediction.patient_id])
                 rows.append({"arm": score.arm, "patient_id": prediction.patient_id, **about})
         progress.advance(len(chunk))
-    progress.finish(f"evaluate: {cohort.n_patients - len(refused)} patients scored")
+    progress.finish(f"evaluate: {cohort.n_patients - len(refused)} {cohort.noun.many} scored")
     if not rows:
-        first = next(iter(refused.values()), "the cohort has no patients")
-        raise DataError(f"no patient could be scored: {first}")
+        first = next(iter(refused.values()), f"the cohort has no {cohort.noun.many}")
+        raise DataError(f"no {cohort.noun.one} could be scored: {first}")
     table = _table(rows, record.models, record.name, cohort.outcome.kind)
     first_arm = table[table["arm"] == record.models[0].arm]
     events = measuring.events(first_arm)
     groups = patient_groups(cohort.patients, cohort.images)
+    there = cohort.patients["patient_id"].isin(first_arm["patient_id"])
+    scored = count_observations(cohort.patients[there], cohort.unit)
     return ExternalValidation(
         predictor.bundle.short,
         record.outcome.name,
@@ -140,8 +148,10 @@ def validate(
             )
             for model in record.models
         ),
-        table,
+        cohort.for_people(table),
         measuring,
+        scored,
+        len({groups[i] for i in first_arm["patient_id"]}),
     )
 
 
@@ -164,6 +174,19 @@ def _require_outcome(record: BundleRecord, outcome: Outcome, other_outcome: bool
         )
 
 
+def _require_unit(record: BundleRecord, cohort: Cohort) -> None:
+    """Refuses patients where lesions are scored, and the other way round.
+
+    Raises:
+        ConfigError: So it is.
+    """
+    if record.cohort.observed != cohort.unit:
+        raise ConfigError(
+            f"the bundle scores {record.noun.many}, and the cohort has {cohort.noun.many}; set "
+            f"cohort.unit: {record.cohort.observed}"
+        )
+
+
 def write_validation(found: ExternalValidation, folder: Path) -> list[Path]:
     """Writes `external.csv` (metrics), `external_predictions.parquet` and `refused.csv`.
 
@@ -173,7 +196,10 @@ def write_validation(found: ExternalValidation, folder: Path) -> list[Path]:
     tables = {
         "external.csv": metrics_table(found),
         "refused.csv": pd.DataFrame(
-            {"patient_id": list(found.refused), "reason": list(found.refused.values())}
+            {
+                f"{found.observed.noun.one}_id": list(found.refused),
+                "reason": list(found.refused.values()),
+            }
         ),
     }
     paths = [folder / name for name in (*tables, "external_predictions.parquet")]

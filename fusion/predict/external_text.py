@@ -15,8 +15,11 @@ from fusion.report.terminal import WIDTH
 def print_validation(found: ExternalValidation, console: Console) -> None:
     """Prints each metric on the other cohort beside that of the study's cross-validation."""
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    who = f"{found.n} patients"
+    if found.observed.unit == "lesion":
+        who = f"{found.observed.text} ({found.clusters} clusters)"
     console.print(
-        f"bundle {found.bundle} on another cohort: {found.outcome}, {found.n} patients, "
+        f"bundle {found.bundle} on another cohort: {found.outcome}, {who}, "
         f"{found.events} events; nothing was refitted",
         markup=False,
     )
@@ -35,7 +38,8 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
         )
     if found.refused:
         console.print(
-            f"warning: {len(found.refused)} patients could not be scored (refused.csv)",
+            f"warning: {len(found.refused)} {found.observed.noun.many} could not be scored "
+            "(refused.csv)",
             markup=False,
         )
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)

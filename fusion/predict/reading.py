@@ -18,7 +18,7 @@ from featurestore.tables.numbers import find_marks, read_numbers
 from fusion.bundle.record import BundleRecord
 from fusion.predict.cases import Case, Picture, asked_beside, check_case
 
-ID, IMAGE = "patient_id", "image"
+IMAGE = "image"
 """Columns of a table beside those of the bundle; both are optional."""
 
 MAX_JSON_BYTES = 200_000_000
@@ -54,9 +54,10 @@ def read_cases(
 
     Without metadata, images that are named are those of one patient; in a folder every image is a
     patient, called as the file is. With metadata of one patient all images are hers. In a table,
-    rows with the same `patient_id` are one patient, who must have the same values in all of them;
-    a column `image` names the image of a row (several are parted by `;`), relative to the folder
-    that `--image` names, or to the table; else the image is the file called as the patient is.
+    rows with the same `patient_id` (of a bundle of lesions `lesion_id`) are one patient, who must
+    have the same values in all of them; a column `image` names the image of a row (several are
+    parted by `;`), relative to the folder that `--image` names, or to the table; else the image is
+    the file called as the patient is.
 
     Args:
         record: What the bundle takes.
@@ -72,7 +73,7 @@ def read_cases(
     rows, notes = _rows(record, metadata)
     if len(rows) == 1 and IMAGE not in rows[0]:
         values = dict(rows[0])
-        patient = str(values.pop(ID, "") or "")
+        patient = str(values.pop(record.id_column, "") or "")
         pictures = tuple(Picture(p.name, p) for p in _files(images))
         return CaseList((check_case(record, values, pictures, patient),), True, notes)
     return CaseList(tuple(_table(record, rows, images, metadata)), False, notes)
@@ -113,7 +114,13 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
     known = [c.name for c in record.inputs]
     beside = asked_beside(record)
     taken = [name for name in table.columns if name in known]
-    spare = [name for name in table.columns if name not in (*known, *beside, ID, IMAGE)]
+    own_id = record.id_column
+    if own_id != "patient_id" and "patient_id" in table.columns and own_id not in table.columns:
+        raise DataError(
+            f"{path}: what is scored is a {record.noun.one}, and the table has no column {own_id}; "
+            f"a patient_id alone does not tell the {record.noun.many} of a patient apart"
+        )
+    spare = [name for name in table.columns if name not in (*known, *beside, own_id, IMAGE)]
     if not taken and IMAGE not in table.columns:
         raise DataError(
             f"{path}: none of its columns ({name_some(spare)}) is one that the bundle takes: "
@@ -125,9 +132,9 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
         notes.append(f"{path.name}: not used: {name_some(spare, 12)}")
     if lacking:
         notes.append(f"{path.name}: missing in every row: {name_some(lacking, 12)}")
-    kept = [name for name in (ID, IMAGE, *beside, *taken) if name in table.columns]
-    if ID in kept:
-        table[ID] = spelled_ids(known_text(table[ID]).values).fillna("")
+    kept = [name for name in (own_id, IMAGE, *beside, *taken) if name in table.columns]
+    if own_id in kept:
+        table[own_id] = spelled_ids(known_text(table[own_id]).values).fillna("")
     for column in record.inputs:
         if column.name in taken and column.kind in ("numeric", "expression"):
             table[column.name] = _numbers(table[column.name])
@@ -164,11 +171,11 @@ def _table(
         by_stem.setdefault(image_key(file.name), []).append(file)
     patients: dict[str, list[Mapping[str, Any]]] = {}
     for k, row in enumerate(rows):
-        patients.setdefault(str(row.get(ID) or f"row {k + 1}"), []).append(row)
+        patients.setdefault(str(row.get(record.id_column) or f"row {k + 1}"), []).append(row)
     stray = sorted(set(by_stem) - set(patients))
     if stray:
         raise DataError(
-            f"{len(stray)} images are called like no patient of {path.name}: "
+            f"{len(stray)} images are called like no {record.noun.one} of {path.name}: "
             f"{name_some(stray)}; name them in a column {IMAGE!r}, or leave them out"
         )
     for patient, own in patients.items():
@@ -176,7 +183,7 @@ def _table(
             pictures = [Picture(p.name, p) for p in by_stem.get(patient, ())]
             for row in own:
                 pictures += [_picture(name, folders) for name in _names(row.get(IMAGE))]
-            yield check_case(record, _agreed(own), tuple(pictures), patient)
+            yield check_case(record, _agreed(own, record), tuple(pictures), patient)
         except DataError as error:
             yield Refusal(patient, str(error))
 
@@ -202,15 +209,15 @@ def _picture(name: str, folders: Sequence[Path]) -> Picture:
     raise DataError(f"image {ascii(name)[:100]}: no such file in {name_some(folders)}")
 
 
-def _agreed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _agreed(rows: Sequence[Mapping[str, Any]], record: BundleRecord) -> dict[str, Any]:
     """Values of a patient, who has the same in all rows."""
     values: dict[str, Any] = {}
     for row in rows:
         for name, value in row.items():
-            if name in (ID, IMAGE):
+            if name in (record.id_column, IMAGE):
                 continue
             if name in values and not _same(values[name], value):
-                raise DataError(f"{name} has several values in the rows of one patient")
+                raise DataError(f"{name} has several values in the rows of one {record.noun.one}")
             values[name] = value
     return values
 

@@ -59,7 +59,7 @@ def prediction_record(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
     record, score = bundle.record, prediction.score
     scoring = scoring_of(record)
     return {
-        "patient_id": prediction.patient_id,
+        record.id_column: prediction.patient_id,
         "outcome": record.outcome.name,
         **scoring.first(score),
         "arm": score.arm,
@@ -94,10 +94,15 @@ def standing(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def row_columns(scoring: Scoring) -> tuple[str, ...]:
-    """Columns of a CSV file; lists are joined by `; `."""
+def id_column(record: Mapping[str, Any]) -> str:
+    """What the id of a record is called."""
+    return "lesion_id" if "lesion_id" in record else "patient_id"
+
+
+def row_columns(scoring: Scoring, id_column: str) -> tuple[str, ...]:
+    """Columns of a CSV file, the id first; lists are joined by `; `."""
     return (
-        "patient_id",
+        id_column,
         *scoring.columns,
         "arm",
         "modalities",
@@ -117,7 +122,7 @@ def flat_row(record: Mapping[str, Any], scoring: Scoring) -> dict[str, Any]:
     """A record of a prediction or of a failure as one row of `row_columns`."""
     modalities = record.get("modalities") or {}
     return {
-        "patient_id": record["patient_id"],
+        id_column(record): record[id_column(record)],
         **scoring.row(record),
         "arm": record.get("arm"),
         "modalities": "; ".join(modalities.get("used", ())),

@@ -31,7 +31,7 @@ from fusion.predict.cases import Case
 from fusion.predict.kinds import Scoring
 from fusion.predict.predictor import Predictor
 from fusion.predict.reading import Refusal
-from fusion.predict.result import flat_row, prediction_record, row_columns, standing
+from fusion.predict.result import flat_row, id_column, prediction_record, row_columns, standing
 
 CHUNK = 32
 """Patients that are decoded, scored and written together."""
@@ -77,7 +77,7 @@ def score_all(
             yield records
             progress.advance(len(records))
     told = f", {failed:,} of them could not be scored" if failed else ""
-    progress.finish(f"predict: {len(cases):,} patients{told}")
+    progress.finish(f"predict: {len(cases):,} {predictor.bundle.record.noun.many}{told}")
 
 
 def write_all(
@@ -118,7 +118,12 @@ def write_all(
                 raise ConfigError(f"{out} exists; remove it, or name another file")
             begun = _inputs_digest(predictor, cases, form)
             failed = _write_chunks(predictor, cases, partial, begun, form, progress, seen)
-            _finish(partial, out, begun, _table_head(form, predictor.scoring))
+            _finish(
+                partial,
+                out,
+                begun,
+                _table_head(form, predictor.scoring, predictor.bundle.record.id_column),
+            )
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror or error}") from None
     return failed
@@ -158,7 +163,7 @@ def to_text(
     """Records as text for a terminal or a pipe; a single one as JSON is indented."""
     if single and form == "json":
         return json.dumps(records[0], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    start = _table_head(form, scoring) if head else ""
+    start = _table_head(form, scoring, id_column(records[0])) if head else ""
     return start + "".join(_line(record, form, scoring) for record in records)
 
 
@@ -179,9 +184,8 @@ def _scored(
     records = []
     for p in prepared:
         if isinstance(p, Refusal):
-            records.append(
-                {"patient_id": p.patient_id, "error": p.reason, **standing(predictor.bundle)}
-            )
+            named = {predictor.bundle.record.id_column: p.patient_id}
+            records.append({**named, "error": p.reason, **standing(predictor.bundle)})
             continue
         record = prediction_record(next(scored), predictor.bundle)
         if seen is not None:
@@ -282,9 +286,9 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _table_head(form: str, scoring: Scoring) -> str:
+def _table_head(form: str, scoring: Scoring, id_column: str) -> str:
     """The first line of a file; JSON has none."""
-    return _csv_line(row_columns(scoring)) if form == "csv" else ""
+    return _csv_line(row_columns(scoring, id_column)) if form == "csv" else ""
 
 
 def _finish(partial: Path, out: Path, begun: str, head: str) -> None:
@@ -311,7 +315,7 @@ def _line(record: Mapping[str, Any], form: str, scoring: Scoring) -> str:
     if form == "json":
         return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
     row = flat_row(record, scoring)
-    return _csv_line([row[name] for name in row_columns(scoring)])
+    return _csv_line([row[name] for name in row_columns(scoring, id_column(record))])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:

@@ -53,7 +53,8 @@ def _chapters(evidence: BinaryEvidence) -> list[tuple[str, list[tables.TextTable
 
 def _patients(evidence: BinaryEvidence) -> str:
     run = evidence.run
-    return f"{run.n_patients:,}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
+    who = f"{run.n_patients:,}" if run.observed == "patient" else run.counted.text
+    return f"{who}, {run.n_events:,} with the outcome ({run.prevalence:.1%})"
 
 
 def _best(evidence: BinaryEvidence) -> tuple[str, str] | None:

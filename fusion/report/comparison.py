@@ -111,7 +111,7 @@ def runs_table(comparison: Comparison) -> TextTable:
             f"{facts.outcome_name}: {facts.outcome_definition}",
             facts.linkage,
             short_watermark(facts.linkage, facts.synthetic),
-            str(facts.n_patients),
+            str(facts.n_patients) if facts.observed == "patient" else facts.counted.text,
             str(facts.n_events),
             run.patients_digest[:8],
             run.folds_digest[:8],

@@ -133,7 +133,7 @@ def _precision_recall(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: 
 
 def _calibration(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) -> Figure:
     chosen = next(a for a in evidence.arms if a.arm == evidence.baseline)
-    bins = chosen.calibration
+    bins, many = chosen.calibration, evidence.noun.many
     data = pd.DataFrame({"arm": chosen.arm, **dataclasses.asdict(bins)})
 
     def draw(axes: Axes) -> None:
@@ -146,8 +146,8 @@ def _calibration(evidence: BinaryEvidence, arms: list[ArmEvidence], shown: str) 
 
     caption = (
         f"Calibration of {chosen.arm} in bins of equal size over the predictions of all repeats, "
-        "with 95 % Wilson intervals of the patients. Bars: share of patients in the bin. Dotted: "
-        "perfect."
+        f"with 95 % Wilson intervals of the {many}. Bars: share of {many} in the bin. "
+        "Dotted: perfect."
     )
     return Figure("calibration", "Calibration", caption, svg(draw), data)
 
@@ -196,7 +196,7 @@ def training(evidence: Evidence) -> Figure | None:
 
     caption = (
         f"Training of {arm}: light, each fold and ensemble member; bold, their mean over those "
-        "that still train. Validation is inner: no outer test patient is in it."
+        f"that still train. Validation is inner: no outer test {evidence.noun.one} is in it."
     )
     return Figure("training", "Training curves", caption, svg(draw), data)
 
@@ -221,7 +221,7 @@ def fine_tuning(evidence: Evidence) -> Figure | None:
     caption = (
         "Fine-tuning of the encoders: light, each fold; bold, their mean over those that still "
         "train; dots, the epochs that were kept. Validation is inner: it selects, and no outer "
-        "test patient is in it, so these are not results."
+        f"test {evidence.noun.one} is in it, so these are not results."
     )
     return Figure("fine_tuning", "Fine-tuning", caption, svg(draw), data)
 

@@ -72,10 +72,13 @@ def _learning_curve(evidence: Evidence, metric: str) -> Figure | None:
                 capsize=3,
                 label=str(model),
             )
-        axes.set(xlabel="training patients used, %", ylabel=metric, xlim=(0, 105))
+        axes.set(xlabel=f"training {evidence.noun.many} used, %", ylabel=metric, xlim=(0, 105))
         axes.legend(loc="lower right")
 
-    caption = f"{metric} on the same test patients after fitting on fewer, with 95 % interval."
+    caption = (
+        f"{metric} on the same test {evidence.noun.many} after fitting on fewer, with 95 % "
+        "interval."
+    )
     return Figure("learning_curve", "Learning curve", caption, svg(draw), data)
 
 
@@ -105,7 +108,7 @@ def _importance(evidence: Evidence, metric: str) -> Figure | None:
         axes.axvline(0, color=GREY, lw=1, ls=":")
         axes.set_yticks(range(len(groups)), groups)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{metric} lost when exchanged between test patients")
+        axes.set_xlabel(f"{metric} lost when exchanged between test {evidence.noun.many}")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
     caption = "Permutation importance of each group: mean over folds, line from lowest to highest."

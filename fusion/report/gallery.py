@@ -62,7 +62,9 @@ def galleries(evidence: Evidence) -> tuple[Gallery, ...]:
         members = list(overlays)
         first = members[0]
         shown = (o for o in members if not o.reason)
-        pictures = tuple(_picture(o, number, k) for k, o in enumerate(shown, start=1))
+        pictures = tuple(
+            _picture(o, number, k, evidence.noun.one) for k, o in enumerate(shown, start=1)
+        )
         missing = tuple(f"{o.encoder}: not shown, {o.reason}" for o in members if o.reason)
         outcome = "yes" if first.outcome else "no"
         title = f"{first.kind}, {first.rank + 1}"
@@ -77,13 +79,15 @@ def tidy_galleries(evidence: Evidence) -> pd.DataFrame:
         for g in galleries(evidence)
         for p in g.pictures
     ]
-    return pd.DataFrame(rows, columns=["file", "patient", "probability", "outcome", "encoder"])
+    return pd.DataFrame(
+        rows, columns=["file", evidence.noun.one, "probability", "outcome", "encoder"]
+    )
 
 
-def _picture(overlay: PatientOverlay, number: int, k: int) -> Picture:
+def _picture(overlay: PatientOverlay, number: int, k: int, one: str) -> Picture:
     known = "with" if overlay.outcome else "without"
     alt = (
-        f"Picture of a patient {known} the outcome and a probability of "
+        f"Picture of a {one} {known} the outcome and a probability of "
         f"{overlay.probability:.3f}, with heat where {overlay.encoder} raises the score"
     )
     return Picture(overlay.encoder, f"gradcam-{number}-{k}.png", alt, overlay.png)

@@ -9,7 +9,7 @@ from typing import Any
 from featurestore.cohort import watermark
 from featurestore.plain import finite
 from fusion.audit.base import CheckResult
-from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
+from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence, RunFacts
 from fusion.report.kinds import rendering
 
 CURVES = {"roc", "pr", "calibration", "decision"}
@@ -25,7 +25,7 @@ def binary_record(evidence: BinaryEvidence) -> dict[str, Any]:
     """Everything but curves of outcomes that are there or not."""
     return {
         "watermark": watermark(evidence.run.linkage, evidence.run.synthetic),
-        "run": dataclasses.asdict(evidence.run),
+        "run": run_record(evidence.run),
         "findings": [dataclasses.asdict(f) for f in evidence.findings],
         "audit": audit_records(evidence),
         "ladder": None if evidence.ladder is None else dataclasses.asdict(evidence.ladder),
@@ -48,6 +48,15 @@ def binary_record(evidence: BinaryEvidence) -> dict[str, Any]:
         "overlays": overlay_records(evidence),
         "tuning": tuning_records(evidence),
     }
+
+
+def run_record(run: RunFacts) -> dict[str, Any]:
+    """What was run; of lesions the numbers of lesions and of patients are called so."""
+    record = dataclasses.asdict(run)
+    persons = record.pop("n_persons")
+    if run.observed == "lesion":
+        return {**record, "n_lesions": run.n_patients, "n_patients": persons}
+    return {k: v for k, v in record.items() if k not in ("observed", "n_nameless", "n_clusters")}
 
 
 def reference_record(evidence: Evidence) -> dict[str, Any] | None:

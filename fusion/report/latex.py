@@ -127,9 +127,10 @@ def binary_paper(evidence: BinaryEvidence) -> Paper:
 
 def _caption(evidence: BinaryEvidence) -> str:
     run = evidence.run
+    who = f"{run.n_patients} patients" if run.observed == "patient" else run.counted.text
     return (
-        f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {run.n_patients} "
-        f"patients, {run.n_events} with the outcome. Pooled out-of-fold predictions; 95 % "
+        f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {who}, "
+        f"{run.n_events} with the outcome. Pooled out-of-fold predictions; 95 % "
         f"intervals. {sentence(evidence.arms, evidence.bootstrap_draws)} "
         f"ΔAUROC against {evidence.baseline}; p adjusted by Holm."
     )

@@ -34,7 +34,7 @@ def render_markdown(evidence: Evidence) -> str:
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Modalities", tables.available(evidence)),
-        ("Patients", tables.participants(evidence)),
+        (evidence.noun.many.capitalize(), tables.participants(evidence)),
     ):
         lines += ["", f"## {heading}", "", *table_lines(table)]
     lines += ["", "## Licences", "", *(f"- {plain_text(line)}" for line in run.licences)]

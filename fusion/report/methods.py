@@ -9,7 +9,13 @@ from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report.intervals import headline, sentence
 from fusion.report.kinds import rendering
 from fusion.report.numbers import number
-from fusion.report.sentences import encoder_line, preparation_of_columns, score
+from fusion.report.sentences import (
+    drawn_together,
+    encoder_line,
+    kept_together,
+    preparation_of_columns,
+    score,
+)
 from fusion.report.tables import SENSITIVITY
 
 FLOORS = {
@@ -46,7 +52,7 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         ("Unit", run.unit),
         ("Predictors as of", run.as_of),
         (
-            "Patients",
+            evidence.noun.many.capitalize(),
             kind.patients(evidence)
             + (f", {run.n_images:,} images" if run.n_images else "")
             + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
@@ -67,21 +73,20 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
 
 def methods(evidence: BinaryEvidence) -> list[str]:
     """How folds, intervals, thresholds and differences were made, a sentence each."""
-    folds = "; patients who share a copied image stay together" if evidence.run.n_images else ""
-    tied = " (patients that share an image are drawn together)" if evidence.run.n_images else ""
-    prepared = preparation_of_columns(evidence)
+    kept, tied = f"; {kept}" if (kept := kept_together(evidence)) else "", drawn_together(evidence)
+    prepared, many = preparation_of_columns(evidence), evidence.noun.many
     lines = [
-        f"Outer folds are stratified by the outcome{folds}, and were frozen before anything was "
+        f"Outer folds are stratified by the outcome{kept}, and were frozen before anything was "
         "fitted. All that is fitted saw the outer training part only"
         f"{': ' + '; '.join(prepared) if prepared else ''}.",
-        f"{score(evidence)}; every number counts patients. Metrics are computed on the pooled "
+        f"{score(evidence)}; every number counts {many}. Metrics are computed on the pooled "
         "out-of-fold predictions of a repeat and averaged over repeats.",
         f"{sentence(evidence.arms, evidence.bootstrap_draws)} They are 95 % intervals of draws of "
         f"patients{tied}; differences are paired. p values are two-sided, of the same standard "
         "error, and adjusted by Holm over all arms.",
         headline(),
         "Accuracy, precision, recall and F1 decide at a threshold chosen on inner data of the same "
-        f"fold by {evidence.threshold_rule}, never on outer test patients. Probabilities are "
+        f"fold by {evidence.threshold_rule}, never on outer test {many}. Probabilities are "
         f"{evidence.calibration}. {SENSITIVITY}",
         "Calibration: slope of a logistic regression of the outcome on the logit of the "
         "probability, and intercept with the slope fixed at 1 (Van Calster 2019). Ideal: 1 and 0.",

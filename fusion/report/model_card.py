@@ -81,7 +81,10 @@ def _model(e: BinaryEvidence) -> CardSection:
 def intended_use(e: Evidence) -> CardSection:
     """For what, and for what not."""
     images = ["images"] if e.used.embeddings else []
-    data = " and ".join([*images, *(["patient columns"] if e.used.columns else [])]) or "these data"
+    data = (
+        " and ".join([*images, *([f"{e.noun.one} columns"] if e.used.columns else [])])
+        or "these data"
+    )
     fusion = ", and what their fusion adds" if e.fusion_gain else ""
     others = "; images that are not of the kind below" if images else ""
     return CardSection(
@@ -105,7 +108,7 @@ def data(e: Evidence) -> CardSection:
     return CardSection(
         "Data",
         (
-            f"{run.n_patients:,} patients, {images}{sites}; linkage {run.linkage}"
+            f"{run.counted.text}, {images}{sites}; linkage {run.linkage}"
             f"{'; synthetic' if run.synthetic else ''}.",
             *([f"Studied: {'; '.join(rules)}."] if rules else []),
             *([f"Left out because their outcome is not known: {unknown}."] if unknown else []),
@@ -113,7 +116,8 @@ def data(e: Evidence) -> CardSection:
             *(f"{text}." for text in sentences.left_aside(e)),
             *([f"{years}."] if (years := sentences.years(e)) else []),
             *run.licences,
-            "Who the patients are stands in Table 1, who was left out in the participant flow.",
+            f"Who the {e.noun.many} are stands in Table 1, who was left out in the participant "
+            "flow.",
         ),
     )
 
@@ -137,7 +141,8 @@ def _performance(e: BinaryEvidence) -> CardSection:
     return CardSection(
         "Performance",
         (
-            "Out-of-fold, on patients that no fit had seen; no cohort of another time or place.",
+            f"Out-of-fold, on {e.noun.many} that no fit had seen; no cohort of another time or "
+            "place.",
             *([f"No predictor can be expected to exceed an AUROC of {best}."] if best else []),
             *between_subgroups(e, "auroc", "AUROC"),
         ),
@@ -206,8 +211,8 @@ def ethics(e: Evidence) -> CardSection:
         (
             people,
             f"{'Skin tones, ages and body sites' if e.used.embeddings else 'Patients'} that are "
-            "rare in the data are served worst, and numbers of all patients together do not show "
-            "it. For the authors to state: who is missing.",
+            f"rare in the data are served worst, and numbers of all {e.noun.many} together do not "
+            "show it. For the authors to state: who is missing.",
             "Predictions can be read as advice although they are not; show them only with the "
             "limits above.",
         ),

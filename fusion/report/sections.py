@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from featurestore.units import worded
 from fusion.evaluation.sensitivity import COMPLETE, IMPUTATIONS, IMPUTED, PLAIN
 from fusion.evidence import BinaryEvidence
 from fusion.evidence.subgroups import LEAST
@@ -34,14 +35,14 @@ TERMS = Terms(
     regression="logistic regression",
     of_column="AUROC",
     parts=(("auroc", "AUROC"), ("brier", "Brier"), ("calibration_intercept", "intercept")),
-    parts_note=f"no number where fewer than {LEAST} patients have, or do not have, the outcome. "
-    "Above 0 the intercept says that risk is underestimated.",
+    parts_note=f"no number where fewer than {LEAST} {{patients}} have, or do not have, the "
+    "outcome. Above 0 the intercept says that risk is underestimated.",
 )
 
 WHAT_ANALYSES_ARE = {
     COMPLETE: (
-        "Complete cases: fitted on, and here both scored among, the patients whose columns of the "
-        "clinical reference are all known."
+        "Complete cases: fitted on, and here both scored among, the {patients} whose columns of "
+        "the clinical reference are all known."
     ),
     PLAIN: (
         "Without indicators: a missing value is its training median (a missing category no level), "
@@ -102,7 +103,7 @@ def _sensitivity(evidence: BinaryEvidence) -> Section:
         for one in evidence.sensitivity
     )
     made = dict.fromkeys(one.analysis for one in evidence.sensitivity)
-    said = " ".join(WHAT_ANALYSES_ARE[name] for name in made)
+    said = " ".join(worded(WHAT_ANALYSES_ARE[name], evidence.noun) for name in made)
     table = TextTable(
         f"The same arms and folds, with missing values handled in another way. {said} Where a "
         "change is sure, what is missing says something by itself, or fills in for something.",
@@ -134,10 +135,11 @@ def _matched(evidence: BinaryEvidence) -> Section:
     caption = (
         ""
         if found is None
-        else f"{found.pairs} pairs of a patient with and one without the outcome whom the clinical "
-        f"reference ({found.basis}) rates alike out of fold: at most {found.caliper:g} standard "
-        f"deviations of its log odds apart. {found.eligible} patients with the outcome could have "
-        "been paired. Within-pair concordance is the share of pairs whose patient with the outcome "
+        else f"{found.pairs} pairs of a {evidence.noun.one} with and one without the outcome whom "
+        f"the clinical reference ({found.basis}) rates alike out of fold: at most "
+        f"{found.caliper:g} standard deviations of its log odds apart. {found.eligible} "
+        f"{evidence.noun.many} with the outcome could have been paired. Within-pair concordance is "
+        f"the share of pairs whose {evidence.noun.one} with the outcome "
         "has the higher score, as AUROC is of all pairs. The reference has about 0.5 because it "
         "made the pairs, and no interval; what an arm has above it, it adds to the reference. "
         "Intervals take the pairs as they were matched."

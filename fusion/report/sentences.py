@@ -79,11 +79,38 @@ def split(e: Evidence) -> str:
     if not analysis.n_folds:
         return "Outer folds"
     times = f", repeated {analysis.repeats} times with other shuffles"
-    copies = "" if not e.run.n_images else "; patients who share a copied image stay together"
+    kept = kept_together(e)
     return (
         f"{analysis.n_folds} outer folds, stratified by the outcome"
-        f"{times if analysis.repeats > 1 else ''}{copies}"
+        f"{times if analysis.repeats > 1 else ''}{f'; {kept}' if kept else ''}"
     )
+
+
+def kept_together(e: Evidence) -> str:
+    """Who is never parted by a fold; empty where everyone stands alone."""
+    if e.run.observed == "patient":
+        return "patients who share a copied image stay together" if e.run.n_images else ""
+    copies = f", and {e.noun.many} that share a copied image," if e.run.n_images else ""
+    own = f"{e.noun.many} of one patient"
+    if e.run.n_nameless == e.run.n_patients:
+        shared = f"{e.noun.many} that share a copied image stay together" * bool(e.run.n_images)
+        unknown = f"of which patient a {e.noun.one} is, is not known"
+        return "; ".join(text for text in (shared, unknown) if text)
+    return f"{own}{copies} stay together"
+
+
+def drawn_together(e: Evidence) -> str:
+    """What the bootstrap draws together, in brackets; empty where it draws single patients."""
+    if e.run.observed == "patient":
+        return " (patients that share an image are drawn together)" if e.run.n_images else ""
+    if e.run.n_nameless == e.run.n_patients:
+        return f" (each {e.noun.one} for itself, because patients are not known: {_clusters(e)})"
+    share = " or share an image" if e.run.n_images else ""
+    return f" (clusters: {e.noun.many} that are of one patient{share}; {_clusters(e)})"
+
+
+def _clusters(e: Evidence) -> str:
+    return f"{e.run.n_clusters:,} clusters"
 
 
 def building(e: Evidence) -> list[str]:
@@ -98,7 +125,7 @@ def building(e: Evidence) -> list[str]:
         )
     if models.grid:
         found.append(f"{', '.join(models.grid)}: a fixed grid of settings on {inner} inner folds.")
-    stop = f"{config.head.validation_fraction:.0%} of the training patients"
+    stop = f"{config.head.validation_fraction:.0%} of the training {e.noun.many}"
     heads = [name for name in models.heads if name not in models.joint]
     if heads:
         several = f", averages of {config.head.ensemble}," * (config.head.ensemble > 1)
@@ -118,7 +145,7 @@ def building(e: Evidence) -> list[str]:
             f"the other folds."
         )
     for trained, whom in (
-        ("training parts", "the training patients of each outer fold"),
+        ("training parts", f"the training {e.noun.many} of each outer fold"),
         ("other patients", "patients of another cohort"),
     ):
         tuned = [x.name for x in e.run.encoders if x.trained == trained]
@@ -177,7 +204,8 @@ def missing_values(e: Evidence) -> list[str]:
         found.append("A missing category has no level (zeros), with an indicator.")
     if "expression" in used.missing:
         found.append(
-            "A missing gene has its training mean; a patient without any gene has an indicator."
+            f"A missing gene has its training mean; a {e.noun.one} without any gene has an "
+            f"indicator."
         )
     if used.embeddings and used.without_image:
         stands = []
@@ -188,7 +216,7 @@ def missing_values(e: Evidence) -> list[str]:
             )
         if used.models.heads:
             stands.append(f"the modality is masked in {', '.join(used.models.heads)}")
-        found.append(f"{used.without_image:,} patients have no image: {'; '.join(stands)}.")
+        found.append(f"{used.without_image:,} {e.noun.many} have no image: {'; '.join(stands)}.")
     if not found:
         return ["No value of a predictor is missing."]
     return found
@@ -197,8 +225,8 @@ def missing_values(e: Evidence) -> list[str]:
 def score(e: Evidence) -> str:
     """What a patient's score is."""
     if e.used.embeddings and e.used.several_images:
-        return "A patient's score is the mean logit over the patient's images"
-    return "A patient's score is the logit of the predicted probability"
+        return f"A {e.noun.one}'s score is the mean logit over the {e.noun.one}'s images"
+    return f"A {e.noun.one}'s score is the logit of the predicted probability"
 
 
 def imbalance(e: Evidence) -> str:
@@ -213,21 +241,25 @@ def imbalance(e: Evidence) -> str:
     return "Nothing was done: models see the classes as they are."
 
 
+def left_out(e: Evidence) -> list[FlowStep]:
+    """Observations that were left out, counted."""
+    return [step for step in e.flow if step.entity == e.noun.one]
+
+
 def by_outcome(e: Evidence) -> str:
     """Who was left out because the outcome is not known, by reason; empty for nobody."""
-    return _counted(step for step in e.flow if step.stage == OUTCOME_STAGE)
+    return _counted(step for step in left_out(e) if step.stage == OUTCOME_STAGE)
 
 
 def otherwise_left_out(e: Evidence) -> str:
     """Who was left out for other reasons; empty for nobody."""
-    return _counted(step for step in e.flow if step.stage != OUTCOME_STAGE)
+    return _counted(step for step in left_out(e) if step.stage != OUTCOME_STAGE)
 
 
 def _counted(steps: Iterable[FlowStep]) -> str:
     reasons: dict[str, int] = {}
     for step in steps:
-        if step.entity == "patient":
-            reasons[step.reason] = reasons.get(step.reason, 0) + step.n
+        reasons[step.reason] = reasons.get(step.reason, 0) + step.n
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     return "; ".join(f"{reason}: {n:,}" for reason, n in ranked)
 
@@ -245,7 +277,7 @@ def site_subgroups(e: Evidence) -> list[Subgroup]:
 def years(e: Evidence) -> str:
     """Years of the calendar that the data state; empty where they state none."""
     return "; ".join(
-        f"{y.what} {y.first} to {y.last}, known of {y.known:,} patients"
+        f"{y.what} {y.first} to {y.last}, known of {y.known:,} {e.noun.many}"
         for y in e.run.analysis.years
     )
 

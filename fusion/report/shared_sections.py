@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from featurestore.units import worded
 from fusion.evidence import Evidence
 from fusion.report.gallery import Gallery, galleries
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -80,6 +81,7 @@ def group_losses(evidence: Evidence, terms: Terms) -> Section:
 
 def learning_curve(evidence: Evidence, terms: Terms) -> Section:
     """How models do on fewer patients."""
+    many = evidence.noun.many
     rows = tuple(
         (
             p.model,
@@ -90,9 +92,9 @@ def learning_curve(evidence: Evidence, terms: Terms) -> Section:
         for p in evidence.learning_curve
     )
     table = TextTable(
-        "Fitted on a share of each fold's training patients and tested on the same test patients; "
-        "encoders are the same for all shares. A curve that still rises asks for more patients.",
-        ("model", "training patients", f"{terms.metric} [95 % CI]", f"{terms.error} [95 % CI]"),
+        f"Fitted on a share of each fold's training {many} and tested on the same test {many}; "
+        f"encoders are the same for all shares. A curve that still rises asks for more {many}.",
+        ("model", f"training {many}", f"{terms.metric} [95 % CI]", f"{terms.error} [95 % CI]"),
         rows,
         text_columns=1,
     )
@@ -106,8 +108,8 @@ def reference(evidence: Evidence, terms: Terms) -> Section:
         ""
         if found is None
         else f"The clinical reference: {terms.regression} on {found.basis}. "
-        f"{terms.ratio.capitalize()} per standard deviation of the training patients: mean and "
-        "range over the fits. Penalised, so closer to 1 than without penalty.",
+        f"{terms.ratio.capitalize()} per standard deviation of the training {evidence.noun.many}: "
+        "mean and range over the fits. Penalised, so closer to 1 than without penalty.",
         ("input", terms.ratio, "over fits", "fits"),
         ()
         if found is None
@@ -162,7 +164,7 @@ def subgroups(evidence: Evidence, terms: Terms) -> Section:
         for s in evidence.subgroups
     )
     table = TextTable(
-        f"{evidence.baseline} by subgroup; {terms.parts_note}",
+        f"{evidence.baseline} by subgroup; {worded(terms.parts_note, evidence.noun)}",
         ("column", "level", "n", "events", *(f"{heading} [95 % CI]" for _, heading in terms.parts)),
         rows,
         text_columns=2,
@@ -195,9 +197,9 @@ def explanation(evidence: Evidence, terms: Terms) -> Section:
         (
             TextTable(
                 f"{terms.metric} lost when the values of a group are exchanged between test "
-                "patients (permutation importance; mean and range over folds), and the group's "
-                "share of the absolute contributions where the model has them (Shapley values of "
-                "trees). It says what a model leans on, not what causes the outcome.",
+                f"{evidence.noun.many} (permutation importance; mean and range over folds), and "
+                "the group's share of the absolute contributions where the model has them (Shapley "
+                "values of trees). It says what a model leans on, not what causes the outcome.",
                 ("arm", "group", f"{terms.metric} lost", "over folds", "share"),
                 blocks,
                 text_columns=2,
@@ -218,12 +220,13 @@ def pictures(evidence: Evidence, terms: Terms) -> Section:
     """Pictures of patients with the heat of Grad-CAM."""
     drawn = galleries(evidence)
     table = TextTable(
-        f"Grad-CAM (Selvaraju et al. 2017) of patients of whom {evidence.baseline} is most and "
-        "least certain, each by the model of the fold that had not seen the patient. Heat is where "
+        f"Grad-CAM (Selvaraju et al. 2017) of {evidence.noun.many} of whom {evidence.baseline} is "
+        f"most and least certain, each by the model of the fold that had not seen the "
+        f"{evidence.noun.one}. Heat is where "
         "the last feature map of an encoder raises the {terms.unit}, scaled for each picture by "
         "itself: it compares no pictures, and it says nothing about causes. A picture without heat "
         "has no place that raises them.",
-        ("patient", "probability", "outcome", "encoders"),
+        (evidence.noun.one, "probability", "outcome", "encoders"),
         tuple(
             (
                 g.title,

@@ -82,7 +82,7 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
         for arm in evidence.arms
     )
     return TextTable(
-        f"All arms on the same patients and folds. ΔAUROC is taken against "
+        f"All arms on the same {evidence.noun.many} and folds. ΔAUROC is taken against "
         f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}. "
         f"{sentence(evidence.arms, evidence.bootstrap_draws)} "
         f"{SENSITIVITY} A gap in AUROC to {evidence.baseline} is a tie below the width of the last "
@@ -129,11 +129,23 @@ def participants(evidence: Evidence) -> TextTable:
     """Table 1."""
     rows = tuple(tuple(str(v) for v in row) for row in evidence.table1.to_numpy())
     return TextTable(
-        "Patients by outcome: median [quartiles], or count (share of known).",
+        _who_stands_there(evidence),
         tuple(str(c) for c in evidence.table1.columns),
         rows,
         text_columns=3,
     )
+
+
+def _who_stands_there(evidence: Evidence) -> str:
+    text = "by outcome: median [quartiles], or count (share of known)."
+    if evidence.run.observed == "patient":
+        return f"Patients {text}"
+    shared = (
+        " What is measured of a patient counts each patient once, in each column with a lesion of "
+        "his."
+    )
+    known = evidence.run.n_persons > 0
+    return f"{evidence.noun.many.capitalize()} {text}{shared if known else ''}"
 
 
 def flow(evidence: Evidence) -> TextTable:
@@ -152,8 +164,8 @@ def available(evidence: Evidence) -> TextTable:
         for has, n, events in evidence.availability.itertuples(index=False, name=None)
     )
     caption = (
-        "Patients by what is known of them: images, embeddings from elsewhere, and groups with at "
-        "least one value."
+        f"{evidence.noun.many.capitalize()} by what is known of them: images, embeddings from "
+        "elsewhere, and groups with at least one value."
     )
     return TextTable(caption, ("has", "n", "events"), rows)
 

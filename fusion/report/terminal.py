@@ -50,7 +50,8 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
 def binary_summary(evidence: BinaryEvidence) -> str:
     """Who was studied, in a few words."""
     run = evidence.run
-    return f"{run.n_patients} patients, {run.n_events} events ({run.prevalence:.1%})"
+    who = f"{run.n_patients} patients" if run.observed == "patient" else run.counted.text
+    return f"{who}, {run.n_events} events ({run.prevalence:.1%})"
 
 
 def binary_tables(evidence: BinaryEvidence) -> list[Table]:

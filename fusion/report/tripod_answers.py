@@ -51,7 +51,7 @@ def title(e: Evidence) -> Answer:
     """Item 1."""
     return partly(
         f"development with internal validation of models that predict {e.run.outcome_name} in "
-        f"{e.run.n_patients:,} {e.run.unit}s",
+        f"{e.run.counted.text}",
         "name target population and outcome in the title",
     )
 
@@ -60,7 +60,7 @@ def objectives(e: Evidence) -> Answer:
     """Item 4."""
     return partly(
         f"development with internal validation; {e.baseline} against "
-        f"{sentences.compared_with(e)}, on the same patients and folds",
+        f"{sentences.compared_with(e)}, on the same {e.noun.many} and folds",
         "the question that this answers",
     )
 
@@ -69,7 +69,7 @@ def sources(e: Evidence) -> Answer:
     """Item 5a."""
     read = ", ".join(e.run.analysis.sources) or "not known"
     licences = f"; {'; '.join(e.run.licences)}" if e.run.licences else ""
-    linked = f"; images and patient rows linked by: {e.run.linkage}" if e.run.n_images else ""
+    linked = f"; images and {e.noun.one} rows linked by: {e.run.linkage}" if e.run.n_images else ""
     return partly(
         f"sources read: {read}{licences}{linked}",
         "study design, why these data, and whom they represent",
@@ -92,14 +92,14 @@ def setting(e: Evidence) -> Answer:
 
 def eligibility(e: Evidence) -> Answer:
     """Item 6b."""
-    rules = "; ".join(e.run.analysis.eligibility) or "all patients of the sources"
+    rules = "; ".join(e.run.analysis.eligibility) or f"all {e.noun.many} of the sources"
     unknown, others = sentences.by_outcome(e), sentences.otherwise_left_out(e)
     text = f"Studied: {rules}."
     if unknown:
         text += f" Left out because their outcome is not known: {unknown}."
     if others:
         text += f" Left out for other reasons: {others}."
-    return Answer(FILLED, text if unknown or others else f"{text} No patient was left out.")
+    return Answer(FILLED, text if unknown or others else f"{text} No {e.noun.one} was left out.")
 
 
 def preparation(e: Evidence) -> Answer:
@@ -111,7 +111,7 @@ def preparation(e: Evidence) -> Answer:
     images = "images were decoded, checked and compared for copies; " if e.run.n_images else ""
     return partly(
         f"{images}what was left out stands in the participant flow; {looked}",
-        "whether quality was alike across groups of patients",
+        f"whether quality was alike across groups of {e.noun.many}",
     )
 
 
@@ -137,7 +137,7 @@ def predictor_definition(e: Evidence) -> Answer:
     """Item 9b."""
     known = sentences.measured(e)
     if not known:
-        return partly("no patient column was used", "how images were taken")
+        return partly(f"no {e.noun.one} column was used", "how images were taken")
     return partly(
         f"columns become known: {known}; units, levels and original names stand in "
         "export/codebook.csv",
@@ -154,7 +154,7 @@ def sample_size(e: BinaryEvidence) -> Answer:
         for hit in result.hits
     ]
     return partly(
-        f"{e.run.n_patients:,} patients, {e.run.n_events:,} with the outcome. Sizes are judged for "
+        f"{e.run.counted.text}, {e.run.n_events:,} with the outcome. Sizes are judged for "
         f"a Nagelkerke R² of {EXPECTED_R2:g}, which is assumed where nothing is known; "
         f"{e.baseline} has {number(chosen_arm(e).explained)} out of fold. {' '.join(said)}",
         "how the size was arrived at",
@@ -209,6 +209,8 @@ def model_building(e: Evidence) -> Answer:
 def heterogeneity(e: Evidence) -> Answer:
     """Item 12d."""
     drawn = "groups of patients who share an image" if e.run.n_images else "patients"
+    if e.run.observed != "patient":
+        drawn = f"{e.noun.many}{sentences.drawn_together(e)}"
     said = [f"Intervals draw {drawn}.", "Spread over folds stands in the table of folds."]
     if e.subgroups:
         said.append(f"{e.baseline} is scored by {sentences.columns_of_subgroups(e)}.")
@@ -223,8 +225,8 @@ def measures(e: BinaryEvidence) -> Answer:
     return Answer(
         FILLED,
         "AUROC, AUPRC, Brier score, calibration slope and intercept, sensitivity at specificity "
-        "0.90 (its threshold is picked on the test patients), accuracy, precision, recall and F1 "
-        "at a threshold from inner data, net benefit; "
+        f"0.90 (its threshold is picked on the test {e.noun.many}), accuracy, precision, recall "
+        "and F1 at a threshold from inner data, net benefit; "
         "ROC, precision–recall, calibration and decision curves. Arms are compared by paired "
         f"differences with Holm's adjustment. {sentence(e.arms, e.bootstrap_draws)}",
     )
@@ -234,7 +236,8 @@ def calculation(e: Evidence) -> Answer:
     """Item 12g."""
     return Answer(
         FILLED,
-        f"{sentences.score(e)} from a model fitted on other patients. Command: {e.run.command}",
+        f"{sentences.score(e)} from a model fitted on other {e.noun.many}. Command: "
+        f"{e.run.command}",
     )
 
 

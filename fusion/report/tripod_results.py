@@ -48,14 +48,14 @@ def code_sharing(e: Evidence) -> Answer:
 
 def flow(e: Evidence) -> Answer:
     """Item 20a."""
-    left = sum(step.n for step in e.flow if step.entity == "patient")
+    left = sum(step.n for step in sentences.left_out(e))
     unknown = sentences.by_outcome(e)
-    count = sum(s.n for s in e.flow if s.entity == "patient" and s.stage == OUTCOME_STAGE)
+    count = sum(s.n for s in sentences.left_out(e) if s.stage == OUTCOME_STAGE)
     reasons = f", {count:,} of them because their outcome is not known: {unknown}" * bool(count)
     return partly(
-        f"{e.run.n_patients:,} patients studied, {e.run.n_events:,} with and "
-        f"{e.run.n_patients - e.run.n_events:,} without the outcome; {left:,} patients left "
-        f"out{reasons}",
+        f"{e.run.counted.text} studied, {e.run.n_events:,} with and "
+        f"{e.run.n_patients - e.run.n_events:,} without the outcome; {left:,} {e.noun.many} "
+        f"left out{reasons}",
         "follow-up time, where the outcome has one",
     )
 
@@ -71,9 +71,9 @@ def participants_of_analyses(e: BinaryEvidence) -> Answer:
     low, high = sizes.min(), sizes.max()
     return Answer(
         FILLED,
-        f"Every arm: {chosen_arm(e).n:,} patients, {chosen_arm(e).events:,} events. Each outer "
-        f"fold tests {low['n']} to {high['n']} patients with {low['events']} to {high['events']} "
-        "events and trains, tunes and chooses on the others.",
+        f"Every arm: {chosen_arm(e).n:,} {e.noun.many}, {chosen_arm(e).events:,} events. Each "
+        f"outer fold tests {low['n']} to {high['n']} {e.noun.many} with {low['events']} to "
+        f"{high['events']} events and trains, tunes and chooses on the others.",
     )
 
 

@@ -147,7 +147,7 @@ class Service:
         records = []
         for job, prediction in zip(jobs, scored, strict=True):
             record = prediction_record(prediction, self.predictor.bundle)
-            del record["patient_id"]  # the service is told of none
+            del record[self.predictor.bundle.record.id_column]  # the service is told of none
             if job.explain:
                 record["explanation"] = explain_record(self.predictor, job.prepared)
             records.append(record)

@@ -173,7 +173,7 @@ class OwnStages(Stages):
 
     def _write_predictions(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
         joined = predictions_table(tables, self.cohort.outcome.kind)
-        write_sealed_table(self.paths.predictions, joined)
+        write_sealed_table(self.paths.predictions, self.cohort.for_people(joined))
         return joined
 
 

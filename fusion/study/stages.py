@@ -200,13 +200,9 @@ class Stages:
                 return frozen
             self._progress.start("folds", 1)
             self._progress.finish("folds: the cohort or the split changed, so they are made anew")
-        folds = make_folds(
-            self.cohort.patients,
-            self.groups,
-            self.config.folds.n_folds,
-            self.config.folds.repeats,
-            self.config.seed,
-        )
+        split, cohort, seed = self.config.folds, self.cohort, self.config.seed
+        n_folds, repeats, what = split.n_folds, split.repeats, cohort.noun.many
+        folds = make_folds(cohort.patients, self.groups, n_folds, repeats, seed, what)
         if self.workers.is_first:
             freeze_folds(folds, key, self.paths.folds)
         return folds
@@ -337,7 +333,7 @@ class Stages:
             self._plan,
             self._progress,
         )
-        write_sealed_table(self.paths.predictions, predictions)
+        write_sealed_table(self.paths.predictions, self.cohort.for_people(predictions))
         return predictions
 
     def tasks(self, arms: Sequence[Arm]) -> list[Task]:
@@ -389,7 +385,7 @@ class Stages:
         records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
         write_sealed_text(folder / "dictionary.json", records + "\n")
         for name in ("images", "patients", "exclusions"):
-            write_sealed_table(folder / f"{name}.parquet", getattr(cohort, name))
+            write_sealed_table(folder / f"{name}.parquet", cohort.for_people(getattr(cohort, name)))
         if cohort.pairing is not None:
             write_sealed_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
 

@@ -31,6 +31,7 @@ from fusion.evaluation import (
     predictions_table,
     predictors_of,
     read_overlays,
+    read_predictions,
     save_overlays,
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
@@ -181,7 +182,8 @@ class Study(OwnStages):
             cohort = self.source_cohort
             groups = patient_groups(cohort.patients, cohort.images)
             n_folds, repeats = self.config.folds.n_folds, self.config.folds.repeats
-            folds = make_folds(cohort.patients, groups, n_folds, repeats, self.config.seed)
+            seed, what = self.config.seed, cohort.noun.many
+            folds = make_folds(cohort.patients, groups, n_folds, repeats, seed, what)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
             fits = read_fits(self.paths.choices)
@@ -308,7 +310,7 @@ class Study(OwnStages):
         kind = self.source_cohort.outcome.kind
         if not self.paths.predictions.exists():
             return predictions_table([], kind)
-        return predictions_table([read_table(self.paths.predictions)], kind)
+        return read_predictions(read_table(self.paths.predictions), kind)
 
 
 def _claim(config: ClaimConfig | None) -> Claim | None:

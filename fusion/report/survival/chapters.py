@@ -131,9 +131,9 @@ def terms(e: SurvivalEvidence) -> Terms:
         regression="Cox regression",
         of_column="Harrell's C",
         parts=tuple(parts),
-        parts_note=f"no number where fewer than {LEAST} patients have the event by {span(until)}, "
-        f"or fewer than {LEAST} are known to be free of it then. Above 1 observed over expected "
-        "says that risk is underestimated.",
+        parts_note=f"no number where fewer than {LEAST} {{patients}} have the event by "
+        f"{span(until)}, or fewer than {LEAST} are known to be free of it then. Above 1 observed "
+        "over expected says that risk is underestimated.",
     )
 
 

@@ -116,8 +116,9 @@ class Diagnosis:
     def tables(self) -> tuple[SourceTables, ...]:
         """What the sources read; a synthetic cohort is made by the run and left out here."""
         with tempfile.TemporaryDirectory() as scratch:
-            named = self.config.cohort.named_texts()
-            context = ReadContext(self.data_root, Path(scratch), self.config.seed, named=named)
+            cohort = self.config.cohort
+            root, seed, named = self.data_root, self.config.seed, cohort.named_texts()
+            context = ReadContext(root, Path(scratch), seed, named=named, unit=cohort.unit)
             return tuple(
                 source.read(context)
                 for source in self.config.cohort.sources

@@ -23,6 +23,7 @@ from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
+from featurestore.units import NOUNS
 from fusion.evaluation.planning import plan_study
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
 from fusion.start.doctor.machine import usable_cores
@@ -42,10 +43,8 @@ def find_outcome(study: Diagnosis) -> Iterator[Finding]:
     counts = count_outcomes(*_patients_of(study), outcome)
     asked = "" if counts.eligible == counts.patients else f"{counts.eligible:,} of them asked, "
     unknown = counts.eligible - counts.events - counts.others
-    text = (
-        f"{outcome.name}: {counts.patients:,} patients, {asked}{counts.words}, "
-        f"{unknown:,} not known"
-    )
+    counted = NOUNS[study.config.cohort.unit].counted(counts.patients)
+    text = f"{outcome.name}: {counted}, {asked}{counts.words}, {unknown:,} not known"
     folds = study.config.folds.n_folds
     if counts.least < folds:
         advice = "take another outcome, or see `melafuse cohort describe` for what is left out"

@@ -12,10 +12,12 @@ from featurestore.cohort import studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import id_key, join_sources
+from featurestore.units import NOUNS
 from featurestore.yaml_text import parse_yaml_words
 from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study
 from fusion.start.propose.folder import look_into
+from fusion.start.propose.lesions import propose_unit
 from fusion.start.propose.outcome import LEAST, ProposedOutcome, propose_outcome
 from fusion.start.propose.rendering import render
 from fusion.start.propose.tables import (
@@ -75,18 +77,19 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
     if not used:
         reasons = [*unused, *(f"{source.title}: {source.problem}" for source in left_out)]
         raise ConfigError(f"no table can be used: {'; '.join(reasons)}")
-    outcome = propose_outcome(used)
+    asked = propose_unit(used, propose_outcome(used), images, root)
+    used, outcome = list(asked.sources), asked.outcome
     text = render(
         _name(out),
         used,
         left_out,
         [*unused, *notes],
-        outcome,
+        asked,
         max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
     config = validate(RunConfig, parse_yaml_words(text), "the proposal")
-    notes += _obstacles(config, used, outcome)
+    notes += [*(asked.why if asked.unit == "patient" else ()), *_obstacles(config, used, outcome)]
     return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome, tuple(notes))
 
 
@@ -97,10 +100,11 @@ def _obstacles(
     tables = [source.tables for source in used if source.tables is not None]
     if len(tables) < len(used) or not outcome.least:
         return []  # said already, with the source or the outcome
+    unit = NOUNS[config.cohort.unit]
     if outcome.least < LEAST:
         return [
-            f"a run needs {LEAST} patients with and {LEAST} without the outcome, and the smaller "
-            f"class has {outcome.least}"
+            f"a run needs {LEAST} {unit.many} with and {LEAST} without the outcome, and the "
+            f"smaller class has {outcome.least}"
         ]
     try:
         dictionary = studied_dictionary(config.cohort, tables)

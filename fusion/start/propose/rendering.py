@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from fusion.start.propose.lesions import ProposedUnit
 from fusion.start.propose.outcome import UNDECIDED, ProposedOutcome
 from fusion.start.propose.tables import ProposedSource
 
@@ -36,7 +37,7 @@ def render(
     used: Iterable[ProposedSource],
     left_out: Iterable[ProposedSource],
     unused_files: Iterable[str],
-    outcome: ProposedOutcome,
+    asked: ProposedUnit,
     n_folds: int,
     with_images: bool,
 ) -> str:
@@ -47,7 +48,7 @@ def render(
         used: Sources of the study.
         left_out: Sources that are written as comments, with the reason.
         unused_files: `file: why` of files that belong under no source.
-        outcome: What is predicted.
+        asked: What is predicted, and of what.
         n_folds: Outer folds.
         with_images: Whether images belong to the study.
     """
@@ -59,7 +60,9 @@ def render(
     if unused:
         parts += ["#", "# Files that are not used:"]
         parts += [line for text in unused for line in _comment(text, "#   ")]
-    parts += [f"name: {_flow(name)}", "seed: 0", "cohort:", *_outcome(outcome)]
+    parts += [f"name: {_flow(name)}", "seed: 0", "cohort:", *_outcome(asked.outcome)]
+    parts += [line for text in asked.why for line in _comment(text, "  # ")]
+    parts += [f"  unit: {asked.unit}"] if asked.unit != "patient" else []
     parts.append("  linkage: patient")
     parts += ["  require_images: true"] if with_images else []
     parts.append("  sources:")

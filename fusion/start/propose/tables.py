@@ -18,6 +18,7 @@ from featurestore.sources.id_guess import join_key, joining_columns
 from featurestore.sources.recognition import MAIN_ROLES, FormatGuess, guess_head
 from featurestore.sources.table_guess import LabelGuess, guess_rows
 from featurestore.tables import known_text, read_head, read_table
+from featurestore.units import NOUNS, Observed
 
 # Keys that hold several files.
 _MANY = {
@@ -263,22 +264,23 @@ def _tried(source: ProposedSource, root: Path, folder: ImageFolder) -> ProposedS
     except MelafuseError as error:
         return dataclasses.replace(source, problem=str(error))
     said = tables.notes if kind == "collection" else ()
-    why = (*source.why, *said, *_matches(tables, folder), *_unread(source.section))
+    why = (*source.why, *said, *matches(tables, folder), *_unread(source.section))
     return dataclasses.replace(source, why=why, tables=tables)
 
 
-def _matches(tables: SourceTables, folder: ImageFolder) -> list[str]:
+def matches(tables: SourceTables, folder: ImageFolder) -> list[str]:
     """How many ids of tables and image files belong together."""
-    patients = tables.patients["patient_id"].nunique()
+    unit: Observed = "lesion" if tables.of_lesions else "patient"
+    shown = NOUNS[unit].counted(tables.patients["patient_id"].nunique())
     if not folder.files:
-        return [f"{patients:,} patients"]
+        return [shown]
     photographs = {str(path) for path in folder.photographs}
     used = len(photographs & set(tables.images["path"]))
     reasons = tables.exclusions.loc[tables.exclusions["entity"] == "image", "reason"]
     fileless = int(reasons.str.startswith("no file").sum())
     masks = f"; {len(folder.masks):,} masks are no photographs" if folder.masks else ""
     return [
-        f"{patients:,} patients; {used:,} image files belong to a row, "
+        f"{shown}; {used:,} image files belong to a row, "
         f"{len(photographs) - used:,} of {len(photographs):,} files do not, and {fileless:,} ids "
         f"have no file{masks}"
     ]

@@ -49,14 +49,18 @@ def proposed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     arguments = ["init", str(base / "download"), "--out", str(config)]
     result = CliRunner().invoke(cli.cli, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    (source,) = load_config(RunConfig, config).cohort.sources
-    tables = source.read(ReadContext(base, base / "scratch"))
+    cohort = load_config(RunConfig, config).cohort
+    (source,) = cohort.sources
+    tables = source.read(ReadContext(base, base / "scratch", unit=cohort.unit))
     return Proposed(name, facts, result.output, config, tables)
 
 
 def test_patients_lesions_images_and_labels(proposed: Proposed) -> None:
-    images, facts = proposed.tables.images, proposed.facts
-    assert images["patient_id"].nunique() == facts.patients
+    images, patients, facts = proposed.tables.images, proposed.tables.patients, proposed.facts
+    key = "person_id" if proposed.tables.of_lesions else "patient_id"
+    persons = patients.set_index("patient_id")[[]].assign(of=patients[key].to_numpy())["of"]
+    assert images["patient_id"].map(persons).nunique() == facts.patients
+    assert proposed.tables.of_lesions == (facts.lesions > 0)
     assert images["lesion_id"].replace("", pd.NA).nunique() == facts.lesions
     assert len(images) == facts.images
     for label, (events, others) in {
