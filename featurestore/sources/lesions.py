@@ -61,9 +61,11 @@ def lesion_ids(
         )
     first = owners.map(lambda of: of[0]).astype("str")
     patient = patient.fillna(lesion.map(first).astype("str")).astype("str")
-    own = row_ids.mask(row_ids.isin(set(lesion.dropna())), "image " + row_ids)
+    own = row_ids[lesion.isna()].astype("str")
+    while set(own) & set(lesion.dropna()):  # image 5 is not lesion 5
+        own = ("image " + own).astype("str")
     keys = lesion.fillna(own).astype("str")
-    if set(keys) & set(patient.dropna()):  # lesion 5 is not patient 5
+    while set(keys) & set(patient.dropna()):  # nor is lesion 5 patient 5
         keys = ("lesion " + keys).astype("str")
     notes = []
     if lesion.isna().any():
