@@ -73,11 +73,12 @@ def lesion_ids(
             f"{int(lesion.isna().sum()):,} of {len(lesion):,} {what} have no lesion id: each "
             f"counts as one lesion."
         )
-    nameless = keys[patient.isna()].nunique()
+    nameless, total = keys[patient.isna()].nunique(), keys.nunique()
     if nameless:
+        of = "none" if nameless == total else f"{total - nameless:,}"
         notes.append(
-            f"Of {nameless:,} of {keys.nunique():,} lesions the patient is not known: each is a "
-            f"group of its own, and nothing keeps it with other lesions of the same patient."
+            f"Of {of} of {total:,} lesions the patient is known: each of the others is a group of "
+            f"its own, and nothing keeps it with other lesions of the same patient."
         )
     return LesionIds(keys, patient.fillna(keys).astype("str"), tuple(notes))
 

@@ -85,7 +85,10 @@ def test_a_lesion_of_two_patients_is_refused_with_both_names() -> None:
 def test_what_is_not_known_is_said() -> None:
     notes = ids_of([("P", "1"), ("P", None), (None, "2")]).notes
     assert "1 of 3 images have no lesion id: each counts as one lesion." in notes
-    assert any(note.startswith("Of 1 of 3 lesions the patient is not known") for note in notes)
+    assert any(
+        note.startswith("Of 2 of 3 lesions the patient is known: each of the others")
+        for note in notes
+    )
 
 
 def test_columns_belong_to_the_level_where_they_were_measured() -> None:

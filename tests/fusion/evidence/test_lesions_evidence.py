@@ -68,7 +68,7 @@ def test_reports_say_lesions_of_how_many_patients(of_lesions: BinaryEvidence) ->
     said = " ".join(methods(of_lesions))
     assert "lesions of one patient" in said
     assert "every number counts lesions" in said
-    assert "60 clusters" in said
+    assert "60 clusters: lesions that are of one patient" in said
     assert "A lesion's score" in said
     run = binary_record(of_lesions)["run"]
     assert (run["n_lesions"], run["n_patients"], run["n_clusters"]) == (120, 60, 60)
