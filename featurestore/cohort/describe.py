@@ -121,7 +121,7 @@ def to_json(description: CohortDescription) -> str:
     d = description
     record: dict[str, Any] = {
         "name": d.name,
-        "unit": d.observed.unit,
+        **({"unit": d.observed.unit} if d.observed.unit != "patient" else {}),
         "outcome": dataclasses.asdict(d.outcome),
         "linkage": d.linkage,
         "counts": d.counts,
