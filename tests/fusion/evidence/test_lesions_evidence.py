@@ -13,6 +13,7 @@ from featurestore.cohort.tables import Cohort
 from featurestore.units import NOUNS
 from fusion.evaluation.predictions import read_predictions
 from fusion.evidence import BinaryEvidence, ReportInputs, collect
+from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.report.json import binary_record
 from fusion.report.methods import header_rows, methods
 from fusion.report.tripod import tripod
@@ -75,6 +76,20 @@ def test_reports_say_lesions_of_how_many_patients(of_lesions: BinaryEvidence) ->
     answers = " ".join(row[-1] for row in tripod(of_lesions).rows)
     assert "120 lesions of 60 patients" in answers
     assert "Every arm: 120 lesions" in answers
+
+
+def test_lesions_of_unknown_patients_are_a_warning(
+    lesions: Cohort, of_lesions: BinaryEvidence
+) -> None:
+    assert not any("patient is not known" in f.text for f in of_lesions.findings)
+    keys = lesions.patients["patient_id"]
+    alone = lesions.patients["person_id"].mask(keys.str.endswith("b"), keys)
+    some = dataclasses.replace(lesions, patients=lesions.patients.assign(person_id=alone))
+    keyed, arms = {k: k for k in keys}, of_lesions.arms
+    found = find_problems(of_lesions.run, some, keyed, arms, (), Bootstrapped(200, 0))
+    (said,) = (f for f in found if "patient is not known" in f.text)
+    assert said.level == "warning"
+    assert said.text.startswith("Of 60 of 120 lesions the patient is not known.")
 
 
 def test_a_report_of_patients_says_nothing_of_lesions(patients: Cohort) -> None:
