@@ -80,12 +80,10 @@ class Counted:
         if not self.nameless:
             return f"{counted} of {NOUNS['patient'].counted(self.persons)}"
         if self.nameless == self.n:
-            return f"{counted} (whose they are is not known)"
+            return f"{counted} of unknown patients"
         known = self.noun.counted(self.n - self.nameless)
         people = NOUNS["patient"].counted(self.persons)
-        return (
-            f"{counted} ({known} of {people}; whose the other {self.nameless:,} are, is not known)"
-        )
+        return f"{counted} ({known} of {people}, {self.nameless:,} of unknown patients)"
 
 
 def worded(text: str, noun: Noun) -> str:

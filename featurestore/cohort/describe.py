@@ -40,6 +40,10 @@ COLUMN_SUMMARY = (
 TIDY = ("section", "name", "item", "value")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CONFLICT = re.compile(r": .* kept \((.*)\), others say .*")
+_OF_LESIONS = (
+    (re.compile(r": .* of several lesions of the patient"), ": it differs between lesions"),
+    (re.compile(r": \d+ of \d+ images of the lesion say so"), ": some images of the lesion say so"),
+)
 _SHOWN_EXCLUSIONS = 20
 _SHOWN_GENES = 8
 
@@ -117,7 +121,7 @@ def to_json(description: CohortDescription) -> str:
     d = description
     record: dict[str, Any] = {
         "name": d.name,
-        "unit": d.observed.unit,
+        **({"unit": d.observed.unit} if d.observed.unit != "patient" else {}),
         "outcome": dataclasses.asdict(d.outcome),
         "linkage": d.linkage,
         "counts": d.counts,
@@ -327,6 +331,8 @@ def _exclusions(exclusions: pd.DataFrame) -> pd.DataFrame:
 def _without_ids(reason: str, own: str, ids: set[str]) -> str:
     """A reason without what is only true of one row: ids, quoted values, file names by id."""
     text = _CONFLICT.sub(r": values that differ; kept: \1", _QUOTED.sub("…", reason))
+    for pattern, common in _OF_LESIONS:
+        text = pattern.sub(common, text)
     return " ".join("…" if _is_id(word, own, ids) else word for word in text.split())
 
 

@@ -31,15 +31,18 @@ def table_one(cohort: Cohort) -> pd.DataFrame:
     rows = [_counted(cohort.noun.many, n)]
     if cohort.counted.persons and cohort.unit == "lesion":
         known = {k: count_observations(part, cohort.unit).persons for k, part in parts.items()}
-        more = f"{cohort.counted.nameless} lesions of unknown patients"
+        more = cohort.noun.counted(cohort.counted.nameless)
         rows.append(_counted("patients", known, more * bool(cohort.counted.nameless)))
     if TIME in patients.columns:
         rows += _times(parts)
     expression = [c for c in cohort.dictionary if c.kind == "expression"]
+    of_whom = f" (of {len(persons['all']):,} patients)"
+    if cohort.counted.nameless:
+        of_whom = " (each known patient once)"
     for column in cohort.dictionary:
         if column.kind != "expression":
             of_patients = column.level == "patient" and cohort.counted.persons > 0
-            rows += _rows(column, persons if of_patients else parts, of_patients)
+            rows += _rows(column, persons if of_patients else parts, of_whom * of_patients)
     if expression:
         known = {
             k: int(p[[c.name for c in expression]].notna().any(axis=1).sum())
@@ -65,13 +68,11 @@ def _counted(what: str, counts: dict[str, int], missing: str = "") -> dict[str, 
     return {"variable": what, "level": "", "unit": "n", "missing": missing, **_text(counts)}
 
 
-def _rows(
-    column: Column, parts: dict[str, pd.DataFrame], of_patients: bool
-) -> list[dict[str, str]]:
-    """Rows of one column; `parts` has each patient once where it is measured of patients."""
+def _rows(column: Column, parts: dict[str, pd.DataFrame], of_whom: str) -> list[dict[str, str]]:
+    """Rows of one column; of whom it is measured stands behind its name."""
     name = (
         (column.label or column.name)
-        + (f" (of {len(parts['all']):,} patients)" if of_patients else "")
+        + of_whom
         + (" (reveals the outcome; not used)" if column.leaks else "")
     )
     missing = int(parts["all"][column.name].isna().sum())

@@ -17,7 +17,7 @@ from featurestore.export.csv import CsvExporter
 from featurestore.export.datapackage import datapackage
 from featurestore.export.labelling import labelled
 from featurestore.export.names import export_name
-from featurestore.export.scripts import Check, Plan, Survival, import_scripts
+from featurestore.export.scripts import Check, Clusters, Plan, Survival, import_scripts
 from featurestore.export.splitting import split
 from featurestore.export.variables import Change, LabelledTable, changes_table
 from featurestore.export.write import write_files, write_table
@@ -57,6 +57,7 @@ class About:
         known: What programs must find again.
         version: Version of melafuse.
         survival: Columns that together are a time to an event, in the study's names.
+        clusters: Rows that are not independent, in the study's names.
     """
 
     title: str
@@ -67,6 +68,7 @@ class About:
     known: tuple[Known, ...]
     version: str
     survival: tuple[Survival, ...] = ()
+    clusters: tuple[Clusters, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +118,8 @@ def write_package(
     suffixes = tuple(exporter.suffix for exporter in exporters)
     checks = tuple(check for known in about.known for check in _checks(known, parts))
     times = tuple(found for times in about.survival for found in _survival(times, parts))
-    plan = Plan(about.title, about.watermark, tuple(parts), suffixes, checks, times)
+    clusters = tuple(found for one in about.clusters for found in _clusters(one, parts))
+    plan = Plan(about.title, about.watermark, tuple(parts), suffixes, checks, times, clusters)
     texts = import_scripts(plan) | {
         "codebook.html": codebook_page(parts, f"{about.title}: codebook", about.watermark),
         "CITATION.md": citation(
@@ -158,6 +161,13 @@ def _survival(times: Survival, parts: Sequence[LabelledTable]) -> list[Survival]
         for part in _parts_of(times.table, parts)
         if all(name in part for name in names)
     ]
+
+
+def _clusters(clusters: Clusters, parts: Sequence[LabelledTable]) -> list[Clusters]:
+    """The clusters in every part of their table that names them."""
+    column = _exported(clusters.column, parts)
+    found = (part.name for part in _parts_of(clusters.table, parts) if column in part)
+    return [dataclasses.replace(clusters, table=name, column=column) for name in found]
 
 
 def _parts_of(table: str, parts: Sequence[LabelledTable]) -> list[LabelledTable]:

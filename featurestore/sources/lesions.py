@@ -9,7 +9,7 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.tables import Column, DataDictionary, exclusions_table
-from featurestore.tables.merging import disagree, first_known
+from featurestore.tables.merging import differing_values, disagree, first_known
 from featurestore.units import Observed
 
 OF_PATIENT = ("demographic", "history")
@@ -51,19 +51,22 @@ def lesion_ids(
         DataError: A lesion is of several patients.
     """
     named = pd.DataFrame({"patient": patient, "lesion": lesion}).dropna().drop_duplicates()
-    owners = named.sort_values("patient").groupby("lesion")["patient"].agg(list)
-    torn = owners[owners.map(len) > 1]
+    torn = named[named["lesion"].duplicated(keep=False)].sort_values(["lesion", "patient"])
     if len(torn):
+        first = torn["lesion"].iloc[0]
+        both = torn.loc[torn["lesion"] == first, "patient"].tolist()
         raise DataError(
-            f"{title}: {len(torn):,} lesion ids stand under several patients "
-            f"({torn.index[0]}: {name_some(torn.iloc[0], 3)}); mend them (a number that counts the "
-            f"lesions of each patient is no lesion id), or use cohort.unit: patient"
+            f"{title}: {torn['lesion'].nunique():,} lesion ids stand under several patients "
+            f"({first}: {name_some(both, 3)}); mend them (a number that counts the lesions of each "
+            f"patient is no lesion id), or use cohort.unit: patient"
         )
-    first = owners.map(lambda of: of[0]).astype("str")
-    patient = patient.fillna(lesion.map(first).astype("str")).astype("str")
-    own = row_ids.mask(row_ids.isin(set(lesion.dropna())), "image " + row_ids)
+    owners = named.set_index("lesion")["patient"]
+    patient = patient.fillna(lesion.map(owners).astype("str")).astype("str")
+    own = row_ids[lesion.isna()].astype("str")
+    while set(own) & set(lesion.dropna()):  # image 5 is not lesion 5
+        own = ("image " + own).astype("str")
     keys = lesion.fillna(own).astype("str")
-    if set(keys) & set(patient.dropna()):  # lesion 5 is not patient 5
+    while set(keys) & set(patient.dropna()):  # nor is lesion 5 patient 5
         keys = ("lesion " + keys).astype("str")
     notes = []
     if lesion.isna().any():
@@ -71,11 +74,12 @@ def lesion_ids(
             f"{int(lesion.isna().sum()):,} of {len(lesion):,} {what} have no lesion id: each "
             f"counts as one lesion."
         )
-    nameless = keys[patient.isna()].nunique()
+    nameless, total = keys[patient.isna()].nunique(), keys.nunique()
     if nameless:
+        of = "none" if nameless == total else f"{total - nameless:,}"
         notes.append(
-            f"Of {nameless:,} of {keys.nunique():,} lesions the patient is not known: each is a "
-            f"group of its own, and nothing keeps it with other lesions of the same patient."
+            f"Of {of} of {total:,} lesions the patient is known: each of the others is a group of "
+            f"its own, and nothing keeps it with other lesions of the same patient."
         )
     return LesionIds(keys, patient.fillna(keys).astype("str"), tuple(notes))
 
@@ -121,9 +125,8 @@ def _of_patients(
         known = lesions.dropna(subset=[name])
         first = known.groupby("person_id")[name].first()
         filled[name] = lesions[name].fillna(lesions["person_id"].map(first))
-        distinct = known[["person_id", name]].drop_duplicates().groupby("person_id")[name].agg(list)
         years = column.unit == "years"
-        for person, values in distinct[distinct.map(len) > 1].items():
+        for person, values in differing_values(known, "person_id", name):
             if any(disagree(values[0], v, years) for v in values[1:]):
                 shown = name_some([f"{v:g}" if isinstance(v, float) else v for v in values], 5)
                 why = f"{name}: {shown} of several lesions of the patient; each keeps its own"

@@ -28,14 +28,16 @@ def lesions_of_all(tables: Sequence[SourceTables]) -> dict[str, str]:
     if known.empty:
         return {}
     named = known[known["patient_id"] != known["person_id"]]
-    owners = named.groupby("patient_id")["person_id"].agg(list)
-    torn = owners[owners.map(len) > 1]
+    torn = named[named["patient_id"].duplicated(keep=False)]
     if len(torn):
+        first = torn["patient_id"].min()
+        both = sorted(torn.loc[torn["patient_id"] == first, "person_id"])
         raise DataError(
-            f"two sources name different patients for {len(torn):,} lesions ({torn.index[0]}: "
-            f"{name_some(sorted(torn.iloc[0]), 3)}); mend one, or leave it out"
+            f"two sources name different patients for {torn['patient_id'].nunique():,} lesions "
+            f"({first}: {name_some(both, 3)}); mend one, or leave it out"
         )
-    return {key: owners[key][0] if key in owners.index else key for key in known["patient_id"]}
+    owners = dict(zip(named["patient_id"], named["person_id"], strict=True))
+    return {key: owners.get(key, key) for key in known["patient_id"]}
 
 
 def spread(tables: Sequence[SourceTables], persons: Mapping[str, str]) -> list[SourceTables]:

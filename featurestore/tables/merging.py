@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -42,10 +43,9 @@ def first_known(
     by_key = ordered.groupby(key, sort=True)
     merged = by_key[columns].first().reset_index() if columns else by_key.size().reset_index()
     reports = []
+    repeated = ordered[ordered[key].duplicated(keep=False)]  # of most keys there may be one row
     for column in columns:
-        known = ordered.loc[ordered[column].notna(), [key, column]]
-        distinct = known.drop_duplicates().groupby(key)[column].apply(list)
-        for name, values in distinct[distinct.map(len) > 1].items():
+        for name, values in differing_values(repeated, key, column):
             differing = [v for v in values[1:] if disagree(values[0], v, column in years)]
             if not differing:
                 continue
@@ -59,6 +59,15 @@ def first_known(
                 )
             )
     return merged[[key, *columns]], exclusions_table(reports)
+
+
+def differing_values(
+    rows: pd.DataFrame, key: str, column: str
+) -> Iterator[tuple[object, list[Any]]]:
+    """Every key with several known values of a column, and these in the order of the rows."""
+    known = rows.loc[rows[column].notna(), [key, column]].drop_duplicates()
+    several = known[known[key].duplicated(keep=False)]
+    yield from several.groupby(key)[column].apply(list).items()
 
 
 def disagree(a: object, b: object, years: bool = False) -> bool:

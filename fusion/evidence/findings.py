@@ -59,6 +59,7 @@ def find_problems(
         *no_gain(gains, "ΔAUROC"),
         *_random_weights(run),
         *_copies(cohort, groups),
+        *_nameless(cohort),
         *(Finding("warning", text) for text in run.caveats),
         *(Finding("note", text) for text in run.notes),
     ]
@@ -247,6 +248,18 @@ def _copies(cohort: Cohort, groups: Mapping[str, str]) -> Iterator[Finding]:
         f"{cohort.noun.many} concerned stay in one fold with their group, and the bootstrap draws "
         "whole groups.",
     )
+
+
+def _nameless(cohort: Cohort) -> Iterator[Finding]:
+    """Lesions that nothing keeps with others of the same patient."""
+    counted = cohort.counted
+    if counted.nameless:
+        yield Finding(
+            "warning",
+            f"Of {counted.nameless:,} of {counted.noun.counted(counted.n)} the patient is not "
+            f"known. Where a patient has several of them, folds part them and the bootstrap of "
+            f"patients draws them one by one: scores may be too good, and intervals too narrow.",
+        )
 
 
 def _text(estimate: Estimate, sign: str = "") -> str:

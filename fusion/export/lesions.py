@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from featurestore.cohort import Cohort
+from featurestore.cohort import Cohort, patient_groups
 from featurestore.export import ColumnNote, ExportTable
+from featurestore.export.scripts import Clusters
 from featurestore.units import KEY_NAMES, worded
 
 _NOTES = {
@@ -54,6 +55,15 @@ def clusters(cohort: Cohort, groups: Mapping[str, str]) -> pd.Series:
     if cohort.unit == "patient":
         return group
     return patients["person_id"].groupby(group).transform("min").astype("str")
+
+
+def of_patients(cohort: Cohort) -> tuple[Clusters, ...]:
+    """Clusters that import scripts find again; none where observations are patients."""
+    if cohort.unit == "patient":
+        return ()
+    groups = patient_groups(cohort.patients, cohort.images)
+    what = "Lesions of one cluster, a patient, are not independent: cluster standard errors by it"
+    return (Clusters("analysis", "cluster", len(set(groups.values())), what),)
 
 
 def cluster_note(cohort: Cohort, of_patients: ColumnNote) -> ColumnNote:

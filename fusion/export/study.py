@@ -10,6 +10,7 @@ from featurestore.export import find_exporter
 from featurestore.export.deidentify import Key, deidentify
 from featurestore.export.package import About, Exported, write_package
 from fusion.config import ExportConfig
+from fusion.export.lesions import of_patients
 from fusion.export.tables import Material, export_tables, known_numbers, survival_columns
 from fusion.paths import RunPaths
 from fusion.provenance import versions
@@ -57,6 +58,7 @@ def _about(material: Material, reference: str, name: str) -> About:
         known=known_numbers(material, reference),
         version=versions()["melafuse"],
         survival=survival_columns(material),
+        clusters=of_patients(cohort),
     )
 
 

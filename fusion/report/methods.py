@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from featurestore.cohort import watermark
+from featurestore.units import worded
 from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report.intervals import headline, sentence
 from fusion.report.kinds import rendering
@@ -13,6 +14,7 @@ from fusion.report.sentences import (
     drawn_together,
     encoder_line,
     kept_together,
+    nameless,
     preparation_of_columns,
     score,
 )
@@ -73,6 +75,7 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
 
 def methods(evidence: BinaryEvidence) -> list[str]:
     """How folds, intervals, thresholds and differences were made, a sentence each."""
+    drawn = evidence.noun.many if nameless(evidence) else "patients"
     kept, tied = f"; {kept}" if (kept := kept_together(evidence)) else "", drawn_together(evidence)
     prepared, many = preparation_of_columns(evidence), evidence.noun.many
     lines = [
@@ -82,12 +85,12 @@ def methods(evidence: BinaryEvidence) -> list[str]:
         f"{score(evidence)}; every number counts {many}. Metrics are computed on the pooled "
         "out-of-fold predictions of a repeat and averaged over repeats.",
         f"{sentence(evidence.arms, evidence.bootstrap_draws)} They are 95 % intervals of draws of "
-        f"patients{tied}; differences are paired. p values are two-sided, of the same standard "
+        f"{drawn}{tied}; differences are paired. p values are two-sided, of the same standard "
         "error, and adjusted by Holm over all arms.",
         headline(),
         "Accuracy, precision, recall and F1 decide at a threshold chosen on inner data of the same "
         f"fold by {evidence.threshold_rule}, never on outer test {many}. Probabilities are "
-        f"{evidence.calibration}. {SENSITIVITY}",
+        f"{evidence.calibration}. {worded(SENSITIVITY, evidence.noun)}",
         "Calibration: slope of a logistic regression of the outcome on the logit of the "
         "probability, and intercept with the slope fixed at 1 (Van Calster 2019). Ideal: 1 and 0.",
         *(FLOORS[arm.model] for arm in evidence.arms if arm.model in FLOORS),

@@ -88,29 +88,31 @@ def split(e: Evidence) -> str:
 
 def kept_together(e: Evidence) -> str:
     """Who is never parted by a fold; empty where everyone stands alone."""
+    many, pictured = e.noun.many, bool(e.run.n_images)
     if e.run.observed == "patient":
-        return "patients who share a copied image stay together" if e.run.n_images else ""
-    copies = f", and {e.noun.many} that share a copied image," if e.run.n_images else ""
-    own = f"{e.noun.many} of one patient"
-    if e.run.n_nameless == e.run.n_patients:
-        shared = f"{e.noun.many} that share a copied image stay together" * bool(e.run.n_images)
-        unknown = f"of which patient a {e.noun.one} is, is not known"
-        return "; ".join(text for text in (shared, unknown) if text)
-    return f"{own}{copies} stay together"
+        return "patients who share a copied image stay together" if pictured else ""
+    copies = f"{many} that share a copied image"
+    if nameless(e):
+        alone = f"each {e.noun.one} is a group of its own"
+        kept = f"{copies} stay together, and no others" if pictured else alone
+        return f"{kept}, because patients are not known"
+    return f"{many} of one patient{f', and {copies},' if pictured else ''} stay together"
 
 
 def drawn_together(e: Evidence) -> str:
     """What the bootstrap draws together, in brackets; empty where it draws single patients."""
     if e.run.observed == "patient":
         return " (patients that share an image are drawn together)" if e.run.n_images else ""
-    if e.run.n_nameless == e.run.n_patients:
-        return f" (each {e.noun.one} for itself, because patients are not known: {_clusters(e)})"
+    clusters = f"{e.run.n_clusters:,} clusters"
+    if nameless(e):
+        return f" ({clusters}, because patients are not known)"
     share = " or share an image" if e.run.n_images else ""
-    return f" (clusters: {e.noun.many} that are of one patient{share}; {_clusters(e)})"
+    return f" ({clusters}: {e.noun.many} that are of one patient{share})"
 
 
-def _clusters(e: Evidence) -> str:
-    return f"{e.run.n_clusters:,} clusters"
+def nameless(e: Evidence) -> bool:
+    """Whether of no observation the patient is known, so that each stands for itself."""
+    return e.run.n_nameless == e.run.n_patients
 
 
 def building(e: Evidence) -> list[str]:

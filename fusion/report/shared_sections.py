@@ -223,7 +223,7 @@ def pictures(evidence: Evidence, terms: Terms) -> Section:
         f"Grad-CAM (Selvaraju et al. 2017) of {evidence.noun.many} of whom {evidence.baseline} is "
         f"most and least certain, each by the model of the fold that had not seen the "
         f"{evidence.noun.one}. Heat is where "
-        "the last feature map of an encoder raises the {terms.unit}, scaled for each picture by "
+        f"the last feature map of an encoder raises the {terms.unit}, scaled for each picture by "
         "itself: it compares no pictures, and it says nothing about causes. A picture without heat "
         "has no place that raises them.",
         (evidence.noun.one, "probability", "outcome", "encoders"),

@@ -7,6 +7,7 @@ import dataclasses
 import pandas as pd
 
 from featurestore.cohort import short_watermark
+from featurestore.units import worded
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS, THRESHOLD
@@ -36,8 +37,8 @@ WIDE = (
     ("net_benefit", "net benefit", False),
 )
 SENSITIVITY = (
-    "Sensitivity at specificity 0.90 picks its threshold on the outer test patients themselves: it "
-    "describes the ROC curve and is no decision rule."
+    "Sensitivity at specificity 0.90 picks its threshold on the outer test {patients} themselves: "
+    "it describes the ROC curve and is no decision rule."
 )
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
@@ -85,8 +86,8 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
         f"All arms on the same {evidence.noun.many} and folds. ΔAUROC is taken against "
         f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}. "
         f"{sentence(evidence.arms, evidence.bootstrap_draws)} "
-        f"{SENSITIVITY} A gap in AUROC to {evidence.baseline} is a tie below the width of the last "
-        "column, by the spread over folds.",
+        f"{worded(SENSITIVITY, evidence.noun)} A gap in AUROC to {evidence.baseline} is a tie "
+        "below the width of the last column, by the spread over folds.",
         (*headings, "ΔAUROC [95 % CI]", "p", "p Holm", "tie below"),
         rows,
         text_columns=1 + len(modalities),

@@ -17,6 +17,7 @@ from featurestore.config import validate
 from featurestore.sources import ReadContext, Source, SourceTables, find_source
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS
 from featurestore.tables.exclusions import EXCLUSION_COLUMNS
+from featurestore.units import Observed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +58,11 @@ def source_of(kind: str, example: SourceExample) -> Source:
     return found
 
 
-def read_tables(kind: str, example: SourceExample, folder: Path) -> SourceTables:
+def read_tables(
+    kind: str, example: SourceExample, folder: Path, unit: Observed = "patient"
+) -> SourceTables:
     """What the source reads in a folder."""
-    return source_of(kind, example).read(ReadContext(folder, folder / "scratch"))
+    return source_of(kind, example).read(ReadContext(folder, folder / "scratch", unit=unit))
 
 
 class SourceSuite:
@@ -141,6 +144,22 @@ class SourceSuite:
         assert len(exclusions) > 0  # every example has something to leave out
         left_out = set(exclusions.loc[exclusions["entity"] == "image", "id"])
         assert not left_out & set(tables.images["image_id"])
+
+    def test_lesions_where_they_are_asked_for(
+        self, kind: str, example: SourceExample, folder: Path, tables: SourceTables
+    ) -> None:
+        """A source that knows lesions says whose each is; another reads patients as ever."""
+        found = read_tables(kind, example, folder, "lesion")
+        if not found.of_lesions:
+            pd.testing.assert_frame_equal(found.patients, tables.patients)
+            return
+        keys, persons = found.patients["patient_id"], found.patients["person_id"]
+        assert keys.is_unique
+        assert persons.notna().all()
+        assert not set(persons[persons != keys]) & set(keys)  # a patient's id is no lesion's
+        assert set(found.images["patient_id"]) <= set(keys)
+        assert set(found.images["image_id"]) == set(tables.images["image_id"])
+        assert {column.level for column in found.dictionary} <= {"patient", "lesion"}
 
     def test_facts_and_notes(self, tables: SourceTables, example: SourceExample) -> None:
         """Notes are sentences and facts are numbers."""

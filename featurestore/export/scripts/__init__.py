@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.export.scripts.base import Check, Plan, Script, Survival
+from featurestore.export.scripts.base import Check, Clusters, Plan, Script, Survival
 from featurestore.export.scripts.r import R
 from featurestore.export.scripts.redcap import REDCAP
 from featurestore.export.scripts.sas import SAS
@@ -11,7 +11,7 @@ from featurestore.export.scripts.stata import STATA
 
 SCRIPTS: tuple[Script, ...] = (R, STATA, SPSS, SAS, REDCAP)
 
-__all__ = ["SCRIPTS", "Check", "Plan", "Script", "Survival", "import_scripts"]
+__all__ = ["SCRIPTS", "Check", "Clusters", "Plan", "Script", "Survival", "import_scripts"]
 
 
 def import_scripts(plan: Plan) -> dict[str, str]:

@@ -52,6 +52,23 @@ class Survival:
 
 
 @dataclasses.dataclass(frozen=True)
+class Clusters:
+    """Rows of a table that are not independent of one another.
+
+    Attributes:
+        table: Name of the table.
+        column: Name of the variable that names the cluster.
+        n: Clusters.
+        what: Why, in words.
+    """
+
+    table: str
+    column: str
+    n: int
+    what: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What a script imports.
 
@@ -62,6 +79,7 @@ class Plan:
         suffixes: Endings of the formats that were written.
         checks: Numbers to find again.
         survival: Times to an event; checks on tables that have one are of concordance.
+        clusters: Clusters to find again, by which standard errors must be clustered.
     """
 
     title: str
@@ -70,6 +88,7 @@ class Plan:
     suffixes: tuple[str, ...]
     checks: tuple[Check, ...]
     survival: tuple[Survival, ...] = ()
+    clusters: tuple[Clusters, ...] = ()
 
     def header(self) -> Iterator[str]:
         """Lines of words for the head of a script."""
@@ -80,6 +99,10 @@ class Plan:
     def survival_of(self, table: str) -> Survival | None:
         """The time to an event of a table, if it has one."""
         return next((s for s in self.survival if s.table == table), None)
+
+    def clusters_of(self, table: str) -> Clusters | None:
+        """The clusters of a table, if it has any."""
+        return next((c for c in self.clusters if c.table == table), None)
 
     def checks_of(self, table: LabelledTable) -> tuple[Check, ...]:
         """Areas to find again in one table."""

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from featurestore.config import validate
 from featurestore.errors import MelafuseError
 from featurestore.images import ImageFolder
@@ -52,7 +54,7 @@ def propose_unit(
         root: Data root that the configuration will be read with.
     """
     found = ProposedUnit("patient", tuple(sources), outcome)
-    if not isinstance(outcome.value, str) or OUTCOMES[outcome.value].unit != "lesion":
+    if not _is_of_lesions(outcome, sources):
         return found
     if not any(s.tables is not None and _are_finer(s.tables) for s in sources):
         return found
@@ -68,6 +70,23 @@ def propose_unit(
     counted = Counted("lesion", len(persons), len(set(named.values())), nameless)
     why = f"{counted.text}; n counts lesions, folds keep a patient's lesions together"
     return ProposedUnit("lesion", read, propose_outcome(read), (why,))
+
+
+def _is_of_lesions(outcome: ProposedOutcome, sources: Sequence[ProposedSource]) -> bool:
+    """Whether the outcome is one of lesions: registered as such, or a label of images.
+
+    One that is the same for all images of every patient may as well be the patient's.
+    """
+    if isinstance(outcome.value, str):
+        return OUTCOMES[outcome.value].unit == "lesion"
+    label = outcome.value["column"]
+    of_images = (s.tables.images for s in sources if s.tables is not None)
+    return any(_tells_lesions_apart(t, label) for t in of_images if label in t.columns)
+
+
+def _tells_lesions_apart(images: pd.DataFrame, label: str) -> bool:
+    differ = images.groupby("patient_id")[label].nunique() > 1
+    return bool(differ.any() or (images["lesion_id"] == images["patient_id"]).any())
 
 
 def _are_finer(tables: SourceTables) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from audit_example import clean_cohort, find_check, make_subject, run_one, shuffled, with_column
 
 from featurestore.cohort.folds import Folds
+from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError
 from featurestore.tables.dictionary import Column
 from fusion.audit import Acceptance, AuditSubject
@@ -68,6 +69,24 @@ def test_one_patient_under_two_spellings(subject: AuditSubject) -> None:
         "patient_across_folds", dataclasses.replace(subject, cohort=cohort, folds=folds)
     )
     assert {first, spelled} == set(result.hits[0].subjects)
+
+
+def test_lesions_of_one_patient_on_both_sides(subject: AuditSubject) -> None:
+    first, second = apart(subject)
+    patients = subject.cohort.patients.copy()
+    patients.loc[patients["patient_id"] == second, "person_id"] = first
+    cohort = dataclasses.replace(subject.cohort, patients=patients, unit="lesion")
+    result = run_one("patient_across_folds", dataclasses.replace(subject, cohort=cohort))
+    assert {first, second} == set(result.hits[0].subjects)
+    assert "belongs to lesions" in result.hits[0].text
+    assert (
+        "test lesions"
+        in run_one("copied_images_across_folds", subject_of(subject, cohort)).check.looks_at
+    )
+
+
+def subject_of(subject: AuditSubject, cohort: Cohort) -> AuditSubject:
+    return dataclasses.replace(subject, cohort=cohort)
 
 
 def test_samples_of_one_tcga_patient(subject: AuditSubject) -> None:

@@ -269,3 +269,12 @@ def test_the_record_is_readable_json_with_its_own_digest(tmp_path: Path) -> None
     assert stated["outcome"]["caveats"] == ["ü"]
     assert stated["files"]["models/0.json"]["bytes"] == 2
     assert dataclasses.is_dataclass(written)
+
+
+def test_only_a_bundle_of_lesions_says_what_it_scores() -> None:
+    lesions = RECORD.cohort.model_copy(update={"observed": "lesion", "persons": 2})
+    assert "observed" not in RECORD.cohort.model_dump(mode="json")
+    written = lesions.model_dump(mode="json")
+    assert (written["observed"], written["persons"]) == ("lesion", 2)
+    assert RECORD.model_copy(update={"cohort": lesions}).id_column == "lesion_id"
+    assert RECORD.id_column == "patient_id"

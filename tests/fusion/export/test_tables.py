@@ -244,6 +244,35 @@ def test_patients_of_one_group_have_one_cluster(material: Maker, table: FeatureT
     assert analysis.notes["cluster"].role == "patient"
 
 
+def test_tables_of_lesions_name_lesion_and_patient_and_clusters_are_patients(
+    material: Maker, table: FeatureTable
+) -> None:
+    studied = material(table)
+    patients = studied.cohort.patients.sort_values("patient_id", ignore_index=True)
+    owner = pd.Series([f"person {k // 2}" for k in range(len(patients))], dtype="str")
+    cohort = dataclasses.replace(
+        studied.cohort, patients=patients.assign(person_id=owner), unit="lesion"
+    )
+    made = export_tables(dataclasses.replace(studied, cohort=cohort), TABLES)
+    for one in made:
+        if "lesion_id" in one.frame:
+            known = dict(zip(patients["patient_id"], owner, strict=True))
+            assert (one.frame["patient_id"] == one.frame["lesion_id"].map(known)).all()
+            assert (one.notes["lesion_id"].role, one.notes["patient_id"].role) == (
+                "lesion",
+                "patient",
+            )
+            assert "patient_id" not in one.key
+        words = [one.label, *(f"{note.label} {note.note}" for note in one.notes.values())]
+        assert not [text for text in words if "{" in text]
+        labelled(one)
+    analysis = made[0]
+    assert analysis.label == "One row a lesion"
+    assert (analysis.frame["cluster"] == analysis.frame["patient_id"]).all()
+    assert analysis.frame["cluster"].nunique() == len(set(owner))
+    assert {one.name for one in made if "lesion_id" in one.frame} >= {"folds", "predictions"}
+
+
 def test_the_outcome_has_its_own_label(material: Maker, table: FeatureTable) -> None:
     studied = material(table)
     (analysis,) = export_tables(studied, ["analysis"])

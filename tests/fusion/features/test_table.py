@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from store_example import batch, digest, identity
 
 from extractor.config import BackboneConfig
 from featurestore.cohort.tables import IMAGE_COLUMNS, Cohort
+from featurestore.errors import LeakageError, StoreError
 from featurestore.outcomes import OUTCOMES
 from featurestore.store.store import FeatureStore
 from featurestore.tables.dictionary import DataDictionary
@@ -43,6 +45,20 @@ def test_the_target_is_that_of_each_rows_patient(reader: FeatureReader) -> None:
     assert table.target.kind == "binary"
     assert table.y.tolist() == [0.0, 1.0, 1.0, 0.0]
     assert table.take(np.array([2, 0])).y.tolist() == [1.0, 0.0]
+
+
+def test_an_encoder_that_knows_patients_is_refused_for_each_of_their_lesions(
+    reader: FeatureReader,
+) -> None:
+    cohort = reader._cohort
+    owned = cohort.patients.assign(person_id=["A", "A", "B", "P3"])
+    lesions = dataclasses.replace(cohort, patients=owned, unit="lesion")
+    of_lesions = FeatureReader(lesions, {p: p for p in PEOPLE}, reader._store)
+    seen = dataclasses.replace(identity(), training_patients=("A",))
+    with pytest.raises(LeakageError, match="A"):
+        of_lesions.read({"net": seen}, ["P1"])
+    with pytest.raises(StoreError):  # it is no leak: only nothing was embedded by it
+        of_lesions.read({"net": seen}, ["P2", "P3"])
 
 
 def test_a_read_without_networks_is_not_handed_to_one_that_needs_them(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from featurestore.errors import DataError
-from fusion.bundle.record import BundleRecord, InputColumn, OutcomeRecord
+from fusion.bundle.record import BundleRecord, CohortRecord, InputColumn, OutcomeRecord
 from fusion.predict.cases import Case
 from fusion.predict.reading import Refusal, read_cases
 
@@ -29,7 +29,10 @@ INPUTS = (
     column("spread", "nominal", training_levels=("none", "node")),
 )
 OUTCOME = OutcomeRecord(name="o", definition="", unit="patient", as_of="", caveats=())
-RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME)
+PATIENTS = CohortRecord.model_construct(observed="patient")
+RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, cohort=PATIENTS)
+LESIONS = CohortRecord.model_construct(observed="lesion")
+OF_LESIONS = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, cohort=LESIONS)
 
 
 def values(folder: Path, content: bytes, name: str = "t.csv") -> list[dict[str, Any] | str]:
@@ -108,3 +111,14 @@ def test_images_are_found_as_in_training(tmp_path: Path) -> None:
 def test_a_table_without_a_header_is_no_table_of_patients(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no header"):
         values(tmp_path, b"P1,1.5\nP2,2.5\nP3,3.5\nP4,4.5\n")
+
+
+def test_a_bundle_of_lesions_takes_lesions(tmp_path: Path) -> None:
+    rows = "patient_id,lesion_id,breslow\nP1,L1,1.5\nP1,L2,0.5\n"
+    (tmp_path / "t.csv").write_text(rows)
+    found = read_cases(OF_LESIONS, (), tmp_path / "t.csv")
+    assert [c.patient_id for c in found.cases if isinstance(c, Case)] == ["L1", "L2"]
+    assert "t.csv: not used: patient_id" in found.notes
+    (tmp_path / "t.csv").write_text(rows.replace("lesion_id", "number"))
+    with pytest.raises(DataError, match=r"what is scored is a lesion.* no column lesion_id"):
+        read_cases(OF_LESIONS, (), tmp_path / "t.csv")

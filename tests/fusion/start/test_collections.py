@@ -14,6 +14,7 @@ import cli
 from featurestore.config import load_config
 from featurestore.outcomes import OUTCOMES
 from featurestore.sources.base import ReadContext, SourceTables
+from featurestore.units import Counted
 from fusion.config import RunConfig
 from fusion.start.doctor import examine
 from fusion.study.study import Study
@@ -126,3 +127,25 @@ def test_it_runs_to_a_report(proposed: Proposed) -> None:
         assert note.split(":")[0] in report
     embedded = pd.read_parquet(folder / "cohort" / "images.parquet")
     assert (embedded["width"] > 0).all()
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert ("lesion_id" in predictions) == proposed.tables.of_lesions
+    if proposed.tables.of_lesions:
+        require_lesions(folder, predictions)
+
+
+def require_lesions(folder: Path, predictions: pd.DataFrame) -> None:
+    """n is lesions, in the report and in every file; folds and clusters are patients."""
+    one = predictions[predictions["arm"] == predictions["arm"].iloc[0]]
+    assert (one.groupby(["repeat", "patient_id"])["fold"].nunique() == 1).all()
+    named = one["patient_id"] != one["lesion_id"]
+    persons = one.loc[named, "patient_id"].nunique()
+    counted = Counted("lesion", one["lesion_id"].nunique(), persons, int((~named).sum()))
+    said = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert f"- **Lesions:** {counted.text}, {int(one['y'].sum())} with the outcome" in said
+    assert "every number counts lesions" in said
+    clusters = one["patient_id"].nunique()
+    assert f"{clusters} clusters" in said
+    analysis = pd.read_csv(folder / "export" / "analysis.csv", dtype=str)
+    assert len(analysis) == counted.n
+    assert (analysis["cluster"] == analysis["patient_id"]).all()
+    assert analysis["cluster"].nunique() == clusters
