@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort import roles_by_embedding
 from featurestore.outcomes import ENTRY, TIME
 from featurestore.tables import Column
 from fusion.arms import Arm, plan_ablation
@@ -75,7 +76,9 @@ def planned_arms(subject: AuditSubject) -> tuple[Arm, ...]:
     if config.modalities is not None:
         named = [name for m in config.modalities.values() for name in m.embeddings]
         backbones |= dict.fromkeys(named)
-    plan = plan_ablation(config, list(backbones), dictionary)
+    cohort = subject.cohort
+    roles = roles_by_embedding(backbones, cohort.images, cohort.features)
+    plan = plan_ablation(config, list(backbones), dictionary, roles=roles)
     return with_floors(plan.arms, plan.modalities, dictionary)
 
 

@@ -96,7 +96,8 @@ def overlays_of(
 def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Differentiable:
     """The model whose scores of the test patients are in the predictions table."""
     with single_thread():
-        part = training_part(training, task.arm.design, task.seed)
+        seen = training.seen_by(task.arm.modalities)
+        part = training_part(seen, task.arm.design, task.seed)
         model = make_model(task.arm, config).fit(part, task.seed)
     assert isinstance(model, Differentiable), task.arm.model
     return model

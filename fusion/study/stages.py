@@ -27,6 +27,8 @@ from featurestore.cohort import (
     load_folds,
     make_folds,
     patient_groups,
+    roles_by_embedding,
+    roles_of_images,
 )
 from featurestore.config import dump_config, load_config
 from featurestore.imports import Imported
@@ -34,7 +36,7 @@ from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources import ReadContext
 from featurestore.store import EncoderIdentity, FeatureStore
-from fusion.arms import Arm, Modality
+from fusion.arms import Arm, Modality, role_names
 from fusion.config import RunConfig
 from fusion.evaluation import Plan, Task, evaluate, plan_tasks
 from fusion.evaluation.joint_fits import fit_together
@@ -211,7 +213,8 @@ class Stages:
     def _reader(self) -> FeatureReader:
         scratch = self.paths.work / "scratch"
         locate = file_locator(self.config.seed, self._data_root, scratch)
-        return FeatureReader(self.cohort, self.groups, self.store, locate)
+        by_role = role_names(self._modalities)
+        return FeatureReader(self.cohort, self.groups, self.store, locate, by_role)
 
     def features(self, repeat: int, fold: int) -> FeatureTable:
         """Features of all patients as the encoders of one outer fold embed them.
@@ -294,7 +297,10 @@ class Stages:
     def _study_plan(self) -> StudyPlan:
         cohort = self.source_cohort
         has_pictures = not cohort.pictures.empty
-        return plan_study(self.config, has_pictures, cohort.dictionary, cohort.outcome.kind)
+        names = self.config.embedding_names(has_pictures)
+        roles = roles_by_embedding(names, cohort.images, cohort.features)
+        kind = cohort.outcome.kind
+        return plan_study(self.config, has_pictures, cohort.dictionary, kind, roles)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -374,6 +380,11 @@ class Stages:
         finetune = self.config.finetune
         if finetune is not None and (finetune.views or finetune.test_views):
             names.append(f"views {finetune.views} {finetune.test_views}")
+        if role_names(self._modalities):
+            images = self.cohort.images.sort_values("image_id")
+            names.append(
+                images[["image_id"]].assign(role=roles_of_images(images)).to_csv(index=False)
+            )
         return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:
