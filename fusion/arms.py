@@ -13,7 +13,7 @@ from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
 from fusion.config import AblationConfig, ArmConfig, ModalityConfig
 from fusion.endpoints import BINARY, Endpoint, find_endpoint
-from fusion.roles import by_role, role_of
+from fusion.roles import by_role, encoders_of, role_of
 
 ABLATION = "ablation"
 """The design of the arms in the ablation table."""
@@ -125,6 +125,29 @@ def role_names(modalities: Iterable[Modality]) -> tuple[str, ...]:
     """Embeddings by role that modalities look at, each once."""
     names = (name for modality in modalities for name in modality.embeddings)
     return tuple(dict.fromkeys(name for name in names if role_of(name)))
+
+
+def unseen_roles(
+    modalities: Iterable[Modality], roles: Mapping[str, ImageRoles]
+) -> tuple[str, ...]:
+    """Sentences on images that no modality looks at, because each is of one role.
+
+    Args:
+        modalities: All modalities of a study.
+        roles: By name of an embedding the roles of the images that it is of.
+    """
+    looked = {name for modality in modalities for name in modality.embeddings}
+    found = []
+    for encoder in encoders_of(sorted(looked)):
+        own = roles.get(encoder, ImageRoles())
+        if encoder in looked or not own.counts:
+            continue
+        unseen = {r: n for r, n in own.counts.items() if by_role(encoder, r) not in looked}
+        parts = [f"{n:,} with the role {role}" for role, n in unseen.items()]
+        parts += [f"{own.unsaid:,} whose role nobody says"] if own.unsaid else []
+        if parts:
+            found.append(f"No modality looks at these images: {', '.join(parts)}")
+    return tuple(dict.fromkeys(found))
 
 
 def _parted(backbone: str, roles: Mapping[str, ImageRoles]) -> list[str]:

@@ -15,7 +15,13 @@ from featurestore.cohort.folds import (
 )
 from featurestore.cohort.images import comparable
 from featurestore.cohort.marks import short_watermark, watermark
-from featurestore.cohort.roles import IMAGE_ROLE, ImageRoles, roles_by_embedding, roles_of_images
+from featurestore.cohort.roles import (
+    IMAGE_ROLE,
+    ImageRoles,
+    roles_by_embedding,
+    roles_of_images,
+    roles_text,
+)
 from featurestore.cohort.tables import Cohort
 
 __all__ = [
@@ -38,6 +44,7 @@ __all__ = [
     "patient_groups",
     "roles_by_embedding",
     "roles_of_images",
+    "roles_text",
     "short_watermark",
     "studied_dictionary",
     "watermark",

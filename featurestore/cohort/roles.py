@@ -48,6 +48,12 @@ def roles_of_images(images: pd.DataFrame) -> pd.Series:
     return images[IMAGE_ROLE].astype("str").fillna("")
 
 
+def roles_text(images: pd.DataFrame) -> str:
+    """Ids of images with their roles as text, whatever the order of the rows."""
+    table = images[["image_id"]].assign(role=roles_of_images(images))
+    return str(table.sort_values("image_id").to_csv(index=False))
+
+
 def image_roles(images: pd.DataFrame) -> ImageRoles:
     """Counts the roles of some images.
 

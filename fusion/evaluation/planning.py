@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from featurestore.cohort import ImageRoles
+import pandas as pd
+
+from featurestore.cohort import Cohort, ImageRoles, roles_by_embedding
 from featurestore.errors import ConfigError
+from featurestore.sources import SourceTables
 from featurestore.tables import DataDictionary
 from fusion.arms import AblationPlan, Arm, plan_ablation, role_names
 from fusion.config import RunConfig
@@ -31,6 +34,30 @@ class StudyPlan:
 
     ablation: AblationPlan
     arms: tuple[Arm, ...]
+
+
+def plan_of_cohort(config: RunConfig, cohort: Cohort) -> StudyPlan:
+    """Plans a study of a cohort that has been read.
+
+    Raises:
+        ConfigError: As `plan_study`.
+    """
+    has_pictures = not cohort.pictures.empty
+    names = config.embedding_names(has_pictures)
+    roles = roles_by_embedding(names, cohort.images, cohort.features)
+    return plan_study(config, has_pictures, cohort.dictionary, cohort.outcome.kind, roles)
+
+
+def roles_in_sources(config: RunConfig, tables: Sequence[SourceTables]) -> dict[str, ImageRoles]:
+    """Roles by name of an embedding, as sources say them before a cohort is built.
+
+    Which images an embedding from elsewhere is of is not known yet: it is taken to have every role
+    that the configuration asks of it, and is parted by none that it does not.
+    """
+    images = pd.concat([table.images for table in tables], ignore_index=True)
+    asked = config.ablation.modalities is not None
+    elsewhere = {} if asked else {one.name: () for one in config.embeddings}
+    return roles_by_embedding(config.embedding_names(not images.empty), images, elsewhere)
 
 
 def plan_study(

@@ -27,8 +27,7 @@ from featurestore.cohort import (
     load_folds,
     make_folds,
     patient_groups,
-    roles_by_embedding,
-    roles_of_images,
+    roles_text,
 )
 from featurestore.config import dump_config, load_config
 from featurestore.imports import Imported
@@ -40,7 +39,7 @@ from fusion.arms import Arm, Modality, role_names
 from fusion.config import RunConfig
 from fusion.evaluation import Plan, Task, evaluate, plan_tasks
 from fusion.evaluation.joint_fits import fit_together
-from fusion.evaluation.planning import StudyPlan, plan_study
+from fusion.evaluation.planning import StudyPlan, plan_of_cohort
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
@@ -295,12 +294,7 @@ class Stages:
 
     @cached_property
     def _study_plan(self) -> StudyPlan:
-        cohort = self.source_cohort
-        has_pictures = not cohort.pictures.empty
-        names = self.config.embedding_names(has_pictures)
-        roles = roles_by_embedding(names, cohort.images, cohort.features)
-        kind = cohort.outcome.kind
-        return plan_study(self.config, has_pictures, cohort.dictionary, kind, roles)
+        return plan_of_cohort(self.config, self.source_cohort)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -381,10 +375,7 @@ class Stages:
         if finetune is not None and (finetune.views or finetune.test_views):
             names.append(f"views {finetune.views} {finetune.test_views}")
         if role_names(self._modalities):
-            images = self.cohort.images.sort_values("image_id")
-            names.append(
-                images[["image_id"]].assign(role=roles_of_images(images)).to_csv(index=False)
-            )
+            names.append(roles_text(self.cohort.images))
         return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:

@@ -18,7 +18,10 @@ from fusion.config import RunConfig
 from fusion.start.doctor import examine
 from fusion.study.study import Study
 
-RANDOM = "extract.backbones=[{name: resnet18, weights: random, image_size: 32}]"
+RANDOM = (
+    "extract.backbones=[{name: resnet18, weights: random, image_size: 32}, "
+    "{name: efficientnet_b0, weights: random, image_size: 32}]"
+)
 CHEAP = [
     RANDOM,
     *("ablation.models=[logistic_regression]", "ablation.arms=[]"),

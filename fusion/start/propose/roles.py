@@ -1,0 +1,59 @@
+"""Modalities by role, where most patients have images of several roles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from featurestore.cohort import ImageRoles
+from fusion.config import RunConfig
+
+_NAMES = {"dermoscopic": "derm", "close-up": "clinic", "total body tile": "tile"}
+"""Short names of modalities that literature uses for a role."""
+
+
+def modalities_by_role(config: RunConfig, roles: ImageRoles, groups: Iterable[str]) -> str:
+    """The section that makes each role a modality, as text of YAML; nothing where roles are alone.
+
+    Args:
+        config: The proposal without it.
+        roles: Roles of all images.
+        groups: Groups of patient columns that models may see.
+    """
+    if not roles.are_paired:
+        return ""
+    shown = ", ".join(f"{n:,} {role}" for role, n in roles.counts.items())
+    backbones = ", ".join(backbone.name for backbone in config.extract.backbones)
+    lines = [
+        "ablation:",
+        f"  # Images by role (how a picture was taken): {shown}.",
+        "  # Each role is a modality: the mean over a patient's images of that role. Who lacks one",
+        "  # is scored by the others. A backbone that is added above is added here too.",
+        "  modalities:",
+    ]
+    groups = list(groups)
+    plain = [group for group in groups if group != "expression"]
+    taken = {"clinical", "expression"}
+    for role in roles.names:
+        name = _name(role, taken)
+        taken.add(name)
+        lines.append(f"    {name}: {{embeddings: [{backbones}], role: {_quoted(role)}}}")
+    if plain:
+        lines.append(f"    clinical: {{groups: [{', '.join(map(_quoted, plain))}]}}")
+    if "expression" in groups:
+        lines.append("    expression: {groups: [expression]}")
+    return "\n".join(lines) + "\n"
+
+
+def _name(role: str, taken: set[str]) -> str:
+    plain = _NAMES.get(role) or re.sub(r"[^a-z0-9]+", "_", role.casefold()).strip("_") or "role"
+    numbered: Sequence[str] = [plain, *(f"{plain}_{k}" for k in range(2, len(taken) + 3))]
+    return next(name for name in numbered if name not in taken)
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar; anything but plain words is quoted."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*[A-Za-z0-9]", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
