@@ -154,8 +154,13 @@ def require_roles(record: BundleRecord, pictures: Sequence[Picture]) -> None:
         DataError: So it is.
     """
     roles = record.image.roles
-    for picture in pictures if roles else ():
-        if picture.role not in roles:
+    for picture in pictures:
+        if not roles and picture.role:
+            raise DataError(
+                f"image {picture.name}: the bundle does not tell roles of images apart; leave "
+                f"{_shown(picture.role)} out"
+            )
+        if roles and picture.role not in roles:
             said = f"{_shown(picture.role)} is none of them" if picture.role else "none is said"
             raise DataError(
                 f"image {picture.name}: the bundle takes images by role ({', '.join(roles)}), and "
