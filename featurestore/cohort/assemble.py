@@ -151,7 +151,7 @@ def _assembled(
         *joined.notes,
         *lesion_notes(outcome, joined, torn),
         *copy_notes(cohort.images, cohort.noun),
-        *role_notes(cohort.images),
+        *role_notes(cohort.images, cohort.noun),
         *([short] if short else []),
     )
     return dataclasses.replace(cohort, notes=notes)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
+from featurestore.units import Noun
+
 IMAGE_ROLE = "image_role"
 """Column of the images table that says how an image was taken; empty where nobody says."""
 
@@ -88,14 +90,14 @@ def roles_by_embedding(
     }
 
 
-def role_notes(images: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence on the roles of images, where there are several."""
+def role_notes(images: pd.DataFrame, noun: Noun) -> tuple[str, ...]:
+    """A sentence on the roles of images, where there are several; `noun` is what is observed."""
     found = image_roles(images[images["path"] != ""])
     if len(found.counts) < 2:
         return ()
     shown = ", ".join(f"{n:,} {role}" for role, n in found.counts.items())
     unsaid = f", and {found.unsaid:,} whose role nobody says" if found.unsaid else ""
     return (
-        f"Images by role: {shown}{unsaid}; {found.several:,} of {found.patients:,} patients have "
-        "images of more than one role.",
+        f"Images by role: {shown}{unsaid}; {found.several:,} of {noun.counted(found.patients)} "
+        "have images of more than one role.",
     )

@@ -230,7 +230,9 @@ def missing_values(e: Evidence) -> list[str]:
             )
         if used.models.heads:
             stands.append(f"the modality is masked in {', '.join(used.models.heads)}")
-        counts = ", ".join(f"{e.noun.counted(n)} have no {what}" for n, what in lacking)
+        counts = ", ".join(
+            f"{e.noun.counted(n)} {'has' if n == 1 else 'have'} no {what}" for n, what in lacking
+        )
         found.append(f"{counts}: {'; '.join(stands)}.")
     if not found:
         return ["No value of a predictor is missing."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from featurestore.cohort.roles import image_roles, role_notes, roles_by_embedding, roles_of_images
+from featurestore.units import NOUNS
 
 
 def _images(rows: list[tuple[str, str | None]]) -> pd.DataFrame:
@@ -40,7 +41,7 @@ def test_images_of_which_no_source_says_a_role() -> None:
     images = _images(PAIRS).drop(columns="image_role")
     assert image_roles(images).names == ()
     assert roles_of_images(images).tolist() == [""] * 5
-    assert role_notes(images) == ()
+    assert role_notes(images, NOUNS["patient"]) == ()
 
 
 def test_embeddings_from_elsewhere_have_the_roles_of_their_images() -> None:
@@ -52,9 +53,9 @@ def test_embeddings_from_elsewhere_have_the_roles_of_their_images() -> None:
 
 
 def test_the_note_counts_images_and_patients() -> None:
-    (note,) = role_notes(_images([*PAIRS, ("D", None)]))
+    (note,) = role_notes(_images([*PAIRS, ("D", None)]), NOUNS["lesion"])
     assert note == (
-        "Images by role: 2 clinic, 3 derm, and 1 whose role nobody says; 2 of 4 patients have "
+        "Images by role: 2 clinic, 3 derm, and 1 whose role nobody says; 2 of 4 lesions have "
         "images of more than one role."
     )
-    assert role_notes(_images([("A", "derm"), ("A", "derm")])) == ()
+    assert role_notes(_images([("A", "derm"), ("A", "derm")]), NOUNS["patient"]) == ()

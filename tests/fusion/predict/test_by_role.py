@@ -144,7 +144,8 @@ def test_a_table_states_the_role_of_each_image(
         ("C", "close-up.jpg", ""),
     ]
     file = tmp_path / "cases.csv"
-    pd.DataFrame(rows, columns=["patient_id", "image", "image_role"]).to_csv(file, index=False)
+    columns = [predictor.bundle.record.id_column, "image", "image_role"]
+    pd.DataFrame(rows, columns=columns).to_csv(file, index=False)
     first, second, third = read_cases(predictor.bundle.record, [], file).cases
     assert isinstance(third, Refusal)
     assert "none is said" in third.reason

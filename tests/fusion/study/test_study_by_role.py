@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from roles_example import LACKING
+from collections_example import derm7pt, milk10k
+from roles_example import LACKING, hospital, study_of
 
 from featurestore.errors import ConfigError
 from fusion.features.table import FeatureTable
@@ -46,23 +48,50 @@ def test_each_role_is_a_modality_and_a_case_that_lacks_one_is_scored(
         assert np.isfinite(own["probability"]).all(), arm
 
 
-def test_features_of_a_role_are_an_independent_mean(study: Study, table: FeatureTable) -> None:
-    """From the store by digest and a group-by, without any feature table."""
+def assert_means(study: Study, table: FeatureTable) -> set[tuple[str, str]]:
+    """Features by role are means over images, from the store by digest and a group-by.
+
+    Returns:
+        Who lacks which role.
+    """
     images = study.cohort.images
     identity = study.encoders(0, 0)["resnet18"]
     rows = pd.DataFrame(study.store.read(identity, list(images["sha256"])).astype(float))
     keys = [images["patient_id"].to_numpy(), images["image_role"].to_numpy()]
     means = rows.groupby(keys).mean()
+    lacking = set()
     for role in ROLES.values():
         name = f"resnet18@{role}"
         for patient in study.cohort.patients["patient_id"]:
             found = table.embeddings[name][table.patient_ids == patient]
             if (patient, role) in means.index:
                 expected = np.tile(means.loc[(patient, role)], (len(found), 1))
-                np.testing.assert_allclose(found, expected, rtol=1e-6)
+                np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7)
             else:
-                assert (patient, role) == (LACKING, "close-up")
                 assert np.isnan(found).all()
+                lacking.add((patient, role))
+    return lacking
+
+
+def test_features_of_a_role_are_an_independent_mean(study: Study, table: FeatureTable) -> None:
+    assert study.cohort.unit == "lesion"
+    assert assert_means(study, table) == {(LACKING, "close-up")}
+
+
+@pytest.mark.parametrize(
+    ("tree", "unit", "observed"),
+    [(derm7pt, "patient", 40), (milk10k, "lesion", 44), (hospital, "patient", 20)],
+)
+def test_means_are_of_what_is_observed(
+    tree: Callable[[Path], object], unit: str, observed: int, tmp_path: Path
+) -> None:
+    """Of a patient over the images of all lesions; also of a plain table with a column of roles."""
+    study = study_of(tree, tmp_path, [f"cohort.unit={unit}"])
+    table = study.features(0, 0)
+    assert study.cohort.unit == unit
+    assert study.cohort.n_patients == observed
+    assert {m.name for arm in study.arms for m in arm.modalities} >= set(ROLES)
+    assert len(assert_means(study, table)) == (tree is derm7pt)
 
 
 def test_an_image_is_embedded_once(study: Study, table: FeatureTable) -> None:
@@ -136,7 +165,7 @@ def test_the_report_says_what_ran(study: Study, predictions: pd.DataFrame) -> No
         "resnet18 of close-up images",
         "fusion_head[clinic]",
         "lightgbm[derm]",
-        "1 patients have no close-up image",
+        "1 lesion has no close-up image",
         "Images by role: 39 close-up, 40 dermoscopic",
     ):
         assert words in text or words.replace("_", "\\_") in text, words
