@@ -124,8 +124,8 @@ def validate(
         progress.advance(len(chunk))
     unseen = len(cohort.pictures) - len(_pictures(predictor, cohort))
     told = f"; {unseen} images of other roles were not looked at" if unseen else ""
-    scored = cohort.n_patients - len(refused)
-    progress.finish(f"evaluate: {scored} {cohort.noun.many} scored{told}")
+    measured = f"{cohort.n_patients - len(refused)} {cohort.noun.many}"
+    progress.finish(f"evaluate: {measured} scored{told}")
     if not rows:
         first = next(iter(refused.values()), f"the cohort has no {cohort.noun.many}")
         raise DataError(f"no {cohort.noun.one} could be scored: {first}")

@@ -46,7 +46,9 @@ def predictors(e: Evidence) -> str:
     used = e.used
     parts = [f"{group} ({len(own)}: {named(own)})" for group, own in used.columns.items()]
     if used.embeddings:
-        means = "; each is the mean over a patient's images of that role" if by_role(e) else ""
+        means = (
+            f"; each is the mean over a {e.noun.one}'s images of that role" if by_role(e) else ""
+        )
         shown = ", ".join(
             f"{encoder_of(name)} of {role_of(name)} images" if role_of(name) else name
             for name in used.embeddings

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from featurestore.cohort import ImageRoles
+from featurestore.units import NOUNS
 from fusion.config import RunConfig
 
 _NAMES = {"dermoscopic": "derm", "close-up": "clinic", "total body tile": "tile"}
@@ -22,13 +23,14 @@ def modalities_by_role(config: RunConfig, roles: ImageRoles, groups: Iterable[st
     """
     if not roles.are_paired:
         return ""
+    noun = NOUNS[config.cohort.unit].one
     shown = ", ".join(f"{n:,} {role}" for role, n in roles.counts.items())
     backbones = ", ".join(backbone.name for backbone in config.extract.backbones)
     lines = [
         "ablation:",
         f"  # Images by role (how a picture was taken): {shown}.",
-        "  # Each role is a modality: the mean over a patient's images of that role. Who lacks one",
-        "  # is scored by the others. A backbone that is added above is added here too.",
+        f"  # Each role is a modality: the mean over a {noun}'s images of that role. A {noun} that",
+        "  # lacks one is scored by the others. A backbone that is added above is added here too.",
         "  modalities:",
     ]
     groups = list(groups)

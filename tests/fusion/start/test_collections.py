@@ -114,7 +114,7 @@ def test_pairs_of_photographs_are_modalities_by_role(proposed: Proposed) -> None
     roles = {name: modality.role for name, modality in modalities.items()}
     assert roles == {"clinic": "close-up", "derm": "dermoscopic", "clinical": None}
     text = proposed.config.read_text(encoding="utf-8")
-    assert "# Each role is a modality: the mean over a patient's images of that role." in text
+    assert "# Each role is a modality: the mean over a lesion's images of that role." in text
 
 
 def test_no_file_name_is_a_hospital(proposed: Proposed) -> None:

@@ -80,7 +80,7 @@ def test_features_of_a_role_are_an_independent_mean(study: Study, table: Feature
 
 @pytest.mark.parametrize(
     ("tree", "unit", "observed"),
-    [(derm7pt, "patient", 40), (milk10k, "lesion", 44), (hospital, "patient", 20)],
+    [(derm7pt, "patient", 40), (milk10k, "lesion", 40), (hospital, "patient", 20)],
 )
 def test_means_are_of_what_is_observed(
     tree: Callable[[Path], object], unit: str, observed: int, tmp_path: Path
