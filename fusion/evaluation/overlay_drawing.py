@@ -22,8 +22,7 @@ from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
 from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evaluation.tasks import Task, split_fold
-from fusion.features import FeatureTable
-from fusion.features.image_files import ImageFiles
+from fusion.features import FeatureTable, ImageFiles
 from fusion.models import Differentiable, make_model, single_thread
 from fusion.roles import encoder_of, role_of
 

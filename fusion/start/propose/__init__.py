@@ -121,6 +121,8 @@ def _obstacles(
 def _modalities(config: RunConfig, used: Sequence[ProposedSource]) -> str:
     """Modalities by role, where images have several; nothing where the tables do not join."""
     tables = [source.tables for source in used if source.tables is not None]
+    if not tables:
+        return ""
     try:
         groups = studied_dictionary(config.cohort, tables).groups
         roles = roles_in_sources(config, tables)

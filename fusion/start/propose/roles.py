@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from featurestore.cohort import ImageRoles
 from featurestore.units import NOUNS
 from fusion.config import RunConfig
+from fusion.start.propose.rendering import flow
 
 _NAMES = {"dermoscopic": "derm", "close-up": "clinic", "total body tile": "tile"}
 """Short names of modalities that literature uses for a role."""
@@ -24,8 +25,8 @@ def modalities_by_role(config: RunConfig, roles: ImageRoles, groups: Iterable[st
     if not roles.are_paired:
         return ""
     noun = NOUNS[config.cohort.unit].one
-    shown = ", ".join(f"{n:,} {role}" for role, n in roles.counts.items())
-    backbones = ", ".join(backbone.name for backbone in config.extract.backbones)
+    shown = ", ".join(f"{n:,} {_in_a_comment(role)}" for role, n in roles.counts.items())
+    backbones = [backbone.name for backbone in config.extract.backbones]
     lines = [
         "ablation:",
         f"  # Images by role (how a picture was taken): {shown}.",
@@ -39,9 +40,9 @@ def modalities_by_role(config: RunConfig, roles: ImageRoles, groups: Iterable[st
     for role in roles.names:
         name = _name(role, taken)
         taken.add(name)
-        lines.append(f"    {name}: {{embeddings: [{backbones}], role: {_quoted(role)}}}")
+        lines.append(f"    {flow(name)}: {flow({'embeddings': backbones, 'role': role})}")
     if plain:
-        lines.append(f"    clinical: {{groups: [{', '.join(map(_quoted, plain))}]}}")
+        lines.append(f"    clinical: {flow({'groups': plain})}")
     if "expression" in groups:
         lines.append("    expression: {groups: [expression]}")
     return "\n".join(lines) + "\n"
@@ -53,9 +54,5 @@ def _name(role: str, taken: set[str]) -> str:
     return next(name for name in numbered if name not in taken)
 
 
-def _quoted(text: str) -> str:
-    """A YAML scalar; anything but plain words is quoted."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*[A-Za-z0-9]", text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _in_a_comment(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
