@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from featurestore.errors import DataError
-from fusion.bundle.record import BundleRecord, InputColumn, OutcomeRecord
+from fusion.bundle.record import BundleRecord, ImageInput, InputColumn, OutcomeRecord
 from fusion.predict.cases import Case
 from fusion.predict.reading import Refusal, read_cases
 
@@ -29,7 +29,8 @@ INPUTS = (
     column("spread", "nominal", training_levels=("none", "node")),
 )
 OUTCOME = OutcomeRecord(name="o", definition="", unit="patient", as_of="", caveats=())
-RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME)
+IMAGE = ImageInput(max_megapixels=50)
+RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, image=IMAGE)
 
 
 def values(folder: Path, content: bytes, name: str = "t.csv") -> list[dict[str, Any] | str]:
