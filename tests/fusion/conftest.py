@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from roles_example import derm7pt_study
 
 from featurestore.cohort.folds import Folds, make_folds
 from featurestore.cohort.tables import Cohort
@@ -15,7 +14,6 @@ from featurestore.outcomes import OUTCOMES
 from featurestore.tables.exclusions import exclusions_table
 from fusion.arms import Modality
 from fusion.features.table import FeatureTable
-from fusion.study.study import Study
 from fusion.testing.tables import MODALITIES, bagged, feature_table, pictured
 
 TableMaker = Callable[..., FeatureTable]
@@ -100,9 +98,3 @@ def make_fold_table() -> Callable[[Cohort], Folds]:
 def folds(cohort: Cohort) -> Folds:
     """Three outer folds of `table`."""
     return folds_of(cohort)
-
-
-@pytest.fixture(scope="session")
-def by_role(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Two photographs a case, as `init` proposes them; do not change it."""
-    return derm7pt_study(tmp_path_factory.mktemp("derm7pt"))
