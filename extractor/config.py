@@ -48,6 +48,8 @@ class BackboneConfig(Section):
     def _name_is_no_path(cls, name: str) -> str:
         if name.startswith(HUB) or "/" in name:
             raise ValueError("a backbone's name has no slash; a hub or a path is its `weights`")
+        if "@" in name:
+            raise ValueError("a backbone's name has no @, which stands before a role of images")
         return name
 
     @pydantic.model_validator(mode="after")

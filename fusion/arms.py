@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
+from featurestore.cohort import ImageRoles
 from featurestore.errors import ConfigError
 from featurestore.tables import DataDictionary
-from fusion.config import AblationConfig, ArmConfig
+from fusion.config import AblationConfig, ArmConfig, ModalityConfig
 from fusion.endpoints import BINARY, Endpoint, find_endpoint
+from fusion.roles import by_role, encoders_of, role_of
 
 ABLATION = "ablation"
 """The design of the arms in the ablation table."""
@@ -18,7 +21,13 @@ ABLATION = "ablation"
 
 @dataclasses.dataclass(frozen=True)
 class Modality:
-    """Embeddings of one or more backbones, or groups of patient columns."""
+    """Embeddings of one or more backbones, or groups of patient columns.
+
+    Attributes:
+        name: Unique in a study.
+        embeddings: Names of embeddings, by role or of any image (`fusion.roles`).
+        groups: Groups of patient columns.
+    """
 
     name: str
     embeddings: tuple[str, ...] = ()
@@ -63,17 +72,27 @@ class Arm:
 
 
 def find_modalities(
-    config: AblationConfig, backbones: list[str], dictionary: DataDictionary
+    config: AblationConfig,
+    backbones: list[str],
+    dictionary: DataDictionary,
+    roles: Mapping[str, ImageRoles] = MappingProxyType({}),
 ) -> tuple[Modality, ...]:
     """Resolves the configured modalities, or derives them from what the cohort has.
 
     Modalities that the outcome leaves nothing of are not among them (`withheld_modalities`).
 
+    Args:
+        config: The ablation.
+        backbones: Names of the embeddings.
+        dictionary: The patient columns.
+        roles: By name of an embedding the roles of the images that it is of.
+
     Raises:
-        ConfigError: A modality names a backbone or a group that the cohort does not have.
+        ConfigError: A modality names a backbone, a group or a role that the cohort does not have.
     """
     if config.modalities is None:
-        found = [Modality(name, embeddings=(name,)) for name in backbones]
+        names = (name for backbone in backbones for name in _parted(backbone, roles))
+        found = [Modality(name, embeddings=(name,)) for name in names]
         clinical = tuple(g for g in dictionary.groups if g != "expression")
         if clinical:
             found.append(Modality("clinical", groups=clinical))
@@ -83,9 +102,10 @@ def find_modalities(
     for name, modality in config.modalities.items():
         _require(modality.embeddings, backbones, f"modality {name!r}: backbone")
         _require(modality.groups, [c.group for c in dictionary], f"modality {name!r}: group")
+        _require_role(name, modality, roles)
     withheld = withheld_modalities(config, dictionary)
     return tuple(
-        Modality(name, m.embeddings, m.groups)
+        Modality(name, _embeddings(m), m.groups)
         for name, m in config.modalities.items()
         if name not in withheld
     )
@@ -99,6 +119,62 @@ def withheld_modalities(config: AblationConfig, dictionary: DataDictionary) -> t
         for name, modality in (config.modalities or {}).items()
         if modality.groups and usable.isdisjoint(modality.groups)
     )
+
+
+def role_names(modalities: Iterable[Modality]) -> tuple[str, ...]:
+    """Embeddings by role that modalities look at, each once."""
+    names = (name for modality in modalities for name in modality.embeddings)
+    return tuple(dict.fromkeys(name for name in names if role_of(name)))
+
+
+def unseen_roles(
+    modalities: Iterable[Modality], roles: Mapping[str, ImageRoles]
+) -> tuple[str, ...]:
+    """Sentences on images that no modality looks at, because each is of one role.
+
+    Args:
+        modalities: All modalities of a study.
+        roles: By name of an embedding the roles of the images that it is of.
+    """
+    looked = {name for modality in modalities for name in modality.embeddings}
+    found = []
+    for encoder in encoders_of(sorted(looked)):
+        own = roles.get(encoder, ImageRoles())
+        if encoder in looked or not own.counts:
+            continue
+        unseen = {r: n for r, n in own.counts.items() if by_role(encoder, r) not in looked}
+        parts = [f"{n:,} with the role {role}" for role, n in unseen.items()]
+        parts += [f"{own.unsaid:,} whose role nobody says"] if own.unsaid else []
+        if parts:
+            found.append(f"No modality looks at these images: {', '.join(parts)}")
+    return tuple(dict.fromkeys(found))
+
+
+def _parted(backbone: str, roles: Mapping[str, ImageRoles]) -> list[str]:
+    """A backbone's embedding, or one a role where images belong together by role."""
+    own = roles.get(backbone)
+    if own is None or not own.are_paired:
+        return [backbone]
+    return [by_role(backbone, role) for role in own.names]
+
+
+def _embeddings(modality: ModalityConfig) -> tuple[str, ...]:
+    if modality.role is None:
+        return modality.embeddings
+    return tuple(by_role(name, modality.role) for name in modality.embeddings)
+
+
+def _require_role(name: str, modality: ModalityConfig, roles: Mapping[str, ImageRoles]) -> None:
+    if modality.role is None:
+        return
+    for embedding in modality.embeddings:
+        known = roles[embedding].names if embedding in roles else ()
+        if modality.role not in known:
+            have = ", ".join(known) or "none: the images say no role"
+            raise ConfigError(
+                f"modality {name!r}: no image that {embedding} embeds has the role "
+                f"{modality.role!r}; roles: {have}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +197,7 @@ def plan_ablation(
     backbones: list[str],
     dictionary: DataDictionary,
     kind: str = "binary",
+    roles: Mapping[str, ImageRoles] = MappingProxyType({}),
 ) -> AblationPlan:
     """Plans an ablation; whoever runs, checks or proposes one asks this.
 
@@ -129,11 +206,12 @@ def plan_ablation(
         backbones: Names of the embeddings that there will be.
         dictionary: The patient columns, those that models must not see flagged.
         kind: Kind of the outcome.
+        roles: By name of an embedding the roles of the images that it is of.
 
     Raises:
         ConfigError: A name is unknown, two arms are the same, or there is nothing to learn from.
     """
-    modalities = find_modalities(config, backbones, dictionary)
+    modalities = find_modalities(config, backbones, dictionary, roles)
     if not modalities:
         raise ConfigError(
             "ablation: there is nothing to learn from: the cohort has no image, and no column that "

@@ -15,6 +15,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from bundle_example import Fitted
 
+    from fusion.study.study import Study
+
 settings.register_profile("melafuse", deadline=None)  # no test measures time
 settings.load_profile("melafuse")
 
@@ -41,6 +43,14 @@ def times(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return fitted_times(shared / "times-bundle")
+
+
+@pytest.fixture(scope="session")
+def by_role(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Two photographs a case, as `init` proposes them; do not change it."""
+    from roles_example import derm7pt_study
+
+    return derm7pt_study(tmp_path_factory.mktemp("derm7pt"))
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,24 @@ from featurestore.cohort.folds import (
 )
 from featurestore.cohort.images import comparable
 from featurestore.cohort.marks import short_watermark, watermark
+from featurestore.cohort.roles import (
+    IMAGE_ROLE,
+    ImageRoles,
+    roles_by_embedding,
+    roles_of_images,
+    roles_text,
+)
 from featurestore.cohort.tables import Cohort
 
 __all__ = [
+    "IMAGE_ROLE",
     "UNKNOWN_SITE",
     "Cohort",
     "CohortConfig",
     "FeatureRows",
     "FoldKey",
     "Folds",
+    "ImageRoles",
     "build_cohort",
     "comparable",
     "drop_images",
@@ -33,6 +42,9 @@ __all__ = [
     "load_folds",
     "make_folds",
     "patient_groups",
+    "roles_by_embedding",
+    "roles_of_images",
+    "roles_text",
     "short_watermark",
     "studied_dictionary",
     "watermark",

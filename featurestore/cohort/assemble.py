@@ -14,6 +14,7 @@ from featurestore.cohort.follow_up import short_follow_up
 from featurestore.cohort.images import copy_notes, inspected, without_copies
 from featurestore.cohort.lesion_labels import lesion_notes, torn_lesions
 from featurestore.cohort.matching import label_matched
+from featurestore.cohort.roles import role_notes
 from featurestore.cohort.tables import Cohort, patient_columns
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import OUTCOME_COLUMNS, Outcome
@@ -150,6 +151,7 @@ def _assembled(
         *joined.notes,
         *lesion_notes(outcome, joined, torn),
         *copy_notes(cohort.images, cohort.noun),
+        *role_notes(cohort.images, cohort.noun),
         *([short] if short else []),
     )
     return dataclasses.replace(cohort, notes=notes)

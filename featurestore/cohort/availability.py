@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from featurestore.cohort.roles import roles_of_images
 from featurestore.cohort.tables import Cohort
 
 IMAGES = "images"
@@ -15,7 +16,7 @@ def availability(cohort: Cohort) -> pd.DataFrame:
     """Counts patients by what is known of them.
 
     A group of columns is there if any of its columns has a value; columns that models never see do
-    not count.
+    not count. Where images have several roles, those of each are told apart.
 
     Returns:
         One row a combination, the most frequent first: `has` (its modalities, joined by `+`; beyond
@@ -23,8 +24,8 @@ def availability(cohort: Cohort) -> pd.DataFrame:
     """
     patients = cohort.patients
     known: dict[str, pd.Series] = {}
-    if not cohort.pictures.empty:
-        known[IMAGES] = patients["patient_id"].isin(cohort.pictures["patient_id"])
+    for name, own in _pictures(cohort).items():
+        known[name] = patients["patient_id"].isin(own["patient_id"])
     for name, keys in cohort.features.items():
         having = cohort.images.loc[cohort.images["image_id"].isin(set(keys)), "patient_id"]
         known[name] = patients["patient_id"].isin(having)
@@ -43,3 +44,12 @@ def availability(cohort: Cohort) -> pd.DataFrame:
         return counts
     total = {"has": f"{len(rest)} {REST}", "n": rest["n"].sum(), "events": rest["events"].sum()}
     return pd.concat([counts.iloc[:MOST_COMBINATIONS], pd.DataFrame([total])], ignore_index=True)
+
+
+def _pictures(cohort: Cohort) -> dict[str, pd.DataFrame]:
+    """All pictures, or where they have several roles those of each."""
+    pictures = cohort.pictures
+    roles = roles_of_images(pictures)
+    if roles[roles != ""].nunique() < 2:
+        return {} if pictures.empty else {IMAGES: pictures}
+    return {f"{role or 'other'} {IMAGES}": pictures[roles == role] for role in sorted(set(roles))}

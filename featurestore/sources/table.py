@@ -180,7 +180,7 @@ def _read_rows(
     named = [key, source.site, source.lesion_id, *(c.source for c in source.columns.values())]
     named += [*source.labels.values(), *source.prefer]
     if pictures is not None:
-        named += [pictures.image_id, pictures.path, pictures.lesion_id]
+        named += [pictures.image_id, pictures.path, pictures.lesion_id, pictures.role]
     require_header(table, [name for name in named if name is not None], path)
     rows = pd.DataFrame({"patient_id": _ids(table[key], path, source.patient_id_length)})
     rows, notes = _with_units(source, table, rows, path, context.unit)

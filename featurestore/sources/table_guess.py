@@ -60,6 +60,8 @@ _THING = re.compile(
     r"_?(?:id|nr|no|num|number|name|code)$|^row_names$|^unnamed_\d+$|^index$"
 )
 _LESION_NAMES = ("lesion_id", "lesionid", "lesion", "lesion_no", "lesion_nr", "lesion_number")
+_ROLE_NAMES = ("image_role", "image_type", "image_modality", "imaging_modality")
+_MOST_ROLES = 6
 _LONG_NUMBER = re.compile(r"\d{6,}")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
@@ -138,6 +140,9 @@ def guess_rows(
     why = [found.why, *picture_why]
     if pictures:
         pictures |= _guess_lesions(known, found)
+        pictures |= _guess_role(known, found)
+        if "role" in pictures:
+            why.append(f"how an image was taken is {pictures['role']!r}, by its name")
     known, tokens = _without_guessed(known, {id_column, *map(str, pictures.values())})
     why += [
         f"{name!r}: {', '.join(map(repr, said))} is taken for missing, which is a guess"
@@ -146,7 +151,7 @@ def guess_rows(
     if any(_is_long_barcode(text) for text in known[id_column].dropna().head(20)):
         keys["patient_id_length"] = PATIENT_LENGTH
         why.append(f"ids are TCGA barcodes; the first {PATIENT_LENGTH} characters name the patient")
-    taken = {id_column, *(pictures.get(key) for key in ("image_id", "path", "lesion_id"))}
+    taken = {id_column, *(pictures.get(key) for key in ("image_id", "path", "lesion_id", "role"))}
     site = next((n for n in known if n not in taken and _is_site(n, known[n])), None)
     if site is not None:
         keys["site"] = site
@@ -181,6 +186,16 @@ def _guess_lesions(known: dict[str, pd.Series], found: IdGuess) -> dict[str, str
         for name in known:
             if name_key(name) == wanted and name != found.column:
                 return {"lesion_id": name}
+    return {}
+
+
+def _guess_role(known: dict[str, pd.Series], found: IdGuess) -> dict[str, str]:
+    """The column that says how an image was taken, if it has a few values."""
+    for wanted in _ROLE_NAMES:
+        for name, text in known.items():
+            few = 2 <= text.nunique() <= _MOST_ROLES
+            if name_key(name) == wanted and name != found.column and few:
+                return {"role": name}
     return {}
 
 

@@ -27,6 +27,8 @@ class TableImages(Section):
         folders: Folders and archives that are searched, with their subfolders and the archives in
             them, for files whose name is the image id, in any case and with any ending.
         lesion_id: Column of lesion ids.
+        role: Column that says how each image was taken (`close-up`, `dermoscopic`); a modality of
+            the ablation can be the images of one role.
         licence: Licence of all images.
         attribution: Whom all images are attributed to.
     """
@@ -37,6 +39,7 @@ class TableImages(Section):
     pattern: str | None = None
     folders: tuple[Path, ...] = ()
     lesion_id: str | None = None
+    role: str | None = None
     licence: str = "unknown"
     attribution: str = "unknown"
 
@@ -78,6 +81,8 @@ def find_images(
         },
         dtype="str",
     )
+    if pictures.role is not None:
+        images["image_role"] = known_text(table[pictures.role]).values
     return images[exists], exclusions
 
 

@@ -29,7 +29,7 @@ from fusion.audit.association import (
 )
 from fusion.audit.base import AuditSubject, Check, Hit
 from fusion.audit.ceilings import CEILING, INVALID, ceiling, gravity
-from fusion.audit.subject_views import persons, splits, used_columns
+from fusion.audit.subject_views import persons, splits, used_columns, with_images
 
 BELOW = 0.05
 """By how much the lower bound may be below what is not believed."""
@@ -147,9 +147,8 @@ def _joint_applies(subject: AuditSubject) -> str:
 def _known(subject: AuditSubject, people: pd.DataFrame) -> dict[str, np.ndarray]:
     """Whether each value is known, one name of those that are known for the same patients."""
     facts = {c.name: people[c.name].notna().to_numpy() for c in used_columns(subject)}
-    images = people["patient_id"].isin(set(subject.cohort.images["patient_id"])).to_numpy()
     distinct: dict[bytes, tuple[str, np.ndarray]] = {}
-    for name, mask in (facts | {"images": images}).items():
+    for name, mask in (facts | with_images(subject, people)).items():
         if mask.any() and not mask.all():
             distinct.setdefault(mask.tobytes(), (name, mask))
     return dict(list(distinct.values())[:MOST_COLUMNS])

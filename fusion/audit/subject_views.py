@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort import roles_by_embedding, roles_of_images
 from featurestore.outcomes import ENTRY, TIME
 from featurestore.tables import Column
 from fusion.arms import Arm, plan_ablation
@@ -75,8 +76,23 @@ def planned_arms(subject: AuditSubject) -> tuple[Arm, ...]:
     if config.modalities is not None:
         named = [name for m in config.modalities.values() for name in m.embeddings]
         backbones |= dict.fromkeys(named)
-    plan = plan_ablation(config, list(backbones), dictionary)
+    cohort = subject.cohort
+    roles = roles_by_embedding(backbones, cohort.images, cohort.features)
+    plan = plan_ablation(config, list(backbones), dictionary, roles=roles)
     return with_floors(plan.arms, plan.modalities, dictionary)
+
+
+def with_images(subject: AuditSubject, people: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which persons have images, and where images have several roles those of each; bool (n,)."""
+    images, ids = subject.cohort.images, people["patient_id"]
+    found = {"images": ids.isin(set(images["patient_id"])).to_numpy()}
+    roles = roles_of_images(images)
+    known = sorted(set(roles) - {""})
+    if len(known) > 1:
+        for role in known:
+            having = set(images.loc[roles == role, "patient_id"])
+            found[f"{role} images"] = ids.isin(having).to_numpy()
+    return found
 
 
 def splits(subject: AuditSubject, patient_ids: pd.Series) -> list[np.ndarray]:

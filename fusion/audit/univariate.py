@@ -12,7 +12,13 @@ from featurestore.tables import Column
 from fusion.audit.association import Association, associate, column_score, placed
 from fusion.audit.base import AuditSubject, Check, Hit, Severity
 from fusion.audit.ceilings import INVALID
-from fusion.audit.subject_views import needs_columns, persons, splits, used_columns
+from fusion.audit.subject_views import (
+    needs_columns,
+    persons,
+    splits,
+    used_columns,
+    with_images,
+)
 
 SUSPICIOUS = 0.85
 """AUROC of one column from which on it is reported."""
@@ -97,8 +103,7 @@ def _patterns(
 ) -> dict[bytes, list[str]]:
     """Names of what is known for the same patients, by the mask of those."""
     known = {c.name: people[c.name].notna().to_numpy() for c in columns}
-    with_image = people["patient_id"].isin(set(subject.cohort.images["patient_id"]))
-    known["images"] = with_image.to_numpy()
+    known |= with_images(subject, people)
     patterns: dict[bytes, list[str]] = {}
     for name, mask in known.items():
         if mask.any() and not mask.all():

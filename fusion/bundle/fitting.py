@@ -71,14 +71,15 @@ def fit_arms(
     progress.start("fit", len(arms) * (1 + replicates))
     fitted = []
     for arm in arms:
+        rows = table.seen_by(arm.modalities)
         with single_thread():
-            model = make_model(arm, config, kind=kind).fit(table, seed)
+            model = make_model(arm, config, kind=kind).fit(rows, seed)
             decided = BUNDLED[kind].decide(arm, model, config)
             progress.advance(1, arm.name)
             settings = _settled(config, model)
             found = []
             for k in range(replicates):
-                replicate = _replicate(table, arm, settings, seed, k)
+                replicate = _replicate(rows, arm, settings, seed, k)
                 found += [] if replicate is None else [replicate]
                 progress.advance(1, arm.name)
         fitted.append(FittedArm(arm, model, decided, tuple(found)))

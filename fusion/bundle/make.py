@@ -17,7 +17,7 @@ from featurestore.cohort import watermark
 from featurestore.errors import ConfigError
 from featurestore.plain import plain
 from featurestore.store import EncoderIdentity
-from fusion.arms import ABLATION, Arm
+from fusion.arms import ABLATION, Arm, role_names
 from fusion.bundle.archive import Bundle, place_for, write_bundle
 from fusion.bundle.codecs import codec_of, save_model, without_codec
 from fusion.bundle.fitting import REPLICATES, FittedArm, fit_arms
@@ -25,6 +25,7 @@ from fusion.bundle.inputs import describe_inputs
 from fusion.bundle.kinds import BUNDLED
 from fusion.bundle.novelty import SHARE, Novelty
 from fusion.bundle.record import (
+    BY_ROLE,
     BundleRecord,
     CohortRecord,
     EncoderRecord,
@@ -41,6 +42,7 @@ from fusion.evidence import Evidence
 from fusion.features import FeatureTable
 from fusion.report.intervals import sentence
 from fusion.report.methods import DISCLAIMER
+from fusion.roles import encoder_of, encoders_of, role_of
 from fusion.study import FinalFeatures, Study
 
 _SHORTEST_ID = 5
@@ -108,8 +110,8 @@ def choose_arms(
         kind: Kind of the outcome.
 
     Raises:
-        ConfigError: A name is unknown or stands twice, or a model or its embeddings cannot be
-            bundled.
+        ConfigError: A name is unknown or stands twice, a model or its embeddings cannot be
+            bundled, or only some arms look at images by role.
     """
     by_name = {arm.name: arm for arm in planned if arm.design == ABLATION}
     fit = [a for a in by_name.values() if codec_of(a.model, kind) and not _imported(a, elsewhere)]
@@ -122,7 +124,9 @@ def choose_arms(
             )
         trees = [arm for arm in fit if arm.model == "lightgbm" and arm.name != reference]
         trees.sort(key=lambda arm: -len(arm.modalities))
-        return (by_name[reference], *trees[:1])
+        chosen = (by_name[reference], *trees[:1])
+        _roles(chosen)
+        return chosen
     for name in wanted:
         if name not in by_name or by_name[name] not in fit:
             reason = "is no arm of the study"
@@ -131,7 +135,9 @@ def choose_arms(
             raise ConfigError(f"--arm {name!r} {reason}; these can be bundled: {known}")
     if len(set(wanted)) < len(wanted):
         raise ConfigError("--arm names an arm twice")
-    return tuple(by_name[name] for name in wanted)
+    asked = tuple(by_name[name] for name in wanted)
+    _roles(asked)
+    return asked
 
 
 def _why(arm: Arm, elsewhere: Collection[str], kind: str) -> str:
@@ -140,7 +146,8 @@ def _why(arm: Arm, elsewhere: Collection[str], kind: str) -> str:
 
 def _imported(arm: Arm, elsewhere: Collection[str]) -> str:
     """Why an arm needs what a bundle cannot make; nothing where it does not."""
-    found = sorted({n for m in arm.modalities for n in m.embeddings} & set(elsewhere))
+    looked = encoders_of(name for m in arm.modalities for name in m.embeddings)
+    found = sorted(set(looked) & set(elsewhere))
     if not found:
         return ""
     return (
@@ -164,15 +171,16 @@ def assemble(
     table = final.table
     arms = tuple(f.arm for f in fitted)
     contents: dict[str, bytes] = {}
-    used = {name for arm in arms for m in arm.modalities for name in m.embeddings}
-    names = [name for name in final.identities if name in used]
+    used = tuple(dict.fromkeys(n for a in arms for m in a.modalities for n in m.embeddings))
+    names = [name for name in final.identities if name in encoders_of(used)]
     encoders = tuple(_encoder(study, final, name, contents) for name in names)
-    novelty = tuple(_novelty(table, name, config.seed, contents) for name in names)
+    looked = [name for encoder in names for name in used if encoder_of(name) == encoder]
+    novelty = tuple(_novelty(table, name, config.seed, contents) for name in looked)
     models = tuple(_model(k, one, evidence, contents) for k, one in enumerate(fitted))
     kind = BUNDLED[evidence.endpoint]
     images = tuple(m.name for m in arms[0].modalities if m.embeddings)
     record = BundleRecord(
-        format=kind.format,
+        format=BY_ROLE if role_names(m for arm in arms for m in arm.modalities) else kind.format,
         name=run.name,
         disclaimer=DISCLAIMER,
         watermark=watermark(run.linkage, run.synthetic),
@@ -194,7 +202,11 @@ def assemble(
             ),
         ),
         inputs=describe_inputs(table, arms),
-        image=ImageInput(modalities=images, max_megapixels=config.extract.max_megapixels),
+        image=ImageInput(
+            modalities=images,
+            max_megapixels=config.extract.max_megapixels,
+            roles=_roles(arms),
+        ),
         encoders=encoders,
         novelty=novelty,
         models=models,
@@ -251,16 +263,41 @@ def _encoder(
     )
 
 
+def _roles(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """Roles of the images that arms look at.
+
+    Raises:
+        ConfigError: One arm looks at images by role and another at any image: what a new image
+            without a role is for would not be known.
+    """
+    names = [name for arm in arms for m in arm.modalities for name in m.embeddings]
+    roles = tuple(sorted({role_of(name) for name in names}))
+    if len(roles) > 1 and "" in roles:
+        raise ConfigError(
+            "arms that look at images by role and others that look at any image cannot be in one "
+            "bundle; choose with --arm"
+        )
+    return roles if roles != ("",) else ()
+
+
 def _novelty(
     table: FeatureTable, name: str, seed: int, contents: dict[str, bytes]
 ) -> NoveltyRecord:
-    fitted = Novelty.fit(table.pictures(), name, seed)
-    file = f"novelty/{name}.safetensors"
+    """What images of an embedding, by role or not, are compared with."""
+    encoder, role = encoder_of(name), role_of(name)
+    rows = table.pictures()
+    if role:
+        assert rows.roles is not None  # the reader of a study with roles says them
+        rows = rows.take(rows.roles == role)
+    fitted = Novelty.fit(rows, encoder, seed)
+    file = f"novelty/{encoder}{f'.{len(contents)}' if role else ''}.safetensors"
     contents[file] = safetensors.numpy.save(
         {k: np.ascontiguousarray(v) for k, v in fitted.to_arrays().items()}
     )
-    images = int((~np.isnan(table.pictures().embeddings[name]).all(axis=1)).sum())
-    return NoveltyRecord(encoder=name, limit=fitted.limit, share=SHARE, images=images, file=file)
+    images = int((~np.isnan(rows.embeddings[encoder]).all(axis=1)).sum())
+    return NoveltyRecord(
+        encoder=encoder, role=role, limit=fitted.limit, share=SHARE, images=images, file=file
+    )
 
 
 def _model(

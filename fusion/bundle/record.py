@@ -11,9 +11,13 @@ from featurestore.config import Section
 from featurestore.tables import Column, DataDictionary, Kind
 from featurestore.units import NOUNS, Noun, Observed
 
-READ_FORMATS = (1, 2, 3)
+READ_FORMATS = (1, 2, 3, 4)
 """Versions of the layout that this melafuse reads; raised when an older one could not read a bundle
-rightly. Since 2 the places of levels are part of the fitted state; 3 has times to an event."""
+rightly. Since 2 the places of levels are part of the fitted state; 3 has times to an event,
+4 images by role."""
+
+BY_ROLE = 4
+"""Layout of bundles whose models look at images by role."""
 
 RISKS = ("below threshold", "at or above threshold")
 """Names of the two risk classes."""
@@ -68,10 +72,19 @@ class ImageInput(Section):
     Attributes:
         modalities: Modalities of the first model that look at images; none takes no image.
         max_megapixels: Larger pictures are refused before they are decoded.
+        roles: Roles that models tell apart; each image must say one of them. None takes any image.
     """
 
     modalities: tuple[str, ...] = ()
     max_megapixels: float = pydantic.Field(gt=0, le=10_000)
+    roles: tuple[str, ...] = ()
+
+    @pydantic.model_serializer(mode="wrap")
+    def _roles_only_where_there_are(
+        self, dump: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return found if self.roles else {k: v for k, v in found.items() if k != "roles"}
 
 
 class EncoderRecord(Section):
@@ -111,6 +124,7 @@ class NoveltyRecord(Section):
 
     Attributes:
         encoder: Name of the encoder.
+        role: Of the images that it is of; empty where it is of all.
         limit: Distances beyond are flagged.
         share: Share of the training images within the limit.
         images: Training images.
@@ -118,10 +132,18 @@ class NoveltyRecord(Section):
     """
 
     encoder: str
+    role: str = ""
     limit: float
     share: float = pydantic.Field(gt=0, lt=1)
     images: int
     file: str
+
+    @pydantic.model_serializer(mode="wrap")
+    def _role_only_where_there_is_one(
+        self, dump: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return found if self.role else {k: v for k, v in found.items() if k != "role"}
 
 
 class MetricRecord(Section):
@@ -323,7 +345,7 @@ class BundleRecord(Section):
         files: Every file but `bundle.json`.
     """
 
-    format: Literal[1, 2, 3] = 1
+    format: Literal[1, 2, 3, 4] = 1
     name: str
     disclaimer: str
     watermark: str

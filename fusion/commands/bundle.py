@@ -32,6 +32,14 @@ device_option = click.option(
     help="Image of the patient, or a folder of images; may be repeated.",
 )
 @click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE",
+    help="How an image was taken (dermoscopic): one for each --image, or one for all. For bundles "
+    "that tell roles apart; a table says it in a column image_role.",
+)
+@click.option(
     "--metadata",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -53,13 +61,12 @@ device_option = click.option(
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors.")
 def predict(
     bundle: Path,
-    images: tuple[Path, ...],
-    metadata: Path | None,
     form: str,
     out: Path | None,
     explain: Path | None,
     device: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Score one patient, or a folder or table of thousands.
 
@@ -76,7 +83,7 @@ def predict(
     progress = SILENT if quiet else TerminalProgress()
     click.get_current_context().call_on_close(progress.finish)
     predictor = Predictor.load(bundle, device)
-    found = read_cases(predictor.bundle.record, images, metadata)
+    found = read_cases(predictor.bundle.record, **given)
     for note in found.notes:
         click.echo(f"melafuse: {note}", err=True)
     seen = None if explain is None else explainer(predictor, explain)

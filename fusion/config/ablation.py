@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from featurestore.config import Section
+from featurestore.config import Section, Text
 from fusion.config.models import (
     AttentionConfig,
     DiscreteTimeConfig,
@@ -22,16 +22,20 @@ class ModalityConfig(Section):
 
     Attributes:
         embeddings: Names of backbones; `NAME_ft` is the fine-tuned one.
+        role: Of the images that are averaged, for example `dermoscopic`; by default all are.
         groups: Groups of patient columns, as the dictionary names them.
     """
 
     embeddings: tuple[str, ...] = ()
+    role: Text | None = None
     groups: tuple[str, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> ModalityConfig:
         if bool(self.embeddings) == bool(self.groups):
             raise ValueError("a modality names either embeddings or groups")
+        if self.role is not None and not self.embeddings:
+            raise ValueError("role is of images: it stands beside embeddings")
         return self
 
 
@@ -99,8 +103,9 @@ class AblationConfig(Section):
     """Arms of the ablation: `subsets` × `models`, then `arms`.
 
     Attributes:
-        modalities: Named modalities. By default each backbone is one, the dictionary's expression
-            columns are `expression`, and all other patient columns are `clinical`.
+        modalities: Named modalities. By default each backbone is one (where images have roles and
+            most patients several, each backbone and role, `BACKBONE@ROLE`), the dictionary's
+            expression columns are `expression`, and all other patient columns are `clinical`.
         subsets: `singles_and_full`, `all`, or lists of modality names.
         models: Models fitted on each subset; by default `fusion_head` and `lightgbm`.
         arms: Further arms; by default `rank_average`, and `logistic_regression` or, for times to an

@@ -19,6 +19,7 @@ from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.evaluation.sensitivity import COMPLETE, complete_cases, sensitivity_arms
 from fusion.features import FeatureTable
+from fusion.roles import encoder_of, encoders_of
 
 _WITHOUT, _SHARE = "without ", "share "
 
@@ -56,7 +57,7 @@ def with_designs(
         parts = _parts(modalities, dictionary)
         groups = config.leave_out.groups or parts
         for group in groups:
-            if group not in parts:
+            if group not in (*parts, *encoders_of(parts)):
                 raise ConfigError(
                     f"ablation.leave_out: group {group!r} is unknown; known: {', '.join(parts)}"
                 )
@@ -122,7 +123,7 @@ def _without(whole: Arm, group: str) -> Arm:
     rest = (
         dataclasses.replace(
             m,
-            embeddings=tuple(e for e in m.embeddings if e != group),
+            embeddings=tuple(e for e in m.embeddings if group not in (e, encoder_of(e))),
             groups=tuple(g for g in m.groups if g != group),
         )
         for m in whole.modalities

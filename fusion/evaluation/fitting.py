@@ -37,6 +37,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     config = settings_of(plan.config, task.arm.design)
     if task.partners is not None:
         table = with_partners_outcomes(table, task.partners)
+    table = table.seen_by(task.arm.modalities)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
     model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)

@@ -26,6 +26,7 @@ from fusion.evaluation.workers import run_all
 from fusion.features import FeatureTable, TabularEncoder
 from fusion.metrics import Estimate, by_patient, draw_weights, in_chunks, sigmoid
 from fusion.metrics.cross_validated import cross_validated_interval, independent_units
+from fusion.roles import finest
 
 THRESHOLD = 0.5
 """Probability from which on a row counts as an event in the accuracy, as in published tables."""
@@ -163,7 +164,7 @@ def _settings(
     donors, pairing = cohort.donors, cohort.pairing
     assert donors is not None  # a label-matched cohort has them
     assert pairing is not None
-    image = Modality("image", embeddings=tuple(table.embeddings))
+    image = Modality("image", embeddings=finest(table.embeddings))
     rows = Modality("clinical", groups=tuple(donors.dictionary.groups))
     both = (image, rows)
     people = cohort.patients

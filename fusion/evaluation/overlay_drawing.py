@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
 from fusion.evaluation.overlays import KINDS, PatientOverlay
 from fusion.evaluation.tasks import Task, split_fold
-from fusion.features import FeatureTable
+from fusion.features import FeatureTable, ImageFiles
 from fusion.models import Differentiable, make_model, single_thread
+from fusion.roles import encoder_of, role_of
 
 _FORMAT = 2  # of overlays; changes when they look different
 
@@ -96,7 +97,8 @@ def overlays_of(
 def fit_again(task: Task, training: FeatureTable, config: AblationConfig) -> Differentiable:
     """The model whose scores of the test patients are in the predictions table."""
     with single_thread():
-        part = training_part(training, task.arm.design, task.seed)
+        seen = training.seen_by(task.arm.modalities)
+        part = training_part(seen, task.arm.design, task.seed)
         model = make_model(task.arm, config).fit(part, task.seed)
     assert isinstance(model, Differentiable), task.arm.model
     return model
@@ -135,7 +137,7 @@ def _choose(rows: pd.DataFrame, count: int) -> list[_Chosen]:
 def _draw(
     one: _Chosen, model: Differentiable, test: FeatureTable, max_pixels: int
 ) -> list[PatientOverlay]:
-    """The first picture of the patient by each encoder."""
+    """The first picture of the patient by each encoder; of each role where the arm tells them."""
     files = test.files
     if files is None:
         return []
@@ -144,27 +146,35 @@ def _draw(
         return []
     row = np.flatnonzero(mine)[:1]
     gradients = model.embedding_gradients(test.take(row))
-    # Embeddings from elsewhere have no network here that could show where it looks.
-    backbones = {name: files.load(name) for name in gradients if name in files.backbones}
-    own = {name: gradients[name][0] for name in backbones}
-    if not own:
-        return []
-    path = Path(str(files.paths[row[0]]))
+    found: list[PatientOverlay] = []
+    for role in dict.fromkeys(map(role_of, gradients)):
+        of_role = mine if not role or test.roles is None else mine & (test.roles == role)
+        # Embeddings from elsewhere have no network here that could show where it looks.
+        own = {
+            name: gradient[0]
+            for name, gradient in gradients.items()
+            if role_of(name) == role and encoder_of(name) in files.backbones
+        }
+        if own and of_role.any():
+            path = Path(str(files.paths[np.flatnonzero(of_role)[0]]))
+            found += _drawn(one, own, files, path, max_pixels)
+        found += [] if of_role.any() else [_overlay(one, n, b"", f"no {role} image") for n in own]
+    return found
+
+
+def _drawn(
+    one: _Chosen, own: Mapping[str, np.ndarray], files: ImageFiles, path: Path, max_pixels: int
+) -> list[PatientOverlay]:
+    """One picture by each encoder whose gradient there is."""
+    backbones = {name: files.load(encoder_of(name)) for name in own}
     drawn: dict[str, bytes] = {}
     try:
         drawn, missing = draw_overlays(read_image_bytes(path), backbones, own, max_pixels, side=224)
         reasons = dict(zip((name for name in own if name not in drawn), missing, strict=True))
     except UnreadableImage as error:  # the file may have gone since it was embedded
         reasons = dict.fromkeys(own, str(error))
-    return [
-        PatientOverlay(
-            one.kind,
-            one.rank,
-            one.probability,
-            one.outcome,
-            name,
-            drawn.get(name, b""),
-            reasons.get(name, ""),
-        )
-        for name in own
-    ]
+    return [_overlay(one, name, drawn.get(name, b""), reasons.get(name, "")) for name in own]
+
+
+def _overlay(one: _Chosen, name: str, png: bytes, reason: str) -> PatientOverlay:
+    return PatientOverlay(one.kind, one.rank, one.probability, one.outcome, name, png, reason)

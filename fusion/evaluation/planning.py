@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+import pandas as pd
+
+from featurestore.cohort import Cohort, ImageRoles, roles_by_embedding
 from featurestore.errors import ConfigError
+from featurestore.sources import SourceTables
 from featurestore.tables import DataDictionary
-from fusion.arms import AblationPlan, Arm, plan_ablation
+from fusion.arms import AblationPlan, Arm, plan_ablation, role_names
 from fusion.config import RunConfig
 from fusion.endpoints import Endpoint, find_endpoint
 from fusion.evaluation.designs import with_designs
 from fusion.models import find_model, with_floors
+from fusion.roles import encoders_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +36,36 @@ class StudyPlan:
     arms: tuple[Arm, ...]
 
 
+def plan_of_cohort(config: RunConfig, cohort: Cohort) -> StudyPlan:
+    """Plans a study of a cohort that has been read.
+
+    Raises:
+        ConfigError: As `plan_study`.
+    """
+    has_pictures = not cohort.pictures.empty
+    names = config.embedding_names(has_pictures)
+    roles = roles_by_embedding(names, cohort.images, cohort.features)
+    return plan_study(config, has_pictures, cohort.dictionary, cohort.outcome.kind, roles)
+
+
+def roles_in_sources(config: RunConfig, tables: Sequence[SourceTables]) -> dict[str, ImageRoles]:
+    """Roles by name of an embedding, as sources say them before a cohort is built.
+
+    Which images an embedding from elsewhere is of is not known yet: it is taken to have every role
+    that the configuration asks of it, and is parted by none that it does not.
+    """
+    images = pd.concat([table.images for table in tables], ignore_index=True)
+    asked = config.ablation.modalities is not None
+    elsewhere = {} if asked else {one.name: () for one in config.embeddings}
+    return roles_by_embedding(config.embedding_names(not images.empty), images, elsewhere)
+
+
 def plan_study(
-    config: RunConfig, has_pictures: bool, dictionary: DataDictionary, kind: str = "binary"
+    config: RunConfig,
+    has_pictures: bool,
+    dictionary: DataDictionary,
+    kind: str = "binary",
+    roles: Mapping[str, ImageRoles] = MappingProxyType({}),
 ) -> StudyPlan:
     """Plans a study.
 
@@ -39,6 +74,7 @@ def plan_study(
         has_pictures: Whether the cohort has pictures that backbones can embed.
         dictionary: The patient columns, those that models must not see flagged.
         kind: Kind of the outcome.
+        roles: By name of an embedding the roles of the images that it is of.
 
     Raises:
         ConfigError: A name is unknown, two arms are the same, there is nothing to learn from, or a
@@ -46,7 +82,7 @@ def plan_study(
     """
     require_supported(config, find_endpoint(kind))
     names = config.embedding_names(has_pictures)
-    ablation = plan_ablation(config.ablation, names, dictionary, kind)
+    ablation = plan_ablation(config.ablation, names, dictionary, kind, roles)
     arms = with_floors(ablation.arms, ablation.modalities, dictionary, kind)
     arms = with_designs(arms, ablation.modalities, dictionary, config.ablation)
     elsewhere = {one.name for one in config.embeddings}
@@ -54,7 +90,14 @@ def plan_study(
     for arm in arms:
         found = find_model(arm.model, kind)
         found.require_package(arm.model)
-        untrainable = elsewhere.intersection(n for m in arm.modalities for n in m.embeddings)
+        looked = encoders_of(n for m in arm.modalities for n in m.embeddings)
+        untrainable = elsewhere.intersection(looked)
+        if found.pictures and role_names(arm.modalities):
+            parted = next(m.name for m in arm.modalities if role_names([m]))
+            raise ConfigError(
+                f"arm {arm.name} trains encoders on pictures one by one, and modality {parted!r} "
+                "is of images of one role; name modalities without a role under ablation.arms"
+            )
         if found.pictures and untrainable:
             without = ", ".join(sorted(untrainable))
             raise ConfigError(

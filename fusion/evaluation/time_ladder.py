@@ -27,6 +27,7 @@ from fusion.features import FeatureTable
 from fusion.metrics import Estimate, draw_weights
 from fusion.metrics.survival import EVENT, checked_times
 from fusion.models import make_model
+from fusion.roles import encoder_of
 
 EARLY, BOTH = "clinical", "both"
 MODEL = "cox_ridge"
@@ -130,12 +131,12 @@ def predictors_of(
     """
     columns = dict.fromkeys(n for m in modalities for n in m.columns(cohort.dictionary))
     late = tuple(n for n in columns if known_later(cohort.dictionary[n].measured, zero))
-    seen = dict.fromkeys(n for m in modalities for n in m.embeddings if n in encoders)
-    embeddings = tuple(n for n in seen if known_later(cohort.measured_of(n), zero))
+    seen = dict.fromkeys(n for m in modalities for n in m.embeddings if encoder_of(n) in encoders)
+    embeddings = tuple(n for n in seen if known_later(cohort.measured_of(encoder_of(n)), zero))
     if not late and not embeddings:
         return None
     measured: dict[str, str] = {n: cohort.dictionary[n].measured for n in columns}
-    measured |= {n: cohort.measured_of(n) for n in seen}
+    measured |= {n: cohort.measured_of(encoder_of(n)) for n in seen}
     return Predictors(
         tuple(n for n in columns if n not in late),
         late,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurestore.cohort import UNKNOWN_SITE, Cohort
+from featurestore.cohort import UNKNOWN_SITE, Cohort, roles_by_embedding
 from fusion.arms import find_modalities
 from fusion.config import RunConfig
 from fusion.evidence.about import AnalysisFacts, Years
@@ -21,6 +21,7 @@ def analysis_facts(config: RunConfig, cohort: Cohort) -> AnalysisFacts:
         cohort: The cohort as it is studied.
     """
     embeddings = config.embedding_names(not cohort.pictures.empty)
+    roles = roles_by_embedding(embeddings, cohort.images, cohort.features)
     return AnalysisFacts(
         sources=tuple(dict.fromkeys(source.kind for source in config.cohort.sources)),
         sites=int(cohort.patients["site"].replace(UNKNOWN_SITE, None).nunique()),
@@ -29,7 +30,7 @@ def analysis_facts(config: RunConfig, cohort: Cohort) -> AnalysisFacts:
         unread=len(cohort.unmapped),
         n_folds=config.folds.n_folds,
         repeats=config.folds.repeats,
-        modalities=find_modalities(config.ablation, embeddings, cohort.dictionary),
+        modalities=find_modalities(config.ablation, embeddings, cohort.dictionary, roles),
     )
 
 

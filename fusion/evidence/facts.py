@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from featurestore.cohort import Cohort, FoldKey, patient_groups
+from featurestore.cohort import Cohort, FoldKey, patient_groups, roles_by_embedding
 from featurestore.store import EncoderIdentity
-from fusion.arms import withheld_modalities
+from fusion.arms import Modality, unseen_roles, withheld_modalities
 from fusion.config import RunConfig
 from fusion.evaluation.records import read_failures
 from fusion.evidence.about import EVERY_FOLD, EncoderFacts, RunFacts, Trained
 from fusion.evidence.analysis import analysis_facts
 from fusion.provenance import versions
+from fusion.roles import encoders_of
 
 _IMPORTED: dict[str, Trained] = {"unknown": "unknown", "listed": "listed patients"}
 
@@ -37,6 +38,7 @@ def run_facts(
         command: The command that repeats the run.
         choices: `choices.json` of the ablation; may be absent.
     """
+    analysis = analysis_facts(config, cohort)
     return RunFacts(
         name=config.name,
         command=command,
@@ -57,10 +59,10 @@ def run_facts(
         encoders=(*_frozen(config, encoders), *_fine_tuned(fold_encoders)),
         versions=versions(),
         caveats=cohort.outcome.caveats,
-        notes=cohort.notes,
+        notes=(*cohort.notes, *_unseen_images(analysis.modalities, cohort)),
         facts=cohort.facts,
         licences=_licences(cohort),
-        analysis=analysis_facts(config, cohort),
+        analysis=analysis,
         observed=cohort.unit,
         n_persons=cohort.counted.persons,
         n_nameless=cohort.counted.nameless,
@@ -95,6 +97,13 @@ def _fine_tuned(
             trained,
             {EVERY_FOLD: first.short} if one else digests,
         )
+
+
+def _unseen_images(modalities: Sequence[Modality], cohort: Cohort) -> Iterator[str]:
+    """Images of a role that no modality asks for, where all ask for some."""
+    encoders = encoders_of(name for m in modalities for name in m.embeddings)
+    roles = roles_by_embedding(encoders, cohort.images, cohort.features)
+    yield from (f"{text}." for text in unseen_roles(modalities, roles))
 
 
 def _licences(cohort: Cohort) -> tuple[str, ...]:

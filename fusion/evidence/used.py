@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from featurestore.cohort import Cohort
+from featurestore.cohort import Cohort, roles_of_images
 from featurestore.tables import Column
 from fusion.evidence.about import RunFacts
 from fusion.evidence.aligned import REFERENCES, ArmLike
 from fusion.models import MODELS, names_of, reference_columns
+from fusion.roles import role_of
 
 OURS = names_of("arm", "clinical reference", "floor")
 """Models of melafuse itself, of any kind of outcome."""
@@ -54,7 +55,9 @@ class Used:
         kinds: Of the used columns, how many there are of each kind.
         measured: Of the used columns, how many become known at each time.
         without_image: Patients without an image.
-        several_images: Whether a patient has more than one.
+        several_images: Whether a patient's score is a mean over images: an embedding of any image
+            was seen, and a patient has more than one.
+        without_role: Of embeddings by role, patients without an image of each role.
     """
 
     models: FittedModels
@@ -67,6 +70,7 @@ class Used:
     measured: dict[str, int]
     without_image: int
     several_images: bool
+    without_role: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def used(
@@ -98,6 +102,14 @@ def used(
     columns = [c for c in cohort.dictionary.features() if c.name in seen]
     images = cohort.images["patient_id"].value_counts()
     patients = cohort.patients
+    roles = roles_of_images(cohort.images)
+    without_role = {
+        role: int(
+            (~patients["patient_id"].isin(cohort.images.loc[roles == role, "patient_id"])).sum()
+        )
+        for role in dict.fromkeys(map(role_of, embeddings))
+        if role
+    }
     return Used(
         models=fitted_models(dict.fromkeys(arm.model for arm in arms), fits),
         columns=_by_group(columns),
@@ -108,7 +120,8 @@ def used(
         kinds=dict(Counter(c.kind for c in columns)),
         measured=dict(Counter(c.measured for c in columns)),
         without_image=int((~patients["patient_id"].isin(images.index)).sum()),
-        several_images=bool((images > 1).any()),
+        several_images=bool((images > 1).any()) and any(not role_of(name) for name in embeddings),
+        without_role=without_role,
     )
 
 

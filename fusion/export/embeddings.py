@@ -13,6 +13,7 @@ from featurestore.cohort import FoldKey, Folds
 from featurestore.errors import ConfigError
 from featurestore.export import ColumnNote, ExportTable
 from fusion.features import FeatureTable, PrincipalComponents
+from fusion.roles import encoder_of, finest, role_of
 
 FeaturesFor = Callable[[int, int], FeatureTable]
 
@@ -95,22 +96,24 @@ def embedded(
     if form.kind == "pca":
         return _per_fold(folds, features_for, form.components)
     first = features_for(*folds.keys[0])
+    names = finest(first.embeddings)
+    by_fold = [name for name in names if encoder_of(name) in tuned]
     if form.kind == "pca-cohort":
         # A fine-tuned encoder knows outcomes of patients; its coordinates describe no cohort.
-        frozen = [name for name in first.embeddings if name not in tuned]
+        frozen = [name for name in names if name not in by_fold]
         return [_descriptive(first, name, form.components) for name in frozen]
     parts_of: dict[str, list[tuple[pd.DataFrame, tuple[str, ...]]]] = {}
-    for key in folds.keys if set(first.embeddings) & set(tuned) else ():
+    for key in folds.keys if by_fold else ():
         table = features_for(*key)  # once a fold, however many encoders it has
-        for name in first.embeddings.keys() & set(tuned):
+        for name in by_fold:
             parts_of.setdefault(name, []).append(_raw(table, name, folds, key))
     found = []
-    for name in first.embeddings:
-        if name in tuned:
+    for name in names:
+        if name in by_fold:
             parts = parts_of[name]
             label, note = "One row an image and fold", TUNED
         else:
-            parts, label, note = [_raw(first, name)], "One row an image", f"of {name}"
+            parts, label, note = [_raw(first, name)], "One row an image", f"of {_called(name)}"
         frame = pd.concat([part for part, _ in parts], ignore_index=True)
         found.append(Embedded(name, f"embeddings_{name}", label, frame, parts[0][1], note))
     return found
@@ -128,9 +131,10 @@ def _per_fold(folds: Folds, features_for: FeaturesFor, k: int) -> list[Embedded]
     for key in folds.keys:
         table = features_for(*key)
         training = table.of_patients(folds.training(key))
-        for name, matrix in table.embeddings.items():
-            components = PrincipalComponents(k).fit(training.embeddings[name])
-            keys = _ids(table, folds, key)
+        for name in finest(table.embeddings):
+            components = PrincipalComponents(k).fit(_images(training, name)[1])
+            own, matrix = _images(table, name)
+            keys = _ids(own, folds, key)
             part, _ = _with_values(keys, components.transform(matrix), name, "pc", k)
             parts.setdefault(name, []).append(part)
     label = "One row an image and fold"
@@ -143,9 +147,9 @@ def _per_fold(folds: Folds, features_for: FeaturesFor, k: int) -> list[Embedded]
 
 
 def _descriptive(table: FeatureTable, name: str, k: int) -> Embedded:
-    matrix = table.embeddings[name]
+    own, matrix = _images(table, name)
     scores = PrincipalComponents(k).fit(matrix).transform(matrix)
-    frame, values = _with_values(_ids(table), scores, name, "descriptive", k)
+    frame, values = _with_values(_ids(own), scores, name, "descriptive", k)
     label = "DESCRIPTION ONLY: one row an image"
     return Embedded(name, f"descriptive_{name}", label, frame, values, DESCRIPTIVE)
 
@@ -156,8 +160,20 @@ def _raw(
     folds: Folds | None = None,
     key: FoldKey | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    matrix = table.embeddings[name]
-    return _with_values(_ids(table, folds, key), matrix, name, "e", matrix.shape[1])
+    own, matrix = _images(table, name)
+    return _with_values(_ids(own, folds, key), matrix, name, "e", matrix.shape[1])
+
+
+def _images(table: FeatureTable, name: str) -> tuple[FeatureTable, np.ndarray]:
+    """Rows of the images that an embedding is of, each with its own: means come from them."""
+    if not role_of(name) or table.roles is None:
+        return table, table.embeddings[name]
+    own = table.take(table.roles == role_of(name))
+    return own, own.embeddings[encoder_of(name)]
+
+
+def _called(name: str) -> str:
+    return f"{encoder_of(name)}, {role_of(name)} images" if role_of(name) else name
 
 
 def _ids(
@@ -189,4 +205,4 @@ def _words(name: str, column: str) -> str:
     part = column.removeprefix(f"{name}_")
     number = part.lstrip("abcdefghijklmnopqrstuvwxyz")
     kind = "dimension" if part.startswith("e") else "principal component"
-    return f"{name}, {kind} {int(number)}"
+    return f"{_called(name)}, {kind} {int(number)}"

@@ -2,7 +2,7 @@
 
 from fusion.features.arrays import Arrays, below
 from fusion.features.bags import RowBags
-from fusion.features.image_files import file_locator
+from fusion.features.image_files import ImageFiles, file_locator
 from fusion.features.reduction import STANDARD_LIMIT, PrincipalComponents, Standardizer
 from fusion.features.table import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.tabular import TabularEncoder
@@ -13,6 +13,7 @@ __all__ = [
     "Arrays",
     "FeatureReader",
     "FeatureTable",
+    "ImageFiles",
     "PrincipalComponents",
     "RowBags",
     "Standardizer",

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 
 from extractor.config import BackboneConfig
-from featurestore.cohort import Cohort
+from featurestore.cohort import Cohort, roles_of_images
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Target
 from featurestore.store import EncoderIdentity, FeatureStore, check_fold, check_unseen
 from featurestore.tables import DataDictionary
+from fusion.arms import Modality
 from fusion.features.bags import RowBags, bags_within
 from fusion.features.image_files import FileLocator, ImageFiles
+from fusion.features.role_means import bags_of_chosen, mean_of_chosen
+from fusion.roles import encoder_of, role_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +65,9 @@ class FeatureTable:
         groups: Group that must not be split (a person's observations, and those tied by duplicate
             images). Shape (n,).
         target: Outcome of the row's patient. Length n.
-        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN.
+        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN. An embedding
+            by role (`fusion.roles`) is the same in all rows of a patient: the mean over the
+            patient's images of that role, NaN without any.
         columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
             are not here.
         dictionary: What the columns are.
@@ -71,6 +76,8 @@ class FeatureTable:
         views: Which rows are augmented views; None where none are.
         bags: Bags of tiles of the rows, per embedding whose bags are kept; its matrix has their
             means.
+        roles: Role of each row's image, empty where nobody says. Shape (n,); None where no
+            embedding is by role.
     """
 
     row_ids: np.ndarray
@@ -83,6 +90,7 @@ class FeatureTable:
     files: ImageFiles | None = None
     views: Views | None = None
     bags: Mapping[str, RowBags] = dataclasses.field(default_factory=dict)
+    roles: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -105,7 +113,21 @@ class FeatureTable:
             files=None if self.files is None else self.files.take(rows),
             views=self.views and dataclasses.replace(self.views, number=self.views.number[rows]),
             bags={name: bags.take(rows) for name, bags in self.bags.items()},
+            roles=None if self.roles is None else self.roles[rows],
         )
+
+    def seen_by(self, modalities: Iterable[Modality]) -> FeatureTable:
+        """The rows that modalities can tell apart.
+
+        Where all the embeddings that they look at are by role, the rows of a patient are alike (but
+        for views): the first one stands for them.
+        """
+        names = [name for modality in modalities for name in modality.embeddings]
+        if not names or not all(role_of(name) for name in names):
+            return self
+        number = np.zeros(len(self), dtype=int) if self.views is None else self.views.number
+        keys = pd.DataFrame({"patient": self.patient_ids, "view": number})
+        return self.take(~keys.duplicated().to_numpy())
 
     def learned_rows(self) -> FeatureTable:
         """Rows to learn from: pictures, and their views as far as they are learned from."""
@@ -163,6 +185,7 @@ class FeatureReader:
         groups: Mapping[str, str],
         store: FeatureStore,
         locate: FileLocator | None = None,
+        by_role: Iterable[str] = (),
     ) -> None:
         """Stores what to read from.
 
@@ -172,11 +195,13 @@ class FeatureReader:
             store: Store that holds the embedding of every image of the cohort.
             locate: Finds the image files for models that train on pictures; by default tables
                 have none.
+            by_role: Embeddings by role that tables have beside those of single images.
         """
         self._cohort = cohort
         self._groups = dict(groups)
         self._store = store
         self._locate = locate
+        self._by_role = tuple(by_role)
         self._last: tuple[tuple[str, ...], FeatureTable] | None = None
 
     def read(
@@ -228,9 +253,9 @@ class FeatureReader:
         """Pictures and patients without any; and the digest of each row, empty without picture."""
         cohort = self._cohort
         patients = cohort.patients.sort_values("patient_id").reset_index(drop=True)
-        rows = patients[["patient_id"]].merge(
-            cohort.images[["patient_id", "image_id", "sha256", "path"]], on="patient_id", how="left"
-        )
+        images = cohort.images[["patient_id", "image_id", "sha256", "path"]]
+        images = images.assign(role=roles_of_images(cohort.images))
+        rows = patients[["patient_id"]].merge(images, on="patient_id", how="left")
         rows = rows.sort_values(["patient_id", "image_id"]).reset_index(drop=True)
         ungrouped = sorted(set(rows["patient_id"]) - set(self._groups))
         if ungrouped:
@@ -239,7 +264,9 @@ class FeatureReader:
         has_picture = has_image & (rows["path"].fillna("") != "")
         pictured = rows["sha256"].where(has_picture, "")
         of_patient = pd.factorize(rows["patient_id"])[0]
+        roles = rows["role"].fillna("").to_numpy(dtype=object)
         embeddings, bags = {}, {}
+        means: dict[str, np.ndarray] = {}
         for name, identity in encoders.items():
             keys = pictured
             if identity.is_imported:
@@ -251,6 +278,12 @@ class FeatureReader:
             files = self._store.bags(identity)
             if files is not None:
                 bags[name] = RowBags.of(files, bags_within(keys.tolist(), of_patient))
+            for part in self._parts(name):
+                chosen = there & (roles == role_of(part))
+                means[part] = mean_of_chosen(matrix, chosen, of_patient)
+                if files is not None:
+                    own = bags_of_chosen(keys.tolist(), chosen, of_patient)
+                    bags[part] = RowBags.of(files, own)
         if cohort.features:
             embeddings = {n: shared_within(m, of_patient) for n, m in embeddings.items()}
         usable = DataDictionary(cohort.dictionary.features())
@@ -260,13 +293,18 @@ class FeatureReader:
             patient_ids=rows["patient_id"].to_numpy(dtype=object),
             groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
             target=cohort.target(rows["patient_id"].to_numpy()),
-            embeddings=embeddings,
+            embeddings=embeddings | means,
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,
             files=None if self._locate is None else self._locate(rows, backbones),
             bags=bags,
+            roles=roles if self._by_role else None,
         )
         return table, pictured.to_numpy(dtype=object)
+
+    def _parts(self, encoder: str) -> list[str]:
+        """Embeddings by role that an encoder makes."""
+        return [name for name in self._by_role if encoder_of(name) == encoder]
 
     def _with_views(
         self, table: FeatureTable, digests: np.ndarray, views: ViewPlan
@@ -281,11 +319,15 @@ class FeatureReader:
             f"{row}#{k}" if k else row for row, k in zip(everything.row_ids, number, strict=True)
         ]
         embeddings = dict(everything.embeddings)
+        of_view = pd.factorize(pd.MultiIndex.from_arrays([everything.patient_ids, number]))[0]
         for name, identity in views.identities.items():
             matrix = embeddings[name].copy()
             for k in range(1, count + 1):
                 matrix[number == k] = self._store.read(identity, list(digests[pictured]), view=k)
             embeddings[name] = matrix
+            for part in self._parts(name):
+                chosen = (everything.roles == role_of(part)) & ~np.isnan(matrix).all(axis=1)
+                embeddings[part] = mean_of_chosen(matrix, chosen, of_view)
         return dataclasses.replace(
             everything,
             row_ids=np.array(names, dtype=object),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,12 @@ class Picture:
     Attributes:
         name: For people; never opened.
         source: The file, or its bytes.
+        role: How it was taken, where the bundle tells roles apart.
     """
 
     name: str
     source: Path | bytes
+    role: str = ""
 
     def read(self) -> bytes:
         """Bytes of the file.
@@ -104,7 +106,7 @@ def check_case(
 
     Raises:
         DataError: A name is unknown, a value is none that its column can hold, there are too many
-            images, or nothing was given at all.
+            images, an image does not say its role, or nothing was given at all.
     """
     columns = {column.name: column for column in record.inputs}
     entry, values = _entry(record, values)
@@ -116,6 +118,7 @@ def check_case(
         raise DataError(f"the bundle takes no value named {shown}; {hint}")
     if len(pictures) > MAX_IMAGES:
         raise DataError(f"{len(pictures)} images of one patient; at most {MAX_IMAGES} are taken")
+    require_roles(record, pictures)
     if len(patient_id) > MAX_TEXT:
         raise DataError(f"a patient id is longer than {MAX_TEXT} characters")
     checked: dict[str, Value] = {}
@@ -129,6 +132,40 @@ def check_case(
     if not checked and not pictures:
         raise DataError("nothing was given: neither an image nor any value")
     return Case(patient_id, checked, pictures, tuple(flags), entry)
+
+
+def roles_of_each(images: int, roles: Sequence[str]) -> Sequence[str]:
+    """Role of each of some images: those that are said, one for all of them, or none.
+
+    Raises:
+        DataError: There are neither as many as images, nor one, nor none.
+    """
+    if len(roles) < 2:
+        return [*roles] * images if roles else [""] * images
+    if len(roles) != images:
+        raise DataError(f"{len(roles)} roles of {images} images: say one for each, or one for all")
+    return roles
+
+
+def require_roles(record: BundleRecord, pictures: Sequence[Picture]) -> None:
+    """Refuses images whose role is not one that the bundle looks at.
+
+    Raises:
+        DataError: So it is.
+    """
+    roles = record.image.roles
+    for picture in pictures:
+        if not roles and picture.role:
+            raise DataError(
+                f"image {picture.name}: the bundle does not tell roles of images apart; leave "
+                f"{_shown(picture.role)} out"
+            )
+        if roles and picture.role not in roles:
+            said = f"{_shown(picture.role)} is none of them" if picture.role else "none is said"
+            raise DataError(
+                f"image {picture.name}: the bundle takes images by role ({', '.join(roles)}), and "
+                f"{said}; say it in a column image_role, or with --role"
+            )
 
 
 def asked_beside(record: BundleRecord) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from fusion.features import FeatureTable
 from fusion.models import Differentiable, single_thread
 from fusion.predict.batch import Batch, LoadedArm, Prepared
 from fusion.predict.predictor import Predictor
+from fusion.roles import encoder_of, role_of
 
 
 def method(predictor: Predictor) -> str:
@@ -181,10 +182,12 @@ def _contributions(
     whole = predictor.scoring.raw(arm, batch)[0]
     case = prepared.case
     for modality in arm.arm.modalities:
-        for encoder in modality.embeddings if case.pictures else ():
+        for encoder in modality.embeddings:
+            count = sum(role_of(encoder) in ("", picture.role) for picture in case.pictures)
+            if not count:
+                continue
             blank = np.full_like(table.embeddings[encoder], np.nan)
             change = changed(embeddings={**table.embeddings, encoder: blank})
-            count = len(case.pictures)
             shown = "1 image" if count == 1 else f"{count} images"
             yield Contribution(encoder, "image", shown, change)
         own = modality.columns(table.dictionary)
@@ -219,18 +222,24 @@ def _shown(case: Any, column: InputColumn) -> str:
 def _overlays(
     predictor: Predictor, arm: LoadedArm, prepared: Prepared, table: FeatureTable
 ) -> tuple[tuple[Overlay, ...], tuple[str, ...]]:
-    used = {name for modality in arm.arm.modalities for name in modality.embeddings}
+    used = dict.fromkeys(name for modality in arm.arm.modalities for name in modality.embeddings)
     if not prepared.squares or not used:
         return (), ()
     if not isinstance(arm.model, Differentiable):
         return (), (f"{arm.record.model} has no gradient, so there is no Grad-CAM of its score.",)
     gradients = arm.model.embedding_gradients(table)
     loaded = predictor.encoders.loaded
-    backbones = {name: encoder.backbone for name, encoder in loaded.items() if name in used}
     found: list[Overlay] = []
     notes: list[str] = []
     for k, picture in enumerate(prepared.case.pictures):
-        own = {name: gradients[name][k] for name in backbones}
+        own = {
+            encoder_of(name): gradients[name][k]
+            for name in used
+            if role_of(name) in ("", picture.role)
+        }
+        backbones = {name: loaded[name].backbone for name in loaded if name in own}
+        if not backbones:  # another arm of the bundle looks at images of this role
+            continue
         drawn, without = draw_overlays(
             picture.read(), backbones, own, predictor.encoders.max_pixels
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from featurestore.atomic import replacing, write_text
-from featurestore.cohort import Cohort, patient_groups
+from featurestore.cohort import Cohort, patient_groups, roles_of_images
 from featurestore.errors import ConfigError, DataError
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
@@ -122,7 +122,10 @@ def validate(
                 about = measuring.row(score, known[prediction.patient_id])
                 rows.append({"arm": score.arm, "patient_id": prediction.patient_id, **about})
         progress.advance(len(chunk))
-    progress.finish(f"evaluate: {cohort.n_patients - len(refused)} {cohort.noun.many} scored")
+    unseen = len(cohort.pictures) - len(_pictures(predictor, cohort))
+    told = f"; {unseen} images of other roles were not looked at" if unseen else ""
+    measured = f"{cohort.n_patients - len(refused)} {cohort.noun.many}"
+    progress.finish(f"evaluate: {measured} scored{told}")
     if not rows:
         first = next(iter(refused.values()), f"the cohort has no {cohort.noun.many}")
         raise DataError(f"no {cohort.noun.one} could be scored: {first}")
@@ -242,16 +245,27 @@ def _cases(
 ) -> Iterator[Case]:
     """Patients by id; who has a value that the bundle cannot take is refused with the reason."""
     inputs = [c.name for c in predictor.bundle.record.inputs if c.name in cohort.patients.columns]
-    images = cohort.pictures.sort_values("image_id").groupby("patient_id")["path"].apply(list)
+    pictures = _pictures(predictor, cohort)
+    images = pictures.groupby("patient_id")["path"].apply(list)
+    roles = pictures.groupby("patient_id")["role"].apply(list)
     for row in cohort.patients.sort_values("patient_id").to_dict("records"):
         patient = str(row["patient_id"])
         values = {name: row[name] for name in inputs if not pd.isna(row[name])}
         entry = measuring.entry(row)
         values |= {ENTRY_DAYS: entry} if entry > 0 else {}
         try:
-            yield predictor.case(values, images.get(patient, []), patient)
+            own = images.get(patient, [])
+            yield predictor.case(values, own, patient, roles.get(patient, []))
         except DataError as error:
             refused[patient] = str(error)
+
+
+def _pictures(predictor: Predictor, cohort: Cohort) -> pd.DataFrame:
+    """Pictures in the order of their ids, with their role; of roles that the bundle looks at."""
+    pictures = cohort.pictures.sort_values("image_id")
+    wanted = predictor.bundle.record.image.roles
+    pictures = pictures.assign(role=roles_of_images(pictures) if wanted else "")
+    return pictures[pictures["role"].isin(list(wanted))] if wanted else pictures
 
 
 def _chunks(cases: Iterator[Case]) -> Iterator[list[Case]]:

@@ -17,20 +17,22 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.images import UnreadableImage
-from fusion.arms import Arm, Modality
+from fusion.arms import Arm, Modality, role_names
 from fusion.bundle.archive import Bundle, read_bundle
 from fusion.bundle.codec import load_arrays
 from fusion.bundle.codecs import load_model
 from fusion.bundle.novelty import Novelty
 from fusion.bundle.record import ModelRecord, NoveltyRecord, TimesModelRecord
 from fusion.features import FeatureTable
+from fusion.features.role_means import mean_of_chosen
 from fusion.models import single_thread
 from fusion.predict.batch import ArmScore, Batch, LoadedArm, Prepared
-from fusion.predict.cases import Case, Flag, Picture, Value, check_case
+from fusion.predict.cases import Case, Flag, Picture, Value, check_case, roles_of_each
 from fusion.predict.encoders import Encoders
 from fusion.predict.kinds import Scoring, scoring_of
 from fusion.predict.probe import require_scores
 from fusion.predict.result import ImageDistance, Prediction
+from fusion.roles import encoder_of, role_of
 
 
 class Predictor:
@@ -86,6 +88,7 @@ class Predictor:
         values: Mapping[str, Any] | None = None,
         images: Sequence[str | Path | bytes] = (),
         patient_id: str = "",
+        roles: Sequence[str] = (),
     ) -> Case:
         """Checks one patient's values.
 
@@ -93,14 +96,19 @@ class Predictor:
             values: By name of column; missing ones may be left out or None.
             images: Files, or their bytes.
             patient_id: Only given back.
+            roles: Role of each image, where the bundle tells roles apart.
 
         Raises:
-            DataError: A name is unknown, a value is none that its column can hold, or nothing was
-                given.
+            DataError: A name is unknown, a value is none that its column can hold, an image does
+                not say its role, or nothing was given.
         """
         pictures = tuple(
-            Picture(f"image {k + 1}", i) if isinstance(i, bytes) else Picture(Path(i).name, Path(i))
-            for k, i in enumerate(images)
+            Picture(f"image {k + 1}", i, role)
+            if isinstance(i, bytes)
+            else Picture(Path(i).name, Path(i), role)
+            for k, (i, role) in enumerate(
+                zip(images, roles_of_each(len(images), roles), strict=True)
+            )
         )
         return check_case(self.bundle.record, values or {}, pictures, patient_id)
 
@@ -153,6 +161,10 @@ class Predictor:
             whole = np.full((n, matrix.shape[1]), np.nan, dtype=np.float32)
             whole[pictured] = matrix
             embeddings[name] = whole
+        roles = np.array([r for p in prepared for r in _roles(p)], dtype=object)
+        for name in role_names(m for arm in self.arms for m in arm.arm.modalities):
+            chosen = pictured & (roles == role_of(name))
+            embeddings[name] = mean_of_chosen(embeddings[encoder_of(name)], chosen, owner)
         columns = {}
         for name, column in self._inputs.items():
             given = [p.case.values.get(name) for p in prepared]
@@ -169,6 +181,7 @@ class Predictor:
             embeddings=embeddings,
             columns=pd.DataFrame(columns, index=range(n)),
             dictionary=self._dictionary,
+            roles=roles,
         )
         ends = np.cumsum(counts)
         rows = tuple(np.arange(end - count, end) for end, count in zip(ends, counts, strict=True))
@@ -220,6 +233,8 @@ class Predictor:
             for own, case, rows in zip(found, cases, batch.rows, strict=True):
                 if case.pictures:
                     for picture, row in zip(case.pictures, rows, strict=True):
+                        if record.role not in ("", picture.role):
+                            continue
                         d = float(novelty.distances(matrix[[row]])[0])
                         near = novelty.nearer(d)
                         own.append(
@@ -250,7 +265,8 @@ class Predictor:
 
     def _has(self, case: Case, modality: Modality) -> bool:
         if modality.embeddings:
-            return bool(case.pictures)
+            roles = {role_of(name) for name in modality.embeddings}
+            return any("" in roles or picture.role in roles for picture in case.pictures)
         return any(self._has_value(case, name) for name in self._columns(modality))
 
     def _has_value(self, case: Case, name: str) -> bool:
@@ -263,6 +279,11 @@ class Predictor:
 
     def _columns(self, modality: Modality) -> list[str]:
         return modality.columns(self._dictionary)
+
+
+def _roles(prepared: Prepared) -> list[str]:
+    """Role of each of a patient's rows."""
+    return [picture.role for picture in prepared.case.pictures] if prepared.squares else [""]
 
 
 def _far(distances: Sequence[ImageDistance]) -> tuple[Flag, ...]:

@@ -51,10 +51,11 @@ def require_scores(predictor: Predictor) -> None:
 
 def _cases(predictor: Predictor) -> Iterator[Prepared]:
     values = {c.name: _value(c) for c in predictor.bundle.record.inputs}
-    pictures = [_picture()] if predictor.encoders.loaded else []
+    roles = predictor.bundle.record.image.roles
+    pictures = [_picture()] * max(len(roles), 1) if predictor.encoders.loaded else []
     for given, images in ((values, pictures), (values, []), ({}, pictures)):
         if given or images:
-            case = predictor.case(given, images)
+            case = predictor.case(given, images, roles=roles if images else ())
             if predictor.knows_something(case):
                 yield predictor.prepare(case)
 

@@ -10,16 +10,18 @@ from typing import Any
 import pandas as pd
 
 from featurestore import bounded
+from featurestore.cohort import IMAGE_ROLE
 from featurestore.errors import DataError, name_some, one_line
 from featurestore.images import ImageFolder, image_key
 from featurestore.json_text import parse_json
 from featurestore.tables import MISSING_TOKENS, known_text, read_table, spelled_ids
 from featurestore.tables.numbers import find_marks, read_numbers
 from fusion.bundle.record import BundleRecord
-from fusion.predict.cases import Case, Picture, asked_beside, check_case
+from fusion.predict.cases import Case, Picture, asked_beside, check_case, roles_of_each
 
-IMAGE = "image"
-"""Columns of a table beside those of the bundle; both are optional."""
+IMAGE, ROLE = "image", IMAGE_ROLE
+"""Columns of a table beside those of the bundle, all optional; the role is read only for a bundle
+that tells roles of images apart."""
 
 MAX_JSON_BYTES = 200_000_000
 
@@ -48,7 +50,10 @@ class CaseList:
 
 
 def read_cases(
-    record: BundleRecord, images: Sequence[Path] = (), metadata: Path | None = None
+    record: BundleRecord,
+    images: Sequence[Path] = (),
+    metadata: Path | None = None,
+    roles: Sequence[str] = (),
 ) -> CaseList:
     """Reads what is to be scored.
 
@@ -57,41 +62,57 @@ def read_cases(
     rows with the same `patient_id` (of a bundle of lesions `lesion_id`) are one patient, who must
     have the same values in all of them; a column `image` names the image of a row (several are
     parted by `;`), relative to the folder that `--image` names, or to the table; else the image is
-    the file called as the patient is.
+    the file called as the patient is. A column `image_role` says the role of each of them,
+    one for all or as many, parted by `;`.
 
     Args:
         record: What the bundle takes.
         images: Image files and folders.
         metadata: JSON (an object, or a list of them), CSV, TSV or Parquet.
+        roles: Role of each image, or one for all; of images that are named in no table.
 
     Raises:
         DataError: A file cannot be read, or nothing of it fits; one patient cannot be scored; or
             images belong to no row.
     """
     if metadata is None:
-        return _images_only(record, images)
+        return _images_only(record, images, roles)
     rows, notes = _rows(record, metadata)
     if len(rows) == 1 and IMAGE not in rows[0]:
         values = dict(rows[0])
         patient = str(values.pop(record.id_column, "") or "")
-        pictures = tuple(Picture(p.name, p) for p in _files(images))
+        stated = _names(values.pop(ROLE, None)) if record.image.roles else ()
+        pictures = _pictures(_files(images), roles or stated)
         return CaseList((check_case(record, values, pictures, patient),), True, notes)
+    if roles:
+        raise DataError(f"the images are of a table: say their roles in its column {ROLE!r}")
     return CaseList(tuple(_table(record, rows, images, metadata)), False, notes)
 
 
-def _images_only(record: BundleRecord, images: Sequence[Path]) -> CaseList:
+def _images_only(record: BundleRecord, images: Sequence[Path], roles: Sequence[str]) -> CaseList:
     if not images:
         raise DataError("nothing to score: name an image, metadata, or both")
     if any(path.is_dir() for path in images):
         files = _files(images)
         if not files:
             raise DataError(f"there is no image in {', '.join(map(str, images))}")
-        cases = tuple(check_case(record, {}, (Picture(p.name, p),), p.stem) for p in files)
+        pictures = _pictures(files, roles)
+        cases = tuple(
+            check_case(record, {}, (one,), file.stem)
+            for one, file in zip(pictures, files, strict=True)
+        )
         masks = len(ImageFolder.scan([p for p in images if p.is_dir()]).masks)
         notes = (f"{masks} masks are no photographs and are not scored",) if masks else ()
         return CaseList(cases, False, notes)
-    pictures = tuple(Picture(path.name, path) for path in images)
+    pictures = _pictures(images, roles)
     return CaseList((check_case(record, {}, pictures, images[0].stem),), True)
+
+
+def _pictures(files: Sequence[Path], roles: Sequence[str]) -> tuple[Picture, ...]:
+    return tuple(
+        Picture(path.name, path, role)
+        for path, role in zip(files, roles_of_each(len(files), roles), strict=True)
+    )
 
 
 def _files(images: Sequence[Path]) -> list[Path]:
@@ -112,7 +133,7 @@ def _rows(record: BundleRecord, path: Path) -> tuple[list[dict[str, Any]], tuple
     if table.empty:
         raise DataError(f"{path} has no row")
     known = [c.name for c in record.inputs]
-    beside = asked_beside(record)
+    beside = (*asked_beside(record), *([ROLE] if record.image.roles else []))
     taken = [name for name in table.columns if name in known]
     own_id = record.id_column
     if own_id != "patient_id" and "patient_id" in table.columns and own_id not in table.columns:
@@ -180,9 +201,13 @@ def _table(
         )
     for patient, own in patients.items():
         try:
-            pictures = [Picture(p.name, p) for p in by_stem.get(patient, ())]
+            said = dict.fromkeys(r for row in own for r in _names(row.get(ROLE)))
+            pictures = list(_pictures(by_stem.get(patient, ()), () if named else tuple(said)))
             for row in own:
-                pictures += [_picture(name, folders) for name in _names(row.get(IMAGE))]
+                names = _names(row.get(IMAGE))
+                stated = roles_of_each(len(names), _names(row.get(ROLE)) if names else ())
+                for name, role in zip(names, stated, strict=True):
+                    pictures.append(_picture(name, folders, role))
             yield check_case(record, _agreed(own, record), tuple(pictures), patient)
         except DataError as error:
             yield Refusal(patient, str(error))
@@ -194,7 +219,7 @@ def _names(cell: Any) -> list[str]:
     return [name.strip() for name in str(cell).split(";") if name.strip()]
 
 
-def _picture(name: str, folders: Sequence[Path]) -> Picture:
+def _picture(name: str, folders: Sequence[Path], role: str) -> Picture:
     """A file inside one of the folders: what a table names is not trusted beyond them.
 
     Links that lie in a folder are its owner's, and are followed.
@@ -205,16 +230,17 @@ def _picture(name: str, folders: Sequence[Path]) -> Picture:
     for folder in folders:
         file = folder / pure
         if file.is_file():
-            return Picture(pure.name, file)
+            return Picture(pure.name, file, role)
     raise DataError(f"image {ascii(name)[:100]}: no such file in {name_some(folders)}")
 
 
 def _agreed(rows: Sequence[Mapping[str, Any]], record: BundleRecord) -> dict[str, Any]:
     """Values of a patient, who has the same in all rows."""
+    beside = (record.id_column, IMAGE, *([ROLE] if record.image.roles else []))
     values: dict[str, Any] = {}
     for row in rows:
         for name, value in row.items():
-            if name in (record.id_column, IMAGE):
+            if name in beside:
                 continue
             if name in values and not _same(values[name], value):
                 raise DataError(f"{name} has several values in the rows of one {record.noun.one}")

@@ -201,7 +201,9 @@ def _inputs_digest(predictor: Predictor, cases: Sequence[Case | Refusal], form: 
         if isinstance(case, Refusal):
             facts: list[Any] = [case.patient_id, case.reason]
         else:
-            files = [[p.name, *_stamp(p.source)] for p in case.pictures]
+            files = [
+                [p.name, *_stamp(p.source), *([p.role] if p.role else [])] for p in case.pictures
+            ]
             facts = [case.patient_id, sorted(case.values.items()), files]
             facts += [case.entry] if case.entry else []
         digest.update(json.dumps(facts).encode() + b"\n")

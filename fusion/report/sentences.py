@@ -12,6 +12,7 @@ from fusion.evidence import EncoderFacts, Evidence, FlowStep
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.subgroups import SITE, Subgroup
 from fusion.models import AS_GIVEN
+from fusion.roles import encoder_of, role_of
 
 MOST_NAMES = 12
 """Columns of a group that are named; the codebook names all."""
@@ -45,8 +46,20 @@ def predictors(e: Evidence) -> str:
     used = e.used
     parts = [f"{group} ({len(own)}: {named(own)})" for group, own in used.columns.items()]
     if used.embeddings:
-        parts.insert(0, f"image embeddings ({', '.join(used.embeddings)})")
+        means = (
+            f"; each is the mean over a {e.noun.one}'s images of that role" if by_role(e) else ""
+        )
+        shown = ", ".join(
+            f"{encoder_of(name)} of {role_of(name)} images" if role_of(name) else name
+            for name in used.embeddings
+        )
+        parts.insert(0, f"image embeddings ({shown}{means})")
     return "; ".join(parts)
+
+
+def by_role(e: Evidence) -> bool:
+    """Whether a fitted arm looked at images by role."""
+    return any(role_of(name) for name in e.used.embeddings)
 
 
 def left_aside(e: Evidence) -> list[str]:
@@ -209,7 +222,10 @@ def missing_values(e: Evidence) -> list[str]:
             f"A missing gene has its training mean; a {e.noun.one} without any gene has an "
             f"indicator."
         )
-    if used.embeddings and used.without_image:
+    lacking = [(n, f"{role} image") for role, n in used.without_role.items() if n]
+    if any(not role_of(name) for name in used.embeddings) and used.without_image:
+        lacking.insert(0, (used.without_image, "image"))
+    if lacking:
         stands = []
         if _regressions(e):
             stands.append(
@@ -218,7 +234,10 @@ def missing_values(e: Evidence) -> list[str]:
             )
         if used.models.heads:
             stands.append(f"the modality is masked in {', '.join(used.models.heads)}")
-        found.append(f"{used.without_image:,} {e.noun.many} have no image: {'; '.join(stands)}.")
+        counts = ", ".join(
+            f"{e.noun.counted(n)} {'has' if n == 1 else 'have'} no {what}" for n, what in lacking
+        )
+        found.append(f"{counts}: {'; '.join(stands)}.")
     if not found:
         return ["No value of a predictor is missing."]
     return found

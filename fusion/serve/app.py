@@ -126,7 +126,7 @@ class Service:
 
     def _case(self, upload: Upload) -> Case:
         try:
-            case = self.predictor.case(upload.values, upload.images)
+            case = self.predictor.case(upload.values, upload.images, roles=upload.roles)
             self.predictor.require_something(case)
         except DataError as error:
             raise Problem(422, str(error)) from None

@@ -20,6 +20,7 @@ from fusion.bundle.record import (
 )
 from fusion.predict.cases import asked_beside
 from fusion.serve.limits import Limits
+from fusion.serve.uploads import ROLE_MARK
 
 
 class IntervalOut(pydantic.BaseModel):
@@ -298,13 +299,15 @@ def request_body(bundle: Bundle) -> dict[str, Any]:
     }
     metadata = {"type": "object", "properties": values, "additionalProperties": False}
     image = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    roles = bundle.record.image.roles
+    images = {f"image{ROLE_MARK}{role}": image for role in roles} if roles else {"image": image}
     return {
         "required": True,
         "content": {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"image": image, "metadata": metadata},
+                    "properties": {**images, "metadata": metadata},
                     "additionalProperties": False,
                 },
                 "encoding": {"metadata": {"contentType": "application/json"}},

@@ -1,15 +1,15 @@
 
 "use strict";
 const form = document.getElementById("form");
-const picker = document.getElementById("image");
-const drop = document.getElementById("drop");
-const previews = document.getElementById("previews");
+// One place to drop images, or one for each role that the bundle tells apart.
+const places = Array.from(form.querySelectorAll(".drop")).map((drop) => ({
+  drop, picker: drop.querySelector("input"), previews: drop.querySelector(".previews"), part: drop.dataset.part, pictures: [],
+}));
 const error = document.getElementById("error");
 const result = document.getElementById("result");
 const answer = document.getElementById("answer");
 const tokenField = document.getElementById("token-field");
 const go = document.getElementById("go");
-let pictures = [];
 
 function make(tag, attributes, ...children) {
   const node = document.createElement(tag);
@@ -29,10 +29,10 @@ function drawn(tag, attributes, text) {
 
 function percent(p) { return p === null ? "—" : (100 * p).toFixed(1) + " %"; }
 
-function take(files) {
-  for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
-  pictures = Array.from(files);
-  previews.replaceChildren(...pictures.map((file) => {
+function take(place, files) {
+  for (const image of place.previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  place.pictures = Array.from(files);
+  place.previews.replaceChildren(...place.pictures.map((file) => {
     const item = make("li", {});
     const image = make("img", { alt: "Preview of " + file.name, src: URL.createObjectURL(file) });
     image.addEventListener("error", () => image.remove());
@@ -41,8 +41,9 @@ function take(files) {
   }));
 }
 
-if (picker) {
-  picker.addEventListener("change", () => take(picker.files));
+for (const place of places) {
+  const drop = place.drop;
+  place.picker.addEventListener("change", () => take(place, place.picker.files));
   for (const kind of ["dragover", "dragenter"]) {
     drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
   }
@@ -50,7 +51,7 @@ if (picker) {
   drop.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
+    if (event.dataTransfer.files.length) take(place, event.dataTransfer.files);
   });
 }
 
@@ -110,7 +111,7 @@ function fail(text, field) {
 }
 
 form.addEventListener("reset", () => {
-  take([]);
+  for (const place of places) take(place, []);
   mend();
   result.hidden = true;
 });
@@ -121,9 +122,9 @@ form.addEventListener("submit", async (event) => {
   let body;
   try {
     const given = values();
-    if (!pictures.length && !Object.keys(given).length) throw new Wrong("Give an image or at least one value.");
+    if (!places.some((place) => place.pictures.length) && !Object.keys(given).length) throw new Wrong("Give an image or at least one value.");
     body = new FormData();
-    for (const picture of pictures) body.append("image", picture, "image");
+    for (const place of places) for (const picture of place.pictures) body.append(place.part, picture, "image");
     if (Object.keys(given).length) body.append("metadata", JSON.stringify(given));
   } catch (wrong) {
     if (!(wrong instanceof Wrong)) throw wrong;

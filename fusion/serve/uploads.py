@@ -24,6 +24,9 @@ from fusion.serve.problems import Problem
 # The parser logs bytes of what it cannot read.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
+ROLE_MARK = ":"
+"""Between `image` and a role in the name of a part, for bundles that tell roles apart."""
+
 _DRAINED = 4  # bodies that are too large are read on to this many limits, so that clients listen
 
 
@@ -33,10 +36,12 @@ class Upload:
 
     Attributes:
         images: Bytes of each image file.
+        roles: Role of each of them; empty where its part names none.
         values: Metadata by name, as JSON gives them.
     """
 
     images: tuple[bytes, ...]
+    roles: tuple[str, ...]
     values: dict[str, Any]
 
 
@@ -119,11 +124,14 @@ async def _parse(
         raise Problem(400, "the form cannot be read: it is no multipart/form-data") from None
     try:
         images: list[bytes] = []
+        roles: list[str] = []
         metadata: str | bytes | None = None
         for name, part in form.multi_items():
             data = await part.read() if isinstance(part, UploadFile) else part
-            if name == "image" and isinstance(data, bytes):
+            kind, _, role = name.partition(ROLE_MARK)
+            if kind == "image" and isinstance(data, bytes):
                 images.append(data)
+                roles.append(role)
             elif name == "metadata" and metadata is None:
                 metadata = data
             else:
@@ -139,7 +147,7 @@ async def _parse(
     for k, data in enumerate(images):
         if not data:
             raise Problem(422, f"image {k + 1}: empty file")
-    return Upload(tuple(images), _values(metadata, limits))
+    return Upload(tuple(images), tuple(roles), _values(metadata, limits))
 
 
 async def _capped(

@@ -15,6 +15,7 @@ from fusion.endpoints import find_endpoint
 from fusion.evaluation import predictions_table
 from fusion.evaluation.outside import Outsider, outside_rows
 from fusion.models import Role, names_of, own_names, register_model
+from fusion.roles import encoders_of
 from fusion.study.matrix import Matrix, matrix_of
 from fusion.study.outsiders import drop, keep, kept
 from fusion.study.stages import Stages
@@ -66,7 +67,7 @@ class OwnStages(Stages):
         known = {modality.name: modality for modality in self._modalities}
         chosen = [_known(known, name) for name in (modalities or known)]
         tuned = {name for own in self.fold_encoders.identities.values() for name in own}
-        bound = sorted(tuned & {name for m in chosen for name in m.embeddings})
+        bound = sorted(tuned & {*encoders_of(name for m in chosen for name in m.embeddings)})
         if fold is not None:
             if fold not in self.folds.keys:
                 shown = name_some(self.folds.keys)

@@ -27,6 +27,7 @@ from featurestore.cohort import (
     load_folds,
     make_folds,
     patient_groups,
+    roles_text,
 )
 from featurestore.config import dump_config, load_config
 from featurestore.imports import Imported
@@ -34,11 +35,11 @@ from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.sources import ReadContext
 from featurestore.store import EncoderIdentity, FeatureStore
-from fusion.arms import Arm, Modality
+from fusion.arms import Arm, Modality, role_names
 from fusion.config import RunConfig
 from fusion.evaluation import Plan, Task, evaluate, plan_tasks
 from fusion.evaluation.joint_fits import fit_together
-from fusion.evaluation.planning import StudyPlan, plan_study
+from fusion.evaluation.planning import StudyPlan, plan_of_cohort
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.fold_encoders import (
     NO_FOLD_ENCODERS,
@@ -211,7 +212,8 @@ class Stages:
     def _reader(self) -> FeatureReader:
         scratch = self.paths.work / "scratch"
         locate = file_locator(self.config.seed, self._data_root, scratch)
-        return FeatureReader(self.cohort, self.groups, self.store, locate)
+        by_role = role_names(self._modalities)
+        return FeatureReader(self.cohort, self.groups, self.store, locate, by_role)
 
     def features(self, repeat: int, fold: int) -> FeatureTable:
         """Features of all patients as the encoders of one outer fold embed them.
@@ -292,9 +294,7 @@ class Stages:
 
     @cached_property
     def _study_plan(self) -> StudyPlan:
-        cohort = self.source_cohort
-        has_pictures = not cohort.pictures.empty
-        return plan_study(self.config, has_pictures, cohort.dictionary, cohort.outcome.kind)
+        return plan_of_cohort(self.config, self.source_cohort)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:
@@ -374,6 +374,8 @@ class Stages:
         finetune = self.config.finetune
         if finetune is not None and (finetune.views or finetune.test_views):
             names.append(f"views {finetune.views} {finetune.test_views}")
+        if role_names(self._modalities):
+            names.append(roles_text(self.cohort.images))
         return _digest(self._folds_key, *names)
 
     def _write_cohort(self, cohort: Cohort) -> None:

@@ -201,6 +201,8 @@ class TestHub:
             BackboneConfig(name="hf-hub:some/model")
         with pytest.raises(ValueError, match="has no slash"):
             BackboneConfig(name="a/b")
+        with pytest.raises(ValueError, match="has no @"):
+            BackboneConfig(name="a@b", weights="models/a")
         with pytest.raises(ConfigError, match="nothing is downloaded unless"):
             find_folder("hf-hub:some/model", Path(), download=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from featurestore.cohort import ImageRoles
 from featurestore.errors import ConfigError
 from featurestore.tables.dictionary import Column, DataDictionary
 from fusion.arms import (
@@ -11,6 +12,7 @@ from fusion.arms import (
     plan_ablation,
     plan_arms,
     reference_arm,
+    role_names,
     withheld_modalities,
 )
 from fusion.config import AblationConfig, ArmConfig, ModalityConfig
@@ -120,3 +122,44 @@ def test_what_cannot_be_run_cannot_be_planned(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         plan_ablation(config, [], dictionary)
+
+
+PAIRED = ImageRoles({"close-up": 20, "dermoscopic": 20}, patients=21, several=19)
+APART = ImageRoles({"close-up": 20, "dermoscopic": 20}, patients=38, several=2)
+
+
+def test_paired_roles_are_modalities_by_default_and_others_are_averaged() -> None:
+    roles = {"resnet18": PAIRED, "efficientnet_b0": APART}
+    modalities = find_modalities(AblationConfig(), BACKBONES, DICTIONARY, roles)
+    names = ["resnet18@close-up", "resnet18@dermoscopic", "efficientnet_b0"]
+    assert [m.name for m in modalities] == [*names, "clinical", "expression"]
+    assert [m.embeddings for m in modalities[:3]] == [(name,) for name in names]
+
+
+def test_a_modality_by_role_is_every_backbone_of_that_role() -> None:
+    asked = ModalityConfig(embeddings=tuple(BACKBONES), role="dermoscopic")
+    config = AblationConfig(modalities={"derm": asked})
+    roles = dict.fromkeys(BACKBONES, APART)
+    (derm,) = find_modalities(config, BACKBONES, DICTIONARY, roles)
+    assert derm.embeddings == ("resnet18@dermoscopic", "efficientnet_b0@dermoscopic")
+    assert role_names([derm]) == derm.embeddings
+
+
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [
+        ({"resnet18": APART}, "role 'dermatoscopy'; roles: close-up, dermoscopic"),
+        ({"resnet18": ImageRoles()}, "role 'dermatoscopy'; roles: none: the images say no role"),
+    ],
+)
+def test_a_role_that_no_image_has_is_one_line(roles: dict[str, ImageRoles], said: str) -> None:
+    asked = ModalityConfig(embeddings=("resnet18",), role="dermatoscopy")
+    config = AblationConfig(modalities={"derm": asked})
+    with pytest.raises(ConfigError, match=said) as raised:
+        find_modalities(config, BACKBONES, DICTIONARY, roles)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_role_is_of_images() -> None:
+    with pytest.raises(ValueError, match="role is of images"):
+        ModalityConfig(groups=("staging",), role="dermoscopic")

@@ -24,7 +24,8 @@ from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
 from featurestore.units import NOUNS
-from fusion.evaluation.planning import plan_study
+from fusion.arms import unseen_roles
+from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
 from fusion.start.doctor.machine import usable_cores
 
@@ -62,9 +63,14 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
         return
     dictionary = studied_dictionary(study.config.cohort, study.tables)
     has_pictures = any(len(table.images) for table in study.tables)
-    plan = plan_study(study.config, has_pictures, dictionary)
+    roles = roles_in_sources(study.config, study.tables)
+    plan = plan_study(study.config, has_pictures, dictionary, roles=roles)
     seen = ", ".join(modality.name for modality in plan.ablation.modalities)
     yield ok(f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}")
+    for text in unseen_roles(plan.ablation.modalities, roles):
+        yield warn(
+            text, "name a modality of theirs under ablation.modalities, if that is not meant"
+        )
 
 
 def _patients_of(study: Diagnosis) -> tuple[list[SourceTables], str]:

@@ -8,18 +8,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from featurestore.atomic import appearing, write_text
-from featurestore.cohort import studied_dictionary
+from featurestore.cohort import ImageRoles, studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import id_key, join_sources
 from featurestore.units import NOUNS
 from featurestore.yaml_text import parse_yaml_words
 from fusion.config import RunConfig
-from fusion.evaluation.planning import plan_study
+from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.propose.folder import look_into
 from fusion.start.propose.lesions import propose_unit
 from fusion.start.propose.outcome import LEAST, ProposedOutcome, propose_outcome
 from fusion.start.propose.rendering import render
+from fusion.start.propose.roles import modalities_by_role
 from fusion.start.propose.tables import (
     FoundTable,
     ProposedSource,
@@ -89,6 +90,8 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
     config = validate(RunConfig, parse_yaml_words(text), "the proposal")
+    text += _modalities(config, used)
+    config = validate(RunConfig, parse_yaml_words(text), "the proposal")
     notes += [*(asked.why if asked.unit == "patient" else ()), *_obstacles(config, used, outcome)]
     return Proposal(text, tuple(found), tuple(used), tuple(left_out), outcome, tuple(notes))
 
@@ -108,10 +111,25 @@ def _obstacles(
         ]
     try:
         dictionary = studied_dictionary(config.cohort, tables)
-        plan_study(config, any(len(table.images) for table in tables), dictionary)
+        has_pictures = any(len(table.images) for table in tables)
+        plan_study(config, has_pictures, dictionary, roles=roles_in_sources(config, tables))
     except MelafuseError as error:
         return [f"a run would end with: {error}"]
     return []
+
+
+def _modalities(config: RunConfig, used: Sequence[ProposedSource]) -> str:
+    """Modalities by role, where images have several; nothing where the tables do not join."""
+    tables = [source.tables for source in used if source.tables is not None]
+    if not tables:
+        return ""
+    try:
+        groups = studied_dictionary(config.cohort, tables).groups
+        roles = roles_in_sources(config, tables)
+    except MelafuseError:  # said with the source, or by `_obstacles`
+        return ""
+    found = roles.get(config.extract.backbones[0].name, ImageRoles())
+    return modalities_by_role(config, found, groups)
 
 
 def write_proposal(proposal: Proposal, out: Path) -> None:

@@ -60,7 +60,7 @@ def render(
     if unused:
         parts += ["#", "# Files that are not used:"]
         parts += [line for text in unused for line in _comment(text, "#   ")]
-    parts += [f"name: {_flow(name)}", "seed: 0", "cohort:", *_outcome(asked.outcome)]
+    parts += [f"name: {flow(name)}", "seed: 0", "cohort:", *_outcome(asked.outcome)]
     parts += [line for text in asked.why for line in _comment(text, "  # ")]
     parts += [f"  unit: {asked.unit}"] if asked.unit != "patient" else []
     parts.append("  linkage: patient")
@@ -84,7 +84,7 @@ def _outcome(outcome: ProposedOutcome) -> Iterator[str]:
     yield "  outcome:"
     for key, value in outcome.value.items():
         mark = "  # <- to be decided" if value == UNDECIDED else ""
-        yield f"    {key}: {_flow(value)}{mark}"
+        yield f"    {key}: {flow(value)}{mark}"
     yield from _comment("say as of when it is predicted, for example: diagnosis", "    # ")
     yield "    as_of: not stated"
 
@@ -101,13 +101,13 @@ def _source(source: ProposedSource) -> Iterator[str]:
         if key == "columns" and isinstance(value, dict):
             yield "      columns:"
             for name, mapping in value.items():
-                yield f"        {_flow(name)}: {_flow(mapping)}"
+                yield f"        {flow(name)}: {flow(mapping)}"
         elif isinstance(value, list):
             yield f"      {key}:"
             for item in value:
-                yield f"        - {_flow(item)}"
+                yield f"        - {flow(item)}"
         else:
-            yield f"      {key}: {_flow(value)}"
+            yield f"      {key}: {flow(value)}"
     if source.skipped:
         yield from _comment("columns that are not used:", "      # ")
     for name, reason in source.skipped.items():
@@ -121,7 +121,7 @@ def _commented_source(source: ProposedSource) -> Iterator[str]:
         yield line if bare.startswith("#") else f"    # {line[4:]}"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """One line of YAML; text that would need several is quoted and escaped."""
     text = _dumped(value, None)
     return _dumped(value, '"') if len(text.splitlines()) > 1 else text

@@ -178,3 +178,21 @@ def test_images_in_several_folders_are_searched(tmp_path: Path) -> None:
         "image_id": "image",
         "folders": ["in"],
     }
+
+
+def test_how_an_image_was_taken_is_no_predictor(tmp_path: Path) -> None:
+    names = [f"i{k}" for k in range(6)]
+    files = [tmp_path / f"{name}.jpg" for name in names]
+    table = pd.DataFrame(
+        {
+            "patient_id": ["A", "A", "B", "B", "C", "C"],
+            "image": names,
+            "image_type": ["clinical", "dermoscopic"] * 3,
+            "age": ["40", "40", "50", "50", "60", "60"],
+        }
+    )
+    found = guess_rows(table, tmp_path / "t.csv", files, tmp_path)
+    assert found.keys["images"]["role"] == "image_type"
+    assert list(found.columns) == ["age"]
+    alike = guess_rows(table.assign(image_type="clinical"), tmp_path / "t.csv", files, tmp_path)
+    assert "role" not in alike.keys["images"]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from featurestore.cohort.config import CohortConfig
+from featurestore.cohort.roles import roles_of_images
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
 from featurestore.sources.base import ReadContext, SourceTables
@@ -131,6 +132,19 @@ def test_a_table_of_images(tmp_path: Path) -> None:
     assert reasons["i3"] == "no file name in its row"
     assert reasons["i4"].startswith("no file no.jpg")
     assert reasons["p1"].startswith("age: 50 kept (first image by id")
+
+
+def test_a_column_says_how_an_image_was_taken(tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    for name in ("i1.JPG", "i2.JPG", "i3.JPG"):
+        (tmp_path / "pics" / name).write_bytes(b"x")
+    pictures = {"image_id": "img", "pattern": "{image_id}.JPG", "folder": "pics", "role": "kind"}
+    mapping = {"kind": "table", "path": "t.csv", "id": "p", "images": pictures}
+    rows = "p,img,kind\nA,i1,close-up\nA,i2,dermoscopic\nB,i3,NA\n"
+    images = read(tmp_path, mapping, t__csv=rows).images.set_index("image_id")
+    assert roles_of_images(images).to_dict() == {"i1": "close-up", "i2": "dermoscopic", "i3": ""}
+    with pytest.raises(DataError, match="kind"):
+        read(tmp_path, mapping, t__csv="p,img\nA,i1\n")
 
 
 def test_a_pattern_names_files_and_reports_strangers(tmp_path: Path) -> None:

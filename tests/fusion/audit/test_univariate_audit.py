@@ -95,6 +95,25 @@ def test_missing_values_that_follow_the_outcome(cohort: Cohort) -> None:
     assert hit.value == pytest.approx(roc_auc_score(y, np.isfinite(values)))
 
 
+def _by_role(cohort: Cohort, decided: bool) -> Cohort:
+    """Two images a patient, one close-up; whether the other is dermoscopic hangs on the outcome."""
+    events = set(cohort.patients.loc[cohort.patients["outcome"] == 1, "patient_id"])
+    role = np.where(cohort.images.index % 2 == 0, "close-up", "dermoscopic")
+    kept = (role == "close-up") | (cohort.images["patient_id"].isin(events) | (not decided))
+    return dataclasses.replace(cohort, images=cohort.images.assign(image_role=role)[kept])
+
+
+def test_a_role_of_some_outcomes_only(cohort: Cohort) -> None:
+    """Dermoscopy of suspicious lesions only; that there are roles is nothing."""
+    result = run_one("missingness_auc", make_subject(_by_role(cohort, decided=True)))
+    (hit,) = (hit for hit in result.hits if hit.subjects == ("dermoscopic images",))
+    assert "Whether dermoscopic images is known says who has the outcome" in hit.text
+    assert hit.value == 1.0
+    assert result.severity == "invalidates"
+    fair = run_one("missingness_auc", make_subject(_by_role(cohort, decided=False)))
+    assert not [hit for hit in fair.hits if "images" in hit.text]
+
+
 def test_images_of_some_outcomes_only(cohort: Cohort) -> None:
     patients = cohort.patients
     known = patients.loc[patients["outcome"] == 1, "patient_id"]

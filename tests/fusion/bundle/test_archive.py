@@ -167,8 +167,8 @@ def test_what_is_no_bundle_is_told_in_one_line(tmp_path: Path) -> None:
         (tmp_path / "bundle.json").write_text(text)
         with pytest.raises(DataError, match="refused"):
             read_bundle(tmp_path)
-    (tmp_path / "bundle.json").write_text('{"digest": "", "format": 4}')
-    with pytest.raises(DataError, match="has format '4'"):
+    (tmp_path / "bundle.json").write_text('{"digest": "", "format": 5}')
+    with pytest.raises(DataError, match="has format '5'"):
         read_bundle(tmp_path)
 
 

@@ -11,7 +11,13 @@ import pytest
 from PIL import Image
 
 from featurestore.errors import DataError
-from fusion.bundle.record import BundleRecord, CohortRecord, InputColumn, OutcomeRecord
+from fusion.bundle.record import (
+    BundleRecord,
+    CohortRecord,
+    ImageInput,
+    InputColumn,
+    OutcomeRecord,
+)
 from fusion.predict.cases import Case
 from fusion.predict.reading import Refusal, read_cases
 
@@ -29,10 +35,13 @@ INPUTS = (
     column("spread", "nominal", training_levels=("none", "node")),
 )
 OUTCOME = OutcomeRecord(name="o", definition="", unit="patient", as_of="", caveats=())
+IMAGE = ImageInput(max_megapixels=50)
 PATIENTS = CohortRecord.model_construct(observed="patient")
-RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, cohort=PATIENTS)
+RECORD = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, cohort=PATIENTS, image=IMAGE)
 LESIONS = CohortRecord.model_construct(observed="lesion")
-OF_LESIONS = BundleRecord.model_construct(inputs=INPUTS, outcome=OUTCOME, cohort=LESIONS)
+OF_LESIONS = BundleRecord.model_construct(
+    inputs=INPUTS, outcome=OUTCOME, cohort=LESIONS, image=IMAGE
+)
 
 
 def values(folder: Path, content: bytes, name: str = "t.csv") -> list[dict[str, Any] | str]:

@@ -20,6 +20,10 @@ from fusion.start.doctor import examine
 from fusion.study.study import Study
 
 RANDOM = "extract.backbones=[{name: resnet18, weights: random, image_size: 32}]"
+BY_ROLE = [f"ablation.modalities.{name}.embeddings=[resnet18]" for name in ("clinic", "derm")]
+PAIRED = ("derm7pt", "milk10k")
+"""Collections of two photographs a case."""
+
 CHEAP = [
     RANDOM,
     *("ablation.models=[logistic_regression]", "ablation.arms=[]"),
@@ -102,12 +106,25 @@ def test_init_says_nothing_that_stops_a_run(proposed: Proposed) -> None:
     assert not any(word in proposed.said for word in words), proposed.said
 
 
+def test_pairs_of_photographs_are_modalities_by_role(proposed: Proposed) -> None:
+    modalities = load_config(RunConfig, proposed.config).ablation.modalities
+    if proposed.name not in PAIRED:
+        assert modalities is None
+        return
+    assert modalities is not None
+    roles = {name: modality.role for name, modality in modalities.items()}
+    assert roles == {"clinic": "close-up", "derm": "dermoscopic", "clinical": None}
+    text = proposed.config.read_text(encoding="utf-8")
+    assert "# Each role is a modality: the mean over a lesion's images of that role." in text
+
+
 def test_no_file_name_is_a_hospital(proposed: Proposed) -> None:
     assert "site" not in proposed.tables.patients.columns
 
 
 def test_the_doctor_finds_nothing_wrong(proposed: Proposed) -> None:
-    found = list(examine(proposed.config, [RANDOM], None, proposed.config.parent / "run"))
+    settings = [RANDOM, *(BY_ROLE if proposed.name in PAIRED else [])]
+    found = list(examine(proposed.config, settings, None, proposed.config.parent / "run"))
     assert [e.finding.text for e in found if e.finding.status == "fail"] == []
     (images,) = (e.finding.text for e in found if e.check == "images")
     assert "24 of 24 sampled images decode" in images
@@ -121,7 +138,13 @@ def test_it_runs_to_a_report(proposed: Proposed) -> None:
     if proposed.name not in RUN:
         pytest.skip("read by the same code as ham10000")
     folder = proposed.config.parent / "run"
-    Study.open(proposed.config, folder, None, CHEAP).run()
+    settings = [*CHEAP, *(BY_ROLE if proposed.name in PAIRED else [])]
+    study = Study.open(proposed.config, folder, None, settings)
+    study.run()
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    by_arm = predictions.groupby("arm")["patient_id"].nunique()
+    for name in ("clinic", "derm", "all") if proposed.name in PAIRED else ():
+        assert by_arm[f"logistic_regression[{name}]"] == study.cohort.n_patients
     report = (folder / "report" / "report.html").read_text(encoding="utf-8")
     for note in proposed.tables.notes:
         assert note.split(":")[0] in report
