@@ -96,7 +96,7 @@ def _dataset(data: bytes) -> tuple[Dataset, UID]:
     """The elements of `_TAGS`, and how they are coded."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
-    from pydicom.tag import Tag
+    from pydicom.tag import BaseTag, Tag
     from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
     file = io.BytesIO(data)
@@ -114,7 +114,7 @@ def _dataset(data: bytes) -> tuple[Dataset, UID]:
     if syntax == DeflatedExplicitVRLittleEndian:
         file = io.BytesIO(_inflated(data[file.tell() :]))
         syntax = ExplicitVRLittleEndian
-    wanted = [Tag(name) for name in _TAGS]
+    wanted: list[BaseTag | int] = [Tag(name) for name in _TAGS]
     dataset = read_dataset(
         file, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=wanted
     )

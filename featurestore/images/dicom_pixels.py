@@ -41,8 +41,8 @@ def as_rgb_pixels(values: np.ndarray, dataset: Dataset) -> np.ndarray:
         from pydicom.pixels import apply_color_lut
 
         coloured = apply_color_lut(values, dataset)
-        deep = coloured.dtype.itemsize > 1
-        return np.asarray(coloured[..., :3] >> 8 if deep else coloured[..., :3]).astype(np.uint8)
+        is_deep = coloured.dtype.itemsize > 1
+        return np.asarray(coloured[..., :3] >> 8 if is_deep else coloured[..., :3]).astype(np.uint8)
     if meant in _COLOURS and values.ndim == 3 and values.shape[2] == 3:
         stored = int(dataset.BitsStored)
         deep = values.astype(np.int64) >> max(stored - 8, 0)

@@ -12,7 +12,7 @@ from locations import SHARED
 from PIL import Image
 
 from featurestore.cohort.assemble import CohortConfig, build_cohort, drop_images
-from featurestore.cohort.folds import patient_groups
+from featurestore.cohort.groups import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
