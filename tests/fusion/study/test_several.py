@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from collections_example import ham10000
+from isic_trees_example import ham10000
 
 import cli
 from featurestore.config import load_config
