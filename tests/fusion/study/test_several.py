@@ -83,7 +83,7 @@ def test_who_has_no_known_state_is_left_out_of_that_study_only(finished: Path) -
     left_out = {}
     for outcome in OUTCOMES:
         rows = pd.read_parquet(finished / "run" / outcome / "cohort" / "exclusions.parquet")
-        left_out[outcome] = rows.loc[rows["entity"] == "patient", "reason"]
+        left_out[outcome] = rows.loc[rows["entity"] == "lesion", "reason"]
     assert {outcome: len(rows) for outcome, rows in left_out.items()} == {
         **dict.fromkeys(OUTCOMES, 0),
         "malignant": 5,
@@ -170,10 +170,10 @@ def test_doctor_and_describe_look_at_every_outcome(finished: Path) -> None:
         "melanoma": "5 with and 30 without it, 0 not known",
         "malignant": "10 with and 20 without it, 5 not known",
     }.items():
-        assert f"{outcome}: 35 patients, {counts}" in seen
+        assert f"{outcome}: 35 lesions, {counts}" in seen
         assert re.search(rf"arms +{outcome}: \d+ arms", seen)
     told = melafuse("cohort", "describe", *arguments(finished), "-q", "--format", "json").output
-    assert {name: one["counts"]["patients"] for name, one in json.loads(told).items()} == {
+    assert {name: one["counts"]["lesions"] for name, one in json.loads(told).items()} == {
         **dict.fromkeys(OUTCOMES, 35),
         "malignant": 30,
     }
