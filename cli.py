@@ -18,16 +18,18 @@ from fusion.commands.ladder import ladder
 from fusion.commands.options import (
     config_argument,
     json_option,
-    open_study,
+    open_studies,
     open_together,
     say,
     study_options,
 )
+from fusion.commands.several import AUDIT_CODE, compare_runs, report_all, show, show_all
 from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
 
 if TYPE_CHECKING:
-    from fusion.evidence import Evidence, FinishedRun
+    from fusion.evidence import Evidence
+    from fusion.study import Study
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 internal error; 2 wrong option or configuration; 3 the audit found what
@@ -71,13 +73,14 @@ def demo(as_json: bool, **options: Any) -> None:
 @study_options
 def extract(config: Path, **options: Any) -> None:
     """Embed every image that the feature store does not have yet."""
-    with open_together(config, **options) as study:
-        report = study.extract()
-        say(
-            study,
-            f"embedded {report.embedded}, reused {report.reused}, "
-            f"quarantined {len(report.quarantined)} (see {study.store.root / 'quarantine.csv'})",
-        )
+    with open_together(config, **options) as studies:
+        for study in studies:
+            report = study.extract()
+            say(
+                study,
+                f"embedded {report.embedded}, reused {report.reused}, quarantined "
+                f"{len(report.quarantined)} (see {study.store.root / 'quarantine.csv'})",
+            )
 
 
 @cli.command()
@@ -88,9 +91,11 @@ def finetune(config: Path, **options: Any) -> None:
 
     With several GPUs or machines: torchrun --nproc-per-node=4 -m cli finetune CONFIG
     """
-    with open_together(config, **options) as study:
-        trained = len(study.finetune().history.groupby(["encoder", "repeat", "fold"], dropna=False))
-        say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
+    with open_together(config, **options) as studies:
+        for study in studies:
+            history = study.finetune().history
+            trained = len(history.groupby(["encoder", "repeat", "fold"], dropna=False))
+            say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
 
 
 @cli.command()
@@ -101,8 +106,9 @@ def joint(config: Path, **options: Any) -> None:
 
     Without torchrun, ablate does the same by itself.
     """
-    with open_together(config, **options) as study:
-        say(study, f"{study.fit_joint()} joint networks fitted")
+    with open_together(config, **options) as studies:
+        for study in studies:
+            say(study, f"{study.fit_joint()} joint networks fitted")
 
 
 @cli.command()
@@ -114,10 +120,13 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
 
     Ends with exit code 3 where the audit found what invalidates the numbers.
     """
-    study = open_study(config, **options)
-    evidence = study.evidence(study.ablate())
-    _show(evidence, study.report(evidence).html, as_json)
-    _end(evidence)
+
+    def ablated(study: Study) -> Evidence:
+        evidence = study.evidence(study.ablate())
+        study.report(evidence)
+        return evidence
+
+    show_all(open_studies(config, **options), ablated, as_json)
 
 
 @cli.command()
@@ -143,13 +152,20 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
     from fusion.evidence import finished_run
     from fusion.paths import RunPaths
     from fusion.report import write_report
+    from fusion.study.several import folders_of
 
+    several = folders_of(runs[0]) if len(runs) == 1 else ()
+    if several:
+        page = report_all(runs[0], several, out, as_json)
+        if in_browser:
+            _open_page(page)
+        return
     found = [finished_run(RunPaths(folder)) for folder in runs]
     if len(runs) == 1:
         page = write_report(found[0].evidence, out or RunPaths(runs[0]).report).html
-        _show(found[0].evidence, page, as_json)
+        show(found[0].evidence, page, as_json)
     else:
-        page = _compare(found, runs, out or Path("comparison"), as_json)
+        page = compare_runs(found, runs, out or Path("comparison"), as_json)
     if in_browser:
         _open_page(page)
 
@@ -168,17 +184,21 @@ def audit(config: Path, form: str, **options: Any) -> None:
 
     from fusion.report.audit import audit_json, print_audit
 
-    report = open_study(config, **options).audit()
+    studies = open_studies(config, **options)
+    reports = {name: study.audit() for name, study in studies.by_outcome.items()}
     if form == "json":
-        click.echo(audit_json(report), nl=False)
+        click.echo(audit_json(reports), nl=False)
     else:
-        print_audit(report, Console(soft_wrap=False))
-    if report.invalidated:
-        sys.exit(3)
+        for name, report in reports.items():
+            if studies.is_several:
+                click.echo(f"\n{name}")
+            print_audit(report, Console(soft_wrap=False))
+    if any(report.invalidated for report in reports.values()):
+        sys.exit(AUDIT_CODE)
 
 
 @cli.command()
-@click.argument("source", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
+@config_argument
 @study_options
 @click.option(
     "--format", "formats", multiple=True, help="csv, parquet, dta, sav or xpt; may be repeated."
@@ -188,18 +208,18 @@ def audit(config: Path, form: str, **options: Any) -> None:
 @click.option("--max-variables", type=int, help="Split wider tables.  [default: 2000]")
 @click.option("--deidentify", is_flag=True, help="Pseudonyms, ages above 89, shifted dates.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Key file for that.")
-def export(source: Path, **options: Any) -> None:
+def export(config: Path, **options: Any) -> None:
     """Write tables for Stata, SPSS, SAS, R and others, with codebook and import scripts.
 
     RUN is the folder of a run, which is opened with its own configuration.
     """
-    from fusion.export.options import export_config, export_summary, opened_run
+    from fusion.export.options import export_config, export_summary
 
     study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
-    config, folders = opened_run(source, study_only["out"], study_only["data_root"])
-    study = open_study(config, **study_only | folders)
-    for line in export_summary(study.export(config=export_config(study.config.export, **options))):
-        click.echo(line)
+    for study in open_studies(config, **study_only):
+        chosen = export_config(study.config.export, **options)
+        for line in export_summary(study.export(config=chosen)):
+            click.echo(line)
 
 
 for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve):
@@ -263,46 +283,7 @@ def main() -> None:
 
 
 def _run(config: Path, as_json: bool, **options: Any) -> None:
-    study = open_study(config, **options)
-    evidence = study.run()
-    _show(evidence, study.paths.report / "report.html", as_json)
-    _end(evidence)
-
-
-def _end(evidence: Evidence) -> None:
-    """As `audit` ends: numbers that mean nothing are no success."""
-    if evidence.audit is not None and evidence.audit.invalidated:
-        sys.exit(3)
-
-
-def _show(evidence: Evidence, page: Path, as_json: bool) -> None:
-    from rich.console import Console
-
-    from fusion.report.json import render_json
-    from fusion.report.terminal import print_evidence
-
-    if as_json:
-        click.echo(render_json(evidence), nl=False)
-        return
-    print_evidence(evidence, Console(soft_wrap=False))
-    click.echo(f"report: {page}")
-
-
-def _compare(found: list[FinishedRun], runs: tuple[Path, ...], out: Path, as_json: bool) -> Path:
-    from rich.console import Console
-
-    from fusion.report.comparison import compare
-    from fusion.report.comparison_page import comparison_json, write_comparison
-    from fusion.report.terminal import print_comparison
-
-    comparison = compare(found, [folder.resolve().name for folder in runs])
-    page = write_comparison(comparison, out)
-    if as_json:
-        click.echo(comparison_json(comparison), nl=False)
-    else:
-        print_comparison(comparison, Console(soft_wrap=False))
-        click.echo(f"comparison: {page}")
-    return page
+    show_all(open_studies(config, **options), lambda study: study.run(), as_json)
 
 
 def _open_page(page: Path) -> None:

@@ -82,6 +82,42 @@ all of them). A missing value makes a comparison unknown, and unknown follows Kl
 an expression is executed as Python.
 """
 
+SEVERAL = """
+## Several outcomes in one run
+
+```yaml
+cohort:
+  outcomes: [malignant, melanoma, nevus]    # in place of outcome; definitions may stand here too
+```
+
+Each is a study in a folder of its own, `runs/mine/melanoma`, with report and export. Sources are
+read, images inspected and embedded once (`runs/mine/store`), and everybody is tested in the same
+fold in all of them. Folds are made once for all, stratified by the combination of outcomes; who has
+an unknown state of one outcome is left out of that study only, and its exclusions say so.
+`runs/mine/comparison` has the page that compares them, with Markdown, CSV and JSON (here of 35
+lesions with invented rows and pictures of noise, in the layout of HAM10000):
+
+```
+$ melafuse run mine.yaml --out runs/mine
+…
+outcome            n events         reference          best arm      gain of fusion audit
+malignant (AUROC) 30     10 0.40 [0.11, 0.72] 0.49 [0.21, 0.72] −0.08 [−0.25, 0.08] 2 fired
+melanoma (AUROC)  35      5 0.29 [0.01, 0.81] 0.36 [0.01, 0.95] −0.07 [−0.48, 0.34] 2 fired
+nevus (AUROC)     35      5 0.47 [0.06, 0.90] 0.69 [0.20, 0.97] −0.22 [−0.71, 0.27] 2 fired
+malignant: reference logistic_regression[all], best rank_average[all]
+melanoma: reference logistic_regression[all], best logistic_regression[resnet18]
+nevus: reference logistic_regression[all], best logistic_regression[resnet18]
+outcomes: runs/mine/comparison/outcomes.html
+```
+
+`doctor`, `extract`, `ablate`, `audit`, `export` and `cohort describe` go through all of them. A
+study that fails stops no other; the command ends with the highest exit code. Commands that take
+CONFIG (but `doctor`) take the folder of a run as well, so that `melafuse fit runs/mine/melanoma
+--out bundle.zip` works on one of them, and `melafuse report runs/mine` writes all pages again.
+Times to an event may stand in the list; linkage `label_matched`, which lends rows by one label, may
+not.
+"""
+
 TIMES = """
 ## Times to an event
 
@@ -200,7 +236,8 @@ def checks() -> str:
 
 def outcomes() -> str:
     """The registered outcomes and the language of those that a configuration defines."""
-    return OUTCOMES_HEADER + MADE + "".join(map(_outcome, OUTCOMES.values())) + LANGUAGE + TIMES
+    listed = "".join(map(_outcome, OUTCOMES.values()))
+    return OUTCOMES_HEADER + MADE + listed + LANGUAGE + SEVERAL + TIMES
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -6,13 +6,25 @@ import dataclasses
 from pathlib import Path
 
 from featurestore.errors import ConfigError
+from fusion.config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class RunPaths:
-    """Layout of a run's folder."""
+    """Layout of a run's folder.
+
+    Attributes:
+        root: The folder.
+        shared: Folder of the store and of what sources remember, where several studies share them.
+    """
 
     root: Path
+    shared: Path | None = None
+
+    @classmethod
+    def of(cls, root: Path, config: RunConfig) -> RunPaths:
+        """The layout of a study: one of several outcomes lies in a folder with the others."""
+        return cls(root, root.parent if config.cohort.folds_with else None)
 
     @property
     def config(self) -> Path:
@@ -22,7 +34,7 @@ class RunPaths:
     @property
     def scratch(self) -> Path:
         """Files that sources make or remember."""
-        return self.root / "scratch"
+        return (self.shared or self.root) / "scratch"
 
     @property
     def cohort(self) -> Path:
@@ -37,7 +49,7 @@ class RunPaths:
     @property
     def store(self) -> Path:
         """The feature store, unless the configuration names a shared one."""
-        return self.root / "store"
+        return (self.shared or self.root) / "store"
 
     @property
     def work(self) -> Path:

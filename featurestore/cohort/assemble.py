@@ -11,6 +11,7 @@ from featurestore.cohort.config import CohortConfig, ColumnOutcome, resolve_outc
 from featurestore.cohort.enough import check_enough
 from featurestore.cohort.feature_rows import FeatureRows, feature_notes, place_features
 from featurestore.cohort.follow_up import short_follow_up
+from featurestore.cohort.gaps import gaps_of, why_unknown
 from featurestore.cohort.images import copy_notes, inspected, without_copies
 from featurestore.cohort.lesion_labels import lesion_notes, torn_lesions
 from featurestore.cohort.matching import label_matched
@@ -23,14 +24,10 @@ from featurestore.progress import SILENT, Progress
 from featurestore.sources import ReadContext, SourceTables
 from featurestore.sources.joining import JoinedSources, join_sources
 from featurestore.tables import (
-    CODES,
-    LABELS,
     OUTCOME_STAGE,
     DataDictionary,
     exclusions_table,
-    joined_gaps,
     known_later,
-    without_record,
 )
 
 __all__ = ["CohortConfig", "ColumnOutcome", "build_cohort", "drop_images"]
@@ -63,58 +60,116 @@ def build_cohort(
         DataError: A source cannot be read, sources share no patient, ids stand twice, or there are
             no patients with, or none without, the outcome.
     """
-    context = dataclasses.replace(context, named=config.named_texts(), unit=config.unit)
-    tables = [source.read(context) for source in config.sources]
-    if not features:
-        return _linked(tables, config, name, context, progress)
-    placed = place_features(tables, features)
-    tables += [] if placed.slides is None else [placed.slides]
-    cohort = _linked(tables, config, name, context, progress)
-    notes = (*cohort.notes, *feature_notes(placed.keys, cohort))
+    return build_cohorts({"": config}, name, context, progress, features)[""]
+
+
+def build_cohorts(
+    configs: Mapping[str, CohortConfig],
+    name: str,
+    context: ReadContext,
+    progress: Progress = SILENT,
+    features: Sequence[FeatureRows] = (),
+) -> dict[str, Cohort]:
+    """Builds cohorts that differ in their outcome only; sources are read and inspected once.
+
+    Args:
+        configs: Sources, linkage and outcome of each.
+        name: Name of the cohorts.
+        context: Where sources may look.
+        progress: Told of the inspection of images.
+        features: Embeddings that came from elsewhere.
+
+    Raises:
+        DataError: As `build_cohort`.
+    """
+    first = next(iter(configs.values()))
+    context = dataclasses.replace(context, named=first.named_texts(), unit=first.unit)
+    tables = [source.read(context) for source in first.sources]
+    placed = place_features(tables, features) if features else None
+    tables += [] if placed is None or placed.slides is None else [placed.slides]
+    linked = _linked(tables, configs, name, context, progress)
+    if placed is None:
+        return linked
     measured = {one.name: one.measured for one in features}
-    return dataclasses.replace(
-        cohort, features=placed.keys, features_measured=measured, notes=notes
-    )
+    return {
+        key: dataclasses.replace(
+            cohort,
+            features=placed.keys,
+            features_measured=measured,
+            notes=(*cohort.notes, *feature_notes(placed.keys, cohort)),
+        )
+        for key, cohort in linked.items()
+    }
 
 
 def _linked(
     tables: Sequence[SourceTables],
-    config: CohortConfig,
+    configs: Mapping[str, CohortConfig],
     name: str,
     context: ReadContext,
     progress: Progress,
-) -> Cohort:
-    """Joins sources as the configuration asks."""
-    matched = config.label_matched
-    if matched is None:
-        return _assembled(tables, config.find_outcome(), config, name, context, progress)
+) -> dict[str, Cohort]:
+    """Joins sources as the configurations ask, which differ in their outcome only."""
+    first = next(iter(configs.values()))
+    if first.label_matched is None:
+        found = _joined(tables, first, context, progress)
+        return {
+            key: _assembled(found, config.find_outcome(), config, name)
+            for key, config in configs.items()
+        }
     pictured = [t for t in tables if not t.images.empty]
     lending = [t for t in tables if t.images.empty]
     if not pictured or not lending:
         raise DataError(
             "linkage label_matched needs sources with images, and others without that lend rows"
         )
-    images = _assembled(pictured, config.find_outcome(), config, name, context, progress)
-    outcome = resolve_outcome(matched.outcome)
-    plain = config.model_copy(update={"require_images": False})
-    donors = _assembled(lending, outcome, plain, f"{name} donors", context, progress)
-    return label_matched(images, donors, matched.replacement, context.seed)
+    plain = first.model_copy(update={"require_images": False})
+    images = _joined(pictured, first, context, progress)
+    lent = _joined(lending, first, context, progress)
+    outcome = resolve_outcome(first.label_matched.outcome)
+    donors = _assembled(lent, outcome, plain, f"{name} donors")
+    return {
+        key: label_matched(
+            _assembled(images, config.find_outcome(), config, name),
+            donors,
+            first.label_matched.replacement,
+            context.seed,
+        )
+        for key, config in configs.items()
+    }
 
 
-def _assembled(
+@dataclasses.dataclass(frozen=True)
+class _Joined:
+    """Sources that describe the same people, before any outcome is asked.
+
+    Attributes:
+        rows: Their joined tables.
+        images: Their images, inspected, each once.
+        copies: Which images are copies.
+    """
+
+    rows: JoinedSources
+    images: pd.DataFrame
+    copies: pd.DataFrame
+
+
+def _joined(
     tables: Sequence[SourceTables],
-    outcome: Outcome,
     config: CohortConfig,
-    name: str,
     context: ReadContext,
     progress: Progress,
-) -> Cohort:
-    """Joins tables that describe the same people, and applies the outcome."""
+) -> _Joined:
+    rows = join_sources(tables, "none" if config.linkage == "none" else "patient")
+    images = inspected(rows.images, config.max_megapixels, context, progress)
+    return _Joined(rows, *without_copies(images))
+
+
+def _assembled(found: _Joined, outcome: Outcome, config: CohortConfig, name: str) -> Cohort:
+    """Applies the outcome to people who are joined."""
     linkage = "none" if config.linkage == "none" else "patient"
-    joined = join_sources(tables, linkage)
+    joined, images, copies = found.rows, found.images, found.copies
     tables, patients, dictionary = joined.tables, joined.patients, joined.dictionary
-    images = inspected(joined.images, config.max_megapixels, context, progress)
-    images, copies = without_copies(images)
     known = outcome.known(patients, images, dictionary)
     torn = torn_lesions(outcome, joined)
     patients = _with_outcome(patients, known, outcome)
@@ -139,7 +194,7 @@ def _assembled(
         facts={key: value for t in tables for key, value in t.facts.items()},
         unmapped=tuple(name for t in tables for name in t.unmapped),
         file_order=_file_order(tables),
-        gaps=_gaps(tables, patients),
+        gaps=gaps_of(tables, patients),
         images_measured=config.images_measured,
         known_on=days,
         unit=config.unit,
@@ -303,7 +358,7 @@ def _restricted(
     imageless = ~patients["patient_id"].isin(images["patient_id"])
     unknown = patients["outcome"].isna()
     stated = patients["patient_id"].map({} if said is None else said).astype("str").fillna("")
-    stated = (": " + stated).where(stated != "", _why_unknown(cohort))
+    stated = (": " + stated).where(stated != "", why_unknown(cohort))
     reason[unknown] = f"{cohort.outcome.name} is unknown" + stated[unknown]
     if not images.empty:
         reason[imageless & unknown] = "no image, and " + reason[imageless & unknown]
@@ -334,34 +389,6 @@ def _restricted(
         images=images[~dropped].reset_index(drop=True),
         exclusions=exclusions.sort_values(order, ignore_index=True).astype("str"),
     )
-
-
-def _why_unknown(cohort: Cohort) -> pd.Series:
-    """What sources say of why the outcome of each patient is unknown; empty where they do not."""
-    stated = cohort.gaps[cohort.gaps["column"].isin(cohort.outcome.rule.columns)]
-    labels = stated["reason"].map(CODES).map(LABELS)
-    by_patient = (" (" + labels + ")").groupby(stated["patient_id"]).first()
-    return cohort.patients["patient_id"].map(by_patient).astype("str").fillna("")
-
-
-def _gaps(tables: Sequence[SourceTables], patients: pd.DataFrame) -> pd.DataFrame:
-    """Why values are missing that are missing after the join.
-
-    Expression columns are left out: there are too many, and a patient has all of them or none.
-    """
-    recorded: dict[str, set[str]] = {}
-    for table in tables:
-        for column in table.dictionary:
-            if column.kind != "expression":
-                recorded.setdefault(column.name, set()).update(table.patients["patient_id"])
-    ids = patients["patient_id"]
-    absent = [without_record(name, known, ids) for name, known in recorded.items()]
-    found = joined_gaps([*(table.gaps for table in tables), *absent])
-    by_id = patients.set_index("patient_id")
-    missing = {name: set(by_id.index[by_id[name].isna()]) for name in recorded}
-    rows = zip(found["patient_id"], found["column"], strict=True)
-    still = [patient in missing.get(column, ()) for patient, column in rows]
-    return found[pd.Series(still, index=found.index, dtype=bool)].reset_index(drop=True)
 
 
 def _notes(tables: Sequence[SourceTables]) -> tuple[str, ...]:

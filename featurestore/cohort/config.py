@@ -137,6 +137,9 @@ def _known(outcome: AnyOutcome) -> AnyOutcome:
     return outcome
 
 
+KnownOutcome = Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+
+
 class LabelMatchedConfig(Section):
     """Linkage `label_matched`: rows that donors lend to image patients with the same label.
 
@@ -145,7 +148,7 @@ class LabelMatchedConfig(Section):
         replacement: Whether a donor may lend its row more than once, as published studies do.
     """
 
-    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    outcome: KnownOutcome
     replacement: bool = True
 
 
@@ -155,6 +158,10 @@ class CohortConfig(Section):
     Attributes:
         sources: What is read; tables are joined by patient id.
         outcome: Name of a registered outcome, or a definition with a column and its values.
+        outcomes: Several of them in place of `outcome`: each is a study of its own, all on the
+            same folds and embeddings (docs/outcomes.md).
+        folds_with: Outcomes of all the studies that this one shares its folds with, itself among
+            them. A run of several `outcomes` writes it into the configuration of each study.
         unit: What one observation is: `patient`, or `lesion` where sources name lesions. Of lesions
             n, events and every metric count lesions; folds keep the lesions of a patient together,
             and the bootstrap draws patients.
@@ -173,7 +180,9 @@ class CohortConfig(Section):
     """
 
     sources: tuple[SourceSection, ...] = pydantic.Field(min_length=1)
-    outcome: Annotated[OutcomeKey, pydantic.AfterValidator(_known)]
+    outcome: KnownOutcome
+    outcomes: tuple[KnownOutcome, ...] = ()
+    folds_with: tuple[KnownOutcome, ...] = ()
     unit: Observed = "patient"
     linkage: Literal["patient", "none", "label_matched"] = "patient"
     label_matched: LabelMatchedConfig | None = None
@@ -182,6 +191,35 @@ class CohortConfig(Section):
     known_on: dict[Literal["specimen", "follow_up"], str] = pydantic.Field(default_factory=dict)
     require_images: bool = False
     max_megapixels: float = pydantic.Field(default=200.0, gt=0, le=10_000)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _first_of_several(cls, record: Any) -> Any:
+        listed = record.get("outcomes") if isinstance(record, dict) else None
+        if isinstance(listed, list | tuple) and listed and record.get("outcome") is None:
+            return {**record, "outcome": listed[0]}
+        return record
+
+    @pydantic.model_validator(mode="after")
+    def _several_outcomes(self) -> CohortConfig:
+        names = [resolve_outcome(outcome).name for outcome in self.outcomes or self.folds_with]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two outcomes are called {twice[0]!r}; give each its own name")
+        own = self.find_outcome().name
+        if names and own not in names:
+            raise ValueError(
+                f"outcome {own!r} is not among the outcomes {', '.join(names)}; leave `outcome` "
+                "out, or list it too"
+            )
+        if self.outcomes and self.folds_with:
+            raise ValueError("outcomes and folds_with exclude each other: a run writes the latter")
+        if names and self.linkage == "label_matched":
+            raise ValueError(
+                "linkage label_matched lends rows by the label of one outcome; ask for each "
+                "outcome in a run of its own"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _matched_on_demand(self) -> CohortConfig:
@@ -213,6 +251,23 @@ class CohortConfig(Section):
         """The outcome that this section names or defines."""
         return resolve_outcome(self.outcome)
 
+    def by_outcome(self) -> dict[str, CohortConfig]:
+        """The cohort of each outcome by its name: one, unless there are several `outcomes`."""
+        if not self.outcomes:
+            return {self.find_outcome().name: self}
+        shared = {"outcomes": (), "folds_with": self.outcomes}
+        return {
+            resolve_outcome(outcome).name: self.model_copy(update={"outcome": outcome, **shared})
+            for outcome in self.outcomes
+        }
+
+    def sharing_folds(self) -> dict[str, CohortConfig]:
+        """By name the cohorts of all outcomes that share their folds; empty if none do."""
+        return {
+            resolve_outcome(outcome).name: self.model_copy(update={"outcome": outcome})
+            for outcome in self.folds_with
+        }
+
     def from_time_zero(self, also: Sequence[str] = ()) -> CohortConfig:
         """The same cohort with everyone at risk from the outcome's own time zero on.
 
@@ -223,11 +278,13 @@ class CohortConfig(Section):
         if isinstance(outcome, RegisteredTimes | TimesOutcome):
             outcome = outcome.from_time_zero()
         allowed = tuple(dict.fromkeys((*self.use_anyway, *also)))
-        return self.model_copy(update={"outcome": outcome, "use_anyway": allowed})
+        alone = self.model_copy(update={"folds_with": ()})
+        return alone.model_copy(update={"outcome": outcome, "use_anyway": allowed})
 
     def named_texts(self) -> dict[str, NamedTexts]:
-        """Texts that the outcome (and that of donors) names as values, by column."""
-        outcomes = [self.find_outcome()]
+        """Texts that all its outcomes (and that of donors) name as values, by column."""
+        several = self.outcomes or self.folds_with or (self.outcome,)
+        outcomes = [resolve_outcome(outcome) for outcome in several]
         if self.label_matched is not None:
             outcomes.append(resolve_outcome(self.label_matched.outcome))
         named: dict[str, NamedTexts] = {}

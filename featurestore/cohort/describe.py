@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -116,8 +116,14 @@ def describe(cohort: Cohort) -> CohortDescription:
     )
 
 
-def to_json(description: CohortDescription) -> str:
-    """The description as JSON: one object, tables as lists of objects."""
+def to_json(described: Sequence[CohortDescription]) -> str:
+    """A description as JSON: one object, tables as lists of objects; several by their outcome."""
+    records = {d.outcome.name: _record(d) for d in described}
+    whole = records if len(described) > 1 else next(iter(records.values()))
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def _record(description: CohortDescription) -> dict[str, Any]:
     d = description
     record: dict[str, Any] = {
         "name": d.name,
@@ -135,12 +141,16 @@ def to_json(description: CohortDescription) -> str:
     if d.follow_up is not None:
         told = dataclasses.asdict(d.follow_up)
         record["follow_up"] = {**told, "at_risk": d.follow_up.at_risk.to_dict("records")}
-    return json.dumps(record, indent=2, ensure_ascii=False)
+    return record
 
 
-def to_csv(description: CohortDescription) -> str:
-    """The description as one tidy table with the columns `TIDY`."""
-    return pd.DataFrame(_tidy(description), columns=list(TIDY)).to_csv(index=False)
+def to_csv(described: Sequence[CohortDescription]) -> str:
+    """A description as one tidy table with the columns `TIDY`; several with their `outcome`."""
+    tables = [pd.DataFrame(_tidy(d), columns=list(TIDY)) for d in described]
+    if len(tables) > 1:
+        for table, d in zip(tables, described, strict=True):
+            table.insert(0, "outcome", d.outcome.name)
+    return pd.concat(tables).to_csv(index=False)
 
 
 def _tidy(d: CohortDescription) -> Iterator[tuple[str, str, str, object]]:

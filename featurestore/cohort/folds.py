@@ -7,24 +7,17 @@ same folds however the tables are ordered.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from featurestore.errors import DataError
 from featurestore.outcomes import EVENT, TIME
 from featurestore.outcomes.target import Kind
-from featurestore.sealed import read_sealed_arrow, sealing
 
 FOLD_COLUMNS = ("repeat", "fold", "patient_id", "role")
-_DIGEST_KEY = b"melafuse_cohort_digest"
 _NEEDED: dict[Kind, tuple[bool, ...]] = {"binary": (True, False), "time_to_event": (True,)}
 """By kind of the outcome: who must stand on both sides of a split, those with it or without."""
 
@@ -72,6 +65,10 @@ class Folds:
         rows = self.table[(self.table["repeat"] == repeat) & (self.table["role"] == "test")]
         return rows.set_index("patient_id")["fold"].sort_index()
 
+    def among(self, patients: Collection[str]) -> Folds:
+        """The same assignment of some of the patients."""
+        return Folds(self.table[self.table["patient_id"].isin(patients)].reset_index(drop=True))
+
     @cached_property
     def _sides(self) -> dict[tuple[int, int, str], tuple[str, ...]]:
         sides: dict[tuple[int, int, str], list[str]] = {}
@@ -79,40 +76,6 @@ class Folds:
         for repeat, fold, role, patient in rows.itertuples(index=False, name=None):
             sides.setdefault((int(repeat), int(fold), role), []).append(patient)
         return {side: tuple(sorted(ids)) for side, ids in sides.items()}
-
-
-def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
-    """Finds the patients that must stay together: of one person, image or clinical row.
-
-    Args:
-        patients: Patients table with `patient_id` and `person_id`, and `donor_id` where rows were
-            lent.
-        images: Images table with `patient_id` and `duplicate_cluster`.
-
-    Returns:
-        The group of each patient: the smallest patient id of its connected component in the graph
-        of patients, persons, duplicate clusters and donors.
-    """
-    ids = sorted(patients["patient_id"])
-    position = {patient: k for k, patient in enumerate(ids)}
-    persons = patients[["patient_id", "person_id"]].set_axis(["patient_id", "tie"], axis=1)
-    ties = [
-        images[["patient_id", "duplicate_cluster"]].set_axis(["patient_id", "tie"], axis=1),
-        persons.assign(tie="person " + persons["tie"].astype("str")),
-    ]
-    if "donor_id" in patients.columns:
-        lent = patients[["patient_id", "donor_id"]].set_axis(["patient_id", "tie"], axis=1)
-        ties.append(lent.assign(tie="donor " + lent["tie"]))
-    edges = pd.concat(ties, ignore_index=True)
-    shared, _ = pd.factorize(edges["tie"])
-    rows = edges["patient_id"].map(position).to_numpy()
-    n_nodes = len(ids) + (int(shared.max()) + 1 if len(shared) else 0)
-    graph = coo_array((np.ones(len(rows)), (rows, len(ids) + shared)), shape=(n_nodes, n_nodes))
-    _, component = connected_components(graph, directed=False)
-    smallest: dict[int, str] = {}
-    for k, patient in enumerate(ids):
-        smallest.setdefault(int(component[k]), patient)
-    return {patient: smallest[int(component[k])] for k, patient in enumerate(ids)}
 
 
 def make_folds(
@@ -144,55 +107,142 @@ def make_folds(
     people = patients.sort_values("patient_id")
     ids = people["patient_id"].to_numpy(dtype=object)
     seen = (people["outcome"] == EVENT).to_numpy()
-    kind: Kind = "time_to_event" if TIME in people.columns else "binary"
+    who = (what, _kind(people))
     of_group = np.array([groups[patient] for patient in ids], dtype=object)
-    parts = []
-    for repeat in range(repeats):
-        drawn = _derived_seed(seed, repeat)
-        splits = _stratified_folds(of_group, seen, n_folds, drawn, (what, kind))
-        for fold, test in enumerate(splits):
-            role = np.where(test, "test", "train")
-            parts.append(
-                pd.DataFrame({"repeat": repeat, "fold": fold, "patient_id": ids, "role": role})
-            )
-    table = pd.concat(parts, ignore_index=True)
-    return Folds(table.astype({"patient_id": "str", "role": "str"}))
+    return _assigned(
+        ids,
+        (
+            _stratified_folds(of_group, seen, n_folds, _derived_seed(seed, repeat), who)
+            for repeat in range(repeats)
+        ),
+    )
 
 
-def freeze_folds(folds: Folds, cohort_digest: str, path: Path) -> None:
-    """Writes folds to a Parquet file that remembers what they were made for.
+def make_shared_folds(
+    studies: Mapping[str, pd.DataFrame],
+    groups: Mapping[str, str],
+    n_folds: int,
+    repeats: int,
+    seed: int,
+    what: str = "patients",
+) -> Folds:
+    """Splits the patients of several studies into outer folds that all of them share.
+
+    Folds are stratified by the combination of outcomes (seen, not seen, not known). A combination
+    of fewer groups than folds cannot be spread: its patients count to the most common combination
+    with the same rarest outcome, or without any.
 
     Args:
-        folds: What `make_folds` made.
-        cohort_digest: Digest of the cohort and of the settings of the split.
-        path: The file; it appears whole or not at all.
-    """
-    table = pa.Table.from_pandas(folds.table, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), _DIGEST_KEY: cohort_digest.encode()}
-    with sealing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary)
-
-
-def load_folds(path: Path, cohort_digest: str) -> Folds | None:
-    """Reads frozen folds.
+        studies: By name of the outcome the patients table of its study, as `make_folds` takes it.
+        groups: Group of each patient of any study; a group is never split.
+        n_folds: Folds a repeat.
+        repeats: Repeats with other shuffles.
+        seed: Seed of the shuffles.
+        what: What patients are, in words.
 
     Returns:
-        The folds, or None if they were frozen for another cohort or split.
+        Everyone of any study is in the test part of exactly one fold a repeat; `Folds.among` are
+        the folds of one study.
 
     Raises:
-        DataError: The file is damaged or holds no folds.
+        DataError: An outcome has too few groups with it, or without, for so many folds.
     """
-    try:
-        table = read_sealed_arrow(path, "delete the file, and the same folds are made anew")
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the folds ({error.strerror or error})") from None
-    frozen_for = (table.schema.metadata or {}).get(_DIGEST_KEY)
-    if frozen_for is None or not set(FOLD_COLUMNS) <= set(table.column_names):
-        raise DataError(f"{path}: not a file of frozen folds; delete it or name another folder")
-    if frozen_for.decode() != cohort_digest:
-        return None
-    read = table.to_pandas()[list(FOLD_COLUMNS)]
-    return Folds(read.astype({"patient_id": "str", "role": "str"}))
+    ids = np.array(sorted(set().union(*(t["patient_id"] for t in studies.values()))), dtype=object)
+    of_group = np.array([groups[patient] for patient in ids], dtype=object)
+    known = {}
+    for name, patients in studies.items():
+        seen = (patients["outcome"] == EVENT).set_axis(patients["patient_id"].to_numpy())
+        known[name] = seen.astype(float).reindex(ids).to_numpy()
+        inside = ~np.isnan(known[name])
+        words = (f"{what} of {name}", _kind(patients))
+        _require_groups(of_group[inside], known[name][inside] == 1.0, n_folds, words)
+    strata = _strata(known, of_group, n_folds)
+    drawn: list[list[np.ndarray]] = []
+    for repeat in range(repeats):
+        for attempt in range(_SHUFFLES):  # a rare outcome may end up in too few folds
+            stream = repeat + attempt * _NEXT_SHUFFLE
+            masks = _split(of_group, strata, n_folds, _derived_seed(seed, stream))
+            folds = _assigned(ids, [*drawn, masks])
+            lacking = [name for name, table in studies.items() if _lacking(folds, table)]
+            if not lacking:
+                break
+        drawn.append(masks)
+    for name, patients in studies.items():
+        require_both_sides(folds.among(set(patients["patient_id"])), patients, name)
+    return folds
+
+
+_SHUFFLES, _NEXT_SHUFFLE = 20, 1_000_000
+
+
+def require_both_sides(folds: Folds, patients: pd.DataFrame, name: str) -> None:
+    """Refuses folds that leave a part of a study with one outcome only.
+
+    Args:
+        folds: The study's own folds.
+        patients: Its patients table.
+        name: Its outcome.
+
+    Raises:
+        DataError: A part lacks patients with, or without, the outcome.
+    """
+    for repeat, fold in _lacking(folds, patients):
+        raise DataError(
+            f"the folds that all outcomes share leave a part of fold {fold} (repeat {repeat}) with "
+            f"one state of {name} only; use fewer folds, or take {name} out"
+        )
+
+
+def _lacking(folds: Folds, patients: pd.DataFrame) -> list[FoldKey]:
+    """Folds of which a side holds no patient of a study with, or without, its outcome."""
+    seen = dict(zip(patients["patient_id"], patients["outcome"] == EVENT, strict=True))
+    needed = set(_NEEDED[_kind(patients)])
+    return [
+        key
+        for key in folds.keys
+        for side in (folds.training(key), folds.test(key))
+        if not needed <= {seen[patient] for patient in side if patient in seen}
+    ]
+
+
+def _strata(known: Mapping[str, np.ndarray], groups: np.ndarray, n_folds: int) -> np.ndarray:
+    """Stratum of each patient, as a number; `known` is 1, 0 or NaN of each outcome."""
+    rarest = sorted(known, key=lambda name: (np.nansum(known[name]), name))
+    table = pd.DataFrame({name: known[name] for name in rarest}).fillna(-1.0)
+    has = table.eq(1.0)
+    rarest_seen = has.idxmax(axis=1).where(has.any(axis=1), "")
+    stratum = table.astype(int).astype("str").agg(" ".join, axis=1)
+    sizes = pd.Series(groups).groupby(stratum).nunique()
+    large = sizes[sizes >= n_folds].sort_values(ascending=False, kind="stable").index
+    for name in ("", *rarest):
+        alike = rarest_seen == name
+        hosts = [one for one in large if (stratum[alike] == one).any()]
+        stratum = stratum.mask(alike & ~stratum.isin(large), hosts[0] if hosts else name)
+    sizes = pd.Series(groups).groupby(stratum).nunique()
+    small = stratum.map(sizes) < n_folds
+    return pd.factorize(stratum.mask(small, sizes.idxmax()), sort=True)[0]
+
+
+def _kind(patients: pd.DataFrame) -> Kind:
+    return "time_to_event" if TIME in patients.columns else "binary"
+
+
+def _assigned(ids: np.ndarray, repeats: Iterable[list[np.ndarray]]) -> Folds:
+    """Folds out of the test masks of each repeat over patients in this order."""
+    parts = [
+        pd.DataFrame(
+            {
+                "repeat": repeat,
+                "fold": fold,
+                "patient_id": ids,
+                "role": np.where(test, "test", "train"),
+            }
+        )
+        for repeat, splits in enumerate(repeats)
+        for fold, test in enumerate(splits)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return Folds(table.astype({"patient_id": "str", "role": "str"}))
 
 
 def inner_split(
@@ -293,6 +343,21 @@ def _stratified_folds(
 ) -> list[np.ndarray]:
     """Test masks of a grouped, stratified split of patients in sorted order."""
     words, kind = who
+    _require_groups(groups, seen, n_folds, who)
+    masks = _split(groups, seen.astype(float), n_folds, seed)
+    for k, mask in enumerate(masks):
+        if not all(set(_NEEDED[kind]) <= set(seen[side]) for side in (mask, ~mask)):
+            raise DataError(
+                f"{n_folds} folds leave a part of fold {k} with one outcome only, because "
+                f"groups of the {len(seen)} {words} are large; use fewer folds"
+            )
+    return masks
+
+
+def _require_groups(
+    groups: np.ndarray, seen: np.ndarray, n_folds: int, who: tuple[str, Kind]
+) -> None:
+    words, kind = who
     for label in _NEEDED[kind]:
         having = len(set(groups[seen == label]))
         if having < n_folds:
@@ -301,20 +366,18 @@ def _stratified_folds(
                 f"{'with' if label else 'without'} the outcome; the {len(seen)} {words} have "
                 f"{having}; use fewer folds or more patients"
             )
+
+
+def _split(groups: np.ndarray, strata: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
+    """Test masks of a grouped split that spreads every stratum over the folds."""
     from featurestore.cohort.splitting import GroupedFolds  # here: who reads folds splits none
 
     splitter = GroupedFolds(n_splits=n_folds, shuffle=True, random_state=seed)
     masks = []
-    for _, test in splitter.split(np.zeros(len(seen)), seen.astype(float), groups):
-        mask = np.zeros(len(seen), dtype=bool)
+    for _, test in splitter.split(np.zeros(len(strata)), strata, groups):
+        mask = np.zeros(len(strata), dtype=bool)
         mask[test] = True
         masks.append(mask)
-    for k, mask in enumerate(masks):
-        if not all(set(_NEEDED[kind]) <= set(seen[side]) for side in (mask, ~mask)):
-            raise DataError(
-                f"{n_folds} folds leave a part of fold {k} with one outcome only, because "
-                f"groups of the {len(seen)} {words} are large; use fewer folds"
-            )
     return masks
 
 

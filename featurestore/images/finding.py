@@ -17,6 +17,7 @@ from featurestore.images.containers import (
     open_container,
     place_and_name,
 )
+from featurestore.images.dicom import is_dicom
 from featurestore.images.masks import find_masks, is_grey
 from featurestore.images.members import Listing
 from featurestore.images.suffixes import IMAGE_SUFFIXES
@@ -80,7 +81,7 @@ class ImageFolder:
             else:
                 found.update(_files_under(folder.resolve(), seen))
         present = {path for path in found if path.is_file()}
-        packed = {path for path in present if path.suffix.lower() not in IMAGE_SUFFIXES}
+        packed = {path for path in present if path.name.lower().endswith(_ARCHIVES)}
         files = present - packed
         members, refused = _members_of(sorted(packed), {path.name for path in files})
         broken = {path for path in found - present if not path.exists()}
@@ -150,8 +151,17 @@ def _files_under(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         path = folder / entry.name
         if entry.is_dir():
             yield from _files_under(path, seen)
-        elif path.name.lower().endswith((*IMAGE_SUFFIXES, *CONTAINER_SUFFIXES, *COMPRESSED_TAR)):
+        elif path.name.lower().endswith(_CALLED) or (_has_no_ending(path) and is_dicom(path)):
             yield path
+
+
+_ARCHIVES = (*CONTAINER_SUFFIXES, *COMPRESSED_TAR)
+_CALLED = (*IMAGE_SUFFIXES, *_ARCHIVES)
+
+
+def _has_no_ending(path: Path) -> bool:
+    """Whether a file has no ending, or one of digits, as DICOM files often have."""
+    return not path.suffix or path.suffix[1:].isdigit()
 
 
 def _members_of(

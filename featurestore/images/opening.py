@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from featurestore.images.containers import read_member, split
+from featurestore.images.dicom import is_dicom, open_dicom
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
 from featurestore.images.members import MAX_MEMBER_BYTES
 from featurestore.images.refusals import UnreadableImage
@@ -93,7 +94,10 @@ def open_image(
     Raises:
         UnreadableImage: The file cannot be used; see its reason.
     """
-    with _opened(_in_memory(path), max_pixels) as image:
+    source = _in_memory(path)
+    if is_dicom(source):
+        return _dicom(source, max_pixels)
+    with _opened(source, max_pixels) as image:
         if draft_size is not None:
             image.draft(None, (draft_size, draft_size))
         image.load()
@@ -152,6 +156,8 @@ def _in_memory(path: Path | io.BytesIO) -> Path | io.BytesIO:
 
 def inspect_pixels(path: Path | io.BytesIO, max_pixels: int, sha256: str, size: int) -> ImageFacts:
     """The part of `inspect_image` that decodes, for a file whose digest is known."""
+    if is_dicom(path):
+        return _inspect_dicom(path, max_pixels, sha256, size)
     try:
         with _opened(path, max_pixels) as image:
             width, height = image.size
@@ -177,6 +183,24 @@ def inspect_pixels(path: Path | io.BytesIO, max_pixels: int, sha256: str, size: 
         thumbnail,
         exif=exif,
     )
+
+
+def _inspect_dicom(path: Path | io.BytesIO, max_pixels: int, sha256: str, size: int) -> ImageFacts:
+    try:
+        image = _dicom(path, max_pixels)
+    except UnreadableImage as error:
+        return ImageFacts(sha256=sha256, bytes=size, reason=error.reason)
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    thumbnail = np.asarray(image.convert("L").resize(side, Image.Resampling.BOX), dtype=np.uint8)
+    hashes = orientation_hashes(thumbnail)
+    return ImageFacts(sha256, *image.size, size, hashes=hashes, thumbnail=thumbnail)
+
+
+def _dicom(path: Path | io.BytesIO, max_pixels: int) -> Image.Image:
+    """The picture of a DICOM file; every failure inside becomes a reason."""
+    data = path.getvalue() if isinstance(path, io.BytesIO) else read_image_bytes(path)
+    with _failures():
+        return open_dicom(data, max_pixels)
 
 
 def digest_file(path: Path | io.BytesIO) -> tuple[int, str]:
@@ -205,7 +229,7 @@ def digest_file(path: Path | io.BytesIO) -> tuple[int, str]:
 @contextlib.contextmanager
 def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
     """An image whose header is read and checked; turns every failure inside into a reason."""
-    try:
+    with _failures():
         if _size(path) == 0:
             raise UnreadableImage("empty file")
         with warnings.catch_warnings():
@@ -221,6 +245,13 @@ def _opened(path: Path | io.BytesIO, max_pixels: int) -> Iterator[Image.Image]:
                 if has_too_many_scans(data, image.width * image.height):
                     raise UnreadableImage("too many scans")
             yield image
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Turns every failure inside into a reason."""
+    try:
+        yield
     except UnreadableImage:
         raise
     except FileNotFoundError:

@@ -7,7 +7,11 @@ from PIL import Image
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 Image.init()  # else `formats` may name only Pillow's first five
 
+DICOM_SUFFIXES = (".dcm", ".dicom")
 IMAGE_SUFFIXES = tuple(
-    sorted(ending for ending, form in Image.registered_extensions().items() if form in FORMATS)
+    sorted(
+        {*(e for e, form in Image.registered_extensions().items() if form in FORMATS)}
+        | {*DICOM_SUFFIXES}
+    )
 )
-"""Endings of every format that is decoded, in lower case."""
+"""Endings of every format that is decoded, in lower case; DICOM needs an extra."""

@@ -6,7 +6,7 @@ A new outcome is one `Outcome` and one line in `OUTCOMES`.
 from __future__ import annotations
 
 from featurestore.errors import DataError
-from featurestore.outcomes import isic, synthetic, tcga, tcga_times
+from featurestore.outcomes import isic, lesion_classes, synthetic, tcga, tcga_times
 from featurestore.outcomes.base import ExpressionRule, NamedTexts, Outcome, Rule, Unit, ValueRule
 from featurestore.outcomes.durations import DAYS_IN, TimeUnit, duration_words, parse_duration
 from featurestore.outcomes.target import (
@@ -52,6 +52,7 @@ OUTCOMES: dict[str, Outcome] = {
         isic.MELANOMA,
         isic.MALIGNANT,
         isic.MELANOMA_METASTASIS,
+        *lesion_classes.LESION_OUTCOMES,
         tcga.SPECIMEN_METASTATIC,
         tcga.M1_AT_DIAGNOSIS,
         tcga.NODE_POSITIVE,

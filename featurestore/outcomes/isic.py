@@ -22,8 +22,14 @@ DIAGNOSES = (
     "nine_partition_label",
     "three_partition_label",
     "invasion_thickness_interval",
+    "lesion_class",
 )
 """Patterns of columns that tell the diagnosis in other words."""
+
+UNCONFIRMED = (
+    "Benign lesions are often diagnosed without a biopsy: the way of confirmation differs between "
+    "the classes."
+)
 
 MELANOMA = Outcome(
     name="melanoma",
@@ -32,10 +38,7 @@ MELANOMA = Outcome(
     as_of="acquisition of the image",
     rule=ValueRule("melanoma"),
     deny=(*DIAGNOSES, "malignant"),
-    caveats=(
-        "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
-        "differs between the classes.",
-    ),
+    caveats=(UNCONFIRMED,),
     as_of_time="diagnosis",
 )
 
@@ -52,8 +55,7 @@ MALIGNANT = Outcome(
     caveats=(
         "Actinic keratoses count as not malignant; lesions of a class that holds them together "
         "with carcinomas in situ (AKIEC) are left out.",
-        "Benign lesions are often diagnosed without a biopsy: the way of confirmation "
-        "differs between the classes.",
+        UNCONFIRMED,
     ),
     as_of_time="diagnosis",
 )

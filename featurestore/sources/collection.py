@@ -11,10 +11,12 @@ import pydantic
 
 from featurestore.config import Section
 from featurestore.errors import DataError, name_some
+from featurestore.outcomes.lesion_classes import LESION_CLASS
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.collection_columns import typed_columns
 from featurestore.sources.collections import COLLECTIONS, Collection
 from featurestore.sources.collections.base import UNKNOWN, matches
+from featurestore.sources.lesion_class import lesion_classes
 from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
 from featurestore.sources.named_images import find_files
 from featurestore.tables import (
@@ -27,7 +29,7 @@ from featurestore.tables import (
 from featurestore.units import Observed, count_observations
 
 _STAGE = "read"
-_LABELS = ("diagnosis", "melanoma", "malignant")
+_LABELS = ("diagnosis", "melanoma", "malignant", LESION_CLASS)
 
 
 class CollectionSource(Section):
@@ -126,7 +128,7 @@ def _read_tables(collection: Collection, paths: list[Path]) -> dict[str, pd.Data
 
 
 def _with_labels(collection: Collection, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Adds `melanoma` and `malignant`, and reports diagnoses that are not known."""
+    """Adds `melanoma`, `malignant` and the class, and reports diagnoses that are not known."""
     if "diagnosis" not in rows.columns:
         rows = rows.assign(diagnosis=pd.Series(pd.NA, index=rows.index, dtype="str"))
     diagnosis = rows["diagnosis"].str.casefold()
@@ -136,8 +138,11 @@ def _with_labels(collection: Collection, rows: pd.DataFrame) -> tuple[pd.DataFra
         for image, text in zip(rows.loc[strange, "image_id"], diagnosis[strange], strict=True)
     ]
     known = diagnosis.map(lambda text: collection.labels.get(text, (UNKNOWN, UNKNOWN)))
+    named = rows["told"] if "told" in rows.columns else diagnosis
+    classes = lesion_classes(named.mask(strange))
     return (
         rows.assign(
+            **{LESION_CLASS: classes},
             diagnosis=diagnosis.astype("str"),
             melanoma=known.map(lambda pair: float(pair[0])),
             malignant=known.map(lambda pair: float(pair[1])),

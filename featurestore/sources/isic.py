@@ -14,8 +14,10 @@ from featurestore.config import Section
 from featurestore.errors import DataError, name_some
 from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name, shown_masks
 from featurestore.outcomes.isic import DIAGNOSES
+from featurestore.outcomes.lesion_classes import LESION_CLASS
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
 from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
+from featurestore.sources.lesion_class import isic_lesion_classes
 from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
 from featurestore.tables import (
     BINARY_TEXTS,
@@ -158,6 +160,8 @@ class IsicSource(Section):
         merged, conflicts = first_known(
             rows, "image_id", ["_file"], disagreeing, _STAGE, "file listed first"
         )
+        if "melanoma" in merged.columns:
+            merged[LESION_CLASS] = isic_lesion_classes(merged)
         sources = rows.groupby("image_id")["source"].agg(
             lambda names: "+".join(dict.fromkeys(names))
         )

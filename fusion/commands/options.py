@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from featurestore.cohort import Cohort
     from featurestore.progress import Progress
     from fusion.config import RunConfig
-    from fusion.study import Study
+    from fusion.study import Studies, Study
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,29 +59,45 @@ def study_options(command: Callable[..., None]) -> Callable[..., None]:
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the numbers as JSON on standard output, only."
 )
-config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+config_argument = click.argument("config", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
 
 
-def open_study(config: Path, overrides: tuple[str, ...], **rest: Any) -> Study:
-    """Opens a study for this process."""
+def open_study(config: Path, **options: Any) -> Study:
+    """Opens the one study of a configuration or a run's folder, for this process.
+
+    Raises:
+        ConfigError: There are several outcomes, so that a folder of one must be named.
+    """
+    from fusion.study.validation import require_one_outcome
+
+    studies = open_studies(config, **options)
+    require_one_outcome(studies.config)
+    return next(iter(studies))
+
+
+def open_studies(config: Path, overrides: tuple[str, ...], **rest: Any) -> Studies:
+    """Opens the studies of a configuration or a run's folder, for this process."""
     from featurestore.errors import ConfigError
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         name = click.get_current_context().info_name
         raise ConfigError(f"{name} works in one process: torchrun is for extract, finetune, joint")
-    return _study(_load(config, overrides), config, **rest)
+    return _studies(config, overrides, **rest)
 
 
 @contextlib.contextmanager
-def open_together(config: Path, overrides: tuple[str, ...], **rest: Any) -> Iterator[Study]:
-    """Opens a study for this process, or for all that torchrun started."""
-    loaded = _load(config, overrides)
+def open_together(config: Path, overrides: tuple[str, ...], **rest: Any) -> Iterator[Studies]:
+    """Opens the studies for this process, or for all that torchrun started."""
+    from fusion.export.options import opened_run
+
+    path, _ = opened_run(config, None, config)
+    loaded = _load(path, overrides)
 
     from extractor.distributed import workers_of_environment
 
     section = loaded.finetune or loaded.extract
     with workers_of_environment(section.device) as workers:
-        yield _study(loaded, config, workers=workers, **rest)
+        yield _studies(config, overrides, workers=workers, **rest)
 
 
 def _load(config: Path, overrides: tuple[str, ...]) -> RunConfig:
@@ -92,44 +108,52 @@ def _load(config: Path, overrides: tuple[str, ...]) -> RunConfig:
     return load_config(RunConfig, config, overrides)
 
 
-def _study(
-    loaded: RunConfig,
-    config: Path,
-    out: Path | None,
-    data_root: Path | None,
-    quiet: bool,
-    **workers: Any,
-) -> Study:
-    from fusion.study import Study
-
-    progress = listener(quiet)
-    folder = config.parent if data_root is None else data_root
-    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
-
-
-def read_cohort(
-    config: Path,
+def _studies(
+    source: Path,
     overrides: tuple[str, ...],
     out: Path | None,
     data_root: Path | None,
     quiet: bool,
-) -> Cohort:
-    """The cohort of a configuration as its sources give it; no study, so no network is loaded."""
+    **workers: Any,
+) -> Studies:
+    from fusion.export.options import opened_run
+
+    config, places = opened_run(source, out, data_root)
+    loaded = _load(config, overrides)
+    folder = places["data_root"] or config.parent
+    root = places["out"] or Path("runs") / loaded.name
+
+    from fusion.study import Studies
+
+    return Studies(loaded, root, folder, listener(quiet), **workers)
+
+
+def read_cohorts(
+    source: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    data_root: Path | None,
+    quiet: bool,
+) -> list[Cohort]:
+    """The cohort of each outcome, as the sources give it; no study, so no network is loaded."""
     from extractor.torch_features import import_all
-    from featurestore.cohort import build_cohort
+    from featurestore.cohort import build_cohorts
     from featurestore.sources import ReadContext
     from featurestore.store import FeatureStore
+    from fusion.export.options import opened_run
     from fusion.paths import RunPaths, existing_root
 
+    config, places = opened_run(source, out, data_root)
     loaded = _load(config, overrides)
     progress = listener(quiet)
-    root = existing_root(config.parent if data_root is None else data_root)
-    paths = RunPaths(out or Path("runs") / loaded.name)
+    root = existing_root(places["data_root"] or config.parent)
+    paths = RunPaths.of(places["out"] or Path("runs") / loaded.name, loaded)
     context = ReadContext(root, paths.scratch, loaded.seed, progress)
     store = FeatureStore(loaded.store or paths.store)
     imported = import_all(loaded.embeddings, store, root, progress)
     features = [one.rows for one in imported.values()]
-    return build_cohort(loaded.cohort, loaded.name, context, progress, features)
+    by_outcome = loaded.cohort.by_outcome()
+    return list(build_cohorts(by_outcome, loaded.name, context, progress, features).values())
 
 
 def listener(quiet: bool) -> Progress:

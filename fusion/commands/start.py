@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fusion.commands.options import config_argument, read_cohort, study_options
+from fusion.commands.options import config_argument, read_cohorts, study_options
 
 
 @click.command()
@@ -106,8 +106,9 @@ def cohort_describe(config: Path, form: str, **options: Any) -> None:
 
     from featurestore.cohort.describe import describe, print_description, to_csv, to_json
 
-    description = describe(read_cohort(config, **options))
+    described = [describe(found) for found in read_cohorts(config, **options)]
     if form == "text":
-        print_description(description, Console(soft_wrap=False))
+        for description in described:
+            print_description(description, Console(soft_wrap=False))
     else:
-        click.echo((to_json if form == "json" else to_csv)(description).rstrip("\n"))
+        click.echo((to_json if form == "json" else to_csv)(described).rstrip("\n"))

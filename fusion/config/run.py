@@ -17,6 +17,9 @@ from fusion.config.ablation import (
 from fusion.config.evidence import AuditConfig, ClaimConfig, LadderConfig, TimeLadderConfig
 from fusion.config.export import ExportConfig
 
+MOST_LETTERS = 64
+"""Of the name of a run."""
+
 
 class RunConfig(Section):
     """A run: one YAML file.
@@ -38,7 +41,7 @@ class RunConfig(Section):
         store: Folder of the feature store; by default `store` in the run's folder.
     """
 
-    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=MOST_LETTERS)
     seed: int = pydantic.Field(0, ge=0, lt=2**31)
     cohort: CohortConfig
     folds: FoldsConfig = FoldsConfig()
@@ -60,6 +63,25 @@ class RunConfig(Section):
         if self.embeddings and twice:
             raise ValueError(f"two embeddings are called {twice[0]!r}; give each its own name")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _names_of_studies_fit(self) -> RunConfig:
+        for outcome in self.cohort.by_outcome() if self.cohort.outcomes else ():
+            if len(f"{self.name}-{outcome}") > MOST_LETTERS:
+                raise ValueError(
+                    f"the study of {outcome} is called {self.name}-{outcome}, which has more than "
+                    f"{MOST_LETTERS} letters; take a shorter name"
+                )
+        return self
+
+    def studies(self) -> dict[str, RunConfig]:
+        """The run of each outcome by its name; this one itself unless there are several."""
+        if not self.cohort.outcomes:
+            return {self.cohort.find_outcome().name: self}
+        return {
+            outcome: self.model_copy(update={"cohort": cohort, "name": f"{self.name}-{outcome}"})
+            for outcome, cohort in self.cohort.by_outcome().items()
+        }
 
     def embedding_names(self, has_pictures: bool) -> list[str]:
         """Names of all embeddings: of backbones, fine-tuned ones, and those from elsewhere.

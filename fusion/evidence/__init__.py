@@ -11,6 +11,7 @@ from fusion.evidence.aligned import align
 from fusion.evidence.facts import run_facts
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.kinds import collect
+from fusion.evidence.same_folds import share_folds
 from fusion.evidence.saved import FinishedRun, finished_run, save_inputs
 from fusion.evidence.scoring import score_arms
 from fusion.evidence.types import (
@@ -46,4 +47,5 @@ __all__ = [
     "run_facts",
     "save_inputs",
     "score_arms",
+    "share_folds",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -31,13 +32,17 @@ def print_audit(report: AuditReport, console: Console) -> None:
     console.print(f"\n{fired} of {len(report.results)} checks fired; {verdict}", markup=False)
 
 
-def audit_json(report: AuditReport) -> str:
-    """The audit as indented JSON."""
-    record = {
-        "invalidated": report.invalidated,
-        "results": [audit_record(result) for result in report.results],
+def audit_json(reports: Mapping[str, AuditReport]) -> str:
+    """The audit as indented JSON; those of several outcomes by their name."""
+    records = {
+        outcome: {
+            "invalidated": report.invalidated,
+            "results": [audit_record(result) for result in report.results],
+        }
+        for outcome, report in reports.items()
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    whole = records if len(records) > 1 else next(iter(records.values()))
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def _table(report: AuditReport) -> Table:

@@ -25,7 +25,6 @@ from featurestore.cohort import (
     drop_images,
     freeze_folds,
     load_folds,
-    make_folds,
     patient_groups,
     roles_text,
 )
@@ -53,7 +52,8 @@ from fusion.features.image_files import file_locator
 from fusion.models import find_model
 from fusion.paths import RunPaths, existing_root
 from fusion.provenance import command_line
-from fusion.study.validation import require_names
+from fusion.study.cohorts import SourceCohorts
+from fusion.study.validation import require_names, require_one_outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +81,7 @@ class Stages:
         store: The feature store.
         workers: Processes that work together; one, unless `torchrun` started more.
         command: The command that reports state; by default the process's own.
+        source_cohorts: What the sources give; of studies that share their folds it is the same.
     """
 
     def __init__(
@@ -101,15 +102,19 @@ class Stages:
             workers: Processes that extract and train together; the first one writes.
 
         Raises:
-            ConfigError: The data root is not a folder.
+            ConfigError: The data root is not a folder, or there are several outcomes.
         """
+        require_one_outcome(config)
         self.config = config
-        self.paths = RunPaths(out)
+        self.paths = RunPaths.of(out, config)
         self.store = FeatureStore(config.store or self.paths.store)
         self.command = command_line()
         self._data_root = existing_root(data_root)
         self._progress = progress if workers.is_first else SILENT
         self.workers = workers
+        self.source_cohorts = SourceCohorts(
+            config, self._context, lambda: [one.rows for one in self.imported.values()]
+        )
 
     @classmethod
     def open(
@@ -140,10 +145,8 @@ class Stages:
     @cached_property
     def source_cohort(self) -> Cohort:
         """The cohort as the sources give it, before any image was decoded in full."""
-        features = [imported.rows for imported in self.imported.values()]
-        return build_cohort(
-            self.config.cohort, self.config.name, self._context, self._progress, features
-        )
+        own = self.source_cohorts.by_outcome[self.config.cohort.find_outcome().name]
+        return dataclasses.replace(own, name=self.config.name)
 
     @cached_property
     def imported(self) -> dict[str, Imported]:
@@ -201,9 +204,7 @@ class Stages:
                 return frozen
             self._progress.start("folds", 1)
             self._progress.finish("folds: the cohort or the split changed, so they are made anew")
-        split, cohort, seed = self.config.folds, self.cohort, self.config.seed
-        n_folds, repeats, what = split.n_folds, split.repeats, cohort.noun.many
-        folds = make_folds(cohort.patients, self.groups, n_folds, repeats, seed, what)
+        folds = self.source_cohorts.folds(self.cohort)
         if self.workers.is_first:
             freeze_folds(folds, key, self.paths.folds)
         return folds
@@ -358,7 +359,8 @@ class Stages:
     @property
     def _folds_key(self) -> str:
         folds = self.config.folds.model_dump_json()
-        return _digest(self.cohort.digest(), folds, str(self.config.seed))
+        shared = [c.find_outcome().name for c in self.config.cohort.sharing_folds().values()]
+        return _digest(self.cohort.digest(), folds, str(self.config.seed), *shared)
 
     @property
     def _data_digest(self) -> str:

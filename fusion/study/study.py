@@ -13,7 +13,7 @@ import pandas as pd
 
 from extractor.config import BackboneConfig
 from extractor.config_finetune import fine_tuned_names
-from featurestore.cohort import make_folds, patient_groups
+from featurestore.cohort import patient_groups
 from featurestore.errors import ConfigError
 from featurestore.export.package import Exported
 from featurestore.store import EncoderIdentity
@@ -181,9 +181,7 @@ class Study(OwnStages):
         if predictions is None:
             cohort = self.source_cohort
             groups = patient_groups(cohort.patients, cohort.images)
-            n_folds, repeats = self.config.folds.n_folds, self.config.folds.repeats
-            seed, what = self.config.seed, cohort.noun.many
-            folds = make_folds(cohort.patients, groups, n_folds, repeats, seed, what)
+            folds = self.source_cohorts.folds(cohort)
             subject = AuditSubject(cohort, groups, folds, self.config.ablation, {})
         else:
             fits = read_fits(self.paths.choices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from featurestore.cohort import Cohort
+from featurestore.errors import ConfigError
 from fusion.audit import CHECKS, Acceptance
 from fusion.audit.run import require_acceptable
 from fusion.config import AuditConfig, RunConfig
@@ -18,6 +19,20 @@ def acceptances(config: AuditConfig) -> list[Acceptance]:
     found = [Acceptance(**accepted.model_dump()) for accepted in config.accept]
     require_acceptable(CHECKS, found)
     return found
+
+
+def require_one_outcome(config: RunConfig) -> None:
+    """Refuses several outcomes where one study is asked for.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    if config.cohort.outcomes:
+        names = ", ".join(config.studies())
+        raise ConfigError(
+            f"{config.name} has several outcomes ({names}), and this works on the study of one: "
+            f"name its folder, for example runs/{config.name}/{next(iter(config.studies()))}"
+        )
 
 
 def require_names(config: RunConfig, cohort: Cohort) -> None:

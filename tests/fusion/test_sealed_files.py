@@ -16,7 +16,7 @@ from PIL import Image
 
 from extractor.finetune.checkpoint import CheckpointFolder, CheckpointRefused, save_tensors
 from extractor.finetune.run import FINISHED_FILE, WEIGHTS_FILE, _Finished, _read_finished
-from featurestore.cohort.folds import Folds, freeze_folds, load_folds
+from featurestore.cohort import Folds, freeze_folds, load_folds
 from featurestore.errors import MelafuseError
 from featurestore.images.inspection import _load, inspect_images
 from featurestore.plain import plain

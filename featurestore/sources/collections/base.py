@@ -57,7 +57,7 @@ class Collection:
         rows: Makes one row an image out of the tables by role (text, NaN for missing, headers in
             lower case): `image_id`, `file` (id or name of the image file; further names in
             `other_file`), `lesion_id` and `patient_id` where they are known, `image_role`,
-            `diagnosis`, and the columns below.
+            `diagnosis` (and what a file tells beyond it in `told`), and the columns below.
         columns: Columns that are offered as predictors; `source_column` is the header in lower
             case, which may be a shell-style pattern of several.
         labels: The labels of each diagnosis; a diagnosis that is not in it is unknown.

@@ -36,11 +36,14 @@ def _rows(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     three = table["three_partition_label"].str.casefold()
     nine = table["nine_partition_label"].str.casefold()
     diagnosis = three.mask(nine.str.contains("melanoma", na=False), "melanoma")
+    told = table["label"] if "label" in table.columns else diagnosis
     if "qc" in table.columns:
-        diagnosis = diagnosis.mask(table["qc"].str.startswith(_WRONG, na=False))
+        wrong = table["qc"].str.startswith(_WRONG, na=False)
+        diagnosis, told = diagnosis.mask(wrong), told.mask(wrong)
     if "url" in table.columns:
         table = table.assign(attribution=table["url"].str.extract(r"://(?:www\.)?([^/]+)")[0])
-    return table.assign(diagnosis=diagnosis.astype("str"), image_role=CLOSE_UP)
+    words = {"diagnosis": diagnosis.astype("str"), "told": told.astype("str")}
+    return table.assign(**words, image_role=CLOSE_UP)
 
 
 COLLECTION = Collection(

@@ -43,6 +43,7 @@ def _rows(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     text = table["iddx_full"] if "iddx_full" in table.columns else None
     if text is None:
         diagnosis = target.replace({"other": "malignant"})
+        told = diagnosis
     else:
         lower = text.str.casefold().fillna("")
         diagnosis = target.mask((target == "other") & lower.str.contains("melanoma"), "melanoma")
@@ -50,7 +51,9 @@ def _rows(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         diagnosis = diagnosis.mask(undecided, "undecided").mask(
             (target == "other") & (lower == ""), "malignant"
         )
-    return table.assign(diagnosis=diagnosis.astype("str"), image_role=TOTAL_BODY)
+        told = text.fillna(diagnosis)
+    words = {"diagnosis": diagnosis.astype("str"), "told": told.astype("str")}
+    return table.assign(**words, image_role=TOTAL_BODY)
 
 
 COLLECTION = Collection(

@@ -68,7 +68,7 @@ class Diagnosis:
     @property
     def store(self) -> Path:
         """Folder of the feature store; it need not exist."""
-        return self.config.store or RunPaths(self.out).store
+        return self.config.store or RunPaths.of(self.out, self.config).store
 
     @property
     def backbones(self) -> tuple[BackboneConfig, ...]:

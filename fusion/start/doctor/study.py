@@ -18,6 +18,7 @@ from featurestore.cohort.outcome_counts import count_outcomes
 from featurestore.errors import name_some
 from featurestore.images import CONTAINER_SUFFIXES, inspect_image
 from featurestore.imports import find_reader, look_for_files
+from featurestore.outcomes import Outcome
 from featurestore.sources import SourceTables
 from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.recognition import guess_format
@@ -37,10 +38,14 @@ _RUN_BYTES = 200e6  # predictions, tuning studies, report and export of a common
 
 def find_outcome(study: Diagnosis) -> Iterator[Finding]:
     """Reads the tables and counts patients with and without the outcome."""
-    outcome = study.config.cohort.find_outcome()
     if not study.tables:
         yield ok("the cohort is synthetic: the run makes it")
         return
+    for cohort in study.config.cohort.by_outcome().values():
+        yield _counted(study, cohort.find_outcome())
+
+
+def _counted(study: Diagnosis, outcome: Outcome) -> Finding:
     counts = count_outcomes(*_patients_of(study), outcome)
     asked = "" if counts.eligible == counts.patients else f"{counts.eligible:,} of them asked, "
     unknown = counts.eligible - counts.events - counts.others
@@ -49,11 +54,10 @@ def find_outcome(study: Diagnosis) -> Iterator[Finding]:
     folds = study.config.folds.n_folds
     if counts.least < folds:
         advice = "take another outcome, or see `melafuse cohort describe` for what is left out"
-        yield fail(f"{text}; too few for {folds} folds", advice)
-    elif counts.least < _FEW_EVENTS:
-        yield warn(text, "intervals will be wide; few predictors can be told apart")
-    else:
-        yield ok(text)
+        return fail(f"{text}; too few for {folds} folds", advice)
+    if counts.least < _FEW_EVENTS:
+        return warn(text, "intervals will be wide; few predictors can be told apart")
+    return ok(text)
 
 
 def find_arms(study: Diagnosis) -> Iterator[Finding]:
@@ -61,12 +65,16 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
     if not study.tables:
         yield ok("the cohort is synthetic: the run plans its arms")
         return
-    dictionary = studied_dictionary(study.config.cohort, study.tables)
     has_pictures = any(len(table.images) for table in study.tables)
     roles = roles_in_sources(study.config, study.tables)
-    plan = plan_study(study.config, has_pictures, dictionary, roles=roles)
-    seen = ", ".join(modality.name for modality in plan.ablation.modalities)
-    yield ok(f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}")
+    for outcome, config in study.config.studies().items():
+        dictionary = studied_dictionary(config.cohort, study.tables)
+        kind = config.cohort.find_outcome().kind
+        plan = plan_study(config, has_pictures, dictionary, kind, roles)
+        seen = ", ".join(modality.name for modality in plan.ablation.modalities)
+        which = f"{outcome}: " if study.config.cohort.outcomes else ""
+        text = f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}"
+        yield ok(f"{which}{text}")
     for text in unseen_roles(plan.ablation.modalities, roles):
         yield warn(
             text, "name a modality of theirs under ablation.modalities, if that is not meant"

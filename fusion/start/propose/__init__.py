@@ -18,7 +18,12 @@ from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.propose.folder import look_into
 from fusion.start.propose.lesions import propose_unit
-from fusion.start.propose.outcome import LEAST, ProposedOutcome, propose_outcome
+from fusion.start.propose.outcome import (
+    LEAST,
+    MOST_FOLDS,
+    ProposedOutcome,
+    propose_outcome,
+)
 from fusion.start.propose.rendering import render
 from fusion.start.propose.roles import modalities_by_role
 from fusion.start.propose.tables import (
@@ -28,9 +33,6 @@ from fusion.start.propose.tables import (
     propose_sources,
     unused_images,
 )
-
-_FOLDS = 5
-
 
 __all__ = ["Proposal", "look_into", "propose", "summary", "write_proposal"]
 
@@ -86,7 +88,7 @@ def propose(tables: Sequence[Path], images: Sequence[Path], out: Path) -> Propos
         left_out,
         [*unused, *notes],
         asked,
-        max(2, min(_FOLDS, outcome.least)) if outcome.least else _FOLDS,
+        max(2, min(MOST_FOLDS, outcome.least)) if outcome.least else MOST_FOLDS,
         any(source.tables is not None and len(source.tables.images) for source in used),
     )
     config = validate(RunConfig, parse_yaml_words(text), "the proposal")

@@ -9,6 +9,7 @@ from typing import Any
 from featurestore.cohort.outcome_counts import OutcomeCounts, count_outcomes
 from featurestore.errors import MelafuseError
 from featurestore.outcomes import OUTCOMES
+from featurestore.outcomes.lesion_classes import LESION_OUTCOMES
 from featurestore.outcomes.synthetic import (
     SYNTHETIC_METASTASIS,
     SYNTHETIC_METASTASIS_FREE_SURVIVAL,
@@ -20,6 +21,8 @@ from fusion.start.propose.times import paired_times
 _SYNTHETIC = (SYNTHETIC_METASTASIS, SYNTHETIC_METASTASIS_FREE_SURVIVAL)
 UNDECIDED = "REPLACE_ME"
 _ENOUGH = 10
+_MOST_TOGETHER = 4
+MOST_FOLDS = 5
 LEAST = 4  # of each class: three must be left for the inner folds of an outer training part
 # What metastasis studies ask comes first; the state of the specimen is no prognosis and comes last.
 _PREFERRED = (
@@ -43,11 +46,14 @@ class ProposedOutcome:
         value: Name of a registered outcome, or keys of one that the configuration defines.
         why: Why, and what else is possible, in sentences.
         least: Patients in the smaller class, 0 if nothing could be proposed.
+        together: Registered outcomes of which one run can study each, this one first; empty if
+            there are no others.
     """
 
     value: str | dict[str, Any]
     why: tuple[str, ...]
     least: int
+    together: tuple[str, ...] = ()
 
 
 def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
@@ -66,9 +72,14 @@ def propose_outcome(sources: Sequence[ProposedSource]) -> ProposedOutcome:
 def _proposed(
     sources: Sequence[ProposedSource], named: dict[str, OutcomeCounts]
 ) -> ProposedOutcome:
-    order = [name for name in _PREFERRED if name in named] + sorted(named.keys() - set(_PREFERRED))
+    classes = [outcome.name for outcome in LESION_OUTCOMES if outcome.name in named]
+    first = [name for name in _PREFERRED if name in named]
+    first += sorted(named.keys() - set(_PREFERRED) - set(classes))
+    order = first + classes
     if order:
-        fit = (n for least in (_ENOUGH, LEAST) for n in order if named[n].least >= least)
+        fit = (
+            n for o in (first, classes) for k in (_ENOUGH, LEAST) for n in o if named[n].least >= k
+        )
         chosen = next(fit, order[0])
         why = [
             f"{_counts(named[chosen].events, named[chosen].others)}: {OUTCOMES[chosen].definition}"
@@ -80,7 +91,10 @@ def _proposed(
             if name != chosen
         ]
         why += [f"also possible: {', '.join(others)}"] if others else []
-        return ProposedOutcome(chosen, tuple(why), named[chosen].least)
+        enough = max(LEAST, min(named[chosen].least, MOST_FOLDS))
+        ample = [name for name in order if name != chosen and named[name].least >= enough]
+        together = (chosen, *ample[: _MOST_TOGETHER - 1]) if ample else ()
+        return ProposedOutcome(chosen, tuple(why), named[chosen].least, together)
     for source in sources:
         if source.label is not None:
             return _from_label(source)

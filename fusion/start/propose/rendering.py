@@ -80,6 +80,9 @@ def _outcome(outcome: ProposedOutcome) -> Iterator[str]:
         yield from _comment(sentence, "  # ")
     if isinstance(outcome.value, str):
         yield f"  outcome: {outcome.value}"
+        if outcome.together:
+            yield from _comment("or several, each a study of its own on the same folds:", "  # ")
+            yield f"  # outcomes: [{', '.join(outcome.together)}]"
         return
     yield "  outcome:"
     for key, value in outcome.value.items():

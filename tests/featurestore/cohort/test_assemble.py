@@ -12,7 +12,7 @@ from locations import SHARED
 from PIL import Image
 
 from featurestore.cohort.assemble import CohortConfig, build_cohort, drop_images
-from featurestore.cohort.folds import patient_groups
+from featurestore.cohort.groups import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError
@@ -251,7 +251,7 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: disease"),
+        ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: actinic"),
         ({"outcome": {"name": "x"}}, "outcome = .*either a column or an expression"),
         ({"outcome": {"name": "x", "expression": "1 +"}}, "outcome.expression = .*invalid syntax"),
         ({"outcome": {"name": "x", "column": "y", "positve": [1]}}, "did you mean 'positive'"),

@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.cohort.folds import (
-    freeze_folds,
-    inner_folds,
-    inner_split,
-    load_folds,
-    make_folds,
-    patient_groups,
-)
+from featurestore.cohort import freeze_folds, load_folds
+from featurestore.cohort.folds import inner_folds, inner_split, make_folds
+from featurestore.cohort.groups import patient_groups
 from featurestore.errors import DataError
 from featurestore.sealed import write_sealed_table
 

@@ -40,5 +40,5 @@ def test_a_median_that_is_not_reached_is_none() -> None:
 
 def test_a_description_has_the_follow_up(tmp_path: Path) -> None:
     description = describe(times_cohort(tmp_path))
-    assert '"median": 2000.0' in to_json(description)
-    assert "follow-up,365.25 days,at_risk,6" in to_csv(description)
+    assert '"median": 2000.0' in to_json([description])
+    assert "follow-up,365.25 days,at_risk,6" in to_csv([description])

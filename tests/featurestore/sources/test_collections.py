@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from collections_example import COLLECTION_TREES, noise, write, write_csv
+from collections_example import COLLECTION_TREES
+from tree_files_example import noise, write, write_csv
 
 from featurestore.config import validate
 from featurestore.errors import ConfigError, DataError

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort.folds import Folds, make_folds, patient_groups
+from featurestore.cohort.folds import Folds, make_folds
+from featurestore.cohort.groups import patient_groups
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome, ValueRule
 from featurestore.tables.dictionary import Column, DataDictionary

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 
-from featurestore.cohort.folds import patient_groups
+from featurestore.cohort.groups import patient_groups
 from featurestore.cohort.matching import label_matched
 from featurestore.cohort.tables import IMAGE_COLUMNS, Cohort
 from featurestore.errors import DataError

@@ -219,7 +219,7 @@ def test_the_audit_by_itself(evidence: Evidence) -> None:
     assert ["copy", "invalidates", "fired", "1"] in lines
     assert "copy: Copy\n    Status is the outcome. [status]\n    -> Split by site." in said
     assert "1 of 4 checks fired; what fired invalidates the numbers" in said
-    record = json.loads(audit_json(evidence.audit))
+    record = json.loads(audit_json({"melanoma": evidence.audit}))
     assert record["invalidated"] is True
     assert len(record["results"]) == 4
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from collections_example import COLLECTION_TREES, TREES, Facts
+from collections_example import COLLECTION_TREES, TREES
+from tree_files_example import Facts
 
 import cli
 from featurestore.config import load_config
 from featurestore.outcomes import OUTCOMES
+from featurestore.outcomes.lesion_classes import LESION_CLASS
 from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.units import Counted
 from fusion.config import RunConfig
@@ -76,6 +78,9 @@ def test_patients_lesions_images_and_labels(proposed: Proposed) -> None:
         assert (images[label] == 0).sum() == others, label
         labels = OUTCOMES[label].labels(proposed.tables.patients, images)
         assert set(labels.dropna()) == {0.0, 1.0}
+    assert (images[LESION_CLASS] == "melanoma").sum() == facts.melanoma[0]
+    malignant = images.loc[images["malignant"] == 1, LESION_CLASS]
+    assert set(malignant) <= {"melanoma", "bcc", "scc", "malignant", "other"}
 
 
 def test_what_tells_the_diagnosis_is_withheld_and_said(proposed: Proposed) -> None:

@@ -344,7 +344,7 @@ def test_images_that_nothing_uses_are_said(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").unlink()
     (tmp_path / "empty").mkdir()
     result = init(tmp_path, "--images", tmp_path / "empty", "--table", tmp_path / "patients.csv")
-    assert "there is no file that ends with .apng, .bmp, .gif" in result.output
+    assert "there is no file that ends with .apng, .bmp, .dcm" in result.output
 
 
 @pytest.mark.parametrize("ending", ["bmp", "gif", "webp", "tiff"])
