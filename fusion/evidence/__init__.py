@@ -23,6 +23,7 @@ from fusion.evidence.types import (
     FlowStep,
     Gain,
 )
+from fusion.evidence.verdict import Verdict
 from fusion.metrics import Estimate
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Gain",
     "ReportInputs",
     "RunFacts",
+    "Verdict",
     "align",
     "collect",
     "finished_run",

@@ -19,6 +19,7 @@ from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
+from fusion.evidence.leaderboard import leaderboard
 from fusion.evidence.matched import matched
 from fusion.evidence.reference_model import by_auroc, reference_model
 from fusion.evidence.scoring import (
@@ -34,6 +35,7 @@ from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, BinaryEvidence
 from fusion.evidence.used import used
+from fusion.evidence.verdict import Measurements, find_verdict
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text, rule_text
 
@@ -59,6 +61,19 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
     per_fold = score_folds(aligned)
     tested = find_endpoint(cohort.outcome.kind).tested
     arms = _arms(aligned, scores, per_fold, baseline, tested)
+    verdict = find_verdict(
+        Measurements(
+            inputs.run,
+            inputs.audit,
+            arms,
+            baseline,
+            "auroc",
+            int(min(aligned.y.sum(), len(aligned.y) - aligned.y.sum())),
+            ("calibration_intercept", "calibration_slope"),
+            lambda one, other: scores[one].metrics["auroc"].against(scores[other].metrics["auroc"]),
+            lambda best: tie_widths(aligned, per_fold, best),
+        )
+    )
     gains = fusion_gains(aligned.arms, scores, "auroc")
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
@@ -82,6 +97,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         table1=table_one(cohort),
         arms=arms,
         baseline=baseline,
+        verdict=verdict,
         per_fold=per_fold,
         history=inputs.history,
         net_benefit_threshold=threshold,
@@ -124,7 +140,7 @@ def _arms(
     shown = [a for a in aligned.arms if a.kind != "design"]
     ties = tie_widths(aligned, per_fold, baseline)
     tested = differences(shown, scores, baseline, tested_metrics)
-    return tuple(
+    made = (
         ArmEvidence(
             arm=arm.arm,
             model=arm.model,
@@ -146,6 +162,7 @@ def _arms(
         )
         for arm in shown
     )
+    return leaderboard(tuple(made), "auroc")
 
 
 def _threshold_text(arm: ArmPredictions) -> str:

@@ -26,6 +26,7 @@ from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.evidence.used import NOTHING_USED, Used
+from fusion.evidence.verdict import Verdict
 from fusion.metrics import Estimate
 from fusion.metrics.curves import CalibrationBins, Curve
 from fusion.models import AS_GIVEN
@@ -171,8 +172,9 @@ class Evidence:
         findings: What invalidates, warns and is to be noted, in this order.
         flow: Everything left out, counted by stage and reason.
         table1: Table 1, by outcome, as `featurestore.cohort.table_one` makes it.
-        arms: The arms in the order of the predictions' plan: arms, references, floors.
+        arms: Arms and references, the best first, then the floors (`leaderboard`).
         baseline: Name of the arm that differences are taken against.
+        verdict: What may be claimed.
         history: Training curves; may be empty.
         bootstrap_draws: Draws of the bootstrap.
         fusion_gain: Gains of the fused arms over each single modality.
@@ -203,6 +205,7 @@ class Evidence:
     table1: pd.DataFrame
     arms: tuple[Arm, ...]
     baseline: str
+    verdict: Verdict
     history: pd.DataFrame
     bootstrap_draws: int
     fusion_gain: tuple[Gain, ...]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fusion.evidence import BinaryEvidence
 from fusion.report import tables
+from fusion.report.ablation import ablation, every_metric
 from fusion.report.drawing import Figure
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
@@ -31,7 +32,8 @@ COMPARED = (
 
 def _values(evidence: BinaryEvidence) -> dict[str, Any]:
     return {
-        "ablation": tables.ablation(evidence),
+        "ablation": ablation(evidence),
+        "every_metric": every_metric(evidence),
         "gains": tables.gains(evidence),
         "per_fold": tables.per_fold(evidence),
         "oracle": tables.oracle(evidence),
@@ -45,7 +47,7 @@ def _figures(evidence: BinaryEvidence) -> list[Figure]:
 
 def _chapters(evidence: BinaryEvidence) -> list[tuple[str, list[tables.TextTable]]]:
     return [
-        ("Ablation", [tables.ablation(evidence)]),
+        ("Ablation", [ablation(evidence), every_metric(evidence)]),
         ("What fusion adds", [tables.gains(evidence)]),
         ("Folds", [tables.per_fold(evidence)]),
     ]

@@ -28,6 +28,7 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["code"] = _code
+    environment.filters["whole"] = _whole
     return environment.get_template(template).render(
         figures={f.name: f for f in figures},
         drawings={f.name: _inline(f) for f in figures},
@@ -40,6 +41,11 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
 def _code(text: str) -> Markup:
     """Escaped text in which words between backticks are code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
+
+
+def _whole(text: str) -> str:
+    """An interval that no line break parts; other text as it is."""
+    return re.sub(r"\[[^\[\]]{3,20}\]", lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def _inline(figure: Figure) -> Markup:

@@ -34,6 +34,7 @@ from fusion.evidence.reference_model import Coefficient, Direction, ReferenceMod
 from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
+from fusion.evidence.verdict import AuditClaim, CalibrationClaim, FusionClaim, Obstacle, Verdict
 from fusion.metrics.curves import CalibrationBins, Curve
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
@@ -185,6 +186,7 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> B
         ),
         arms=tuple(arms),
         baseline=full,
+        verdict=example_verdict(single),
         per_fold=per_fold,
         history=epochs if history else pd.DataFrame(),
         net_benefit_threshold=0.32,
@@ -199,6 +201,27 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> B
         audit=example_audit(),
         ladder=example_ladder(),
         intervals=interval_facts(a.metrics["auroc"] for a in arms),
+    )
+
+
+def example_verdict(single: bool = False) -> Verdict:
+    """A verdict on the example: the audit invalidates, and the patients are made up."""
+    gain = FusionClaim(
+        "adds", "fusion_head[all]", "fusion_head[clinical]", estimate(0.12), 0.001, 1, ()
+    )
+    return Verdict(
+        best="fusion_head[all]",
+        among=1 if single else 12,
+        reference="fusion_head[all]",
+        subject="fusion_head[all]",
+        obstacles=(Obstacle("audit", ("Copy",)), Obstacle("synthetic")),
+        fusion=None if single else gain,
+        modalities=SINGLES,
+        calibration=CalibrationClaim(
+            "fusion_head[all]", ("calibrated",), estimate(0.0), estimate(1.0)
+        ),
+        audit=AuditClaim(3, 1, ("Copy",)),
+        recommended=None if single else "fusion_head[clinical]",
     )
 
 

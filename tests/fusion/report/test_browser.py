@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from evidence_example import everything, example
 
-from fusion.evidence import Evidence, Finding, FinishedRun
+from fusion.evidence import Evidence, Finding, FinishedRun, Verdict
 from fusion.report import write_report
 from fusion.report.comparison import compare
 from fusion.report.comparison_page import write_comparison
@@ -73,7 +73,22 @@ def awkward() -> Evidence:
         arms=tuple(arms),
         per_fold=per_fold,
         baseline=f"{LONG}[{base.baseline}]",
+        verdict=_renamed(base.verdict),
     )
+
+
+def _renamed(verdict: Verdict) -> Verdict:
+    assert verdict.fusion is not None
+    fusion = dataclasses.replace(
+        verdict.fusion,
+        fused=f"{LONG}[{verdict.fusion.fused}]",
+        single=f"{LONG}[{verdict.fusion.single}]",
+    )
+    names = {
+        name: f"{LONG}[{getattr(verdict, name)}]"
+        for name in ("best", "reference", "subject", "recommended")
+    }
+    return dataclasses.replace(verdict, fusion=fusion, **names)
 
 
 @pytest.fixture(scope="module")
