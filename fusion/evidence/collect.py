@@ -21,6 +21,8 @@ from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.leaderboard import leaderboard
 from fusion.evidence.matched import matched
+from fusion.evidence.operating import operating_points
+from fusion.evidence.pairs import all_pairs
 from fusion.evidence.reference_model import by_auroc, reference_model
 from fusion.evidence.scoring import (
     RATES,
@@ -36,6 +38,7 @@ from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, BinaryEvidence
 from fusion.evidence.used import used
 from fusion.evidence.verdict import Measurements, find_verdict
+from fusion.metrics import draw_weights
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text, rule_text
 
@@ -58,6 +61,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
     groups = patient_groups(cohort.patients, cohort.images)
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
     scores = score_arms(aligned, clusters, threshold, draws, seed)
+    weights = draw_weights(clusters, draws, seed)
     per_fold = score_folds(aligned)
     tested = find_endpoint(cohort.outcome.kind).tested
     arms = _arms(aligned, scores, per_fold, baseline, tested)
@@ -122,6 +126,12 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         overlays=inputs.overlays,
         used=used(inputs.run, cohort, aligned.arms, inputs.fits),
         config=inputs.config,
+        pairs=all_pairs(arms, scores, "auroc"),
+        operating={
+            arm.arm: operating_points(aligned.y, aligned[arm.arm], weights, clusters)
+            for arm in arms
+            if arm.kind != "floor"
+        },
     )
 
 

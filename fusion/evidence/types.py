@@ -21,6 +21,8 @@ from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import IntervalFacts
 from fusion.evidence.matched import Matched
+from fusion.evidence.operating import Operating
+from fusion.evidence.pairs import Pair
 from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
@@ -196,6 +198,7 @@ class Evidence:
         learning_curve: How models do on fewer patients; empty without this design.
         subgroups: The baseline by subgroup.
         reference_model: What the clinical reference rests on; None where none was fitted.
+        pairs: Every arm minus every other.
     """
 
     endpoint: ClassVar[str]
@@ -224,6 +227,7 @@ class Evidence:
     learning_curve: tuple[LearningPoint, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def noun(self) -> Noun:
@@ -243,6 +247,7 @@ class BinaryEvidence(Evidence):
         sensitivity: Arms where missing values are handled in another way; empty without.
         matched: Arms among patients whom the clinical reference rates alike.
         threshold_rule: How thresholds of decisions were chosen, in words.
+        operating: By arm what deciding at a threshold brings, without small counts.
     """
 
     endpoint: ClassVar[str] = "binary"
@@ -253,3 +258,4 @@ class BinaryEvidence(Evidence):
     sensitivity: tuple[Sensitivity, ...] = ()
     matched: Matched | None = None
     threshold_rule: str = "Youden's index"
+    operating: Mapping[str, tuple[Operating, ...]] = dataclasses.field(default_factory=dict)

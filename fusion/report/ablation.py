@@ -57,6 +57,7 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
         details=seen(evidence),
         marks=arm_marks(evidence),
         narrow=3,
+        keys=tuple(arm.arm for arm in evidence.arms),
     )
 
 
@@ -85,6 +86,7 @@ def every_metric(evidence: BinaryEvidence) -> TextTable:
         "folds.",
         ("arm", "n", "events", *(heading for _, heading, _ in EVERY), "p", "tie below"),
         rows,
+        keys=tuple(arm.arm for arm in evidence.arms),
         stacked=True,
     )
 

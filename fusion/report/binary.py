@@ -11,6 +11,7 @@ from fusion.evidence import BinaryEvidence
 from fusion.report import tables
 from fusion.report.ablation import ablation, every_metric
 from fusion.report.drawing import Figure
+from fusion.report.explore import THRESHOLDS_NOTE, thresholds
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
 from fusion.report.intervals import sentence
@@ -73,6 +74,13 @@ def _interval_note(evidence: BinaryEvidence) -> str:
     return sentence(evidence.arms, evidence.bootstrap_draws)
 
 
+def _asked(evidence: BinaryEvidence) -> dict[str, Any]:
+    return {
+        "thresholds": {arm: thresholds(own) for arm, own in evidence.operating.items() if own},
+        "note": THRESHOLDS_NOTE,
+    }
+
+
 def _compared(evidence: Sequence[BinaryEvidence]) -> tuple[Compared, ...]:
     return COMPARED
 
@@ -95,6 +103,7 @@ BINARY = Rendering(
     answers=ANSWERS,
     tables=binary_tables,
     interval_note=_interval_note,
+    asked=_asked,
     compared=_compared,
 )
 """How such evidence is rendered."""

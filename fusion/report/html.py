@@ -8,6 +8,7 @@ from fusion.evidence import Evidence
 from fusion.report import tables
 from fusion.report.answer import answer
 from fusion.report.drawing import Figure
+from fusion.report.explore import embedded, explore
 from fusion.report.kinds import rendering
 from fusion.report.methods import (
     DISCLAIMER,
@@ -24,6 +25,8 @@ from fusion.report.tripod import tripod, tripod_summary
 def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
     """Returns the page; everything it needs is inside, and every text is escaped."""
     kind = rendering(evidence)
+    sections = kind.sections(evidence)
+    asked = explore(evidence, sections)
     return render(
         kind.template,
         figures,
@@ -42,7 +45,9 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
         methods=kind.methods(evidence),
         mark=mark(evidence),
         ladder=kind.ladder(evidence),
-        sections=kind.sections(evidence),
+        sections=sections,
+        asked=asked,
+        data=embedded(asked),
         card=model_card(evidence),
         tripod=tripod(evidence),
         tripod_summary=tripod_summary(evidence),

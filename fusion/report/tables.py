@@ -36,6 +36,7 @@ class TextTable:
         marks: What is said of each row beside its first cell (`best`); may be none.
         narrow: Leading columns that a phone shows, where others stand in another table too; None
             for all.
+        keys: Arm of each row, where rows are arms that can be filtered; may be none.
         stacked: Whether a phone shows a row as a block, a line a cell.
     """
 
@@ -46,6 +47,7 @@ class TextTable:
     details: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     narrow: int | None = None
+    keys: tuple[str, ...] = ()
     stacked: bool = False
 
     def head(self, row: int) -> str:

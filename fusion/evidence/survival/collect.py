@@ -19,6 +19,7 @@ from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.leaderboard import leaderboard
+from fusion.evidence.pairs import all_pairs
 from fusion.evidence.reference_model import reference_model
 from fusion.evidence.survival.curves import auc_curves, calibration_bins, decision_curve, treat_all
 from fusion.evidence.survival.findings import find_problems
@@ -126,6 +127,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         treat_all={days: treat_all(times, days) for days in support.horizons.values()},
         proportional=proportional,
         time_ladder=inputs.time_ladder,
+        pairs=all_pairs(arms, scores, HEADLINE),
     )
 
 

@@ -50,6 +50,7 @@ def arms(e: SurvivalEvidence) -> TextTable:
         details=seen(e),
         marks=arm_marks(e),
         narrow=3,
+        keys=tuple(arm.arm for arm in e.arms),
     )
 
 
@@ -84,5 +85,6 @@ def every_metric(e: SurvivalEvidence) -> TextTable:
             "tie below",
         ),
         rows,
+        keys=tuple(arm.arm for arm in e.arms),
         stacked=True,
     )

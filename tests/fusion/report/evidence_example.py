@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import Matched, MatchedResult
+from fusion.evidence.operating import Operating
+from fusion.evidence.pairs import Pair
 from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
 from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
@@ -238,6 +241,8 @@ def everything(name: str = "demo") -> BinaryEvidence:
     area, none = estimate(0.7), Estimate(NAN, NAN, NAN)
     return dataclasses.replace(
         base,
+        pairs=tuple(example_pairs(base)),
+        operating={full: tuple(map(example_operating, (0.2, 0.4)))},
         group_losses=tuple(
             GroupLoss("lightgbm", group, area, estimate(0.02), 0.03, 0.06) for group in SINGLES
         ),
@@ -272,6 +277,19 @@ def everything(name: str = "demo") -> BinaryEvidence:
         ),
         tuning=(TuningEvidence("lightgbm[all]", np.array([[0.6, 0.7]] * 2), 0.5, {"rate": 0.8}),),
     )
+
+
+def example_pairs(evidence: BinaryEvidence) -> Iterator[Pair]:
+    """The baseline against every other arm, and nothing else."""
+    for arm in evidence.arms:
+        if arm.arm != evidence.baseline:
+            yield Pair(evidence.baseline, arm.arm, estimate(0.1), 0.01, 0.06)
+
+
+def example_operating(threshold: float) -> Operating:
+    """A threshold with counts that may be shown."""
+    rates = (estimate(0.8), estimate(0.7), estimate(0.1))
+    return Operating(threshold, *rates, 150.0, 100.0, 42.0, 308.0)
 
 
 SUBGROUP_METRICS = ("auroc", "brier", "calibration_intercept")
