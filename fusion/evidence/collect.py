@@ -39,6 +39,7 @@ from fusion.evidence.types import ArmEvidence, BinaryEvidence
 from fusion.evidence.used import used
 from fusion.evidence.verdict import Measurements, find_verdict
 from fusion.metrics import draw_weights
+from fusion.metrics.cross_validated import independent_units
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text, rule_text
 
@@ -72,7 +73,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
             arms,
             baseline,
             "auroc",
-            int(min(aligned.y.sum(), len(aligned.y) - aligned.y.sum())),
+            independent_units(aligned.y, clusters),
             ("calibration_intercept", "calibration_slope"),
             lambda one, other: scores[one].metrics["auroc"].against(scores[other].metrics["auroc"]),
             lambda best: tie_widths(aligned, per_fold, best),

@@ -76,7 +76,7 @@ def operating_points(
     draws = [np.concatenate([part[k] for part in drawn], axis=1) for k in range(3)]
     found = []
     for place, k in enumerate(kept):
-        estimates = (
+        sensitivity, specificity, net = (
             Sample(
                 values[rate][:, 0, place],
                 draws[rate][:, :, place],
@@ -87,8 +87,8 @@ def operating_points(
             ).estimate
             for rate, count in enumerate(trials)
         )
-        counts = hits[k], alarms[k], events - hits[k], others - alarms[k]
-        found.append(Operating(float(grid[place]), *estimates, *map(float, counts)))
+        counts = map(float, (hits[k], alarms[k], events - hits[k], others - alarms[k]))
+        found.append(Operating(float(grid[place]), sensitivity, specificity, net, *counts))
     return tuple(found)
 
 

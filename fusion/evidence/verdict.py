@@ -158,7 +158,7 @@ class Measurements:
         arms: Arms of the ablation table.
         baseline: Name of the arm that differences are taken against.
         headline: Metric by which arms are ranked; higher is better, 0.5 is chance.
-        rarer: Patients of the rarer class; of times, those with the event.
+        rarer: Independent patients of the rarer class; of times, those with the event.
         calibration: Names of the calibration intercept and slope.
         against: The paired test of the headline of one arm minus that of another.
         ties: Tie widths of all arms to the one named.

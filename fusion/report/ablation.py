@@ -49,8 +49,8 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
     )
     first = evidence.arms[0]
     return TextTable(
-        f"All arms on the same {first.n:,} {evidence.noun.many} ({first.events:,} events) and folds, the best "
-        f"first. ΔAUROC is taken against {evidence.baseline}. "
+        f"All arms on the same {first.n:,} {evidence.noun.many} ({first.events:,} events) and "
+        f"folds, the best first. ΔAUROC is taken against {evidence.baseline}. "
         f"{sentence(evidence.arms, evidence.bootstrap_draws)}",
         ("arm", "AUROC [95 % CI]", "ΔAUROC [95 % CI]", "p Holm", "AUPRC", "Brier", "slope"),
         rows,

@@ -28,7 +28,7 @@ from fusion.report.tables import epochs, tidy_metrics
 from fusion.report.terminal import print_evidence
 
 NAN = float("nan")
-VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect", "wbr"}
 
 
 class Page(HTMLParser):
