@@ -127,6 +127,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         overlays=inputs.overlays,
         used=used(inputs.run, cohort, aligned.arms, inputs.fits),
         config=inputs.config,
+        seconds=inputs.seconds,
         pairs=all_pairs(arms, scores, "auroc"),
         operating={
             arm.arm: operating_points(aligned.y, aligned[arm.arm], weights, clusters)

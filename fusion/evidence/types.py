@@ -199,6 +199,8 @@ class Evidence:
         subgroups: The baseline by subgroup.
         reference_model: What the clinical reference rests on; None where none was fitted.
         pairs: Every arm minus every other.
+        seconds: How long the fits of each arm took, by its name, where somebody looked. The one
+            thing in a report that another run of the same seed does not repeat.
     """
 
     endpoint: ClassVar[str]
@@ -228,6 +230,7 @@ class Evidence:
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
     pairs: tuple[Pair, ...] = ()
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def noun(self) -> Noun:

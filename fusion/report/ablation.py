@@ -6,10 +6,12 @@ from fusion.evidence import ArmEvidence, BinaryEvidence
 from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import (
+    FIT_SECONDS,
     UNDEFINED,
     TextTable,
     arm_marks,
     difference,
+    fit_seconds,
     named_model,
     seen,
 )
@@ -44,15 +46,25 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
             number(_value(arm, "auprc")),
             number(_value(arm, "brier")),
             number(_value(arm, "calibration_slope"), 2),
+            *took,
         )
-        for arm in evidence.arms
+        for arm, took in zip(evidence.arms, fit_seconds(evidence), strict=True)
     )
     first = evidence.arms[0]
     return TextTable(
         f"All arms on the same {first.n:,} {evidence.noun.many} ({first.events:,} events) and "
         f"folds, the best first. ΔAUROC is taken against {evidence.baseline}. "
         f"{sentence(evidence.arms, evidence.bootstrap_draws)}",
-        ("arm", "AUROC [95 % CI]", "ΔAUROC [95 % CI]", "p Holm", "AUPRC", "Brier", "slope"),
+        (
+            "arm",
+            "AUROC [95 % CI]",
+            "ΔAUROC [95 % CI]",
+            "p Holm",
+            "AUPRC",
+            "Brier",
+            "slope",
+            *([FIT_SECONDS] if evidence.seconds else []),
+        ),
         rows,
         details=seen(evidence),
         marks=arm_marks(evidence),

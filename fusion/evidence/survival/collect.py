@@ -121,6 +121,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         subgroups=parts,
         reference_model=clinical,
         config=inputs.config,
+        seconds=inputs.seconds,
         follow_up=followed,
         per_fold=per_fold,
         risk_groups=risk_groups(times, aligned[baseline], support, weights, stretch),

@@ -242,6 +242,7 @@ def everything(name: str = "demo") -> BinaryEvidence:
     return dataclasses.replace(
         base,
         pairs=tuple(example_pairs(base)),
+        seconds={a.arm: 12.34 for a in base.arms},
         operating={full: tuple(map(example_operating, (0.2, 0.4)))},
         group_losses=tuple(
             GroupLoss("lightgbm", group, area, estimate(0.02), 0.03, 0.06) for group in SINGLES
