@@ -199,8 +199,8 @@ class Evidence:
         subgroups: The baseline by subgroup.
         reference_model: What the clinical reference rests on; None where none was fitted.
         pairs: Every arm minus every other.
-        seconds: How long the fits of each arm took, by its name, where somebody looked. The one
-            thing in a report that another run of the same seed does not repeat.
+        seconds: How long the fits of each arm took, by its name, where somebody looked. It is said
+            in the terminal and in no file, so that two runs of one seed write the same report.
     """
 
     endpoint: ClassVar[str]

@@ -6,12 +6,10 @@ from fusion.evidence import ArmEvidence, BinaryEvidence
 from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import (
-    FIT_SECONDS,
     UNDEFINED,
     TextTable,
     arm_marks,
     difference,
-    fit_seconds,
     named_model,
     seen,
 )
@@ -46,9 +44,8 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
             number(_value(arm, "auprc")),
             number(_value(arm, "brier")),
             number(_value(arm, "calibration_slope"), 2),
-            *took,
         )
-        for arm, took in zip(evidence.arms, fit_seconds(evidence), strict=True)
+        for arm in evidence.arms
     )
     first = evidence.arms[0]
     return TextTable(
@@ -63,7 +60,6 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
             "AUPRC",
             "Brier",
             "slope",
-            *([FIT_SECONDS] if evidence.seconds else []),
         ),
         rows,
         details=seen(evidence),

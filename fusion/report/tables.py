@@ -328,18 +328,6 @@ def seen(evidence: Evidence) -> tuple[str, ...]:
     return tuple(" + ".join(arm.modalities) or "nothing" for arm in evidence.arms)
 
 
-def fit_seconds(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
-    """For each arm a cell with the seconds that its fits took; no cells where nobody looked."""
-    if not evidence.seconds:
-        return tuple(() for _ in evidence.arms)
-    known = (evidence.seconds.get(arm.arm) for arm in evidence.arms)
-    return tuple((number(seconds, 1),) for seconds in known)
-
-
-FIT_SECONDS = "fit s"
-"""Heading of the seconds of all fits of an arm, tuning included."""
-
-
 def named_model(arm: Arm) -> str:
     """The model of an arm, and what it is for."""
     return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model

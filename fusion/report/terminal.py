@@ -41,6 +41,12 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
     for table in kind.tables(evidence):
         console.print(table, highlight=False)
     console.print(kind.interval_note(evidence), markup=False, highlight=False)
+    took = [(a.arm, evidence.seconds[a.arm]) for a in evidence.arms if a.arm in evidence.seconds]
+    if took:
+        told = ", ".join(f"{arm} {number(seconds, 1)}" for arm, seconds in took)
+        console.print(
+            f"Seconds of all fits, tuning included: {told}.", markup=False, highlight=False
+        )
     best = kind.best(evidence)
     if best is not None:
         name = best[0].replace("Oracle", "oracle")

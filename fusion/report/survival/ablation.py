@@ -14,7 +14,7 @@ from fusion.report.survival.tables import (
     headline,
     p_values,
 )
-from fusion.report.tables import FIT_SECONDS, TextTable, arm_marks, fit_seconds, named_model, seen
+from fusion.report.tables import TextTable, arm_marks, named_model, seen
 
 
 def arms(e: SurvivalEvidence) -> TextTable:
@@ -29,9 +29,8 @@ def arms(e: SurvivalEvidence) -> TextTable:
             *([number(found(arm, "integrated_brier").value)] if integrated else []),
             *(number(found(arm, at("auc", days)).value) for days in last),
             *(number(found(arm, at("observed_over_expected", days)).value, 2) for days in last),
-            *took,
         )
-        for arm, took in zip(e.arms, fit_seconds(e), strict=True)
+        for arm in e.arms
     )
     first = e.arms[0]
     return TextTable(
@@ -46,7 +45,6 @@ def arms(e: SurvivalEvidence) -> TextTable:
             *(["integrated Brier"] if integrated else []),
             *(f"AUC, {span(days)}" for days in last),
             *(f"O/E, {span(days)}" for days in last),
-            *([FIT_SECONDS] if e.seconds else []),
         ),
         rows,
         details=seen(e),
