@@ -7,6 +7,7 @@ with respect to this embedding.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -30,13 +31,28 @@ OPACITY = 0.55
 """Of the colour where the heat is greatest."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A picture with the heat of several backbones.
+
+    Attributes:
+        pictures: PNG files by name of the backbone.
+        notes: Why backbones without feature map have none.
+        cold: Backbones by name whose picture has no heat, because nothing in it raises the score.
+    """
+
+    pictures: dict[str, bytes]
+    notes: tuple[str, ...]
+    cold: frozenset[str]
+
+
 def draw_overlays(
     data: bytes,
     backbones: Mapping[str, Backbone],
     gradients: Mapping[str, np.ndarray],
     max_pixels: int,
     side: int = 448,
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
+) -> Drawn:
     """Draws one picture with the heat of each backbone, decoding it once per decode size.
 
     Args:
@@ -46,15 +62,13 @@ def draw_overlays(
         max_pixels: Larger pictures are refused.
         side: Longer side of the results in pixels.
 
-    Returns:
-        PNG files by name, and why backbones without feature map have none.
-
     Raises:
         UnreadableImage: The bytes are no complete image, or a refused one.
     """
     pictures: dict[int, Image.Image] = {}
     drawn: dict[str, bytes] = {}
     notes: list[str] = []
+    cold: set[str] = set()
     for name, backbone in backbones.items():
         geometry = backbone.preprocessing.geometry
         short_side = geometry.decode_short_side
@@ -70,7 +84,8 @@ def draw_overlays(
         buffer = io.BytesIO()
         overlay(square, heat, picture_box(picture.size, geometry), side).save(buffer, "PNG")
         drawn[name] = buffer.getvalue()
-    return drawn, tuple(notes)
+        cold |= set() if heat.any() else {name}
+    return Drawn(drawn, tuple(notes), frozenset(cold))
 
 
 def grad_cam(backbone: Backbone, square: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -118,6 +118,11 @@ class EncoderRecord(Section):
     training_digest: str = ""
     file: str
 
+    @property
+    def trained(self) -> bool:
+        """Whether it ever learned anything; one with random weights did not."""
+        return not self.origin.startswith("weights random")
+
 
 class NoveltyRecord(Section):
     """Where image embeddings are told from those of training.

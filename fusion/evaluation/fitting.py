@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     table = table.seen_by(task.arm.modalities)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
+    started = time.perf_counter()
     model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)
+    seconds = time.perf_counter() - started
     predicted = PREDICTING[plan.kind](model, task, test, plan)
     patients = predicted.patients
     if task.partners is not None:
@@ -71,7 +74,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     }
     if kind.brought:
         record["brought"] = dict(kind.brought)
-    return Part(predictions, test.target.kind, record, model.history_)
+    return Part(predictions, test.target.kind, record, model.history_, seconds)
 
 
 def task_names(task: Task) -> dict[str, Any]:

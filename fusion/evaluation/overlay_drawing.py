@@ -169,8 +169,10 @@ def _drawn(
     backbones = {name: files.load(encoder_of(name)) for name in own}
     drawn: dict[str, bytes] = {}
     try:
-        drawn, missing = draw_overlays(read_image_bytes(path), backbones, own, max_pixels, side=224)
-        reasons = dict(zip((name for name in own if name not in drawn), missing, strict=True))
+        found = draw_overlays(read_image_bytes(path), backbones, own, max_pixels, side=224)
+        drawn = found.pictures
+        without = (name for name in own if name not in drawn)
+        reasons = dict(zip(without, found.notes, strict=True))
     except UnreadableImage as error:  # the file may have gone since it was embedded
         reasons = dict.fromkeys(own, str(error))
     return [_overlay(one, name, drawn.get(name, b""), reasons.get(name, "")) for name in own]

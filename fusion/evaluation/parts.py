@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,14 @@ class Part:
         kind: Kind of the outcome that they are of.
         record: What was chosen inside: JSON types.
         history: One record an epoch, or empty.
+        seconds: How long the fit took; NaN where nobody looked. It is no part of any result.
     """
 
     predictions: pd.DataFrame
     kind: str
     record: dict[str, Any]
     history: list[dict[str, float]]
+    seconds: float = math.nan
 
 
 class PartStore:
@@ -54,7 +57,8 @@ class PartStore:
             predictions = table.to_pandas()
             types = prediction_types(stored["kind"], predictions.columns)
             rows = predictions[list(types)].astype(types)
-            return Part(rows, stored["kind"], stored["record"], stored["history"])
+            seconds = float(stored.get("seconds", math.nan))
+            return Part(rows, stored["kind"], stored["record"], stored["history"], seconds)
         except (DataError, OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
@@ -64,9 +68,8 @@ class PartStore:
         Raises:
             DataError: The disk is full or refuses to write.
         """
-        stored = json.dumps(
-            {"kind": part.kind, "record": part.record, "history": part.history}
-        ).encode()
+        content = {"kind": part.kind, "record": part.record, "history": part.history}
+        stored = json.dumps(content | {"seconds": part.seconds}).encode()
         table = pa.Table.from_pandas(part.predictions, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _RECORD_KEY: stored}
         try:

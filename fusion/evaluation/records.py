@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from fusion.evaluation.fitting import task_names
 from fusion.evaluation.parts import Part
 from fusion.evaluation.tasks import Task
 from fusion.ledger import FitRecord, StepRecord
+
+SECONDS = "seconds.json"
+"""Under `work/`."""
 
 HISTORY_KEYS = ("arm", "repeat", "fold")
 
@@ -46,6 +50,38 @@ def write_choices(
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     with _writing_under(work):
         write_sealed_text(work / "choices.json", text)
+
+
+def write_seconds(work: Path, tasks: list[Task], done: Mapping[str, Part]) -> None:
+    """Writes how long the fits of each arm took, all folds together, tuning included.
+
+    A file of its own: the same run takes another time tomorrow, and all else is the same bytes.
+
+    Raises:
+        DataError: The disk is full or refuses to write.
+    """
+    found: dict[str, float] = {}
+    for task in tasks:
+        if task.digest in done:
+            found[task.arm.name] = found.get(task.arm.name, 0.0) + done[task.digest].seconds
+    known = {arm: seconds for arm, seconds in found.items() if math.isfinite(seconds)}
+    with _writing_under(work):
+        write_sealed_text(work / SECONDS, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_seconds(work: Path) -> dict[str, float]:
+    """Reads how long the fits of each arm took; empty where nobody looked.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        content = json.loads(read_sealed_text(work / SECONDS, "run the ablation again"))
+        return {str(arm): float(seconds) for arm, seconds in content.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise DataError(f"cannot read {work / SECONDS}; run the ablation again") from None
 
 
 def write_history(work: Path, tasks: list[Task], done: Mapping[str, Part]) -> None:

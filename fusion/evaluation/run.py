@@ -20,7 +20,7 @@ from fusion.arms import Arm
 from fusion.evaluation.fitting import fit_task
 from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import predictions_table
-from fusion.evaluation.records import Failure, write_choices, write_history
+from fusion.evaluation.records import Failure, write_choices, write_history, write_seconds
 from fusion.evaluation.tasks import Plan, Task, plan_tasks
 from fusion.evaluation.workers import run_all
 from fusion.features import FeatureTable
@@ -82,6 +82,7 @@ def evaluate(
     progress.finish(_summary(tasks, pending, failed))
     write_choices(plan.work, tasks, done, failed)
     write_history(plan.work, tasks, done)
+    write_seconds(plan.work, tasks, done)
     incomplete = {f.arm for f in failed}
     kept = [done[t.digest].predictions for t in tasks if t.arm.name not in incomplete]
     if not kept:

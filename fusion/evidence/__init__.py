@@ -24,6 +24,7 @@ from fusion.evidence.types import (
     FlowStep,
     Gain,
 )
+from fusion.evidence.verdict import Verdict
 from fusion.metrics import Estimate
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Gain",
     "ReportInputs",
     "RunFacts",
+    "Verdict",
     "align",
     "collect",
     "finished_run",

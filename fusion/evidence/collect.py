@@ -19,7 +19,10 @@ from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
+from fusion.evidence.leaderboard import leaderboard
 from fusion.evidence.matched import matched
+from fusion.evidence.operating import operating_points
+from fusion.evidence.pairs import all_pairs
 from fusion.evidence.reference_model import by_auroc, reference_model
 from fusion.evidence.scoring import (
     RATES,
@@ -34,6 +37,9 @@ from fusion.evidence.subgroups import subgroups
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.types import ArmEvidence, BinaryEvidence
 from fusion.evidence.used import used
+from fusion.evidence.verdict import Measurements, find_verdict
+from fusion.metrics import draw_weights
+from fusion.metrics.cross_validated import independent_units
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text, rule_text
 
@@ -56,9 +62,23 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
     groups = patient_groups(cohort.patients, cohort.images)
     clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
     scores = score_arms(aligned, clusters, threshold, draws, seed)
+    weights = draw_weights(clusters, draws, seed)
     per_fold = score_folds(aligned)
     tested = find_endpoint(cohort.outcome.kind).tested
     arms = _arms(aligned, scores, per_fold, baseline, tested)
+    verdict = find_verdict(
+        Measurements(
+            inputs.run,
+            inputs.audit,
+            arms,
+            baseline,
+            "auroc",
+            independent_units(aligned.y, clusters),
+            ("calibration_intercept", "calibration_slope"),
+            lambda one, other: scores[one].metrics["auroc"].against(scores[other].metrics["auroc"]),
+            lambda best: tie_widths(aligned, per_fold, best),
+        )
+    )
     gains = fusion_gains(aligned.arms, scores, "auroc")
     undefined = np.isnan(scores[baseline].metrics["auroc"].draws).any(axis=0)
     bootstrapped = Bootstrapped(draws, int(undefined.sum()))
@@ -82,6 +102,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         table1=table_one(cohort),
         arms=arms,
         baseline=baseline,
+        verdict=verdict,
         per_fold=per_fold,
         history=inputs.history,
         net_benefit_threshold=threshold,
@@ -106,6 +127,13 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         overlays=inputs.overlays,
         used=used(inputs.run, cohort, aligned.arms, inputs.fits),
         config=inputs.config,
+        seconds=inputs.seconds,
+        pairs=all_pairs(arms, scores, "auroc"),
+        operating={
+            arm.arm: operating_points(aligned.y, aligned[arm.arm], weights, clusters)
+            for arm in arms
+            if arm.kind != "floor"
+        },
     )
 
 
@@ -124,7 +152,7 @@ def _arms(
     shown = [a for a in aligned.arms if a.kind != "design"]
     ties = tie_widths(aligned, per_fold, baseline)
     tested = differences(shown, scores, baseline, tested_metrics)
-    return tuple(
+    made = (
         ArmEvidence(
             arm=arm.arm,
             model=arm.model,
@@ -146,6 +174,7 @@ def _arms(
         )
         for arm in shown
     )
+    return leaderboard(tuple(made), "auroc")
 
 
 def _threshold_text(arm: ArmPredictions) -> str:

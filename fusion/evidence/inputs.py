@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -32,6 +33,7 @@ class ReportInputs:
         fits: Records of `choices.json`: what each fit chose and how it explains itself.
         config: The ablation: subgroups to look at, bounds of tuning.
         overlays: Grad-CAM of some patients, as `paths.overlays` keeps it; may be none.
+        seconds: How long the fits of each arm took.
     """
 
     run: RunFacts
@@ -47,3 +49,4 @@ class ReportInputs:
     fits: tuple[dict[str, Any], ...] = ()
     config: AblationConfig = dataclasses.field(default_factory=AblationConfig)
     overlays: tuple[PatientOverlay, ...] = ()
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -32,7 +32,7 @@ from fusion.audit.saved import SavedResult, restore, save
 from fusion.config import RunConfig
 from fusion.endpoints import find_endpoint
 from fusion.evaluation import Ladder, PatientOverlay, TimeLadder, read_overlays, read_predictions
-from fusion.evaluation.records import read_records
+from fusion.evaluation.records import read_records, read_seconds
 from fusion.evidence.about import RunFacts
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.kinds import collect
@@ -133,6 +133,7 @@ def finished_run(paths: RunPaths) -> FinishedRun:
         fits=read_records(paths.choices),
         config=config.ablation,
         overlays=_read_overlays(saved.files, paths),
+        seconds=read_seconds(paths.work),
         **{name: _read_history(file, saved.files, paths) for name, file in HISTORIES.items()},
     )
     kind = inputs.cohort.outcome.kind

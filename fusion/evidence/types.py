@@ -21,11 +21,14 @@ from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import IntervalFacts
 from fusion.evidence.matched import Matched
+from fusion.evidence.operating import Operating
+from fusion.evidence.pairs import Pair
 from fusion.evidence.reference_model import ReferenceModel
 from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
 from fusion.evidence.used import NOTHING_USED, Used
+from fusion.evidence.verdict import Verdict
 from fusion.metrics import Estimate
 from fusion.metrics.curves import CalibrationBins, Curve
 from fusion.models import AS_GIVEN
@@ -171,8 +174,9 @@ class Evidence:
         findings: What invalidates, warns and is to be noted, in this order.
         flow: Everything left out, counted by stage and reason.
         table1: Table 1, by outcome, as `featurestore.cohort.table_one` makes it.
-        arms: The arms in the order of the predictions' plan: arms, references, floors.
+        arms: Arms and references, the best first, then the floors (`leaderboard`).
         baseline: Name of the arm that differences are taken against.
+        verdict: What may be claimed.
         history: Training curves; may be empty.
         bootstrap_draws: Draws of the bootstrap.
         fusion_gain: Gains of the fused arms over each single modality.
@@ -194,6 +198,9 @@ class Evidence:
         learning_curve: How models do on fewer patients; empty without this design.
         subgroups: The baseline by subgroup.
         reference_model: What the clinical reference rests on; None where none was fitted.
+        pairs: Every arm minus every other.
+        seconds: How long the fits of each arm took, by its name, where somebody looked. It is said
+            in the terminal and in no file, so that two runs of one seed write the same report.
     """
 
     endpoint: ClassVar[str]
@@ -203,6 +210,7 @@ class Evidence:
     table1: pd.DataFrame
     arms: tuple[Arm, ...]
     baseline: str
+    verdict: Verdict
     history: pd.DataFrame
     bootstrap_draws: int
     fusion_gain: tuple[Gain, ...]
@@ -221,6 +229,8 @@ class Evidence:
     learning_curve: tuple[LearningPoint, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     reference_model: ReferenceModel | None = None
+    pairs: tuple[Pair, ...] = ()
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def noun(self) -> Noun:
@@ -240,6 +250,7 @@ class BinaryEvidence(Evidence):
         sensitivity: Arms where missing values are handled in another way; empty without.
         matched: Arms among patients whom the clinical reference rates alike.
         threshold_rule: How thresholds of decisions were chosen, in words.
+        operating: By arm what deciding at a threshold brings, without small counts.
     """
 
     endpoint: ClassVar[str] = "binary"
@@ -250,3 +261,4 @@ class BinaryEvidence(Evidence):
     sensitivity: tuple[Sensitivity, ...] = ()
     matched: Matched | None = None
     threshold_rule: str = "Youden's index"
+    operating: Mapping[str, tuple[Operating, ...]] = dataclasses.field(default_factory=dict)

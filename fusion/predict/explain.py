@@ -64,11 +64,16 @@ class Overlay:
         image: Name of the image.
         encoder: Name of the encoder.
         png: The picture with its heat.
+        trained: Whether the encoder ever learned anything; a map of one with random weights shows
+            an untrained network.
+        heated: Whether anything in the picture raises the score, so that there is heat.
     """
 
     image: str
     encoder: str
     png: bytes
+    trained: bool
+    heated: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +113,8 @@ def explain_record(predictor: Predictor, prepared: Prepared) -> dict[str, Any]:
                 "image": o.image,
                 "encoder": o.encoder,
                 "png_base64": base64.b64encode(o.png).decode(),
+                "trained": o.trained,
+                "heated": o.heated,
             }
             for o in explanation.overlays
         ],
@@ -141,7 +148,14 @@ def write_explanation(
         "prediction": record,
         "method": method(predictor),
         "overlays": [
-            {"file": name, "image": o.image, "encoder": o.encoder} for name, o in files.items()
+            {
+                "file": name,
+                "image": o.image,
+                "encoder": o.encoder,
+                "trained": o.trained,
+                "heated": o.heated,
+            }
+            for name, o in files.items()
         ],
         "contributions": [dataclasses.asdict(c) for c in explanation.contributions],
         "notes": list(explanation.notes),
@@ -240,9 +254,10 @@ def _overlays(
         backbones = {name: loaded[name].backbone for name in loaded if name in own}
         if not backbones:  # another arm of the bundle looks at images of this role
             continue
-        drawn, without = draw_overlays(
-            picture.read(), backbones, own, predictor.encoders.max_pixels
-        )
-        found += [Overlay(picture.name, name, png) for name, png in drawn.items()]
-        notes += without
+        drawn = draw_overlays(picture.read(), backbones, own, predictor.encoders.max_pixels)
+        found += [
+            Overlay(picture.name, name, png, loaded[name].record.trained, name not in drawn.cold)
+            for name, png in drawn.pictures.items()
+        ]
+        notes += drawn.notes
     return tuple(found), tuple(dict.fromkeys(notes))

@@ -9,7 +9,9 @@ import pandas as pd
 
 from fusion.evidence import BinaryEvidence
 from fusion.report import tables
+from fusion.report.ablation import ablation, every_metric
 from fusion.report.drawing import Figure
+from fusion.report.explore import THRESHOLDS_NOTE, thresholds
 from fusion.report.figures import draw_all
 from fusion.report.figures_sections import draw_sections
 from fusion.report.intervals import sentence
@@ -31,7 +33,8 @@ COMPARED = (
 
 def _values(evidence: BinaryEvidence) -> dict[str, Any]:
     return {
-        "ablation": tables.ablation(evidence),
+        "ablation": ablation(evidence),
+        "every_metric": every_metric(evidence),
         "gains": tables.gains(evidence),
         "per_fold": tables.per_fold(evidence),
         "oracle": tables.oracle(evidence),
@@ -45,7 +48,7 @@ def _figures(evidence: BinaryEvidence) -> list[Figure]:
 
 def _chapters(evidence: BinaryEvidence) -> list[tuple[str, list[tables.TextTable]]]:
     return [
-        ("Ablation", [tables.ablation(evidence)]),
+        ("Ablation", [ablation(evidence), every_metric(evidence)]),
         ("What fusion adds", [tables.gains(evidence)]),
         ("Folds", [tables.per_fold(evidence)]),
     ]
@@ -71,6 +74,13 @@ def _interval_note(evidence: BinaryEvidence) -> str:
     return sentence(evidence.arms, evidence.bootstrap_draws)
 
 
+def _asked(evidence: BinaryEvidence) -> dict[str, Any]:
+    return {
+        "thresholds": {arm: thresholds(own) for arm, own in evidence.operating.items() if own},
+        "note": THRESHOLDS_NOTE,
+    }
+
+
 def _compared(evidence: Sequence[BinaryEvidence]) -> tuple[Compared, ...]:
     return COMPARED
 
@@ -93,6 +103,7 @@ BINARY = Rendering(
     answers=ANSWERS,
     tables=binary_tables,
     interval_note=_interval_note,
+    asked=_asked,
     compared=_compared,
 )
 """How such evidence is rendered."""

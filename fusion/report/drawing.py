@@ -62,10 +62,10 @@ def tall(rows: int) -> float:
     return 1.0 + 0.27 * rows
 
 
-def svg(draw: Callable[[Axes], None], height: float = 4.6) -> str:
+def svg(draw: Callable[[Axes], None], height: float = 4.6, width: float = WIDTH) -> str:
     """Draws on one set of axes; the same drawing gives the same bytes."""
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+        canvas = Canvas(figsize=(width, height), layout="constrained")
         draw(canvas.add_subplot())
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

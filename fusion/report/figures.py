@@ -15,6 +15,7 @@ from fusion.evaluation.ladder import METRICS
 from fusion.evidence import Arm, ArmEvidence, BinaryEvidence, Evidence
 from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
+from fusion.report.forest import forest
 from fusion.report.numbers import number
 from fusion.report.tables import tidy_ladder
 
@@ -27,6 +28,7 @@ def draw_all(evidence: BinaryEvidence) -> list[Figure]:
     leading = next(a for a in evidence.arms if a.arm == evidence.baseline)
     shown = f"Heavy: {leading.arm}; light: other arms of {leading.model}, and reference models."
     figures = [
+        forest(evidence, "auroc", "AUROC"),
         gains(evidence, "ΔAUROC"),
         _forest(evidence),
         strip(evidence.per_fold, [a.arm for a in evidence.arms], "auroc", "AUROC"),

@@ -10,6 +10,7 @@ from featurestore.cohort import watermark
 from featurestore.plain import finite
 from fusion.audit.base import CheckResult
 from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence, RunFacts
+from fusion.report.answer import answer
 from fusion.report.kinds import rendering
 
 CURVES = {"roc", "pr", "calibration", "decision"}
@@ -25,6 +26,7 @@ def binary_record(evidence: BinaryEvidence) -> dict[str, Any]:
     """Everything but curves of outcomes that are there or not."""
     return {
         "watermark": watermark(evidence.run.linkage, evidence.run.synthetic),
+        "verdict": verdict_record(evidence),
         "run": run_record(evidence.run),
         "findings": [dataclasses.asdict(f) for f in evidence.findings],
         "audit": audit_records(evidence),
@@ -57,6 +59,11 @@ def run_record(run: RunFacts) -> dict[str, Any]:
     if run.observed == "lesion":
         return {**record, "n_lesions": run.n_patients, "n_patients": persons}
     return {k: v for k, v in record.items() if k not in ("observed", "n_nameless", "n_clusters")}
+
+
+def verdict_record(evidence: Evidence) -> dict[str, Any]:
+    """What may be claimed, in words and as its rules found it."""
+    return {"sentence": answer(evidence).sentence, **dataclasses.asdict(evidence.verdict)}
 
 
 def reference_record(evidence: Evidence) -> dict[str, Any] | None:

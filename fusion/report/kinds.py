@@ -61,6 +61,7 @@ class Rendering:
         answers: Answers to items of TRIPOD+AI.
         tables: Tables for a terminal.
         interval_note: Which intervals they have.
+        asked: What the page can be asked beside pairs and subgroups (`fusion.report.explore`).
         compared: Metrics by which runs are compared, the one that is drawn first.
     """
 
@@ -81,6 +82,7 @@ class Rendering:
     answers: Mapping[str, Callable[[Any], Answer]]
     tables: Callable[[Any], list[Table]]
     interval_note: Callable[[Any], str]
+    asked: Callable[[Any], dict[str, Any]]
     compared: Callable[[Sequence[Any]], tuple[Compared, ...]]
 
 

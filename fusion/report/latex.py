@@ -86,7 +86,7 @@ class Paper:
 
 
 def render_latex(evidence: Evidence) -> str:
-    """Returns a `table` environment; references and floors stand below a rule."""
+    """Returns a `table` environment; floors stand below a rule."""
     paper, run = rendering(evidence).paper(evidence), evidence.run
     mark = watermark(run.linkage, run.synthetic)
     caption = (f"\\textbf{{{escape(mark)}}} " if mark else "") + escape(paper.caption)
@@ -96,9 +96,9 @@ def render_latex(evidence: Evidence) -> str:
     lines += [" & ".join(paper.columns) + " \\\\", "\\midrule"]
     kind = evidence.arms[0].kind
     for arm, cells in zip(evidence.arms, paper.rows, strict=True):
-        if arm.kind != kind:
+        if arm.kind == "floor" != kind:
             lines.append("\\midrule")
-            kind = arm.kind
+        kind = arm.kind
         lines.append(" & ".join(map(escape, cells)) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", "\\end{table}", ""])
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from fusion.evidence import Evidence
 from fusion.report import tables
+from fusion.report.answer import answer
 from fusion.report.kinds import rendering
 from fusion.report.markdown_text import plain_text, table_lines
-from fusion.report.methods import DISCLAIMER, audit_summary, header_rows, mark
+from fusion.report.methods import (
+    DISCLAIMER,
+    audit_summary,
+    mark,
+    provenance_rows,
+    study_rows,
+)
 from fusion.report.model_card import card_lines
 from fusion.report.tripod import tripod
 
@@ -17,7 +24,9 @@ def render_markdown(evidence: Evidence) -> str:
     lines = [f"# {plain_text(run.name)}: {plain_text(run.outcome_name)}", ""]
     if mark(evidence):
         lines += [f"> **{mark(evidence)}**", ""]
-    lines += [f"- **{name}:** {plain_text(value)}" for name, value in header_rows(evidence)]
+    found = answer(evidence)
+    lines += [f"**{plain_text(found.sentence)}**", ""]
+    lines += [f"- **{name}:** {plain_text(value)}" for name, value in found.rows]
     lines += ["", "## Warnings", ""]
     lines += [f"- **{f.level}:** {plain_text(f.text)}" for f in evidence.findings] or ["None."]
     if evidence.audit is not None:
@@ -31,6 +40,8 @@ def render_markdown(evidence: Evidence) -> str:
         ]
     if kind.ladder(evidence).rows:
         lines += ["", "## Linkage ladder", "", *table_lines(kind.ladder(evidence))]
+    lines += ["", "## Study", ""]
+    lines += [f"- **{name}:** {plain_text(value)}" for name, value in study_rows(evidence)]
     for heading, table in (
         ("Participant flow", tables.flow(evidence)),
         ("Modalities", tables.available(evidence)),
@@ -55,4 +66,6 @@ def render_markdown(evidence: Evidence) -> str:
     lines += ["", "## Methods", "", *(f"- {plain_text(line)}" for line in kind.methods(evidence))]
     lines += ["", "## Model card", "", *card_lines(evidence, level=3)]
     lines += ["## TRIPOD+AI", "", *table_lines(tripod(evidence))]
+    lines += ["", "## About this run", ""]
+    lines += [f"- **{name}:** {plain_text(value)}" for name, value in provenance_rows(evidence)]
     return "\n".join([*lines, "", DISCLAIMER, ""])

@@ -11,7 +11,9 @@ def table_lines(table: TextTable) -> list[str]:
     if not table.rows:
         return ["None."]
     aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
-    rows = [table.columns, tuple(aligned), *table.rows]
+    heads = map(table.head, range(len(table.rows)))
+    own = [(head, *row[1:]) for head, row in zip(heads, table.rows, strict=True)]
+    rows = [table.columns, tuple(aligned), *own]
     return [
         plain_text(table.caption),
         "",

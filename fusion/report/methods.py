@@ -7,6 +7,7 @@ import math
 from featurestore.cohort import watermark
 from featurestore.units import worded
 from fusion.evidence import BinaryEvidence, Evidence
+from fusion.report.ablation import SENSITIVITY
 from fusion.report.intervals import headline, sentence
 from fusion.report.kinds import rendering
 from fusion.report.numbers import number
@@ -18,7 +19,6 @@ from fusion.report.sentences import (
     preparation_of_columns,
     score,
 )
-from fusion.report.tables import SENSITIVITY
 
 FLOORS = {
     "permuted_labels": "Floor: `permuted_labels` fits on exchanged outcomes and should reach 0.5.",
@@ -46,8 +46,8 @@ def audit_summary(evidence: Evidence) -> str:
     return text
 
 
-def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
-    """Name and value of everything that a reader needs to place the numbers."""
+def study_rows(evidence: Evidence) -> list[tuple[str, str]]:
+    """Name and value of what was studied."""
     run, kind = evidence.run, rendering(evidence)
     rows = [
         ("Outcome", f"{run.outcome_name}: {run.outcome_definition}"),
@@ -60,6 +60,17 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
             + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
         ),
         ("Linkage", run.linkage),
+    ]
+    best = kind.best(evidence)
+    if best is not None:
+        rows.insert(4, (best[0], f"{best[1]}, known because the outcome was drawn from it"))
+    return rows
+
+
+def provenance_rows(evidence: Evidence) -> list[tuple[str, str]]:
+    """Name and value of what a run can be told by, and repeated with."""
+    run = evidence.run
+    return [
         *(("Encoder", encoder_line(encoder)) for encoder in run.encoders),
         ("Seed", str(run.seed)),
         ("Cohort digest", run.cohort_digest[:16]),
@@ -67,10 +78,6 @@ def header_rows(evidence: Evidence) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{k} {v}" for k, v in run.versions.items())),
         ("Command", run.command),
     ]
-    best = kind.best(evidence)
-    if best is not None:
-        rows.insert(4, (best[0], f"{best[1]}, known because the outcome was drawn from it"))
-    return rows
 
 
 def methods(evidence: BinaryEvidence) -> list[str]:

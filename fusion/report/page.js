@@ -23,6 +23,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A phone has no room for a list of contents before the first number.
+const contents = document.querySelector(".contents");
+if (contents && window.matchMedia("(max-width: 60rem)").matches) contents.open = false;
+
 // Paper cannot be unfolded: what is folded is printed open, and folded again.
 let folded = [];
 window.addEventListener("beforeprint", () => {

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from fusion.report.drawing import Figure
 
+SCRIPTS = ("page.js", "explore.js")
+
 
 def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
     """Renders one of the templates beside this file.
@@ -28,11 +30,13 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["code"] = _code
+    environment.filters["whole"] = _whole
+    environment.filters["parted"] = _parted
     return environment.get_template(template).render(
         figures={f.name: f for f in figures},
         drawings={f.name: _inline(f) for f in figures},
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+        script=Markup("\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)),
         **values,
     )
 
@@ -40,6 +44,16 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
 def _code(text: str) -> Markup:
     """Escaped text in which words between backticks are code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
+
+
+def _whole(text: str) -> str:
+    """An interval that no line break parts; other text as it is."""
+    return re.sub(r"\[[^\[\]]{3,20}\]", lambda found: found[0].replace(" ", "\u00a0"), text)
+
+
+def _parted(name: str) -> Markup:
+    """An escaped name that may break behind an underscore and before its modalities."""
+    return Markup(re.sub(r"_|(?=\[)", r"\g<0><wbr>", str(Markup.escape(name))))
 
 
 def _inline(figure: Figure) -> Markup:

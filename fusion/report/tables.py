@@ -7,39 +7,19 @@ import dataclasses
 import pandas as pd
 
 from featurestore.cohort import short_watermark
-from featurestore.units import worded
 from fusion.audit.base import SEVERITIES
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS, THRESHOLD
-from fusion.evidence import ArmEvidence, BinaryEvidence, Estimate, Evidence, Gain
+from fusion.evidence import Arm, ArmEvidence, BinaryEvidence, Estimate, Evidence, Gain
 from fusion.evidence.intervals import interval_facts
-from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 
 SIGNIFICANT = 0.05
 """Adjusted p below which a gain is called one."""
 
-BASELINE = "baseline"
+BASELINE = "reference"
 """Stands in place of a difference beside the arm that differences are taken against."""
 KINDS = {"arm": "", "reference": "reference model", "floor": "floor"}
-# Metric, heading, digits and whether its interval is printed in the wide table.
-WIDE = (
-    ("auroc", "AUROC [95 % CI]", True),
-    ("auprc", "AUPRC [95 % CI]", True),
-    ("brier", "Brier", False),
-    ("calibration_slope", "slope", False),
-    ("calibration_intercept", "intercept", False),
-    ("sensitivity_at_specificity_90", "sens@spec 0.90 (test)", False),
-    ("accuracy", "accuracy", False),
-    ("precision", "precision", False),
-    ("recall", "recall", False),
-    ("f1", "F1", False),
-    ("net_benefit", "net benefit", False),
-)
-SENSITIVITY = (
-    "Sensitivity at specificity 0.90 picks its threshold on the outer test {patients} themselves: "
-    "it describes the ROC curve and is no decision rule."
-)
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
@@ -52,46 +32,29 @@ class TextTable:
         columns: Headings.
         rows: Cells, as many as headings in each row.
         text_columns: How many leading columns hold words; the others hold numbers.
+        details: What stands below the first cell of each row, in small letters; may be none.
+        marks: What is said of each row beside its first cell (`best`); may be none.
+        narrow: Leading columns that a phone shows, where others stand in another table too; None
+            for all.
+        keys: Arm of each row, where rows are arms that can be filtered; may be none.
+        stacked: Whether a phone shows a row as a block, a line a cell.
     """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
+    details: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    narrow: int | None = None
+    keys: tuple[str, ...] = ()
+    stacked: bool = False
 
-
-def ablation(evidence: BinaryEvidence) -> TextTable:
-    """One line an arm with every metric."""
-    modalities = all_modalities(evidence)
-    headings = ("model", *modalities, "n", "events", *(h for _, h, _ in WIDE))
-    rows = tuple(
-        (
-            _model(arm),
-            *("✓" if m in arm.modalities else "·" for m in modalities),
-            str(arm.n),
-            str(arm.events),
-            *(
-                with_interval(arm.metrics.get(name, UNDEFINED))
-                if bounds
-                else number(arm.metrics.get(name, UNDEFINED).value)
-                for name, _, bounds in WIDE
-            ),
-            difference(arm),
-            *_p_values(arm),
-            number(arm.tie_width),
-        )
-        for arm in evidence.arms
-    )
-    return TextTable(
-        f"All arms on the same {evidence.noun.many} and folds. ΔAUROC is taken against "
-        f"{evidence.baseline}. Net benefit at threshold {evidence.net_benefit_threshold:.2f}. "
-        f"{sentence(evidence.arms, evidence.bootstrap_draws)} "
-        f"{worded(SENSITIVITY, evidence.noun)} A gap in AUROC to {evidence.baseline} is a tie "
-        "below the width of the last column, by the spread over folds.",
-        (*headings, "ΔAUROC [95 % CI]", "p", "p Holm", "tie below"),
-        rows,
-        text_columns=1 + len(modalities),
-    )
+    def head(self, row: int) -> str:
+        """The first cell of a row with all that belongs to it, as one line of text."""
+        beside = [own[row] for own in (self.details, self.marks) if own and own[row]]
+        cell = self.rows[row][0]
+        return f"{cell} ({'; '.join(beside)})" if beside else cell
 
 
 def gains(evidence: BinaryEvidence) -> TextTable:
@@ -127,13 +90,20 @@ def per_fold(evidence: BinaryEvidence) -> TextTable:
 
 
 def participants(evidence: Evidence) -> TextTable:
-    """Table 1."""
-    rows = tuple(tuple(str(v) for v in row) for row in evidence.table1.to_numpy())
+    """Table 1; a level stands in a line of its own below its variable."""
+    records = evidence.table1.to_dict("records")
+    values = [c for c in evidence.table1.columns if c not in ("variable", "level", "unit")]
     return TextTable(
         _who_stands_there(evidence),
-        tuple(str(c) for c in evidence.table1.columns),
-        rows,
-        text_columns=3,
+        ("variable", *map(str, values)),
+        tuple(
+            (
+                ": ".join(str(r[c]) for c in ("variable", "level") if r[c]),
+                *(str(r[c]) for c in values),
+            )
+            for r in records
+        ),
+        details=tuple("" if r["unit"] in ("n", "n (%)") else str(r["unit"]) for r in records),
     )
 
 
@@ -340,17 +310,27 @@ def tidy_metrics(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def all_modalities(evidence: Evidence) -> tuple[str, ...]:
-    """Modalities of all arms, in the order of the arm that sees most."""
-    widest = max(evidence.arms, key=lambda a: len(a.modalities))
-    rest = (m for a in evidence.arms for m in a.modalities)
-    return tuple(dict.fromkeys([*widest.modalities, *rest]))
-
-
 def oracle(evidence: Evidence) -> str | None:
     """AUROC that no predictor can be expected to beat, where the cohort knows it."""
     value = evidence.run.facts.get("oracle_auroc")
     return None if value is None else number(value)
+
+
+def arm_marks(evidence: Evidence) -> tuple[str, ...]:
+    """What is said of each arm beside its name: the best, the reference, the simplest as good."""
+    v = evidence.verdict
+    said = ((v.best, "best"), (v.reference, BASELINE), (v.recommended, "simplest as good"))
+    return tuple(", ".join(word for name, word in said if name == arm.arm) for arm in evidence.arms)
+
+
+def seen(evidence: Evidence) -> tuple[str, ...]:
+    """What each arm sees, by name."""
+    return tuple(" + ".join(arm.modalities) or "nothing" for arm in evidence.arms)
+
+
+def named_model(arm: Arm) -> str:
+    """The model of an arm, and what it is for."""
+    return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
 
 
 def difference(arm: ArmEvidence, digits: int = 3) -> str:
@@ -358,16 +338,6 @@ def difference(arm: ArmEvidence, digits: int = 3) -> str:
     if not arm.differences:
         return BASELINE
     return with_interval(arm.differences["auroc"].estimate, digits, sign=True)
-
-
-def _p_values(arm: ArmEvidence) -> tuple[str, str]:
-    if not arm.differences:
-        return NOTHING, NOTHING
-    return p_value(arm.differences["auroc"].p), p_value(arm.differences["auroc"].p_holm)
-
-
-def _model(arm: ArmEvidence) -> str:
-    return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
 
 
 def verdict(gain: Gain) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.box import SQUARE
+from rich.console import Console, Group
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -10,9 +12,9 @@ from featurestore.cohort import watermark
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS
 from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
+from fusion.report.answer import Answer, answer
 from fusion.report.comparison import UNDEFINED, Comparison, comparison_mark, interval_note
 from fusion.report.kinds import rendering
-from fusion.report.methods import audit_summary
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import difference
 
@@ -29,22 +31,37 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
         f"{run.name}: {run.outcome_name}, {kind.summary(evidence)}, linkage {run.linkage}",
         markup=False,
     )
+    console.print(_answer_box(answer(evidence)), highlight=False)
     mark = watermark(run.linkage, run.synthetic)
     if mark:
         console.print(mark, style="bold", markup=False, highlight=False)
-    summary = audit_summary(evidence)
-    if summary:
-        console.print(f"audit: {summary}", markup=False, highlight=False)
     for finding in evidence.findings:
         if finding.level != "note":
             console.print(f"{finding.level}: {finding.text}", markup=False, highlight=False)
     for table in kind.tables(evidence):
         console.print(table, highlight=False)
     console.print(kind.interval_note(evidence), markup=False, highlight=False)
+    took = [(a.arm, evidence.seconds[a.arm]) for a in evidence.arms if a.arm in evidence.seconds]
+    if took:
+        told = ", ".join(f"{arm} {number(seconds, 1)}" for arm, seconds in took)
+        console.print(
+            f"Seconds of all fits, tuning included: {told}.", markup=False, highlight=False
+        )
     best = kind.best(evidence)
     if best is not None:
         name = best[0].replace("Oracle", "oracle")
         console.print(f"{name} {best[1]}: no predictor can be expected to do better", markup=False)
+
+
+def _answer_box(found: Answer) -> Panel:
+    """The verdict and what it rests on; the line above has said who was studied."""
+    shown = found.rows[2:]
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
+    for name, value in shown:
+        rows.add_row(Text(name), Text(value))
+    return Panel(Group(Text(found.sentence, style="bold"), "", rows), box=SQUARE, expand=True)
 
 
 def binary_summary(evidence: BinaryEvidence) -> str:
@@ -111,9 +128,9 @@ def _table(evidence: BinaryEvidence) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     kind = "arm"
     for arm in evidence.arms:
-        if arm.kind != kind:
+        if arm.kind == "floor" != kind:
             table.add_section()
-            kind = arm.kind
+        kind = arm.kind
         table.add_row(*_cells(arm))
     return table
 

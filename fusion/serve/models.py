@@ -101,11 +101,13 @@ class TimesOtherOut(ArmScoreOut):
 
 
 class OverlayOut(pydantic.BaseModel):
-    """A Grad-CAM overlay."""
+    """A Grad-CAM overlay; without heat, or of an untrained encoder, it explains nothing."""
 
     image: str
     encoder: str
     png_base64: str
+    trained: bool
+    heated: bool
 
 
 class ContributionOut(pydantic.BaseModel):

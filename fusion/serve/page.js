@@ -283,6 +283,19 @@ function others(r) {
   return table(["Arm", "By", "Risk", "95 % interval", "Group"], rows);
 }
 
+function pictured(o) {
+  const said = o.heated ? "" : ": nothing in the picture raises the score, so there is no heat to show";
+  return make("figure", {}, make("img", { src: "data:image/png;base64," + o.png_base64, alt: "Grad-CAM of " + o.encoder + " over " + o.image + said }), make("figcaption", {}, o.image + ", " + o.encoder + said));
+}
+
+function overlays(all) {
+  // A map of a network that was never trained looks like any other and means nothing: it is kept apart.
+  const trained = all.filter((o) => o.trained), rest = all.filter((o) => !o.trained), parts = [];
+  if (trained.length) parts.push(make("h3", {}, "Where the image raises the score"), make("div", { class: "overlays" }, ...trained.map(pictured)));
+  if (rest.length) parts.push(make("details", { class: "untrained" }, make("summary", {}, "Maps of encoders that were never trained"), make("p", { class: "soft" }, "Their weights are random. The maps show what an untrained network passes on, and nothing of the lesion."), make("div", { class: "overlays" }, ...rest.map(pictured))));
+  return parts;
+}
+
 function show(r) {
   const parts = r.risks ? timesParts(r) : probabilityParts(r);
   parts.push(make("p", { class: "research" }, make("strong", {}, r.disclaimer)));
@@ -300,9 +313,7 @@ function show(r) {
   }
   if (r.explanation) {
     const e = r.explanation;
-    if (e.overlays.length) {
-      parts.push(make("h3", {}, "Where the image raises the score"), make("div", { class: "overlays" }, ...e.overlays.map((o) => make("figure", {}, make("img", { src: "data:image/png;base64," + o.png_base64, alt: "Grad-CAM of " + o.encoder + " over " + o.image }), make("figcaption", {}, o.image + ", " + o.encoder)))));
-    }
+    parts.push(...overlays(e.overlays));
     for (const note of e.notes) parts.push(make("p", { class: "soft" }, note));
     if (e.contributions.length) parts.push(make("h3", {}, "What each input changes"), make("p", { class: "soft" }, (r.risks ? "Log hazard ratio" : "Log odds") + " with the input minus those without it; to the right raises the risk. The parts do not add up: inputs stand in for one another."), changes(e.contributions));
   }

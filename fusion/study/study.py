@@ -35,7 +35,7 @@ from fusion.evaluation import (
     save_overlays,
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
-from fusion.evaluation.records import read_fits, read_records
+from fusion.evaluation.records import read_fits, read_records, read_seconds
 from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
 from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
 from fusion.evidence.saved import read_table
@@ -136,6 +136,7 @@ class Study(OwnStages):
             fits=read_records(self.paths.choices),
             config=self.config.ablation,
             overlays=self.overlays(predictions),
+            seconds=read_seconds(self.paths.work),
         )
         save_inputs(inputs, self.paths)
         return collect(inputs, predictions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from extractor.backbones import Backbone, load_backbone
 from extractor.config import BackboneConfig
 from extractor.images import Geometry, fit_square, picture_box
-from extractor.saliency import grad_cam, overlay
+from extractor.saliency import draw_overlays, grad_cam, overlay
 from featurestore.errors import ConfigError
 
 
@@ -99,3 +100,13 @@ def test_the_overlay_is_the_picture_without_mirrored_margins(size: tuple[int, in
     assert np.asarray(drawn)[..., 1].min() >= 199
     warm = np.asarray(overlay(square, np.ones((64, 64)), box, side=64))
     assert warm[..., 0].min() > 100
+
+
+def test_a_picture_in_which_nothing_raises_the_score_is_said_to_be_cold() -> None:
+    net = backbone("resnet18")
+    buffer = io.BytesIO()
+    Image.new("RGB", (80, 60), (200, 120, 90)).save(buffer, "PNG")
+    gradients = {"warm": np.ones(net.dimension), "cold": np.zeros(net.dimension)}
+    drawn = draw_overlays(buffer.getvalue(), dict.fromkeys(gradients, net), gradients, 10_000)
+    assert drawn.pictures.keys() == gradients.keys()
+    assert (drawn.cold, drawn.notes) == ({"cold"}, ())

@@ -26,7 +26,7 @@ from featurestore.store.quarantine import Quarantine, QuarantineRow
 from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import prediction_types, predictions_table
-from fusion.evaluation.records import read_failures, read_fits, read_records
+from fusion.evaluation.records import read_failures, read_fits, read_records, read_seconds
 from fusion.evidence.saved import VERSION, _read_saved, load_own_config, read_table
 from fusion.evidence.types import RunFacts
 from fusion.export.options import _recorded_root
@@ -199,6 +199,10 @@ KINDS: dict[str, Kind] = {
         lambda f: repr(
             [read(f / "choices.json") for read in (read_records, read_fits, read_failures)]
         ),
+    ),
+    "seconds": Kind(
+        lambda f: write_sealed_text(f / "seconds.json", json.dumps({"a": 12.5, "b": 0.25})),
+        lambda f: repr(read_seconds(f)),
     ),
     "overlays": Kind(
         lambda f: save_overlays([OVERLAY], "k", f / "overlays.json"),

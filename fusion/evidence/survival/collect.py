@@ -18,6 +18,8 @@ from fusion.evidence.differences import differences, fusion_gains
 from fusion.evidence.importances import block_importances, top_inputs
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.intervals import interval_facts
+from fusion.evidence.leaderboard import leaderboard
+from fusion.evidence.pairs import all_pairs
 from fusion.evidence.reference_model import reference_model
 from fusion.evidence.survival.curves import auc_curves, calibration_bins, decision_curve, treat_all
 from fusion.evidence.survival.findings import find_problems
@@ -33,6 +35,7 @@ from fusion.evidence.survival.support import Support, find_support
 from fusion.evidence.survival.types import SurvivalArm, SurvivalEvidence
 from fusion.evidence.tuning import tuning_evidence
 from fusion.evidence.used import used
+from fusion.evidence.verdict import Measurements, find_verdict
 from fusion.metrics import corrected_half_width, draw_weights
 from fusion.metrics.curves import Curve
 from fusion.models import calibration_text
@@ -69,6 +72,21 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
     auc = auc_curves(aligned, support, baseline, weights, stretch)
     arms = _arms(aligned, support, scores, per_fold, auc, baseline)
     gains = fusion_gains(aligned.arms, scores, HEADLINE)
+    verdict = find_verdict(
+        Measurements(
+            inputs.run,
+            inputs.audit,
+            arms,
+            baseline,
+            HEADLINE,
+            int((times.event == 1).sum()),
+            (at("calibration_intercept", support.until), at("calibration_slope", support.until)),
+            lambda one, other: (
+                scores[one].metrics[HEADLINE].against(scores[other].metrics[HEADLINE])
+            ),
+            lambda best: _tie_widths(per_fold, best, len(times)),
+        )
+    )
     followed = describe_follow_up(times, aligned.horizons, support)
     proportional = proportional_score(times, aligned[baseline])
     judge = by_concordance(cohort)
@@ -84,6 +102,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         table1=table_one(cohort),
         arms=arms,
         baseline=baseline,
+        verdict=verdict,
         history=inputs.history,
         bootstrap_draws=draws,
         fusion_gain=gains,
@@ -102,12 +121,14 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
         subgroups=parts,
         reference_model=clinical,
         config=inputs.config,
+        seconds=inputs.seconds,
         follow_up=followed,
         per_fold=per_fold,
         risk_groups=risk_groups(times, aligned[baseline], support, weights, stretch),
         treat_all={days: treat_all(times, days) for days in support.horizons.values()},
         proportional=proportional,
         time_ladder=inputs.time_ladder,
+        pairs=all_pairs(arms, scores, HEADLINE),
     )
 
 
@@ -129,7 +150,7 @@ def _arms(
     have = [name for name in ENDPOINT.tested if name in scores[baseline].metrics]
     tested = differences(shown, scores, baseline, have)
     ties = _tie_widths(per_fold, baseline, len(aligned.times))
-    return tuple(
+    made = (
         SurvivalArm(
             arm=arm.arm,
             model=arm.model,
@@ -152,6 +173,7 @@ def _arms(
         )
         for arm in shown
     )
+    return leaderboard(tuple(made), HEADLINE)
 
 
 def _tie_widths(per_fold: pd.DataFrame, baseline: str, patients: int) -> dict[str, float]:

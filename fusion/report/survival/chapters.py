@@ -20,6 +20,7 @@ from fusion.report.shared_sections import (
     tuning,
 )
 from fusion.report.survival import tables, time_ladder
+from fusion.report.survival.ablation import arms, every_metric
 from fusion.report.survival.figures import calibration_name, decision_name
 from fusion.report.survival.tables import HEADLINE
 from fusion.report.tables import TextTable
@@ -60,7 +61,13 @@ def chapters(e: SurvivalEvidence) -> list[Chapter]:
     made = [
         Chapter("time-ladder", "Time ladder", climbed),
         Chapter("follow-up", "Follow-up", (tables.follow_up(e), tables.by_horizon(e))),
-        Chapter("ablation", "Ablation", (tables.arms(e), tables.brier_differences(e))),
+        Chapter(
+            "ablation",
+            "Ablation",
+            (arms(e), tables.brier_differences(e)),
+            (),
+            (Folded("More of every arm", every_metric(e)),),
+        ),
         Chapter("fusion", "Fusion", (tables.gains(e),), ("fusion_gain", "delta_c")),
         Chapter("groups", "Risk groups", (tables.risk_groups(e),), ("risk_groups",)),
         Chapter(

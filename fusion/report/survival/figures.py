@@ -14,6 +14,7 @@ from fusion.metrics.curves import Curve
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, intervals, svg, tall
 from fusion.report.figures import fine_tuning, gains, shown_arms, strip, training
 from fusion.report.figures_sections import draw_sections
+from fusion.report.forest import forest
 from fusion.report.survival.tables import HEADLINE, found, group_name
 
 MONTHS_UNTIL = 2 * YEAR
@@ -24,6 +25,7 @@ def draw_all(e: SurvivalEvidence) -> list[Figure]:
     """Draws every figure that the evidence has data for."""
     arms = shown_arms(e.baseline, e.arms)
     figures = [
+        forest(e, HEADLINE, "C"),
         gains(e, "ΔC"),
         _forest(e),
         _risk_groups(e),

@@ -12,7 +12,13 @@ from rich.text import Text
 from featurestore.cohort import watermark
 from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
-from fusion.report.json import audit_records, overlay_records, reference_record, tuning_records
+from fusion.report.json import (
+    audit_records,
+    overlay_records,
+    reference_record,
+    tuning_records,
+    verdict_record,
+)
 from fusion.report.kinds import Compared
 from fusion.report.latex import Paper
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -31,6 +37,7 @@ def record(e: SurvivalEvidence) -> dict[str, Any]:
     return {
         "watermark": watermark(e.run.linkage, e.run.synthetic),
         "endpoint": e.endpoint,
+        "verdict": verdict_record(e),
         "run": run,
         "findings": [dataclasses.asdict(f) for f in e.findings],
         "audit": audit_records(e),
@@ -124,9 +131,9 @@ def terminal_tables(e: SurvivalEvidence) -> list[Table]:
         table.add_column(heading, justify="right", no_wrap=True)
     kind = "arm"
     for arm in e.arms:
-        if arm.kind != kind:
+        if arm.kind == "floor" != kind:
             table.add_section()
-            kind = arm.kind
+        kind = arm.kind
         name = arm.arm if len(arm.arm) <= NAME_WIDTH else arm.arm.replace("[", "\n[")
         values = []
         if last is not None:

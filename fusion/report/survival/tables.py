@@ -11,7 +11,7 @@ from fusion.evidence.spans import span
 from fusion.evidence.survival import SurvivalArm, SurvivalEvidence, at
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.survival import time_ladder
-from fusion.report.tables import BASELINE, KINDS, TextTable, all_modalities, tidy_metrics, verdict
+from fusion.report.tables import BASELINE, TextTable, tidy_metrics, verdict
 
 HEADLINE = "uno_c"
 CONCORDANCES = {
@@ -22,54 +22,6 @@ CONCORDANCES = {
     "uno_c_incidence": "Uno's C of the incidence, within folds",
 }
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
-
-
-def arms(e: SurvivalEvidence) -> TextTable:
-    """One line an arm with what is compared."""
-    modalities = all_modalities(e)
-    headings = (
-        "model",
-        *modalities,
-        "n",
-        "events",
-        "C [95 % CI]",
-        *(f"AUC, {span(days)}" for days in e.horizons),
-        *(f"Brier, {span(days)}" for days in e.horizons),
-        *(["integrated Brier"] if _integrated(e) else []),
-        "risk groups apart [95 % CI]",
-        "ΔC [95 % CI]",
-        "p",
-        "p Holm",
-        "tie below",
-    )
-    rows = tuple(
-        (
-            named(arm),
-            *("✓" if m in arm.modalities else "·" for m in modalities),
-            str(arm.n),
-            str(arm.events),
-            with_interval(found(arm, HEADLINE)),
-            *(number(found(arm, at("auc", days)).value) for days in e.horizons),
-            *(number(found(arm, at("brier", days)).value) for days in e.horizons),
-            *([number(found(arm, "integrated_brier").value)] if _integrated(e) else []),
-            gap(found(arm, "restricted_mean_gap")),
-            difference(arm),
-            *_p_values(arm, HEADLINE),
-            number(arm.tie_width),
-        )
-        for arm in e.arms
-    )
-    return TextTable(
-        f"All arms on the same patients and folds. {headline(e)} Intervals: "
-        f"{e.bootstrap_draws:,} draws of a bootstrap over patients, shared by all arms. ΔC is "
-        f"taken against {e.baseline}. Risk groups apart: by how much longer patients of the "
-        "lowest risk group stay without an event than those of the highest, of the first "
-        f"{span(e.follow_up.until)}. A gap in C to {e.baseline} is a tie below the width of the "
-        "last column, by the spread over folds.",
-        headings,
-        rows,
-        text_columns=1 + len(modalities),
-    )
 
 
 def concordances(e: SurvivalEvidence) -> TextTable:
@@ -118,7 +70,7 @@ def brier_differences(e: SurvivalEvidence) -> TextTable:
             arm.arm,
             with_interval(arm.metrics["integrated_brier"]),
             with_interval(arm.differences["integrated_brier"].estimate, sign=True),
-            *_p_values(arm, "integrated_brier"),
+            *p_values(arm, "integrated_brier"),
         )
         for arm in e.arms
         if "integrated_brier" in arm.differences
@@ -352,11 +304,6 @@ def found(arm: Arm, name: str) -> Estimate:
     return arm.metrics.get(name, UNDEFINED)
 
 
-def named(arm: Arm) -> str:
-    """The model of an arm, and what it is for."""
-    return f"{arm.model} ({KINDS[arm.kind]})" if KINDS[arm.kind] else arm.model
-
-
 def difference(arm: Arm, digits: int = 3) -> str:
     """ΔC to the baseline, or the word for the baseline itself."""
     if not arm.differences:
@@ -383,11 +330,13 @@ def group_name(place: int, groups: int) -> str:
     return ends.get(place, f"group {place + 1}")
 
 
-def _integrated(e: SurvivalEvidence) -> bool:
+def has_integrated(e: SurvivalEvidence) -> bool:
+    """Whether several horizons are supported, so that the Brier score has a mean over time."""
     return "integrated_brier" in e.arms[0].metrics
 
 
-def _p_values(arm: SurvivalArm, metric: str) -> tuple[str, str]:
+def p_values(arm: SurvivalArm, metric: str) -> tuple[str, str]:
+    """P of a difference, before and after Holm."""
     if metric not in arm.differences:
         return NOTHING, NOTHING
     tested = arm.differences[metric]

@@ -27,6 +27,7 @@ from featurestore.progress import Silent
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
 from fusion.evaluation.predictions import prediction_types
+from fusion.evaluation.records import read_seconds
 from fusion.evaluation.run import evaluate
 from fusion.evaluation.tasks import Plan, split_fold
 from fusion.features.table import FeatureTable
@@ -112,6 +113,14 @@ def read_choices(work: Path) -> dict[str, Any]:
 
 
 class TestPredictions:
+    def test_how_long_fits_took_is_kept_beside_the_results(
+        self, finished: Path, predictions: pd.DataFrame
+    ) -> None:
+        took = read_seconds(finished)  # `predictions` came from parts that were there already
+        assert took.keys() == set(predictions["arm"])
+        assert all(0 < seconds < 600 for seconds in took.values())
+        assert "seconds" not in read_choices(finished)["fits"][0]
+
     def test_every_arm_predicts_every_patient_once(
         self, predictions: pd.DataFrame, setting: Setting
     ) -> None:

@@ -24,20 +24,28 @@ def _mean(predictions: pd.DataFrame, arm: str, function: object) -> float:
     return float(np.mean([function(r["y"], r["score"]) for _, r in own.groupby("repeat")]))
 
 
-def test_arms_references_and_floors_in_this_order(evidence: Evidence) -> None:
-    assert [a.arm for a in evidence.arms] == [
-        "head[clinical]",
-        "head[image]",
-        BASELINE,
-        "tree[image]",
-        "tree[image+clinical]",
-        "clinical_reference[clinical]",
-        "permuted_labels",
-        "prevalence",
-    ]
-    assert [a.kind for a in evidence.arms] == ["arm"] * 5 + ["reference"] + ["floor"] * 2
+def test_the_best_arm_stands_first_and_floors_last(evidence: Evidence) -> None:
+    kinds = [a.kind for a in evidence.arms]
+    assert kinds[-2:] == ["floor"] * 2
+    assert set(kinds[:-2]) == {"arm", "reference"}
+    for part in (evidence.arms[:-2], evidence.arms[-2:]):
+        values = [a.metrics["auroc"].value for a in part]
+        assert values == sorted(values, reverse=True)
+    assert {a.arm for a in evidence.arms} == {name for name, *_ in ARMS}
     assert {a.n for a in evidence.arms} == {200}
     assert all(set(a.metrics) == set(metrics_at(0.5)) for a in evidence.arms)
+
+
+def test_the_verdict_is_on_the_arms_of_the_table(evidence: Evidence) -> None:
+    verdict = evidence.verdict
+    assert verdict.best == evidence.arms[0].arm
+    assert (verdict.reference, verdict.subject, verdict.among) == (BASELINE, BASELINE, 6)
+    assert verdict.fusion is not None
+    assert verdict.fusion.single == "tree[image]"
+    own = next(a for a in evidence.arms if a.arm == "tree[image]").differences["auroc"]
+    assert verdict.fusion.delta.value == pytest.approx(-own.estimate.value)
+    assert verdict.fusion.delta.low == pytest.approx(-own.estimate.high)
+    assert verdict.audit is None
 
 
 def test_metrics_are_averaged_over_repeats(evidence: Evidence, predictions: pd.DataFrame) -> None:

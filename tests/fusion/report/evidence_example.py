@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -30,10 +31,13 @@ from fusion.evidence.designs import GroupLoss, LearningPoint
 from fusion.evidence.importances import BlockImportance, InputSize
 from fusion.evidence.intervals import interval_facts
 from fusion.evidence.matched import Matched, MatchedResult
+from fusion.evidence.operating import Operating
+from fusion.evidence.pairs import Pair
 from fusion.evidence.reference_model import Coefficient, Direction, ReferenceModel
 from fusion.evidence.sensitivity import Sensitivity
 from fusion.evidence.subgroups import Subgroup
 from fusion.evidence.tuning import TuningEvidence
+from fusion.evidence.verdict import AuditClaim, CalibrationClaim, FusionClaim, Obstacle, Verdict
 from fusion.metrics.curves import CalibrationBins, Curve
 
 SINGLES = ("resnet18", "efficientnet_b0", "clinical", "expression")
@@ -185,6 +189,7 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> B
         ),
         arms=tuple(arms),
         baseline=full,
+        verdict=example_verdict(single),
         per_fold=per_fold,
         history=epochs if history else pd.DataFrame(),
         net_benefit_threshold=0.32,
@@ -202,6 +207,27 @@ def example(name: str = "demo", history: bool = True, single: bool = False) -> B
     )
 
 
+def example_verdict(single: bool = False) -> Verdict:
+    """A verdict on the example: the audit invalidates, and the patients are made up."""
+    gain = FusionClaim(
+        "adds", "fusion_head[all]", "fusion_head[clinical]", estimate(0.12), 0.001, 1, ()
+    )
+    return Verdict(
+        best="fusion_head[all]",
+        among=1 if single else 12,
+        reference="fusion_head[all]",
+        subject="fusion_head[all]",
+        obstacles=(Obstacle("audit", ("Copy",)), Obstacle("synthetic")),
+        fusion=None if single else gain,
+        modalities=SINGLES,
+        calibration=CalibrationClaim(
+            "fusion_head[all]", ("calibrated",), estimate(0.0), estimate(1.0)
+        ),
+        audit=AuditClaim(3, 1, ("Copy",)),
+        recommended=None if single else "fusion_head[clinical]",
+    )
+
+
 def _png(red: int, green: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (224, 168), (80 * red, 100 * green, 90)).save(buffer, "PNG")
@@ -215,6 +241,9 @@ def everything(name: str = "demo") -> BinaryEvidence:
     area, none = estimate(0.7), Estimate(NAN, NAN, NAN)
     return dataclasses.replace(
         base,
+        pairs=tuple(example_pairs(base)),
+        seconds={a.arm: 12.34 for a in base.arms},
+        operating={full: tuple(map(example_operating, (0.2, 0.4)))},
         group_losses=tuple(
             GroupLoss("lightgbm", group, area, estimate(0.02), 0.03, 0.06) for group in SINGLES
         ),
@@ -249,6 +278,19 @@ def everything(name: str = "demo") -> BinaryEvidence:
         ),
         tuning=(TuningEvidence("lightgbm[all]", np.array([[0.6, 0.7]] * 2), 0.5, {"rate": 0.8}),),
     )
+
+
+def example_pairs(evidence: BinaryEvidence) -> Iterator[Pair]:
+    """The baseline against every other arm, and nothing else."""
+    for arm in evidence.arms:
+        if arm.arm != evidence.baseline:
+            yield Pair(evidence.baseline, arm.arm, estimate(0.1), 0.01, 0.06)
+
+
+def example_operating(threshold: float) -> Operating:
+    """A threshold with counts that may be shown."""
+    rates = (estimate(0.8), estimate(0.7), estimate(0.1))
+    return Operating(threshold, *rates, 150.0, 100.0, 42.0, 308.0)
 
 
 SUBGROUP_METRICS = ("auroc", "brier", "calibration_intercept")

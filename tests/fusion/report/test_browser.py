@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from evidence_example import everything, example
 
-from fusion.evidence import Evidence, Finding, FinishedRun
+from fusion.evidence import Evidence, Finding, FinishedRun, Verdict
 from fusion.report import write_report
 from fusion.report.comparison import compare
 from fusion.report.comparison_page import write_comparison
 
 pytestmark = pytest.mark.slow
 
-WIDTHS = (1280, 390)
+WIDTHS = (1920, 1280, 390)
 A4_TEXT_WIDTH = 688  # CSS pixels of 210 mm less two margins of 14 mm
 LONG = "a_name_without_a_single_space_" * 8
 
@@ -73,7 +73,22 @@ def awkward() -> Evidence:
         arms=tuple(arms),
         per_fold=per_fold,
         baseline=f"{LONG}[{base.baseline}]",
+        verdict=_renamed(base.verdict),
     )
+
+
+def _renamed(verdict: Verdict) -> Verdict:
+    assert verdict.fusion is not None
+    fusion = dataclasses.replace(
+        verdict.fusion,
+        fused=f"{LONG}[{verdict.fusion.fused}]",
+        single=f"{LONG}[{verdict.fusion.single}]",
+    )
+    names = {
+        name: f"{LONG}[{getattr(verdict, name)}]"
+        for name in ("best", "reference", "subject", "recommended")
+    }
+    return dataclasses.replace(verdict, fusion=fusion, **names)
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +183,77 @@ def test_tables_sort_by_keyboard(browser: Any, pages: dict[str, Path]) -> None:
     opened.page.context.close()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_answer_and_the_tables_fit(browser: Any, pages: dict[str, Path], width: int) -> None:
+    opened = visit(browser, pages["report"], width)
+    page = opened.page
+    assert page.locator(".verdict").bounding_box()["y"] < 400
+    assert page.locator(".contents").evaluate("(e) => e.open") == (width == 1280)
+    below = page.locator("#answer").evaluate("(e) => e.getBoundingClientRect().bottom")
+    assert width == 390 or below < 900
+    unfold(page)
+    for table in ("#ablation-table", "#every-metric", "#participants"):
+        region = page.locator(f".scroll:has({table})")
+        assert region.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 0, table
+        for cell in page.locator(f"{table} tbody tr:first-child td:not(.spare)").all():
+            assert cell.is_visible()
+    page.context.close()
+
+
 def test_wide_tables_scroll_inside_and_take_the_focus(browser: Any, pages: dict[str, Path]) -> None:
     opened = visit(browser, pages["report"], 390)
-    region = opened.page.locator(".scroll", has=opened.page.locator("table.sortable")).first
+    region = opened.page.locator(".scroll", has=opened.page.locator("#gains")).first
     region.focus()
     opened.page.keyboard.press("ArrowRight")
     opened.page.wait_for_function("(e) => e.scrollLeft > 0", arg=region.element_handle())
     assert opened.page.evaluate("window.scrollX") == 0
+    opened.page.context.close()
+
+
+def shown(page: Any, what: str) -> dict[str, str]:
+    names = page.locator(f"#{what} dt").all_inner_texts()
+    return dict(zip(names, page.locator(f"#{what} dd").all_inner_texts(), strict=True))
+
+
+def test_the_page_answers_from_what_it_holds(browser: Any, pages: dict[str, Path]) -> None:
+    opened = visit(browser, pages["report"], 1280)
+    page = opened.page
+    page.select_option("#pair-one", "lightgbm[clinical]")
+    page.select_option("#pair-other", "fusion_head[all]")
+    assert page.inner_text("#pair-said") == "fusion_head[all] minus lightgbm[clinical]"
+    assert shown(page, "pair")["ΔAUROC"] == "+0.100 [0.060, 0.140]"
+    assert shown(page, "pair")["reading"] == "fusion_head[all] is better, only before Holm"
+    page.select_option("#pair-one", "fusion_head[all]")
+    assert "two different arms" in page.inner_text("#pair")
+    page.focus("#threshold-at")
+    page.keyboard.press("Home")
+    assert shown(page, "threshold")["threshold"] == "0.20"
+    page.keyboard.press("ArrowRight")
+    assert shown(page, "threshold")["threshold"] == "0.40"
+    assert page.get_attribute("#threshold-at", "aria-valuetext") == "0.40"
+    page.select_option("#subgroup-level", "Sex: missing")
+    assert shown(page, "subgroup")["AUROC [95 % CI]"] == "—"
+    page.fill("#filter-named", "lightgbm")
+    page.select_option("#filter-sees", "clinical")
+    assert page.inner_text("#filter-said") == "2 of 14 arms are shown"
+    assert page.locator("#ablation-table tbody tr:visible").count() == 2
+    page.emulate_media(media="print")
+    assert page.locator("#ablation-table tbody tr:visible").count() == 2
+    assert page.locator("#pair").is_visible()
+    assert not page.locator("#threshold-at").is_visible()
+    assert opened.complaints == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_axe_finds_nothing_serious(browser: Any, pages: dict[str, Path], name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    opened = visit(browser, pages[name], 390, "dark")
+    unfold(opened.page)
+    found = axe.Axe().run(opened.page).response
+    assert len(found["passes"]) > 20
+    grave = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [node["html"][:80] for node in v["nodes"]]) for v in grave] == []
     opened.page.context.close()
 
 

@@ -16,17 +16,19 @@ from rich.console import Console
 
 from fusion.evidence import Estimate, Evidence, Finding
 from fusion.report import write_report
+from fusion.report.ablation import ablation
+from fusion.report.answer import answer
 from fusion.report.audit import audit_json, print_audit
 from fusion.report.figures import draw_all
 from fusion.report.html import render_html
 from fusion.report.json import render_json
 from fusion.report.markdown import render_markdown
 from fusion.report.numbers import number, p_value, signed, with_interval
-from fusion.report.tables import ablation, epochs, tidy_metrics
+from fusion.report.tables import epochs, tidy_metrics
 from fusion.report.terminal import print_evidence
 
 NAN = float("nan")
-VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect", "wbr"}
 
 
 class Page(HTMLParser):
@@ -90,7 +92,7 @@ def test_the_page_is_sound_and_self_contained(html: str) -> None:
 
 def test_every_figure_is_described(html: str) -> None:
     graphics = Page(html).graphics
-    assert len(graphics) == 10
+    assert len(graphics) == 11
     for attributes in graphics:
         assert attributes["role"] == "img"
         assert len(str(attributes["aria-label"])) > 20
@@ -124,10 +126,16 @@ def test_every_form_shows_the_evidences_numbers(evidence: Evidence, html: str) -
     tidy = tidy_metrics(evidence).set_index(["arm", "metric"])
     for arm in evidence.arms:
         shown = with_interval(arm.metrics["auroc"])
-        assert shown in html
+        assert shown in html.replace("\N{NO-BREAK SPACE}", " ")
         assert shown in markdown
         assert shown in terminal
         assert tidy.loc[(arm.arm, "auroc"), "value"] == arm.metrics["auroc"].value
+    sentence = answer(evidence).sentence
+    assert sentence.startswith("No claim can be made: the audit found")
+    assert "the cohort is synthetic" in sentence
+    assert re.sub(r"[│\s]+", " ", terminal).count(sentence) == 1
+    assert html.count(sentence) == 1
+    assert sentence in markdown
     for text in (html, markdown, terminal):
         assert "0.918" in text
         assert "SYNTHETIC" in text

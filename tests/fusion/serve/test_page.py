@@ -62,7 +62,12 @@ def test_a_patient_is_scored(
         *predictor.bundle.record.caveats,
     ):
         assert text in shown
+    assert 0 <= page.locator("#h-result").bounding_box()["y"] < 450  # it came into view
+    untrained = page.locator("#answer .untrained")  # both encoders have random weights
+    assert untrained.locator("img").count() == 2
     assert page.locator("#answer .overlays img").count() == 2
+    assert not untrained.locator("img").first.is_visible()
+    assert "never trained" in untrained.inner_text()
     assert page.locator("#answer .change").count() >= 6
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(UNNAMED) == []

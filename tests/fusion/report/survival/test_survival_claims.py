@@ -14,7 +14,7 @@ from fusion.metrics.survival.simulation import Design
 from fusion.report.comparison import arms_table, compare, draw_forest, tidy_comparison
 from fusion.report.latex import render_latex
 from fusion.report.markdown import render_markdown
-from fusion.report.methods import header_rows
+from fusion.report.methods import study_rows
 from fusion.report.model_card import model_card_markdown
 from fusion.report.survival.words import methods
 from fusion.report.tripod import tidy_tripod
@@ -58,7 +58,7 @@ def test_competing_and_late_are_said_where_they_are(
 def test_numbers_of_patients_are_those_of_follow_up(competing: SurvivalEvidence) -> None:
     f = competing.follow_up
     assert f.events + f.competing + f.censored == f.patients == 120
-    header = dict(header_rows(competing))["Patients"]
+    header = dict(study_rows(competing))["Patients"]
     assert f"{f.events} with the event, {f.competing} with a competing event" in header
     flow = tidy_tripod(competing).set_index("item").loc["20a", "text"]
     assert f"{f.censored} censored" in flow
