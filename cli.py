@@ -23,6 +23,7 @@ from fusion.commands.options import (
     say,
     study_options,
 )
+from fusion.commands.publish import publish
 from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
 
@@ -202,7 +203,7 @@ def export(source: Path, **options: Any) -> None:
         click.echo(line)
 
 
-for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve):
+for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve, publish):
     cli.add_command(command)
 
 
