@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/melafuse demo --out runs/demo
 
-test: lint types pytest
+test: lint types pytest docs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -24,6 +24,7 @@ pytest: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
+	$(BIN)/python docs/make_site.py
 
 notebook: $(READY)
 	$(BIN)/python docs/run_notebook.py

@@ -23,6 +23,7 @@ from fusion.commands.options import (
     say,
     study_options,
 )
+from fusion.commands.publish import publish
 from fusion.commands.several import AUDIT_CODE, compare_runs, report_all, show, show_all
 from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
@@ -222,7 +223,7 @@ def export(config: Path, **options: Any) -> None:
             click.echo(line)
 
 
-for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve):
+for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve, publish):
     cli.add_command(command)
 
 

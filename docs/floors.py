@@ -40,6 +40,7 @@ FLOORS = (
     "fusion.export",
     "fusion.study",
     "fusion.bundle",
+    "fusion.publish",
     "fusion.predict",
     "fusion.serve",
     "fusion.start",

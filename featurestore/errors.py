@@ -23,6 +23,12 @@ class ConfigError(MelafuseError):
     exit_code = 2
 
 
+class AuditError(MelafuseError):
+    """The audit found what invalidates the numbers, or was not made."""
+
+    exit_code = 3
+
+
 class DataError(MelafuseError):
     """A table, an image folder or an id in the user's data is wrong."""
 

@@ -212,7 +212,7 @@ def _read_cohort(run: RunFacts, config: RunConfig, paths: RunPaths) -> Cohort:
         dictionary = DataDictionary.from_records(records)
     except (OSError, ValueError, TypeError, AttributeError):
         raise DataError(f"cannot read {paths.cohort / 'dictionary.json'}") from None
-    read = [read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES]
+    read = read_cohort_tables(paths)
     images, patients, exclusions = map(as_kept, read) if run.observed == "lesion" else read
     return Cohort(
         name=config.name,
@@ -242,6 +242,15 @@ def _read_overlays(files: dict[str, str], paths: RunPaths) -> tuple[PatientOverl
     if found is None:
         raise DataError(f"cannot read {paths.overlays}; {_again(paths)}")
     return found
+
+
+def read_cohort_tables(paths: RunPaths) -> tuple[pd.DataFrame, ...]:
+    """Images, patients and exclusions of a run.
+
+    Raises:
+        DataError: One is absent or damaged.
+    """
+    return tuple(read_table(paths.cohort / f"{name}.parquet") for name in COHORT_TABLES)
 
 
 def read_table(path: Path) -> pd.DataFrame:

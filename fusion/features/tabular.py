@@ -94,7 +94,7 @@ class TabularEncoder:
         """Encodes each row.
 
         Returns:
-            float64, shape (n, len(features_)), no `NaN`.
+            float64, shape (n, outputs), no `NaN`; outputs are in the order of `features_`.
 
         Raises:
             DataError: An embedding or a patient column is absent.
