@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types pytest docs notebook lock clean
+.PHONY: demo test lint types pytest docs gpu notebook lock clean
 
 demo: $(READY)
 	$(BIN)/melafuse demo --out runs/demo
@@ -25,6 +25,10 @@ pytest: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
 	$(BIN)/python docs/make_site.py
+
+# At most ten minutes on one card; without one, what a CPU can show.
+gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu
 
 notebook: $(READY)
 	$(BIN)/python docs/run_notebook.py

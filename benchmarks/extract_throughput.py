@@ -14,9 +14,10 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.device import plan_compute
+from extractor.encoder import Encoder
 from extractor.extract import embed_images
 from extractor.reading import Content, Reading, contents_of, read_content
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import timm
 import torch
 from torch import nn
 
-from extractor.batchnorm import fold_batchnorm
 from extractor.config import BackboneConfig
-from extractor.device import ComputePlan
-from extractor.images import Geometry, Preprocessing, resampling_of, stack
+from extractor.images import Geometry, Preprocessing, resampling_of
 from extractor.model_folder import find_folder
 from extractor.weights import Weights, build_from_folder, build_model
 from featurestore.errors import ConfigError, one_line
-from featurestore.store import EncoderIdentity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,110 +69,6 @@ def load_backbone(config: BackboneConfig, seed: int, data_root: Path) -> Backbon
         pooling=_pooling(module),
         dimension=_dimension(config.name, module, preprocessing.geometry.size),
     )
-
-
-class Embedder(Protocol):
-    """What an extraction asks of whatever makes embeddings.
-
-    Attributes:
-        name: Unique among those that work together.
-        identity: What its embeddings are stored under.
-        view: Number of the view that it embeds; 0 is the picture as it is.
-        geometry: Squares that it is given.
-        pass_size: Most images a call of `embed` takes.
-    """
-
-    name: str
-    identity: EncoderIdentity
-    view: int
-    geometry: Geometry
-    pass_size: int
-
-    def prepare(self, square: np.ndarray, sha256: str) -> np.ndarray:
-        """Makes of a decoded square what `embed` takes, given the digest of its file."""
-
-    def embed(self, squares: list[np.ndarray]) -> np.ndarray:
-        """Embeds up to `pass_size` prepared squares: (n, dimension) of float32."""
-
-
-class Encoder:
-    """A backbone made ready for inference on one device, with the identity of what it yields.
-
-    Attributes:
-        name: Name in this process, unique among encoders that work together; by default that of
-            the backbone.
-        identity: What its embeddings are stored under.
-        geometry: Squares that it takes.
-        pass_size: Most images a call of `embed` takes.
-        view: 0, the picture as it is.
-    """
-
-    view = 0
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        plan: ComputePlan,
-        training_patients: tuple[str, ...] = (),
-        fold: str = "",
-        name: str | None = None,
-    ) -> None:
-        self.name = name or backbone.name
-        self.geometry = backbone.preprocessing.geometry
-        self.pass_size = plan.pass_size(self.geometry.size)
-        self.identity = EncoderIdentity(
-            backbone=backbone.name,
-            weights=backbone.weights.label,
-            weights_sha256=backbone.weights.sha256,
-            preprocessing=backbone.preprocessing.to_json(),
-            pooling=backbone.pooling,
-            dimension=backbone.dimension,
-            dtype=plan.dtype_name,
-            training_patients=training_patients,
-            fold=fold,
-        )
-        size = self.geometry.size
-        example = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
-        module = fold_batchnorm(backbone.module.eval(), example)
-        # Measured to gain on CPU, customary on CUDA; nothing is known of MPS, so left alone there.
-        layout = torch.contiguous_format if plan.device.type == "mps" else torch.channels_last
-        self._layout = layout
-        self._module: Any = module.to(plan.device).to(memory_format=layout)
-        self._device = plan.device
-        self._dtype = plan.dtype
-        self._mean = _channels(backbone.preprocessing.mean).to(plan.device)
-        self._std = _channels(backbone.preprocessing.std).to(plan.device)
-
-    def prepare(self, square: np.ndarray, sha256: str) -> np.ndarray:
-        """Returns the square as it is."""
-        return square
-
-    def embed(self, squares: list[np.ndarray]) -> np.ndarray:
-        """Embeds up to `pass_size` squares (size, size, 3) of uint8.
-
-        The pass is always padded to `pass_size`; call it in a thread whose torch uses one thread
-        (`extractor.extract` does), and an embedding keeps its bits in any company.
-
-        Returns:
-            Array (n, dimension) of float32.
-        """
-        batch = torch.from_numpy(stack(squares, self.pass_size))
-        if self._device.type == "cuda":
-            batch = batch.pin_memory()
-        with torch.inference_mode():
-            pixels = batch.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-            inputs = (pixels.float() / 255.0 - self._mean) / self._std
-            inputs = inputs.contiguous(memory_format=self._layout)
-            with self._reduced_precision():
-                features = self._module.forward_features(inputs)
-            # Pooled in full precision, so that a mean over the map is not rounded to 8 bits.
-            embeddings = self._module.forward_head(features.float()).float()
-            return embeddings[: len(squares)].cpu().numpy()
-
-    def _reduced_precision(self) -> contextlib.AbstractContextManager[None]:
-        if self._dtype is torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self._device.type, dtype=self._dtype)
 
 
 def _require_known(name: str) -> None:
@@ -248,7 +139,3 @@ def _dimension(name: str, module: Any, size: int) -> int:
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
         raise ConfigError(f"backbone {name!r} has no pooled features")
     return int(output.shape[1])
-
-
-def _channels(values: tuple[float, float, float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)

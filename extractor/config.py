@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -67,9 +67,14 @@ class ExtractConfig(Section):
 
     Attributes:
         backbones: Backbones that share one decode of each image.
-        batch_size: Images a forward pass.
+        batch_size: Images a forward pass on CUDA and MPS; `auto` is as many as half of a CUDA
+            device's free memory takes, 256 at most, and 16 on MPS. On a CPU it is fixed by the
+            image size, whatever is written here.
         device: `auto` picks CUDA, then MPS, then CPU.
-        workers: Decoding threads.
+        precision: Type of the forward pass, part of an embedding's identity; `auto` is bfloat16
+            (older cards: float16) on CUDA and float32 elsewhere.
+        workers: Decoding threads; `auto` is a thread a usable core (32 at most) beside a CUDA
+            device, and 2 where the forward passes take the cores.
         storage_dtype: Type of the stored embeddings; float16 refuses values that overflow.
         max_megapixels: Images above are quarantined unread (decompression bombs).
     """
@@ -78,9 +83,10 @@ class ExtractConfig(Section):
         BackboneConfig(name="resnet18"),
         BackboneConfig(name="efficientnet_b0"),
     )
-    batch_size: int = pydantic.Field(16, ge=1, le=4096)
+    batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     device: str = "auto"
-    workers: int = pydantic.Field(2, ge=1, le=256)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    workers: Annotated[int, pydantic.Field(ge=1, le=256)] | Literal["auto"] = "auto"
     storage_dtype: Literal["float32", "float16"] = "float32"
     max_megapixels: float = pydantic.Field(200.0, gt=0, le=10_000)
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
+from typing import Literal
 
 import torch
 
+from extractor.cores import usable_cores
 from featurestore.errors import ConfigError
+
+AUTO: Literal["auto"] = "auto"
+BatchSize = int | Literal["auto"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _CPU_PASS_LIMIT = 16
 _CPU_PASS_PIXELS = 4 * 224 * 224
+_MPS_BATCH = 16
+_DECODERS_BESIDE_CPU = 2  # forward passes take the cores
+_MOST_DECODERS = 32
+_PASSES_IN_FLIGHT = 3  # one computes, one is copied, one is fetched
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,51 +32,111 @@ class ComputePlan:
     Attributes:
         device: The device.
         dtype: Type of the forward pass; below float32 only under CUDA's autocast.
-        batch_size: Images a forward pass where the device is not a CPU.
+        batch_size: Images a forward pass where the device is not a CPU; `auto` is found from the
+            memory of a CUDA device.
         threads: Forward passes side by side, each in one thread.
+        decoders: Threads that decode, where the configuration names none.
     """
 
     device: torch.device
     dtype: torch.dtype
-    batch_size: int
+    batch_size: BatchSize
     threads: int
+    decoders: int = _DECODERS_BESIDE_CPU
 
     @property
     def dtype_name(self) -> str:
-        """The type as an encoder identity states it, for example `float32`."""
-        return str(self.dtype).removeprefix("torch.")
+        """The type as an encoder identity states it, for example `float32`.
 
-    def pass_size(self, image_size: int) -> int:
+        Types below float32 are CUDA's; of float32 the device is named where it is none that
+        computes as a CPU does, to the bit.
+        """
+        name = str(self.dtype).removeprefix("torch.")
+        return f"{name}, cuda" if name == "float32" and self.shares_batches else name
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether networks look at one batch that was copied to the device once (CUDA).
+
+        On a CPU there is nothing to copy, and each network has passes of its own size.
+        """
+        return self.device.type == "cuda"
+
+    @property
+    def in_flight(self) -> int:
+        """Passes that may be under way at a time."""
+        return _PASSES_IN_FLIGHT if self.shares_batches else self.threads
+
+    def pass_size(self, image_size: int) -> int | None:
         """Images of `image_size` x `image_size` pixels in a forward pass; shorter ones are padded.
 
         On a CPU it depends on the image size only: kernels round differently for another number
         of rows (those of squeeze-and-excitation do), so the configured batch size would change
         bits. Passes are small there because activations above 32 MB are returned to the system
         and faulted in again at every layer; the cores are filled by passes side by side.
+
+        Returns:
+            None where it is to be found from the memory of the device.
         """
-        if self.device.type != "cpu":
+        if self.device.type == "cpu":
+            return max(1, min(_CPU_PASS_LIMIT, _CPU_PASS_PIXELS // image_size**2))
+        if self.batch_size != AUTO:
             return self.batch_size
-        return max(1, min(_CPU_PASS_LIMIT, _CPU_PASS_PIXELS // image_size**2))
+        return None if self.shares_batches else _MPS_BATCH
+
+    def shared(self, processes: int) -> ComputePlan:
+        """The plan of one of several processes on this machine, which share its cores."""
+        threads, decoders = (max(1, n // processes) for n in (self.threads, self.decoders))
+        return dataclasses.replace(self, threads=threads, decoders=decoders)
 
 
-def plan_compute(device_name: str, batch_size: int) -> ComputePlan:
+def plan_compute(
+    device_name: str, batch_size: BatchSize = AUTO, precision: Precision = AUTO
+) -> ComputePlan:
     """Decides device, precision and shape of the forward passes.
 
     Args:
         device_name: `auto` (CUDA, then MPS, then CPU), `cpu`, `mps`, `cuda` or `cuda:N`.
         batch_size: Images a forward pass on CUDA and MPS.
+        precision: Type of the forward pass; `auto` is bfloat16 (older cards: float16) on CUDA and
+            float32 elsewhere.
 
     Raises:
-        ConfigError: The name is unknown, or this machine has no such device.
+        ConfigError: A name is unknown, this machine has no such device, or the device does not
+            compute in this precision.
     """
     device = resolve_device(device_name)
+    dtype = dtype_on(device, precision, "extract.precision")
     if device.type == "cpu":
-        return ComputePlan(device, torch.float32, batch_size, _usable_cores())
+        return ComputePlan(device, dtype, batch_size, usable_cores())
     if device.type == "mps":
-        return ComputePlan(device, torch.float32, batch_size, 1)
-    native_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
-    dtype = torch.bfloat16 if native_bfloat16 else torch.float16
-    return ComputePlan(device, dtype, batch_size, 1)
+        return ComputePlan(device, dtype, batch_size, 1)
+    decoders = min(usable_cores(), _MOST_DECODERS)
+    return ComputePlan(device, dtype, batch_size, 1, decoders)
+
+
+def dtype_on(device: torch.device, precision: Precision, setting: str) -> torch.dtype:
+    """The type that a network computes in.
+
+    Args:
+        device: Where it computes.
+        precision: As configured.
+        setting: Where it was configured, for the error.
+
+    Raises:
+        ConfigError: The device computes in float32 only.
+    """
+    if device.type != "cuda":
+        if precision not in (AUTO, "float32"):
+            raise ConfigError(
+                f"{setting} {precision} needs a CUDA device, and this is "
+                f"{device.type}: set it to auto"
+            )
+        return torch.float32
+    if precision == AUTO:
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if native else torch.float16
+    return DTYPES[precision]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -92,9 +163,3 @@ def _available_devices() -> list[str]:
     if torch.backends.mps.is_available():
         names.append("mps")
     return [*names, "cpu"]
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

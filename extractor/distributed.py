@@ -19,7 +19,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from extractor.device import ComputePlan, plan_compute, resolve_device
+from extractor.device import (
+    AUTO,
+    BatchSize,
+    ComputePlan,
+    Precision,
+    plan_compute,
+    resolve_device,
+)
 from featurestore.errors import ConfigError, one_line
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -55,18 +62,22 @@ class Workers:
         """
         return resolve_device(name)
 
-    def plan(self, device_name: str, batch_size: int) -> ComputePlan:
+    def plan(
+        self, device_name: str, batch_size: BatchSize = AUTO, precision: Precision = AUTO
+    ) -> ComputePlan:
         """How this process's forward passes run; processes of a machine share its cores.
 
         Args:
             device_name: As for `device`.
             batch_size: Images a forward pass where the device is not a CPU.
+            precision: Type of the forward pass.
 
         Raises:
-            ConfigError: The device is unknown or not there, or ranks outnumber CUDA devices.
+            ConfigError: The device is unknown or not there, it does not compute in this
+                precision, or ranks outnumber CUDA devices.
         """
-        plan = plan_compute(str(self.device(device_name)), batch_size)
-        return dataclasses.replace(plan, threads=max(1, plan.threads // self.local_world_size))
+        plan = plan_compute(str(self.device(device_name)), batch_size, precision)
+        return plan.shared(self.local_world_size)
 
     def owns(self, sha256: str) -> bool:
         """Whether this process does the work on a content; of each content one process does.

@@ -2,7 +2,8 @@
 
 Three stages run side by side and hand over in a fixed order, so that the result does not depend on
 timing: threads read and decode, threads run forward passes, the caller's thread writes. What waits
-between them is bounded.
+between them is bounded. On CUDA a thread only launches passes, of which several are under way; all
+networks that take the same squares look at one copy of them.
 
 Several processes share the contents by digest, and each writes shards of its own. As an embedding
 does not depend on its neighbours and the store is asked for contents, any number of processes goes
@@ -16,23 +17,26 @@ import dataclasses
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import Embedder, Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import ExtractConfig
-from extractor.device import ComputePlan
+from extractor.device import AUTO, ComputePlan
 from extractor.distributed import ALONE, Workers
+from extractor.encoder import Embedder, Encoder
 from extractor.model_folder import ModelCard
 from extractor.reading import Content, Reading, contents_of, read_content, refusal
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
+from extractor.transfers import Batch, Fetch
 from featurestore.atomic import write_text
 from featurestore.errors import DataError, StoreError
 from featurestore.progress import SILENT, Progress
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
+from featurestore.store.writer import ShardWriter
 
 STAGE = "extract"
 CARD = "model_card.md"
@@ -94,7 +98,7 @@ def extract(
         DataError: The table is malformed, or not one image could be embedded.
         StoreError: The store cannot be read or written, for example because the disk is full.
     """
-    plan = workers.plan(config.device, config.batch_size)
+    plan = workers.plan(config.device, config.batch_size, config.precision)
     with one_torch_thread():
         backbones = [load_backbone(b, seed, data_root) for b in config.backbones]
         encoders = [Encoder(backbone, plan) for backbone in backbones]
@@ -173,18 +177,22 @@ def _of_all(own: ExtractionReport, workers: Workers) -> ExtractionReport:
     )
 
 
+Lane = tuple[Embedder, ...]
+"""Encoders that are given the same batch."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Pass:
-    """A forward pass: up to `pass_size` readings for one encoder."""
+    """Readings for one encoder, or for several that take the same squares."""
 
-    encoder: Embedder
+    encoders: Lane
     readings: tuple[Reading, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Embedded:
     work: _Pass
-    embeddings: np.ndarray
+    fetches: tuple[Fetch, ...]
     seconds: float
 
 
@@ -227,22 +235,34 @@ class _Run:
                 )
                 for identity in sorted(identities, key=lambda identity: identity.digest)
             }
-            readers = stack.enter_context(worker_threads(self._config.workers))
+            n = self._config.workers
+            readers = stack.enter_context(worker_threads(plan.decoders if n == AUTO else n))
             forwarders = stack.enter_context(forward_threads(plan.threads))
             ahead = _PASSES_AHEAD * max(e.pass_size for e in self._encoders)
             readings = in_order(readers, self._read, self._work, ahead)
-            for done in in_order(forwarders, _forward, self._gather(readings), plan.threads):
+            passes = self._gather(readings, plan.shares_batches)
+            for done in in_order(forwarders, _forward, passes, plan.in_flight):
                 self.seconds["forward"] += done.seconds
-                good = self._refuse_unusable(done)
-                before = time.perf_counter()
-                writers[done.work.encoder.identity].append(
-                    [done.work.readings[i].content.sha256 for i in good],
-                    [_image_id(done.work.readings[i]) for i in good],
-                    done.embeddings[good],
-                    done.work.encoder.view,
-                )
-                self.seconds["write"] += time.perf_counter() - before
+                for encoder, fetch in zip(done.work.encoders, done.fetches, strict=True):
+                    self._keep(done.work.readings, encoder, fetch, writers[encoder.identity])
                 self._count(done.work)
+
+    def _keep(
+        self, readings: Sequence[Reading], encoder: Embedder, fetch: Fetch, writer: ShardWriter
+    ) -> None:
+        """Waits for the embeddings of a pass and writes those that can be stored."""
+        before = time.perf_counter()
+        embeddings = fetch()
+        fetched = time.perf_counter()
+        good = self._refuse_unusable(readings, embeddings)
+        writer.append(
+            [readings[i].content.sha256 for i in good],
+            [_image_id(readings[i]) for i in good],
+            embeddings[good],
+            encoder.view,
+        )
+        self.seconds["forward"] += fetched - before
+        self.seconds["write"] += time.perf_counter() - fetched
 
     def report(self) -> ExtractionReport:
         """Counts image rows."""
@@ -270,26 +290,31 @@ class _Run:
         geometries = [e.geometry for e in self._encoders_for(content)]
         return read_content(content, geometries, int(self._config.max_megapixels * 1e6))
 
-    def _gather(self, readings: Iterable[Reading]) -> Iterator[_Pass]:
-        """Fills forward passes encoder by encoder; only the last of each is shorter."""
-        waiting: dict[str, list[Reading]] = {e.name: [] for e in self._encoders}
+    def _gather(self, readings: Iterable[Reading], shared: bool) -> Iterator[_Pass]:
+        """Fills forward passes lane by lane; only the last of each is shorter.
+
+        Args:
+            readings: What was decoded.
+            shared: Whether encoders that take the same squares share a lane.
+        """
+        waiting: dict[Lane, list[Reading]] = {}
         for reading in readings:
             self.seconds["decode"] += reading.seconds
             self._refuse(reading.refused)
             if reading.copy is None:
                 self._advance(reading.content)
                 continue
-            encoders = self._encoders_for(reading.content)
-            self._unfinished[reading.content.sha256] = len(encoders)
-            for encoder in encoders:
-                queue = waiting[encoder.name]
+            lanes = _lanes(self._encoders_for(reading.content), shared)
+            self._unfinished[reading.content.sha256] = len(lanes)
+            for lane in lanes:
+                queue = waiting.setdefault(lane, [])
                 queue.append(reading)
-                if len(queue) == encoder.pass_size:
-                    yield _Pass(encoder, tuple(queue))
+                if len(queue) >= max(encoder.pass_size for encoder in lane):
+                    yield _Pass(lane, tuple(queue))
                     queue.clear()
-        for encoder in self._encoders:
-            if waiting[encoder.name]:
-                yield _Pass(encoder, tuple(waiting[encoder.name]))
+        for lane in sorted(waiting, key=lambda lane: self._encoders.index(lane[0])):
+            if waiting[lane]:
+                yield _Pass(lane, tuple(waiting[lane]))
 
     def _encoders_for(self, content: Content) -> list[Embedder]:
         return [e for e in self._encoders if content.sha256 in self._missing[e.name]]
@@ -298,12 +323,12 @@ class _Run:
         for row in rows:
             self.refused.setdefault(row.image_id, row)
 
-    def _refuse_unusable(self, done: _Embedded) -> list[int]:
+    def _refuse_unusable(self, readings: Sequence[Reading], embeddings: np.ndarray) -> list[int]:
         """Quarantines rows that cannot be stored and returns the positions of the others."""
         good = []
         limit = np.finfo(self._config.storage_dtype).max
-        for i, embedding in enumerate(done.embeddings):
-            content = done.work.readings[i].content
+        for i, embedding in enumerate(embeddings):
+            content = readings[i].content
             if not np.isfinite(embedding).all():
                 self._refuse(refusal(content, copy, NOT_FINITE) for copy in content.copies)
             elif np.abs(embedding).max() > limit:
@@ -328,17 +353,28 @@ class _Run:
         stages = {stage: self.seconds[stage] for stage in _STAGES}
         busy = sum(stages.values()) or 1.0
         shares = ", ".join(f"{stage} {spent / busy:.0%}" for stage, spent in stages.items())
-        return f"{rate:.1f} images/s; {shares}"
+        notices = sorted({e.notice for e in self._encoders if e.notice})
+        return "; ".join([f"{rate:.1f} images/s", shares, *notices])
+
+
+def _lanes(encoders: Iterable[Embedder], shared: bool) -> list[Lane]:
+    """Each encoder alone, or together with those that take the same squares."""
+    if not shared:
+        return [(encoder,) for encoder in encoders]
+    alike: dict[Hashable, Lane] = {}
+    for encoder in encoders:
+        key = encoder.geometry, encoder.prepared_alike
+        alike[key] = (*alike.get(key, ()), encoder)
+    return list(alike.values())
 
 
 def _forward(work: _Pass) -> _Embedded:
     before = time.perf_counter()
-    encoder = work.encoder
-    squares = [
-        encoder.prepare(r.squares[encoder.geometry], r.content.sha256) for r in work.readings
-    ]
-    embeddings = encoder.embed(squares)
-    return _Embedded(work, embeddings, time.perf_counter() - before)
+    first = work.encoders[0]
+    squares = [first.prepare(r.squares[first.geometry], r.content.sha256) for r in work.readings]
+    batch = Batch(squares)
+    fetches = tuple(encoder.begin(batch) for encoder in work.encoders)
+    return _Embedded(work, fetches, time.perf_counter() - before)
 
 
 def _image_id(reading: Reading) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -136,13 +136,6 @@ def picture_box(size: tuple[int, int], geometry: Geometry) -> tuple[int, int, in
 def resampling_of(name: str) -> str:
     """Returns the resampling that timm names for a backbone, or bicubic for one not offered."""
     return name if name in _RESAMPLING else "bicubic"
-
-
-def stack(squares: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """Stacks squares (size, size, 3) to (rows, size, size, 3), zeros after the last."""
-    batch = np.zeros((rows, *squares[0].shape), dtype=np.uint8)
-    batch[: len(squares)] = squares
-    return batch
 
 
 def _fitted(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from extractor.backbones import Backbone
 from extractor.config_finetune import FinetuneConfig
+from extractor.device import dtype_on
 from extractor.distributed import ALONE, Workers
 from extractor.epochs import EpochLoop, Rates
 from extractor.finetune.augment import Augmenter
@@ -38,8 +39,6 @@ from extractor.finetune.state import EpochRow, TrainingState
 from extractor.finetune.tensorboard import Recorder, record_nothing
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +146,7 @@ class _Loop:
         self._seed = seed
         self._workers = workers
         self._device = device
-        self._dtype = _dtype(config.precision, device)
+        self._dtype = dtype_on(device, config.precision, "finetune.precision")
         self._seconds, self._images = 0.0, 0
         prevalence = 0.5 if config.weighted_sampling else float(training.labels.mean())
         model = Classifier(backbone, prevalence, seed)
@@ -302,20 +301,6 @@ def _resume(
         state.restore(checkpoints.load(done))
     workers.barrier()  # nothing is removed while another process reads
     return done
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if device.type != "cuda":
-        if precision not in ("auto", "float32"):
-            raise ConfigError(
-                f"finetune.precision {precision} needs a CUDA device, and this is "
-                f"{device.type}: set it to auto"
-            )
-        return torch.float32
-    if precision == "auto":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if native else torch.float16
-    return _DTYPES[precision]
 
 
 @contextlib.contextmanager

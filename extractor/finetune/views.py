@@ -11,15 +11,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 
-from extractor.backbones import Encoder
 from extractor.config_finetune import AugmentConfig
+from extractor.encoder import Encoder
 from extractor.finetune.augment import Augmenter, augmenter, source_size, spec
 from extractor.finetune.batches import as_tensor
 from extractor.images import Geometry
+from extractor.transfers import Batch, Fetch
 from featurestore.store import EncoderIdentity
 
 VERSION = 1
@@ -79,7 +81,7 @@ class ViewEncoder:
         identity: What the views are stored under, the same for all.
         view: Number of the view.
         geometry: Squares that it is given, larger than what the backbone takes.
-        pass_size: Most images a call of `embed` takes.
+        prepared_alike: How pictures are varied, and the number of the view.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class ViewEncoder:
         self.identity = identity
         self.view = view
         self.geometry = geometry
-        self.pass_size = encoder.pass_size
+        self.prepared_alike: Hashable = (identity.preprocessing, view)
         self._encoder = encoder
         self._vary = vary
 
@@ -103,13 +105,19 @@ class ViewEncoder:
         varied = self._vary(as_tensor(square), view_seed(sha256, self.view))
         return varied.permute(1, 2, 0).contiguous().numpy()
 
-    def embed(self, squares: list[np.ndarray]) -> np.ndarray:
-        """Embeds up to `pass_size` varied squares, as the encoder does.
+    @property
+    def pass_size(self) -> int:
+        """That of the encoder."""
+        return self._encoder.pass_size
 
-        Returns:
-            Array (n, dimension) of float32.
-        """
-        return self._encoder.embed(squares)
+    @property
+    def notice(self) -> str:
+        """That of the encoder."""
+        return self._encoder.notice
+
+    def begin(self, batch: Batch) -> Fetch:
+        """Begins to embed varied squares, as the encoder does."""
+        return self._encoder.begin(batch)
 
 
 def view_seed(sha256: str, view: int) -> int:

@@ -15,9 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import Embedder, Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import TUNED_SUFFIX, FinetuneConfig
+from extractor.encoder import Embedder, Encoder
 from extractor.extract import embed_images
 from extractor.finetune import Finetuned, ImageCache, TrainingSamples, Workplace, finetune
 from extractor.finetune.views import views_of
@@ -213,7 +214,7 @@ def fine_tune(
         plan.backbone.model_copy(update={"weights": str(result.weights.absolute())})
         for plan, result in zip(plans, results, strict=True)
     ]
-    compute = workers.plan(extract.device, extract.batch_size)
+    compute = workers.plan(extract.device, extract.batch_size, extract.precision)
     with one_torch_thread():
         encoders = [
             Encoder(

@@ -14,9 +14,10 @@ import safetensors.torch
 import timm
 import torch
 
-from extractor.backbones import Backbone, Encoder, load_backbone
+from extractor.backbones import Backbone, load_backbone
 from extractor.config import BackboneConfig
 from extractor.device import plan_compute
+from extractor.encoder import Encoder
 from extractor.images import Geometry, decode
 from extractor.stages import forward_threads, in_order, one_torch_thread
 from extractor.weights import Weights, fit_state, state_digest

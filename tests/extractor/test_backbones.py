@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from extractor.backbones import Backbone, Encoder, load_backbone
+from extractor.backbones import Backbone, load_backbone
 from extractor.config import BackboneConfig
 from extractor.device import plan_compute
+from extractor.encoder import Encoder
 from extractor.images import decode, fit_square
 from extractor.stages import forward_threads, in_order
 from extractor.weights import LITE0_SOURCE, read_state

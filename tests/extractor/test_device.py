@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import extractor.device as module
 from extractor.device import ComputePlan, plan_compute, resolve_device
 from featurestore.errors import ConfigError
 
@@ -68,3 +69,20 @@ def test_passes_on_cpu_are_bounded(size: int) -> None:
     plan = ComputePlan(torch.device("cpu"), torch.float32, 16, 1)
     assert 1 <= plan.pass_size(size) <= 16
     assert plan.pass_size(size) == 1 or plan.pass_size(size) * size**2 <= 4 * 224**2
+
+
+def test_what_is_not_set_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "usable_cores", lambda: 12)
+    cpu = plan_compute("cpu")
+    assert (cpu.pass_size(224), cpu.decoders, cpu.threads, cpu.in_flight) == (4, 2, 12, 12)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    card = plan_compute("cuda")
+    assert (card.pass_size(224), card.decoders, card.threads, card.in_flight) == (None, 12, 1, 3)
+    assert card.shared(4).decoders == 3
+    assert plan_compute("cuda", 32, "float32").dtype_name == "float32, cuda"
+
+
+def test_reduced_precision_needs_a_card() -> None:
+    with pytest.raises(ConfigError, match=r"extract.precision bfloat16 needs a CUDA device"):
+        plan_compute("cpu", 16, "bfloat16")

@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from card_example import card_plan, memory_of, sums_backbone
 from PIL import Image
 from scans_example import scanned_jpeg, scanned_mpo
 
 import extractor.extract as module
-from extractor.backbones import Encoder
 from extractor.config import BackboneConfig, ExtractConfig
-from extractor.extract import NOT_FINITE, OVERFLOW, ExtractionReport, extract
+from extractor.encoder import Encoder
+from extractor.extract import NOT_FINITE, OVERFLOW, ExtractionReport, embed_images, extract
 from extractor.reading import CHANGED
+from extractor.transfers import Batch, Direct, Fetch
 from featurestore.errors import ConfigError, DataError, StoreError
 from featurestore.store.store import FeatureStore
 
@@ -132,13 +134,13 @@ def test_the_same_content_under_two_ids_is_embedded_once(
     path = Path(make_pictures(1)["path"][0])
     twin = Path(shutil.copy(path, path.with_stem("twin")))
     seen: list[int] = []
-    embed = Encoder.embed
+    begin = Encoder.begin
 
-    def counted(self: Encoder, squares: list[np.ndarray]) -> np.ndarray:
-        seen.append(len(squares))
-        return embed(self, squares)
+    def counted(self: Encoder, batch: Batch) -> Fetch:
+        seen.append(len(batch))
+        return begin(self, batch)
 
-    monkeypatch.setattr(Encoder, "embed", counted)
+    monkeypatch.setattr(Encoder, "begin", counted)
     report = run(table_of([path, twin]), tmp_path / "store", one_resnet())
     assert seen == [1]
     assert (report.embedded, report.reused) == (2, 0)
@@ -227,14 +229,14 @@ def test_an_embedding_that_cannot_be_stored_is_quarantined(
     dtype: str,
     reason: str,
 ) -> None:
-    embed = Encoder.embed
+    begin = Encoder.begin
 
-    def spoil_the_first(self: Encoder, squares: list[np.ndarray]) -> np.ndarray:
-        embeddings = embed(self, squares).copy()
+    def spoil_the_first(self: Encoder, batch: Batch) -> Fetch:
+        embeddings = begin(self, batch)().copy()
         embeddings[0, 3] = value
-        return embeddings
+        return lambda: embeddings
 
-    monkeypatch.setattr(Encoder, "embed", spoil_the_first)
+    monkeypatch.setattr(Encoder, "begin", spoil_the_first)
     images = make_pictures(5)
     report = run(images, tmp_path / "store", one_resnet(storage_dtype=dtype))
     assert [(r.image_id, r.reason) for r in report.quarantined] == [("picture_000", reason)]
@@ -380,3 +382,46 @@ def test_killed_and_resumed_equals_uninterrupted(
     report = run(images, root, small_config())
     assert report.embedded + report.reused == 150
     assert_same_bytes(stored(report, root, images), expected)
+
+
+def on_card(images: pd.DataFrame, root: Path, batch_size: int | str) -> dict[str, np.ndarray]:
+    """Two networks on one batch, several in flight, on a CUDA device played by the CPU."""
+    plan = card_plan(batch_size)
+    encoders = [Encoder(sums_backbone(w, n), plan) for w, n in ((2.0, "a"), (5.0, "b"))]
+    store = FeatureStore(root)
+    report = embed_images(images, store, encoders, plan, one_resnet(), Path("/"))
+    return stored(
+        report, root, images[~images["image_id"].isin([r.image_id for r in report.quarantined])]
+    )
+
+
+def test_on_a_card_order_and_bytes_survive_batches_in_flight_and_a_lack_of_memory(
+    tmp_path: Path, make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_pictures(23)
+    uploads: list[int] = []
+    upload = Direct.upload
+    monkeypatch.setattr(
+        Direct, "upload", lambda self, host: uploads.append(len(host)) or upload(self, host)
+    )
+    expected = on_card(images, tmp_path / "one", 1)
+    assert uploads == [1] * 23  # one copy for both networks
+    assert_same_bytes(on_card(images, tmp_path / "many", 4), expected)
+    with memory_of(monkeypatch, images=5):
+        assert_same_bytes(on_card(images, tmp_path / "tight", 16), expected)
+    with memory_of(monkeypatch, images=50):
+        assert_same_bytes(on_card(images, tmp_path / "auto", "auto"), expected)
+
+
+def test_on_a_card_a_spoilt_file_falls_alone_and_a_run_is_taken_up(
+    tmp_path: Path, make_pictures: MakePictures
+) -> None:
+    images = make_pictures(13)
+    expected = on_card(images, tmp_path / "whole", 4)
+    on_card(images.iloc[:6], tmp_path / "parts", 4)
+    assert_same_bytes(on_card(images, tmp_path / "parts", 4), expected)
+    Path(images["path"][3]).write_bytes(b"no image")
+    spoilt = on_card(images, tmp_path / "spoilt", 4)
+    kept = sorted(images["sha256"])
+    rows = [i for i, digest in enumerate(kept) if digest != images["sha256"][3]]
+    assert_same_bytes(spoilt, {name: values[rows] for name, values in expected.items()})

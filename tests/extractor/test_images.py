@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from extractor.images import Geometry, Preprocessing, decode, fit_square, resampling_of, stack
+from extractor.images import Geometry, Preprocessing, decode, fit_square, resampling_of
 from featurestore.images.opening import UnreadableImage
 
 LIMIT = 10_000_000
@@ -133,13 +133,6 @@ def test_the_record_is_canonical_and_names_what_decides_the_pixels() -> None:
         Preprocessing(Geometry(224, "bilinear"), std, mean),
     ]
     assert len({text, *(o.to_json() for o in others)}) == 4
-
-
-def test_a_short_stack_is_padded_with_zeros() -> None:
-    squares = [np.full((4, 4, 3), i + 1, dtype=np.uint8) for i in range(3)]
-    batch = stack(squares, 5)
-    assert batch.shape == (5, 4, 4, 3)
-    assert [int(b.max()) for b in batch] == [1, 2, 3, 0, 0]
 
 
 def test_resampling_that_is_not_offered_becomes_bicubic() -> None:

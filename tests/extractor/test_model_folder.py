@@ -15,9 +15,10 @@ import timm
 import torch
 from PIL import Image
 
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.device import plan_compute
+from extractor.encoder import Encoder
 from extractor.extract import CARD, extract
 from extractor.model_folder import find_folder
 from extractor.offline import locate_weights

@@ -9,6 +9,7 @@ from typing import get_args
 
 import torch
 
+from extractor.cores import usable_cores
 from featurestore.plugins import Group, plugins
 from fusion.provenance import versions
 from fusion.start.doctor.base import Finding, fail, ok, warn
@@ -94,13 +95,6 @@ def find_threads() -> Iterator[Finding]:
     texts = [f"{cores} usable of {os.cpu_count() or cores} cores"]
     texts += [f"{name}={value}" for name, value in said.items()]
     yield ok(", ".join(texts))
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _is_count(text: str) -> bool:

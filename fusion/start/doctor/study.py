@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from extractor.cores import usable_cores
 from extractor.device import resolve_device
 from extractor.offline import WeightsPlace
 from extractor.torch_features import ALL_READERS
@@ -28,7 +29,6 @@ from featurestore.units import NOUNS
 from fusion.arms import unseen_roles
 from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
-from fusion.start.doctor.machine import usable_cores
 
 _SAMPLE = 24
 _FEW_EVENTS = 20

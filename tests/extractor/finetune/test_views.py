@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import AugmentConfig
 from extractor.device import plan_compute
 from extractor.distributed import ProcessGroup
+from extractor.encoder import Encoder
 from extractor.extract import ExtractionReport, embed_images
 from extractor.finetune.augment import augmenter, source_size
 from extractor.finetune.batches import as_tensor

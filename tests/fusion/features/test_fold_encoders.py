@@ -12,10 +12,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import extractor.finetune.run
-from extractor.backbones import Encoder, load_backbone
+from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from extractor.config_finetune import AugmentConfig, FinetuneConfig
 from extractor.device import plan_compute
+from extractor.encoder import Encoder
 from extractor.extract import embed_images
 from extractor.finetune import ImageCache, TrainingSamples, Workplace, finetune
 from extractor.stages import one_torch_thread

@@ -1,0 +1,1 @@
+"""The extractor on a card, in one command: speed, agreement, training, memory."""
