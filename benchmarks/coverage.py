@@ -48,12 +48,12 @@ def _grid(
 
 GRIDS: dict[str, tuple[list[Setting], int]] = {
     "quick": ([Setting("logistic", 15, 180, a, 5, 3, 1) for a in (0.5, 0.7)], 100),
-    "logistic": (_grid("logistic", 15, SIZES), 400),
+    "logistic": (_grid("logistic", 15, SIZES), 2000),
     "lightgbm": (_grid("lightgbm", 15, SIZES), 60),
     "head": (_grid("head", 15, SIZES), 60),
-    "clusters": (_grid("logistic", 15, SIZES, cluster=3), 400),
-    "wide": (_grid("logistic", 60, SIZES[:2]), 400),
-    "ten_folds": (_grid("logistic", 15, SIZES[:2], folds=10), 400),
+    "clusters": (_grid("logistic", 15, SIZES, cluster=3), 2000),
+    "wide": (_grid("logistic", 60, SIZES[:2]), 2000),
+    "ten_folds": (_grid("logistic", 15, SIZES[:2], folds=10), 2000),
     "permuted": ([Setting("permuted", 15, n, 0.5, 5, 3, 1) for n in (90, 150, 600)], 200),
     "refits": (
         [

@@ -59,8 +59,8 @@ def headline() -> str:
     return (
         "AUROC is that of the pooled out-of-fold predictions of a repeat, as curves, thresholds "
         "and calibration are. Scores of different fold models are not quite on one scale, which "
-        f"lowered it in simulations by {sizes} patients on average, a tenth of its standard error "
-        "or less; the mean over folds, which is not lowered, stands beside it under Intervals."
+        f"lowered it in simulations by {sizes} patients on average, about a tenth of its standard "
+        "error; the mean over folds, which is not lowered, stands beside it under Intervals."
     )
 
 

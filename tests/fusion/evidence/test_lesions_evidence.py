@@ -15,7 +15,7 @@ from fusion.evaluation.predictions import read_predictions
 from fusion.evidence import BinaryEvidence, ReportInputs, collect
 from fusion.evidence.findings import Bootstrapped, find_problems
 from fusion.report.json import binary_record
-from fusion.report.methods import header_rows, methods
+from fusion.report.methods import methods, study_rows
 from fusion.report.tripod import tripod
 
 
@@ -64,7 +64,7 @@ def test_twice_as_many_lesions_are_no_more_evidence(
 
 def test_reports_say_lesions_of_how_many_patients(of_lesions: BinaryEvidence) -> None:
     assert of_lesions.noun == NOUNS["lesion"]
-    header = dict(header_rows(of_lesions))
+    header = dict(study_rows(of_lesions))
     assert header["Lesions"].startswith("120 lesions of 60 patients, ")
     said = " ".join(methods(of_lesions))
     assert "lesions of one patient" in said
