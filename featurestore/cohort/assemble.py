@@ -371,13 +371,12 @@ def _restricted(
     out = reason != ""
     by_patient = dict(zip(patients.loc[out, "patient_id"], reason[out], strict=True))
     left_at = dict(zip(patients.loc[out, "patient_id"], stages[out], strict=True))
-    unit = cohort.noun.one
-    rows = [(unit, one, left_at[one], why) for one, why in sorted(by_patient.items())]
+    rows = [(cohort.noun.one, one, left_at[one], why) for one, why in sorted(by_patient.items())]
     dropped = images["patient_id"].isin(list(by_patient))
     for image, patient in zip(
         images.loc[dropped, "image_id"], images.loc[dropped, "patient_id"], strict=True
     ):
-        why = f"{unit} {patient} left out: {by_patient[patient]}"
+        why = f"{cohort.noun.one} {patient} left out: {by_patient[patient]}"
         rows.append(("image", image, left_at[patient], why))
     kept = patients[~out].sort_values("patient_id", ignore_index=True)
     check_enough(kept, cohort.outcome, list(by_patient.values()), cohort.noun)

@@ -13,9 +13,7 @@ from featurestore.units import NOUNS, Noun, Observed
 
 READ_FORMATS = (1, 2, 3, 4)
 """Versions of the layout that this melafuse reads; raised when an older one could not read a bundle
-rightly. Since 2 the places of levels are part of the fitted state; 3 has times to an event,
-4 images by role."""
-
+rightly. Since 2 the places of levels are part of the fitted state; 3 has times, 4 image roles."""
 BY_ROLE = 4
 """Layout of bundles whose models look at images by role."""
 

@@ -33,8 +33,7 @@ def show_all(studies: Studies, make: Callable[[Study], Evidence], as_json: bool)
         MelafuseError: The only study failed, or the sources cannot be read.
     """
     from featurestore.errors import MelafuseError
-    from fusion.evidence import share_folds
-    from fusion.evidence.saved import read_table
+    from fusion.evidence import read_table, share_folds
 
     if studies.is_several:
         _ = next(iter(studies)).source_cohorts.by_outcome  # fails once, and not for each of them
@@ -70,8 +69,7 @@ def report_all(root: Path, folders: Sequence[Path], out: Path | None, as_json: b
         out: Where the page goes; `comparison` in the folder of the run by default.
         as_json: Print nothing but JSON.
     """
-    from fusion.evidence import finished_run, share_folds
-    from fusion.evidence.saved import read_table
+    from fusion.evidence import finished_run, read_table, share_folds
     from fusion.paths import RunPaths
     from fusion.report import write_report
     from fusion.study.several import COMPARISON

@@ -12,7 +12,14 @@ from fusion.evidence.facts import run_facts
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.kinds import collect
 from fusion.evidence.same_folds import share_folds
-from fusion.evidence.saved import FinishedRun, finished_run, save_inputs
+from fusion.evidence.saved import (
+    FinishedRun,
+    finished_run,
+    load_own_config,
+    read_cohort_tables,
+    read_table,
+    save_inputs,
+)
 from fusion.evidence.scoring import score_arms
 from fusion.evidence.types import (
     Arm,
@@ -46,6 +53,9 @@ __all__ = [
     "align",
     "collect",
     "finished_run",
+    "load_own_config",
+    "read_cohort_tables",
+    "read_table",
     "run_facts",
     "save_inputs",
     "score_arms",

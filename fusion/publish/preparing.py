@@ -12,8 +12,7 @@ from featurestore.errors import AuditError, ConfigError, DataError
 from fusion.bundle import Bundle, read_bundle
 from fusion.config import RunConfig
 from fusion.endpoints import find_endpoint
-from fusion.evidence import Arm, Evidence, finished_run
-from fusion.evidence.saved import load_own_config, read_cohort_tables
+from fusion.evidence import Arm, Evidence, finished_run, load_own_config, read_cohort_tables
 from fusion.paths import RunPaths
 from fusion.publish.base import Publication, PublishedArm
 from fusion.publish.people import People, require_nobody, without_people

@@ -37,8 +37,7 @@ from fusion.evaluation import (
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
 from fusion.evaluation.records import read_fits, read_records, read_seconds
 from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
-from fusion.evidence import Evidence, ReportInputs, collect, run_facts, save_inputs
-from fusion.evidence.saved import read_table
+from fusion.evidence import Evidence, ReportInputs, collect, read_table, run_facts, save_inputs
 from fusion.export.embeddings import EmbeddingForm
 from fusion.export.study import export_study
 from fusion.export.tables import Material
