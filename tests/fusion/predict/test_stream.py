@@ -71,7 +71,7 @@ def test_a_table_is_scored_and_refusals_stay_in_it(
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     else:
         rows = list(csv.DictReader(out.open()))
-        assert tuple(rows[0]) == row_columns(predictor.scoring)
+        assert tuple(rows[0]) == row_columns(predictor.scoring, "patient_id")
         assert rows[0]["note"].startswith("For research use only")
         assert rows[0]["watermark"].startswith("SYNTHETIC")
     patients = tiny.study.cohort.patients["patient_id"].tolist()
