@@ -59,7 +59,7 @@ def test_a_parent_for_the_study_and_a_child_for_every_arm(
 def test_what_was_there_can_be_restored(uri: str, publication: Publication) -> None:
     MLFLOW.publish(publication, uri)
     before = {r.info.run_id for r in runs(uri)}
-    kept = tuple(a for a in publication.arms if a.arm == publication.baseline)
+    kept = tuple(sorted(publication.arms, key=lambda a: a.arm != publication.baseline)[:2])
     fewer = dataclasses.replace(publication, arms=kept, parameters={"seed": "4"})
     assert MLFLOW.publish(fewer, uri) == "updated"
     after = runs(uri)
