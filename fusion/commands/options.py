@@ -6,6 +6,7 @@ Heavy imports happen inside functions, so that `melafuse --help` answers at once
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,85 +76,87 @@ def open_study(config: Path, **options: Any) -> Study:
     return next(iter(studies))
 
 
-def open_studies(config: Path, overrides: tuple[str, ...], **rest: Any) -> Studies:
+def open_studies(config: Path, overrides: tuple[str, ...], **where: Any) -> Studies:
     """Opens the studies of a configuration or a run's folder, for this process."""
     from featurestore.errors import ConfigError
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         name = click.get_current_context().info_name
         raise ConfigError(f"{name} works in one process: torchrun is for extract, finetune, joint")
-    return _studies(config, overrides, **rest)
+    return _studies(_found(config, overrides, **where))
 
 
 @contextlib.contextmanager
-def open_together(config: Path, overrides: tuple[str, ...], **rest: Any) -> Iterator[Studies]:
+def open_together(config: Path, overrides: tuple[str, ...], **where: Any) -> Iterator[Studies]:
     """Opens the studies for this process, or for all that torchrun started."""
-    from fusion.export.options import opened_run
-
-    path, _ = opened_run(config, None, config)
-    loaded = _load(path, overrides)
+    found = _found(config, overrides, **where)
 
     from extractor.distributed import workers_of_environment
 
-    section = loaded.finetune or loaded.extract
+    section = found.config.finetune or found.config.extract
     with workers_of_environment(section.device) as workers:
-        yield _studies(config, overrides, workers=workers, **rest)
+        yield _studies(found, workers=workers)
 
 
-def _load(config: Path, overrides: tuple[str, ...]) -> RunConfig:
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What a command was given.
+
+    Attributes:
+        config: The configuration.
+        root: Folder of the run.
+        data_root: Where relative data paths start.
+        quiet: Whether progress is not shown.
+    """
+
+    config: RunConfig
+    root: Path
+    data_root: Path
+    quiet: bool
+
+
+def _found(
+    source: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    data_root: Path | None,
+    quiet: bool,
+) -> _Found:
     """Reads the configuration before torch is imported, so that its errors are quick."""
     from featurestore.config import load_config
     from fusion.config import RunConfig
-
-    return load_config(RunConfig, config, overrides)
-
-
-def _studies(
-    source: Path,
-    overrides: tuple[str, ...],
-    out: Path | None,
-    data_root: Path | None,
-    quiet: bool,
-    **workers: Any,
-) -> Studies:
     from fusion.export.options import opened_run
 
-    config, places = opened_run(source, out, data_root)
-    loaded = _load(config, overrides)
-    folder = places["data_root"] or config.parent
-    root = places["out"] or Path("runs") / loaded.name
+    path, places = opened_run(source, out, data_root)
+    config = load_config(RunConfig, path, overrides)
+    root = places["out"] or Path("runs") / config.name
+    return _Found(config, root, places["data_root"] or path.parent, quiet)
 
+
+def _studies(found: _Found, **workers: Any) -> Studies:
     from fusion.study import Studies
 
-    return Studies(loaded, root, folder, listener(quiet), **workers)
+    return Studies(found.config, found.root, found.data_root, listener(found.quiet), **workers)
 
 
-def read_cohorts(
-    source: Path,
-    overrides: tuple[str, ...],
-    out: Path | None,
-    data_root: Path | None,
-    quiet: bool,
-) -> list[Cohort]:
+def read_cohorts(source: Path, overrides: tuple[str, ...], **where: Any) -> list[Cohort]:
     """The cohort of each outcome, as the sources give it; no study, so no network is loaded."""
     from extractor.torch_features import import_all
     from featurestore.cohort import build_cohorts
     from featurestore.sources import ReadContext
     from featurestore.store import FeatureStore
-    from fusion.export.options import opened_run
     from fusion.paths import RunPaths, existing_root
 
-    config, places = opened_run(source, out, data_root)
-    loaded = _load(config, overrides)
-    progress = listener(quiet)
-    root = existing_root(places["data_root"] or config.parent)
-    paths = RunPaths.of(places["out"] or Path("runs") / loaded.name, loaded)
-    context = ReadContext(root, paths.scratch, loaded.seed, progress)
-    store = FeatureStore(loaded.store or paths.store)
-    imported = import_all(loaded.embeddings, store, root, progress)
+    found = _found(source, overrides, **where)
+    config, progress = found.config, listener(found.quiet)
+    root = existing_root(found.data_root)
+    paths = RunPaths.of(found.root, config)
+    context = ReadContext(root, paths.scratch, config.seed, progress)
+    store = FeatureStore(config.store or paths.store)
+    imported = import_all(config.embeddings, store, root, progress)
     features = [one.rows for one in imported.values()]
-    by_outcome = loaded.cohort.by_outcome()
-    return list(build_cohorts(by_outcome, loaded.name, context, progress, features).values())
+    by_outcome = config.cohort.by_outcome()
+    return list(build_cohorts(by_outcome, config.name, context, progress, features).values())
 
 
 def listener(quiet: bool) -> Progress:
