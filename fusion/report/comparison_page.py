@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from featurestore.atomic import write_text
-from featurestore.errors import DataError
 from featurestore.plain import finite
 from featurestore.tables import csv_text
 from fusion.report.comparison import (
@@ -19,7 +17,7 @@ from fusion.report.comparison import (
 )
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER
-from fusion.report.page import render
+from fusion.report.page import render, write_beside
 
 TITLE = "Runs side by side"
 
@@ -49,11 +47,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         "comparison.md": comparison_markdown(comparison),
         "comparison.html": page,
     }
-    try:
-        for name, text in texts.items():
-            write_text(folder / name, text)
-    except OSError as error:
-        raise DataError(f"cannot write the comparison into {folder}: {error.strerror}") from None
+    write_beside(folder, texts, "the comparison")
     return folder / "comparison.html"
 
 

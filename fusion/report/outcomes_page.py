@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from featurestore.atomic import write_text
-from featurestore.errors import DataError
 from featurestore.plain import finite
 from featurestore.tables import csv_text
 from fusion.report.markdown_text import plain_text, table_lines
@@ -23,7 +21,7 @@ from fusion.report.outcomes import (
     outcomes_table,
     tidy_outcomes,
 )
-from fusion.report.page import render
+from fusion.report.page import render, write_beside
 
 TITLE = "Several outcomes, the same folds"
 WIDTH = 100
@@ -54,11 +52,7 @@ def write_outcomes(several: SeveralOutcomes, folder: Path) -> Path:
         "outcomes.md": outcomes_markdown(several),
         "outcomes.html": page,
     }
-    try:
-        for name, text in texts.items():
-            write_text(folder / name, text)
-    except OSError as error:
-        raise DataError(f"cannot write the outcomes into {folder}: {error.strerror}") from None
+    write_beside(folder, texts, "the outcomes")
     return folder / "outcomes.html"
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from featurestore.atomic import write_text
+from featurestore.errors import DataError
 from fusion.report.drawing import Figure
 
 SCRIPTS = ("page.js", "explore.js")
@@ -39,6 +42,24 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
         script=Markup("\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)),
         **values,
     )
+
+
+def write_beside(folder: Path, texts: Mapping[str, str], what: str) -> None:
+    """Writes a page and what belongs to it.
+
+    Args:
+        folder: Where they go.
+        texts: By name of the file.
+        what: What they are, for the error.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    try:
+        for name, text in texts.items():
+            write_text(folder / name, text)
+    except OSError as error:
+        raise DataError(f"cannot write {what} into {folder}: {error.strerror or error}") from None
 
 
 def _code(text: str) -> Markup:
