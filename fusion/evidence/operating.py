@@ -16,7 +16,7 @@ import numpy as np
 
 from fusion.evidence.aligned import ArmPredictions
 from fusion.evidence.scoring import Sample
-from fusion.metrics import Estimate, in_chunks
+from fusion.metrics import Estimate, in_chunks, rates_at
 from fusion.metrics.cross_validated import independent_units
 
 LEAST = 10
@@ -71,8 +71,8 @@ def operating_points(
     treated, grid = treated[:, :, kept], THRESHOLDS[kept]
     units = independent_units(y, clusters)
     trials = (*(len(np.unique(clusters[y == k])) for k in (1.0, 0.0)), None)
-    values = _rates(y, treated, grid, np.ones((1, len(y))))
-    drawn = [_rates(y, treated, grid, chunk) for chunk in in_chunks(weights)]
+    values = rates_at(y, treated, grid, np.ones((1, len(y))))
+    drawn = [rates_at(y, treated, grid, chunk) for chunk in in_chunks(weights)]
     draws = [np.concatenate([part[k] for part in drawn], axis=1) for k in range(3)]
     found = []
     for place, k in enumerate(kept):
@@ -115,17 +115,3 @@ def shown_thresholds(
 
 def _coarse(counts: Sequence[float]) -> bool:
     return all(count == 0 or count >= LEAST for count in counts)
-
-
-def _rates(
-    y: np.ndarray, treated: np.ndarray, grid: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sensitivity, specificity and net benefit; each of shape (repeats, draws, thresholds)."""
-    event = weights[:, y == 1]
-    other = weights[:, y == 0]
-    hits = np.array([event @ own[y == 1] for own in treated])
-    alarms = np.array([other @ own[y == 0] for own in treated])
-    events, others = event.sum(axis=1)[:, None], other.sum(axis=1)[:, None]
-    with np.errstate(invalid="ignore"):
-        net = (hits - alarms * grid / (1 - grid)) / (events + others)
-        return hits / events, 1 - alarms / others, net

@@ -147,6 +147,29 @@ def net_benefit(
     return ratio(weights @ (gain * (probability >= threshold)), weights.sum(axis=1))
 
 
+def rates_at(
+    y: np.ndarray, treated: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`recall`, `specificity` and `net_benefit` at many thresholds of many predictions at once.
+
+    Args:
+        y: Outcomes. Shape (n,).
+        treated: Whether each prediction decides for treatment; float. Shape (repeats, n, k).
+        thresholds: Between 0 and 1. Shape (k,).
+        weights: Draws. Shape (draws, n).
+
+    Returns:
+        Each of shape (repeats, draws, k); NaN where a draw lacks a class.
+    """
+    event, other = weights[:, y == 1], weights[:, y == 0]
+    hits = np.array([event @ own[y == 1] for own in treated])
+    alarms = np.array([other @ own[y == 0] for own in treated])
+    events, others = event.sum(axis=1)[:, None], other.sum(axis=1)[:, None]
+    with np.errstate(invalid="ignore"):
+        net = (hits - alarms * thresholds / (1 - thresholds)) / (events + others)
+        return hits / events, 1 - alarms / others, net
+
+
 @dataclasses.dataclass(frozen=True)
 class Cuts:
     """Every threshold that decides patients differently; arrays of shape (cuts,).

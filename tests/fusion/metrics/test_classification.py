@@ -280,3 +280,24 @@ def test_ranking_metrics_see_ranks_only(rows: list[tuple[bool, float, int]]) -> 
             np.testing.assert_allclose(
                 metric.function(y, s), metric.function(y, ranks), err_msg=name
             )
+
+
+def test_rates_at_many_thresholds_are_those_of_one() -> None:
+    """Draw by draw and threshold by threshold, also where a draw lacks a class."""
+    rng = np.random.default_rng(3)
+    y = (rng.random(60) < 0.3).astype(float)
+    predictions = rng.random((2, 60))
+    thresholds = np.array([0.1, 0.35, 0.8])
+    weights = rng.integers(0, 3, (5, 60)).astype(float)
+    weights[0, y == 1] = 0
+    treated = (predictions[:, :, None] >= thresholds).astype(float)
+    found = metrics.rates_at(y, treated, thresholds, weights)
+    for r, p in enumerate(predictions):
+        for k, threshold in enumerate(thresholds):
+            expected = (
+                metrics.recall(y, (p >= threshold).astype(float), weights),
+                metrics.specificity(y, (p >= threshold).astype(float), weights),
+                metrics.net_benefit(y, p, weights, threshold=threshold),
+            )
+            for rate, reference in zip(found, expected, strict=True):
+                np.testing.assert_allclose(rate[r, :, k], reference, atol=1e-12)
