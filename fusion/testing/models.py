@@ -13,9 +13,9 @@ from featurestore.outcomes import Target
 from fusion.arms import Arm, Modality
 from fusion.features import FeatureTable
 from fusion.metrics import auroc, by_patient
-from fusion.models import Model, find_model, inner_threshold, make_model
+from fusion.models import Model, find_model, inner_threshold
 from fusion.testing.any_model import AnyModelSuite, Parts, Predicted
-from fusion.testing.tables import CONFIG, MODALITIES, feature_table
+from fusion.testing.tables import MODALITIES, feature_table
 
 
 def whole_arm(model: str, modalities: tuple[Modality, ...] = MODALITIES) -> Arm:
@@ -24,12 +24,6 @@ def whole_arm(model: str, modalities: tuple[Modality, ...] = MODALITIES) -> Arm:
         pictures = Modality("net_p", embeddings=("net_p",))
         modalities = tuple(pictures if m.embeddings else m for m in modalities)
     return Arm(f"{model}[all]", model, modalities)
-
-
-def fit_model(name: str, table: FeatureTable, seed: int = 0) -> Model:
-    """A registered model, made as a study makes it and fitted."""
-    model: Model = make_model(whole_arm(name), CONFIG)
-    return model.fit(table, seed)
 
 
 def learns_what_is_planted(name: str) -> None:
@@ -99,3 +93,9 @@ class ModelSuite(AnyModelSuite):
             one = dataclasses.replace(parts[0], target=Target.binary(np.full(len(parts[0]), y)))
             with pytest.raises(DataError):
                 self.fit(name, one)
+
+
+def fit_model(name: str, table: FeatureTable, seed: int = 0) -> Model:
+    """A registered model, made as a study makes it and fitted."""
+    model: Model = ModelSuite.fit(name, table, seed)
+    return model

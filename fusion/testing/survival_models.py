@@ -13,21 +13,13 @@ from featurestore.errors import DataError
 from featurestore.outcomes import Target
 from fusion.arms import Arm
 from fusion.features import FeatureTable
-from fusion.models import make_model
 from fusion.models.survival import SurvivalModel, cut_points
 from fusion.models.survival.patients import patients_of
 from fusion.testing.any_model import AnyModelSuite, Parts, Predicted
-from fusion.testing.times import CONFIG, HARD, HORIZONS, MODALITIES, times_table
+from fusion.testing.times import HARD, HORIZONS, MODALITIES, times_table
 
 AT = np.array([*HORIZONS, 1e6])
 """Horizons; the last lies beyond all follow-up."""
-KIND = "time_to_event"
-
-
-def fit_times(name: str, table: FeatureTable, seed: int = 0) -> SurvivalModel:
-    """A registered model, made as a study makes it and fitted."""
-    model: SurvivalModel = make_model(Arm(name, name, MODALITIES), CONFIG, None, KIND)
-    return model.fit(table, seed)
 
 
 class SurvivalModelSuite(AnyModelSuite):
@@ -38,7 +30,7 @@ class SurvivalModelSuite(AnyModelSuite):
             must refuse them.
     """
 
-    kind: ClassVar[str] = KIND
+    kind: ClassVar[str] = "time_to_event"
     delayed_entry: ClassVar[bool] = True
 
     @classmethod
@@ -133,3 +125,9 @@ class SurvivalModelSuite(AnyModelSuite):
         prediction = self.fit(name, table).predict(parts[1], np.array(HORIZONS))
         assert np.isfinite(prediction.score).all()
         assert np.isfinite(prediction.risk).all()
+
+
+def fit_times(name: str, table: FeatureTable, seed: int = 0) -> SurvivalModel:
+    """A registered model, made as a study makes it and fitted."""
+    model: SurvivalModel = SurvivalModelSuite.fit(name, table, seed)
+    return model

@@ -9,7 +9,6 @@ import pandas as pd
 
 from featurestore.outcomes import Target
 from featurestore.tables import DataDictionary
-from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
 from fusion.features import FeatureTable
 from fusion.metrics.survival.simulation import Design, Simulated, simulate
 from fusion.testing import tables
@@ -21,12 +20,7 @@ HARD = dataclasses.replace(DESIGN, competing=0.5, late=0.3, rounding=90.0)
 HORIZONS = (365.0, 1095.0)
 DICTIONARY = DataDictionary(c for c in tables.DICTIONARY if c.kind != "expression")
 MODALITIES = tuple(m for m in tables.MODALITIES if m.name != "expression")
-CONFIG = AblationConfig(
-    tuning=TuningConfig(trials=3, inner_folds=2),
-    head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
-    metadata=MetadataConfig(embedding_components=4, expression_components=2),
-    jobs=1,
-)
+CONFIG = tables.CONFIG.model_copy(update={"jobs": 1})
 
 
 def times_table(
