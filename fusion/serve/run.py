@@ -89,14 +89,13 @@ def run_server(
         h11_max_incomplete_event_size=64_000,
     )
     shown = f"[{host}]" if ":" in host else host
-    sys.stderr.write(
+    greeting = (
         f"bundle {predictor.bundle.short} at http://{shown}:{listening.getsockname()[1]}/ "
         f"(Ctrl-C ends)\n{predictor.bundle.record.disclaimer}\n"
     )
-    sys.stderr.flush()
     # uvicorn passes the signal on when it has ended: an orderly end needs no words of its own.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Server(config, app.state.service).run(sockets=[listening])
+    Server(config, app.state.service, greeting).run(sockets=[listening])
 
 
 def read_token(token_file: Path | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from types import FrameType
 from typing import Any
@@ -17,17 +18,28 @@ QUIET_SECONDS = 60.0
 
 
 class Server(uvicorn.Server):
-    """Tells the service when the time of requests that still wait has run out."""
+    """Tells where it listens once it does, and the service when waiting requests are out of time.
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    Args:
+        config: Of uvicorn.
+        service: Told when the end has come.
+        greeting: Written to standard error as soon as connections are taken, not before: whoever
+            reads an address there may use it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, greeting: str) -> None:
         super().__init__(config)
         self._service = service
+        self._greeting = greeting
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
-        """Starts to listen."""
+        """Starts to listen, and says so."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started:
+            sys.stderr.write(self._greeting)
+            sys.stderr.flush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Takes a signal to end."""

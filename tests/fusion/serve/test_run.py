@@ -5,12 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,7 @@ def test_a_request_in_flight_is_answered_before_the_end(
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             waiting = [pool.submit(score, address, [picture], None, "?explain=true")
                        for _ in range(6)]  # fmt: skip
-            time.sleep(0.25)
+            _await_work(address)
             child.send_signal(signal.SIGTERM)
             answers = [future.exception() or future.result()[0] for future in waiting]
         child.wait(40)
@@ -100,6 +102,17 @@ def test_a_request_in_flight_is_answered_before_the_end(
     assert 200 in answers
     # One that came after the signal finds the door closed; none is cut off in the middle.
     assert all(a == 200 or "refused" in str(a) for a in answers), answers
+
+
+def _await_work(address: str) -> None:
+    """Returns when the service says that a prediction is in flight."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
+            found = re.search(r"^melafuse_waiting (\S+)", answer.read().decode(), re.MULTILINE)
+        if found and float(found[1]) >= 1:
+            return
+    raise AssertionError("no prediction was in flight for a minute")
 
 
 def _address(log: Path, child: subprocess.Popen[Any]) -> str:
