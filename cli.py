@@ -23,6 +23,7 @@ from fusion.commands.options import (
     say,
     study_options,
 )
+from fusion.commands.runs import runs
 from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
 
@@ -116,13 +117,13 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
     """
     study = open_study(config, **options)
     evidence = study.evidence(study.ablate())
-    _show(evidence, study.report(evidence).html, as_json)
+    _show(evidence, study.keep_report(evidence), as_json)
     _end(evidence)
 
 
 @cli.command()
 @click.argument(
-    "runs",
+    "folders",
     metavar="RUN...",
     nargs=-1,
     required=True,
@@ -135,7 +136,7 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
 )
 @click.option("--open", "in_browser", is_flag=True, help="Open the page in the browser.")
 @json_option
-def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: bool) -> None:
+def report(folders: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: bool) -> None:
     """Write the report of a finished run again, or compare several runs side by side.
 
     RUN is the folder of a run. Neither its source data nor its feature store are needed.
@@ -144,12 +145,12 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
     from fusion.paths import RunPaths
     from fusion.report import write_report
 
-    found = [finished_run(RunPaths(folder)) for folder in runs]
-    if len(runs) == 1:
-        page = write_report(found[0].evidence, out or RunPaths(runs[0]).report).html
+    found = [finished_run(RunPaths(folder)) for folder in folders]
+    if len(folders) == 1:
+        page = write_report(found[0].evidence, out or RunPaths(folders[0]).report).html
         _show(found[0].evidence, page, as_json)
     else:
-        page = _compare(found, runs, out or Path("comparison"), as_json)
+        page = _compare(found, folders, out or Path("comparison"), as_json)
     if in_browser:
         _open_page(page)
 
@@ -191,18 +192,23 @@ def audit(config: Path, form: str, **options: Any) -> None:
 def export(source: Path, **options: Any) -> None:
     """Write tables for Stata, SPSS, SAS, R and others, with codebook and import scripts.
 
-    RUN is the folder of a run, which is opened with its own configuration.
+    RUN is the folder of a run, which is opened with its own configuration and only read; --out is
+    then the folder of the export.  [default: RUN/export]
     """
     from fusion.export.options import export_config, export_summary, opened_run
 
     study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
-    config, folders = opened_run(source, study_only["out"], study_only["data_root"])
-    study = open_study(config, **study_only | folders)
-    for line in export_summary(study.export(config=export_config(study.config.export, **options))):
+    out = study_only["out"] if source.is_dir() else None
+    config, how = opened_run(source, study_only["out"], study_only["data_root"])
+    if any(text.startswith("project=") for text in study_only["overrides"]):
+        how.pop("project", None)
+    study = open_study(config, **study_only | how)
+    chosen = export_config(study.config.export, **options)
+    for line in export_summary(study.export(config=chosen, folder=out)):
         click.echo(line)
 
 
-for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve):
+for command in (init, doctor, cohort, store, runs, ladder, fit, evaluate, predict, serve):
     cli.add_command(command)
 
 

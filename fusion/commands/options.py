@@ -98,13 +98,16 @@ def _study(
     out: Path | None,
     data_root: Path | None,
     quiet: bool,
-    **workers: Any,
+    project: Path | None = None,
+    **how: Any,
 ) -> Study:
     from fusion.study import Study
 
     progress = listener(quiet)
     folder = config.parent if data_root is None else data_root
-    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **workers)
+    if project is not None:
+        loaded = loaded.model_copy(update={"project": project})
+    return Study(loaded, out or Path("runs") / loaded.name, folder, progress, **how)
 
 
 def read_cohort(
@@ -119,14 +122,15 @@ def read_cohort(
     from featurestore.cohort import build_cohort
     from featurestore.sources import ReadContext
     from featurestore.store import FeatureStore
-    from fusion.paths import RunPaths, existing_root
+    from fusion.paths import ProjectPaths, RunPaths, existing_root, store_folder
 
     loaded = _load(config, overrides)
     progress = listener(quiet)
     root = existing_root(config.parent if data_root is None else data_root)
     paths = RunPaths(out or Path("runs") / loaded.name)
-    context = ReadContext(root, paths.scratch, loaded.seed, progress)
-    store = FeatureStore(loaded.store or paths.store)
+    seen = ProjectPaths.of(paths.root, loaded.project).shared
+    context = ReadContext(root, paths.scratch, loaded.seed, progress, seen=seen)
+    store = FeatureStore(store_folder(loaded, paths))
     imported = import_all(loaded.embeddings, store, root, progress)
     features = [one.rows for one in imported.values()]
     return build_cohort(loaded.cohort, loaded.name, context, progress, features)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extractor.saliency import draw_overlays
 from featurestore.images import UnreadableImage, read_image_bytes
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
@@ -149,6 +148,8 @@ def _draw(
     own = {name: gradients[name][0] for name in backbones}
     if not own:
         return []
+    from extractor.saliency import draw_overlays
+
     path = Path(str(files.paths[row[0]]))
     drawn: dict[str, bytes] = {}
     try:

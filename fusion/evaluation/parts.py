@@ -27,7 +27,7 @@ class Part:
     """One arm on one outer fold.
 
     Attributes:
-        predictions: Rows of the predictions table.
+        predictions: Rows of the predictions table; of no run yet, so that any run can take them.
         kind: Kind of the outcome that they are of.
         record: What was chosen inside: JSON types.
         history: One record an epoch, or empty.
@@ -40,7 +40,10 @@ class Part:
 
 
 class PartStore:
-    """Parts by digest: one sealed Parquet file each, with the record in the schema's metadata."""
+    """Parts by digest: one sealed Parquet file each, with the record in the schema's metadata.
+
+    The digest stands in the file too: a part under another name is none.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Stores where parts lie; the folder is made when the first one is written."""
@@ -51,6 +54,8 @@ class PartStore:
         try:
             table = read_sealed_arrow(self._path(digest), "it is made again")
             stored = json.loads((table.schema.metadata or {})[_RECORD_KEY])
+            if stored["digest"] != digest:
+                return None
             predictions = table.to_pandas()
             types = prediction_types(stored["kind"], predictions.columns)
             rows = predictions[list(types)].astype(types)
@@ -64,9 +69,8 @@ class PartStore:
         Raises:
             DataError: The disk is full or refuses to write.
         """
-        stored = json.dumps(
-            {"kind": part.kind, "record": part.record, "history": part.history}
-        ).encode()
+        content = {"digest": digest, "kind": part.kind}
+        stored = json.dumps({**content, "record": part.record, "history": part.history}).encode()
         table = pa.Table.from_pandas(part.predictions, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _RECORD_KEY: stored}
         try:
@@ -76,14 +80,15 @@ class PartStore:
             raise DataError(f"cannot write to {self._folder}: {error.strerror or error}") from None
 
     @contextlib.contextmanager
-    def locked(self, digest: str) -> Iterator[None]:
-        """Makes other processes that want the same part wait.
+    def locked(self, name: str) -> Iterator[None]:
+        """Makes other processes that want the same lock (`Task.lock`) wait.
 
-        A worker may outlive a killed run by its current part; the run that resumes then waits for
-        the worker instead of tuning the same study beside it. A lock dies with its process.
+        A worker may outlive a killed run by its current part, and two runs may want the same one;
+        the second then waits instead of tuning the same study beside the first. A lock dies with
+        its process.
         """
         make_folder(self._folder)
-        with holding(self._folder / f".{digest}.lock"):
+        with holding(self._folder / f".{name}.lock"):
             yield
 
     def _path(self, digest: str) -> Path:

@@ -10,8 +10,9 @@ from fusion.evidence.about import AnalysisFacts, EncoderFacts, RunFacts
 from fusion.evidence.aligned import align
 from fusion.evidence.facts import run_facts
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.kept import kept_or_collected
 from fusion.evidence.kinds import collect
-from fusion.evidence.saved import FinishedRun, finished_run, save_inputs
+from fusion.evidence.saved import FinishedRun, finished_run, made_of, save_inputs
 from fusion.evidence.scoring import score_arms
 from fusion.evidence.types import (
     Arm,
@@ -43,6 +44,8 @@ __all__ = [
     "align",
     "collect",
     "finished_run",
+    "kept_or_collected",
+    "made_of",
     "run_facts",
     "save_inputs",
     "score_arms",

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.config import validate
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, DataError
 from featurestore.export.deidentify import STEPS
 from featurestore.export.package import Exported
 from featurestore.sealed import read_sealed, read_sealed_text
 from fusion.config import ExportConfig
-from fusion.paths import RunPaths
+from fusion.paths import ProjectPaths, RunPaths
 
 _SHOWN_CHANGES = 10
 _MAX_PATH = 10_000
@@ -21,8 +21,10 @@ _MAX_PATH = 10_000
 
 def opened_run(
     source: Path, out: Path | None, data_root: Path | None
-) -> tuple[Path, dict[str, Path | None]]:
-    """The configuration, folder and data root behind CONFIG or the folder of a run.
+) -> tuple[Path, dict[str, Any]]:
+    """The configuration behind CONFIG or the folder of a run, and how the study is opened.
+
+    A run is only read: `out` is then the folder of the export, and nothing else is written.
 
     Raises:
         ConfigError: The folder is not that of a run, or the run does not say where its data were.
@@ -38,7 +40,22 @@ def opened_run(
         raise ConfigError(f"cannot read {paths.config}: {error.strerror or error}") from None
     if data_root is None:
         data_root = _recorded_root(paths)
-    return paths.config, {"out": out or source, "data_root": data_root}
+    return paths.config, {
+        "out": source,
+        "data_root": data_root,
+        "project": _recorded_project(paths),
+        "reads_only": True,
+    }
+
+
+def _recorded_project(paths: RunPaths) -> Path | None:
+    """Where the run's project was, if it still is; a folder that was moved is looked for beside."""
+    try:
+        text = read_sealed_text(paths.project, "it is not needed", _MAX_PATH)
+        recorded = ProjectPaths(Path(text.strip()))
+    except (OSError, DataError, UnicodeDecodeError):
+        return None
+    return recorded.root if recorded.shared.is_dir() else None
 
 
 def _recorded_root(paths: RunPaths) -> Path:
