@@ -128,7 +128,8 @@ def _read_table(written: dict[str, Any], known: dict[str, type]) -> pd.DataFrame
         for values, kind in zip(written["values"], written["types"], strict=True)
     ]
     table = pd.DataFrame(dict(enumerate(columns)), index=index)
-    table.columns = pd.Index(_read(written["table"], known))
+    if columns:
+        table.columns = pd.Index(_read(written["table"], known))
     return table
 
 
