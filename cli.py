@@ -24,6 +24,7 @@ from fusion.commands.options import (
     study_options,
 )
 from fusion.commands.publish import publish
+from fusion.commands.runs import runs
 from fusion.commands.several import AUDIT_CODE, compare_runs, report_all, show, show_all
 from fusion.commands.start import cohort, doctor, init
 from fusion.commands.store import store
@@ -124,7 +125,7 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
 
     def ablated(study: Study) -> Evidence:
         evidence = study.evidence(study.ablate())
-        study.report(evidence)
+        study.keep_report(evidence)
         return evidence
 
     show_all(open_studies(config, **options), ablated, as_json)
@@ -132,7 +133,7 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @click.argument(
-    "runs",
+    "folders",
     metavar="RUN...",
     nargs=-1,
     required=True,
@@ -145,7 +146,7 @@ def ablate(config: Path, as_json: bool, **options: Any) -> None:
 )
 @click.option("--open", "in_browser", is_flag=True, help="Open the page in the browser.")
 @json_option
-def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: bool) -> None:
+def report(folders: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: bool) -> None:
     """Write the report of a finished run again, or compare several runs side by side.
 
     RUN is the folder of a run. Neither its source data nor its feature store are needed.
@@ -155,18 +156,18 @@ def report(runs: tuple[Path, ...], out: Path | None, in_browser: bool, as_json: 
     from fusion.report import write_report
     from fusion.study.several import folders_of
 
-    several = folders_of(runs[0]) if len(runs) == 1 else ()
+    several = folders_of(folders[0]) if len(folders) == 1 else ()
     if several:
-        page = report_all(runs[0], several, out, as_json)
+        page = report_all(folders[0], several, out, as_json)
         if in_browser:
             _open_page(page)
         return
-    found = [finished_run(RunPaths(folder)) for folder in runs]
-    if len(runs) == 1:
-        page = write_report(found[0].evidence, out or RunPaths(runs[0]).report).html
+    found = [finished_run(RunPaths(folder)) for folder in folders]
+    if len(folders) == 1:
+        page = write_report(found[0].evidence, out or RunPaths(folders[0]).report).html
         show(found[0].evidence, page, as_json)
     else:
-        page = compare_runs(found, runs, out or Path("comparison"), as_json)
+        page = compare_runs(found, folders, out or Path("comparison"), as_json)
     if in_browser:
         _open_page(page)
 
@@ -212,18 +213,22 @@ def audit(config: Path, form: str, **options: Any) -> None:
 def export(config: Path, **options: Any) -> None:
     """Write tables for Stata, SPSS, SAS, R and others, with codebook and import scripts.
 
-    RUN is the folder of a run, which is opened with its own configuration.
+    RUN is the folder of a run, which is opened with its own configuration and only read; --out is
+    then the folder of the export.  [default: RUN/export]
     """
     from fusion.export.options import export_config, export_summary
 
     study_only = {k: options.pop(k) for k in ("quiet", "overrides", "data_root", "out")}
-    for study in open_studies(config, **study_only):
+    run = config.is_dir()
+    folder = study_only["out"] if run else None
+    study_only |= {"out": None} if run else {}
+    for study in open_studies(config, reads_only=run, **study_only):
         chosen = export_config(study.config.export, **options)
-        for line in export_summary(study.export(config=chosen)):
+        for line in export_summary(study.export(config=chosen, folder=folder)):
             click.echo(line)
 
 
-for command in (init, doctor, cohort, store, ladder, fit, evaluate, predict, serve, publish):
+for command in (init, doctor, cohort, store, runs, ladder, fit, evaluate, predict, serve, publish):
     cli.add_command(command)
 
 

@@ -8,6 +8,10 @@ import pydantic
 
 from featurestore.config import Section
 
+AUTO: Literal["auto"] = "auto"
+BatchSize = int | Literal["auto"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 HUB = "hf-hub:"
 """Beginning of weights that a hub of models describes."""
 
@@ -83,10 +87,10 @@ class ExtractConfig(Section):
         BackboneConfig(name="resnet18"),
         BackboneConfig(name="efficientnet_b0"),
     )
-    batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] | Literal["auto"] = AUTO
     device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    workers: Annotated[int, pydantic.Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    precision: Precision = AUTO
+    workers: Annotated[int, pydantic.Field(ge=1, le=256)] | Literal["auto"] = AUTO
     storage_dtype: Literal["float32", "float16"] = "float32"
     max_megapixels: float = pydantic.Field(200.0, gt=0, le=10_000)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from extractor.config import BackboneConfig
+from extractor.config import AUTO, BackboneConfig, Precision
 from featurestore.cohort import CohortConfig
 from featurestore.config import Section
 
@@ -115,7 +115,7 @@ class FinetuneConfig(Section):
     weighted_sampling: bool = False
     weight_decay: float = pydantic.Field(0.05, ge=0, le=10)
     validation_fraction: float = pydantic.Field(0.15, gt=0, lt=1)
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Precision = AUTO
     compile: bool = False
     device: str = "auto"
     workers: int | None = pydantic.Field(None, ge=0, le=256)

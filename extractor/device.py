@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Literal
 
 import torch
 
+from extractor.config import AUTO, BatchSize, Precision
 from extractor.cores import usable_cores
 from featurestore.errors import ConfigError
-
-AUTO: Literal["auto"] = "auto"
-BatchSize = int | Literal["auto"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

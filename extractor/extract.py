@@ -19,24 +19,30 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from extractor.backbones import load_backbone
-from extractor.config import ExtractConfig
-from extractor.device import AUTO, ComputePlan
-from extractor.distributed import ALONE, Workers
-from extractor.encoder import Embedder, Encoder
-from extractor.model_folder import ModelCard
+from extractor.config import AUTO, ExtractConfig
+from extractor.extraction import NO_EXTRACTION, ExtractionReport, summary_of
+from extractor.known import key_of, nothing_left, recall, remember
 from extractor.reading import Content, Reading, contents_of, read_content, refusal
 from extractor.stages import forward_threads, in_order, one_torch_thread, worker_threads
-from extractor.transfers import Batch, Fetch
+from extractor.workers import ALONE, Workers
 from featurestore.atomic import write_text
 from featurestore.errors import DataError, StoreError
 from featurestore.progress import SILENT, Progress
-from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
+from featurestore.store import FeatureStore, QuarantineRow
 from featurestore.store.writer import ShardWriter
+
+if TYPE_CHECKING:  # they load torch, which is not needed where nothing is left to embed
+    from extractor.device import ComputePlan
+    from extractor.encoder import Embedder
+    from extractor.model_folder import ModelCard
+    from extractor.transfers import Fetch
+
+__all__ = ["NO_EXTRACTION", "ExtractionReport", "embed_images", "extract"]
 
 STAGE = "extract"
 CARD = "model_card.md"
@@ -48,30 +54,6 @@ _STAGES = ("decode", "forward", "write")
 _PASSES_AHEAD = 3  # decoded images that may wait, counted in forward passes
 
 
-@dataclasses.dataclass(frozen=True)
-class ExtractionReport:
-    """What an extraction did; every image row is in exactly one of the three counts.
-
-    Attributes:
-        encoders: Identity by name of encoder.
-        embedded: Image rows whose content was embedded now, by at least one backbone.
-        reused: Image rows all of whose embeddings were in the store.
-        quarantined: Image rows that cannot be used, with the reason.
-        seconds: `elapsed`, and `decode`, `forward` and `write` summed over the threads and
-            processes that worked on them side by side.
-    """
-
-    encoders: dict[str, EncoderIdentity]
-    embedded: int
-    reused: int
-    quarantined: tuple[QuarantineRow, ...]
-    seconds: dict[str, float]
-
-
-NO_EXTRACTION = ExtractionReport({}, 0, 0, (), {})
-"""That of a cohort without images."""
-
-
 def extract(
     images: pd.DataFrame,
     store: FeatureStore,
@@ -80,6 +62,7 @@ def extract(
     data_root: Path,
     progress: Progress = SILENT,
     workers: Workers = ALONE,
+    reads_only: bool = False,
 ) -> ExtractionReport:
     """Embeds with the configured backbones what the store does not hold yet.
 
@@ -91,22 +74,47 @@ def extract(
         data_root: Folder that relative paths start from.
         progress: Told of every image that this process works on.
         workers: Processes that share the work.
+        reads_only: That something is left to embed is an error.
 
     Raises:
         ConfigError: A backbone or the device is unknown or not available.
         WeightsError: Weights cannot be found, reached, read or fitted.
         DataError: The table is malformed, or not one image could be embedded.
-        StoreError: The store cannot be read or written, for example because the disk is full.
+        StoreError: The store cannot be read or written, for example because the disk is full, or
+            lacks embeddings that must not be made.
     """
+    keys = {b.name: key_of(b, seed, data_root, config) for b in config.backbones}
+    known = {name: recall(store, key) for name, key in keys.items()}
+    sure = {name: identity for name, identity in known.items() if identity is not None}
+    if workers.world_size == 1 and len(sure) == len(known):
+        report = nothing_left(images, store, sure, config, data_root, progress)
+        if report is not None:
+            return report
+    from extractor.backbones import load_backbone
+    from extractor.encoder import Encoder
+
     plan = workers.plan(config.device, config.batch_size, config.precision)
     with one_torch_thread():
         backbones = [load_backbone(b, seed, data_root) for b in config.backbones]
         encoders = [Encoder(backbone, plan) for backbone in backbones]
+    if reads_only:
+        sure = {encoder.name: encoder.identity for encoder in encoders}
+        report = nothing_left(images, store, sure, config, data_root, progress)
+        if report is None:
+            raise StoreError(
+                f"{store.root} lacks embeddings of the run's images; `melafuse extract` makes "
+                f"them, or name the project that has them: --set project=DIR"
+            )
+        return report
     if workers.is_first:
         for backbone, encoder in zip(backbones, encoders, strict=True):
             if backbone.weights.card is not None:
                 _keep_card(store.folder(encoder.identity), backbone.weights.card)
-    return embed_images(images, store, encoders, plan, config, data_root, progress, workers)
+    report = embed_images(images, store, encoders, plan, config, data_root, progress, workers)
+    if workers.is_first:
+        for encoder in encoders:
+            remember(store, keys[encoder.name], encoder.identity)
+    return report
 
 
 def _keep_card(folder: Path, card: ModelCard) -> None:
@@ -177,7 +185,7 @@ def _of_all(own: ExtractionReport, workers: Workers) -> ExtractionReport:
     )
 
 
-Lane = tuple[Embedder, ...]
+Lane = tuple["Embedder", ...]
 """Encoders that are given the same batch."""
 
 
@@ -279,11 +287,9 @@ class _Run:
     def summary(self, workers: Workers) -> str:
         """One line for people: counts, speed and where the time went."""
         report = self.report()
-        text = f"{report.embedded:,} images embedded, {report.reused:,} reused"
+        text = summary_of(report)
         if workers.world_size > 1:
             text = f"process {workers.rank} of {workers.world_size}: {text}"
-        if report.quarantined:
-            text += f", {len(report.quarantined):,} quarantined"
         return f"{text} ({self._speed()})" if report.embedded else text
 
     def _read(self, content: Content) -> Reading:
@@ -369,6 +375,8 @@ def _lanes(encoders: Iterable[Embedder], shared: bool) -> list[Lane]:
 
 
 def _forward(work: _Pass) -> _Embedded:
+    from extractor.transfers import Batch
+
     before = time.perf_counter()
     first = work.encoders[0]
     squares = [first.prepare(r.squares[first.geometry], r.content.sha256) for r in work.readings]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -47,6 +45,8 @@ def one_torch_thread() -> Iterator[None]:
     A kernel that is split among threads may round differently for another number of them, and
     threads of a split kernel wait for each other busily, which is slow on shared cores.
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -61,6 +61,8 @@ def forward_threads(n: int) -> Iterator[Executor]:
 
     Passes side by side also use the cores better than one pass split up.
     """
+    import torch
+
     with one_torch_thread():
         pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
         try:

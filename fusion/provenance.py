@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
+import re
 import shlex
 import sys
+from pathlib import Path
+
+from featurestore.software import ROOT, code_digest, installed
 
 PACKAGES = (
     "melafuse",
@@ -24,15 +29,53 @@ PACKAGES = (
 )
 
 
+_ONLY_FITS = ("scikit-survival", "albumentations")
+"""Packages that some fits use beside `PACKAGES`."""
+
+_ROOMS = ("featurestore", "extractor", "fusion")
+_COMPILED = {".pyc", ".so", ".pyd"}
+_FITTED_BY = (
+    "featurestore",
+    "extractor",
+    "fusion/config",
+    "fusion/endpoints",
+    "fusion/metrics",
+    "fusion/features",
+    "fusion/models",
+    "fusion/evaluation",
+)
+"""Folders of our own that a fit runs through, beside the flat modules of `fusion`."""
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of every package that can change a number."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"python": platform.python_version(), **installed(PACKAGES)}
+
+
+@functools.cache
+def reporting_software() -> dict[str, str]:
+    """All that numbers and pages are bound to, beside what they are made from."""
+    required = importlib.metadata.requires("melafuse") or ()
+    names = {re.split(r"[^A-Za-z0-9_.-]", one, maxsplit=1)[0] for one in required}
+    everything = (path for room in _ROOMS for path in (ROOT / room).rglob("*"))
+    sources = (path for path in everything if path.suffix not in _COMPILED)
+    return {**versions(), **installed(tuple(sorted(names))), "code": code_digest(sources)}
+
+
+@functools.cache
+def fitting_software() -> dict[str, str]:
+    """All that a kept fit is bound to, beside its data and settings.
+
+    That is the versions, the kind of machine, and the text of our own code: a checkout moves on
+    under one version.
+    """
+    machine = {"system": platform.system(), "machine": platform.machine()}
+    return {**versions(), **installed(_ONLY_FITS), **machine, "code": code_digest(_sources())}
+
+
+def _sources() -> list[Path]:
+    deep = (path for folder in _FITTED_BY for path in (ROOT / folder).rglob("*.py"))
+    return sorted((*deep, *(ROOT / "fusion").glob("*.py")))
 
 
 def command_line() -> str:

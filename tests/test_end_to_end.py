@@ -83,7 +83,7 @@ def test_everything_is_there(finished: Path) -> None:
 def test_planted_troubles_are_accounted_for(finished: Path) -> None:
     reasons = set(pd.read_parquet(finished / "cohort" / "exclusions.parquet")["reason"])
     assert {"truncated", "no image"} <= reasons
-    quarantined = pd.read_csv(finished / "store" / "quarantine.csv")
+    quarantined = pd.read_csv(finished.parent / ".melafuse" / "store" / "quarantine.csv")
     assert "truncated" in set(quarantined["reason"])
     images = pd.read_parquet(finished / "cohort" / "images.parquet")
     clusters = images.groupby("duplicate_cluster")["patient_id"].nunique()
@@ -93,7 +93,7 @@ def test_planted_troubles_are_accounted_for(finished: Path) -> None:
 @pytest.mark.slow
 def test_the_virtual_file_has_the_shapes_of_the_backbones(finished: Path) -> None:
     images = pd.read_parquet(finished / "cohort" / "images.parquet")
-    with h5py.File(finished / "store" / "features.h5", "r") as file:
+    with h5py.File(finished.parent / ".melafuse" / "store" / "features.h5", "r") as file:
         assert file["resnet18/embedding"].shape == (images["sha256"].nunique(), 512)
         assert file["efficientnet_b0/embedding"].shape == (images["sha256"].nunique(), 1280)
         assert np.isfinite(file["resnet18/embedding"][:]).all()
@@ -143,7 +143,8 @@ def test_two_runs_are_compared(finished: Path, tmp_path: Path) -> None:
     assert "These runs study the same patients, outcome and folds." in done.stdout
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 100
     table = pd.read_csv(tmp_path / "comparison.csv")
-    assert set(table["run"]) == {"tiny (first) #1", "tiny (first) #2"}
+    assert set(table["run"]) == {"tiny (first) #1"}  # each arm once: all are identical
+    assert set(table["also"]) == {"tiny (first) #2"}
     machine = json.loads(report(finished, finished, "--out", tmp_path, "--json").stdout)
     assert len(machine["arms"]) == len(table)
 
@@ -178,7 +179,7 @@ def test_a_killed_run_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and child.poll() is None:
-            if any(out.glob("store/encoders/*")) and rng.random() < 0.4:
+            if any(tmp_path.glob(".melafuse/store/encoders/*")) and rng.random() < 0.4:
                 break
             time.sleep(0.1)
         child.send_signal(signal.SIGKILL)
@@ -196,7 +197,7 @@ def test_a_notebook_does_it_in_ten_lines(finished: Path) -> None:
     evidence = study.evidence(predictions)
     best = max(evidence.arms, key=lambda a: a.metrics["auroc"].value)
     assert 0 <= best.metrics["auroc"].value <= 1
-    store = FeatureStore(finished / "store")
+    store = FeatureStore(finished.parent / ".melafuse" / "store")
     resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
     matrix = store.read(resnet, study.cohort.images["sha256"].tolist())
     assert matrix.shape == (len(study.cohort.images), 512)
@@ -206,7 +207,7 @@ def test_a_notebook_does_it_in_ten_lines(finished: Path) -> None:
 def test_a_changed_split_makes_new_folds_and_says_so(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "other"
     shutil.copytree(finished, out)
-    done = run("ablate", out, "--set", "folds.n_folds=3")
+    done = run("ablate", out, "--set", "folds.n_folds=3", "--set", f"project={finished.parent}")
     assert done.returncode == 0, done.stderr
     assert "made anew" in done.stderr
     assert pd.read_parquet(out / "predictions.parquet")["fold"].nunique() == 3
@@ -227,7 +228,7 @@ def test_raw_embeddings_can_be_exported_alone(finished: Path, tmp_path: Path) ->
     assert raw.shape == (len(study.cohort.images), 2 + 512 + 1)
     assert set(raw.pop("watermark")) == {"SYNTHETIC"}
     images = study.cohort.images.set_index("image_id")
-    store = FeatureStore(finished / "store")
+    store = FeatureStore(finished.parent / ".melafuse" / "store")
     resnet = next(e for e in store.encoders() if e.backbone == "resnet18")
     expected = store.read(resnet, images.loc[raw["image_id"], "sha256"].tolist())
     np.testing.assert_array_equal(raw.to_numpy()[:, 2:].astype(np.float32), expected)
@@ -294,7 +295,7 @@ def test_ctrl_c_ends_in_one_line_and_leaves_a_resumable_store(
         command("extract", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(out.glob("store/encoders/*")):
+    while time.monotonic() < deadline and not any(tmp_path.glob(".melafuse/store/encoders/*")):
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=300)

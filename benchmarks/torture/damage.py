@@ -24,7 +24,7 @@ from fusion.evaluation import predictions_table, read_overlays
 from fusion.evaluation.parts import PartStore
 from fusion.evaluation.records import read_failures, read_fits, read_records
 from fusion.evidence.saved import _read_saved, finished_run, load_own_config, read_table
-from fusion.paths import RunPaths
+from fusion.paths import ProjectPaths, RunPaths
 from fusion.report import write_report
 from fusion.study import Study
 
@@ -100,7 +100,7 @@ def spoil(data: bytes, rng: random.Random) -> bytes:
 def _counts(path: Path, folder: Path) -> bool:
     """Whether a number depends on a file; the pictures of the source are found by content."""
     inside = path.relative_to(folder).as_posix()
-    is_source = inside.startswith("scratch/") and "inspections" not in inside
+    is_source = inside.startswith("scratch/")
     is_output = inside.startswith(("report/", "export"))
     return path.is_file() and path.stat().st_size > 0 and not (is_source or is_output)
 
@@ -114,21 +114,22 @@ def _kind(path: Path) -> str:
 
 def _readers(paths: RunPaths, folds_key: str) -> Iterator[tuple[str, Path, Callable[[], object]]]:
     """Name of what is read, the file or folder it is read from, and what reads it."""
-    for part in paths.work.glob("parts/*.parquet"):
+    for part in ProjectPaths(paths.root).shared.glob("parts/*.parquet"):
         yield f"part {part.name}", part, functools.partial(_part, paths, part)
     for table in _TABLES:
         yield table, paths.root / table, functools.partial(read_table, paths.root / table)
     yield "folds", paths.folds, functools.partial(load_folds, paths.folds, folds_key)
     for read in (read_records, read_fits, read_failures):
         yield read.__name__, paths.choices, functools.partial(read, paths.choices)
-    for cache in paths.scratch.glob("inspections*.parquet"):
+    for cache in ProjectPaths(paths.root).shared.glob("inspections*.parquet"):
         yield "inspections", cache, functools.partial(_inspected, cache)
     yield "configuration", paths.config, functools.partial(load_own_config, paths)
     yield "report inputs", paths.report_inputs, functools.partial(_read_saved, paths)
     yield "overlays", paths.overlays, functools.partial(read_overlays, paths.overlays)
-    store = FeatureStore(paths.store)
-    yield "quarantine", paths.store / "quarantine.csv", store.quarantined
-    yield "store", paths.store, lambda: _store(FeatureStore(paths.store))
+    kept = ProjectPaths(paths.root).store("float32")
+    store = FeatureStore(kept)
+    yield "quarantine", kept / "quarantine.csv", store.quarantined
+    yield "store", kept, lambda: _store(FeatureStore(kept))
 
 
 def _contents(paths: RunPaths, folds_key: str, of: Path | None = None) -> dict[str, str]:
@@ -155,7 +156,7 @@ def _contents(paths: RunPaths, folds_key: str, of: Path | None = None) -> dict[s
 
 
 def _part(paths: RunPaths, path: Path) -> object:
-    part = PartStore(paths.work / "parts").read(path.stem)
+    part = PartStore(ProjectPaths(paths.root).shared / "parts").read(path.stem)
     return None if part is None else (_digest(part.predictions), part.record, part.history)
 
 

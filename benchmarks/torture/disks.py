@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.torture.children import Outcome, command
 from benchmarks.torture.material import Material, plain_study
+from fusion.paths import ProjectPaths
 
 SECONDS = 240.0
 _OPEN, _WRITE, _SYNC, _RENAME, _LOCK, _READ, _MAKE = (1 << k for k in range(7))
@@ -156,7 +157,8 @@ def _predict(material: Material, config: Path, place: Path) -> list[str]:
 
 
 def _pack(material: Material, config: Path, place: Path) -> list[str]:
-    return ["store", "pack", str(material.pictured / "store"), str(place / "packed.h5")]
+    store = ProjectPaths(material.pictured).store("float32")
+    return ["store", "pack", str(store), str(place / "packed.h5")]
 
 
 def _fit(material: Material, config: Path, place: Path) -> list[str]:

@@ -85,7 +85,8 @@ def make(root: Path) -> Material:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     material.config.write_text(PICTURED)
-    study = Study.open(material.config, material.pictured)
+    inside = (f"project={material.pictured}",)  # so that a copy of the folder holds everything
+    study = Study.open(material.config, material.pictured, overrides=inside)
     fit_bundle(study, material.bundle, ["fusion_head[all]", "lightgbm[clinical]"], 2)
     write_report(study.evidence(study.ablate()), study.paths.report)
     return material

@@ -5,7 +5,7 @@ and for views in the store.
 """
 
 from extractor.finetune.augment import Augmenter, augmenter, source_size
-from extractor.finetune.run import Finetuned, finetune
+from extractor.finetune.run import Finetuned, finetune, training_digest
 from extractor.finetune.samples import ImageCache, TrainingSamples
 from extractor.finetune.state import EpochRow
 from extractor.finetune.workplace import Workplace
@@ -20,4 +20,5 @@ __all__ = [
     "augmenter",
     "finetune",
     "source_size",
+    "training_digest",
 ]

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import Workers
 from extractor.stages import one_torch_thread
+from extractor.workers import Workers
 
 _CUDA_WORKERS = 4
 

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from extractor.backbones import Backbone
 from extractor.config_finetune import FinetuneConfig
 from extractor.device import dtype_on
-from extractor.distributed import ALONE, Workers
 from extractor.epochs import EpochLoop, Rates
 from extractor.finetune.augment import Augmenter
 from extractor.finetune.batches import Pictures, as_tensor, load_passes, plan_epoch
@@ -37,6 +36,7 @@ from extractor.finetune.optimiser import (
 )
 from extractor.finetune.state import EpochRow, TrainingState
 from extractor.finetune.tensorboard import Recorder, record_nothing
+from extractor.workers import ALONE, Workers
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
 

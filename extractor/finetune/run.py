@@ -16,7 +16,6 @@ import pydantic
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import Workers
 from extractor.finetune.augment import augmenter, source_size, spec
 from extractor.finetune.batches import Pictures
 from extractor.finetune.checkpoint import (
@@ -32,6 +31,7 @@ from extractor.finetune.state import EpochRow
 from extractor.finetune.tensorboard import event_files, record_nothing
 from extractor.finetune.workplace import Workplace
 from extractor.images import Geometry
+from extractor.workers import Workers
 from featurestore.atomic import make_folder
 from featurestore.errors import ConfigError, DataError, LeakageError, name_some
 from featurestore.locks import holding, if_free
@@ -163,6 +163,20 @@ def finetune(
     return Finetuned(folder / WEIGHTS_FILE, finished.history, finished.best_epoch, patients)
 
 
+def training_digest(
+    training: TrainingSamples,
+    validation: TrainingSamples,
+    backbone: BackboneConfig,
+    config: FinetuneConfig,
+    seed: int,
+    data_root: Path,
+) -> str:
+    """Names everything that the weights of a training depend on; arguments as of `finetune`."""
+    start = load_backbone(backbone, seed, data_root).weights.sha256
+    ordered = training.in_order(), validation.in_order()
+    return _digest(*ordered, start, backbone, config, seed, data_root)
+
+
 def _check(training: TrainingSamples, validation: TrainingSamples) -> None:
     training.require_both_outcomes("training")
     validation.require_both_outcomes("inner validation")
@@ -190,7 +204,6 @@ def _digest(
     seed: int,
     data_root: Path,
 ) -> str:
-    """Names everything that the weights depend on."""
     settings: dict[str, Any] = config.model_dump(mode="json", exclude=_WITHOUT_INFLUENCE)
     settings["augment"] = spec(config.augment, data_root)
     samples = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from extractor.distributed import ALONE, Workers
 from extractor.finetune.samples import ImageCache
+from extractor.workers import ALONE, Workers
 from featurestore.progress import SILENT, Progress
 
 

@@ -39,7 +39,7 @@ def inspected(
         return pd.concat([pictures, _ordered(slides.drop(columns=CONTENT))], ignore_index=True)
     max_pixels = round(max_megapixels * 1e6)
     paths = [Path(path) for path in images["path"]]
-    facts = inspect_images(paths, max_pixels, context.scratch, progress)
+    facts = inspect_images(paths, max_pixels, context.seen or context.scratch, progress)
     clusters = [
         cluster_id(f.sha256) or f"unread-{i}"
         for f, i in zip(facts, images["image_id"], strict=True)

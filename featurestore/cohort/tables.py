@@ -184,10 +184,12 @@ class Cohort:
         return TARGETS[self.outcome.kind](rows)
 
     def digest(self) -> str:
-        """SHA-256 over the content that any result depends on; row order does not matter."""
+        """SHA-256 over the content that any result depends on.
+
+        The name and the order of rows do not matter.
+        """
         images = self.images[["image_id", "patient_id", "sha256", "duplicate_cluster"]]
         parts = [
-            self.name,
             self.outcome.name,
             self.linkage,
             _table_text(images, "image_id"),

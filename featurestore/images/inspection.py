@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from featurestore.atomic import make_folder
 from featurestore.errors import DataError
 from featurestore.images.duplicates import N_ORIENTATIONS, THUMBNAIL_SIDE
 from featurestore.images.opening import ImageFacts, inspect_image
+from featurestore.locks import holding
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import read_sealed_table, write_sealed_table
 
 # To be raised when anything in the cache is computed otherwise, or is added.
 INSPECTION_VERSION = 2
 _CACHE_FILE = f"inspections-{INSPECTION_VERSION}.parquet"
+_LOCK_FILE = ".inspections.lock"
 _THREADS = min(8, os.cpu_count() or 1)  # Pillow releases the interpreter lock while it decodes
 
 
@@ -56,7 +59,9 @@ def inspect_images(
     progress.finish(f"{len(paths)} images inspected ({reused} known, {unreadable} unreadable)")
     fresh = {f.sha256: f for f in facts if f.reason is None and f.sha256 not in cache}
     if fresh:
-        _save({**cache, **fresh}.values(), path)
+        make_folder(cache_folder)
+        with holding(cache_folder / _LOCK_FILE):  # another run may have seen others meanwhile
+            _save({**_load(path), **fresh}.values(), path)
     return facts
 
 

@@ -43,6 +43,8 @@ class ReadContext:
             is never missing.
         unit: What one observation is. A source that knows lesions makes its rows of it, others of
             patients whatever is asked.
+        seen: Folder where it is remembered what was seen of image files, by their content; by
+            default `scratch`.
     """
 
     data_root: Path
@@ -51,6 +53,7 @@ class ReadContext:
     progress: Progress = SILENT
     named: Mapping[str, NamedTexts] = dataclasses.field(default_factory=dict)
     unit: Observed = "patient"
+    seen: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)

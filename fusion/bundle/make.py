@@ -39,6 +39,7 @@ from fusion.bundle.record import (
 )
 from fusion.endpoints import find_endpoint
 from fusion.evidence import Evidence
+from fusion.evidence.saved import command_of
 from fusion.features import FeatureTable
 from fusion.report.intervals import sentence
 from fusion.report.methods import DISCLAIMER
@@ -85,6 +86,7 @@ def fit_bundle(
             )
         elsewhere = [one.name for one in study.config.embeddings]
         chosen = choose_arms(study.arms, study.baseline, arms, elsewhere, kind)
+        study.command = command_of(study.paths) or study.command  # the report is not made for this
         evidence = study.evidence(study.ablate())
         final = study.final_features()
         config, seed = study.config.ablation, study.config.seed

@@ -107,12 +107,14 @@ class _Found:
         root: Folder of the run.
         data_root: Where relative data paths start.
         quiet: Whether progress is not shown.
+        reads_only: Nothing is written into the folder of the run.
     """
 
     config: RunConfig
     root: Path
     data_root: Path
     quiet: bool
+    reads_only: bool
 
 
 def _found(
@@ -121,22 +123,33 @@ def _found(
     out: Path | None,
     data_root: Path | None,
     quiet: bool,
+    reads_only: bool = False,
 ) -> _Found:
     """Reads the configuration before torch is imported, so that its errors are quick."""
     from featurestore.config import load_config
     from fusion.config import RunConfig
     from fusion.export.options import opened_run
 
-    path, places = opened_run(source, out, data_root)
-    config = load_config(RunConfig, path, overrides)
-    root = places["out"] or Path("runs") / config.name
-    return _Found(config, root, places["data_root"] or path.parent, quiet)
+    opened = opened_run(source, out, data_root)
+    config = load_config(RunConfig, opened.config, overrides)
+    named = any(text.startswith("project=") for text in overrides)
+    if reads_only and opened.project is not None and not named:
+        config = config.model_copy(update={"project": opened.project})
+    root = opened.out or Path("runs") / config.name
+    return _Found(config, root, opened.data_root or opened.config.parent, quiet, reads_only)
 
 
 def _studies(found: _Found, **workers: Any) -> Studies:
     from fusion.study import Studies
 
-    return Studies(found.config, found.root, found.data_root, listener(found.quiet), **workers)
+    return Studies(
+        found.config,
+        found.root,
+        found.data_root,
+        listener(found.quiet),
+        reads_only=found.reads_only,
+        **workers,
+    )
 
 
 def read_cohorts(source: Path, overrides: tuple[str, ...], **where: Any) -> list[Cohort]:
@@ -145,14 +158,15 @@ def read_cohorts(source: Path, overrides: tuple[str, ...], **where: Any) -> list
     from featurestore.cohort import build_cohorts
     from featurestore.sources import ReadContext
     from featurestore.store import FeatureStore
-    from fusion.paths import RunPaths, existing_root
+    from fusion.paths import ProjectPaths, RunPaths, existing_root, store_folder
 
     found = _found(source, overrides, **where)
     config, progress = found.config, listener(found.quiet)
     root = existing_root(found.data_root)
     paths = RunPaths.of(found.root, config)
-    context = ReadContext(root, paths.scratch, config.seed, progress)
-    store = FeatureStore(config.store or paths.store)
+    seen = ProjectPaths.of(paths, config.project).shared
+    context = ReadContext(root, paths.scratch, config.seed, progress, seen=seen)
+    store = FeatureStore(store_folder(config, paths))
     imported = import_all(config.embeddings, store, root, progress)
     features = [one.rows for one in imported.values()]
     by_outcome = config.cohort.by_outcome()

@@ -86,10 +86,15 @@ def store_pack(folder: Path, out: Path) -> None:
 @click.option("--keep", multiple=True, metavar="DIGEST", help="Keep only these encoders.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def store_gc(folder: Path, keep: tuple[str, ...], dry_run: bool) -> None:
-    """Remove encoders that are not kept, damaged shards set aside, and left-over files."""
+    """Remove encoders that are not kept, damaged shards set aside, and left-over files.
+
+    What a run of the project reads is kept, whatever --keep says.
+    """
     from featurestore.store.maintenance import gc
 
-    removed = gc(_store(folder), keep or None, dry_run)
+    opened = _store(folder)
+    needed = _needed_by_runs(opened) if keep else []
+    removed = gc(opened, (*keep, *needed) or None, dry_run)
     for path in removed.paths:
         click.echo(str(path))
     verb = "would be removed" if dry_run else "removed"
@@ -148,6 +153,23 @@ def store_import(paths: tuple[str, ...], folder: Path, quiet: bool, **options: A
         f"{done.identity.origin}: {done.embedded} imported, {done.reused} reused, "
         f"{len(done.refused)} quarantined; patients are known of {owned}"
     )
+
+
+def _needed_by_runs(opened: FeatureStore) -> list[str]:
+    """Digests of the encoders of a project's store that its runs read, which are told."""
+    from fusion.evidence.listing import encoders_needed
+    from fusion.paths import PROJECT_FOLDER
+
+    shared = opened.root.resolve().parent
+    if shared.name != PROJECT_FOLDER:
+        return []
+    needed = encoders_needed(shared.parent)
+    there = [identity for identity in opened.encoders() if identity.short in needed]
+    for identity in there:
+        click.echo(
+            f"{identity.short} {identity.backbone}: kept for the run {needed[identity.short]}"
+        )
+    return [identity.digest for identity in there]
 
 
 def _store(folder: Path) -> FeatureStore:

@@ -38,7 +38,9 @@ class RunConfig(Section):
         ladder: The linkage ladder of a label-matched run.
         time_ladder: The time ladder of a run on times to an event.
         export: Files written at the end.
-        store: Folder of the feature store; by default `store` in the run's folder.
+        project: Folder whose `.melafuse` holds what runs share: embeddings, fits, fine-tuned
+            encoders; by default the one that holds the run's folder.
+        store: Folder of the feature store; by default that of the project.
     """
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=MOST_LETTERS)
@@ -54,6 +56,7 @@ class RunConfig(Section):
     ladder: LadderConfig = LadderConfig()
     time_ladder: TimeLadderConfig = TimeLadderConfig()
     export: ExportConfig = ExportConfig()
+    project: Path | None = None
     store: Path | None = None
 
     @pydantic.model_validator(mode="after")

@@ -51,7 +51,7 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
         patients = np.array([task.partners[patient] for patient in patients])
     predictions = pd.DataFrame(
         {
-            "run": plan.run_name,
+            "run": "",  # of whichever takes it
             **task_names(task),
             "patient_id": patients,
             **predicted.columns,

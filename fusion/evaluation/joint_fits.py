@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from extractor.distributed import Workers
+from extractor.workers import Workers
 from featurestore.progress import SILENT, Progress
 from fusion.evaluation.fitting import fit_task
 from fusion.evaluation.parts import PartStore
@@ -32,7 +32,7 @@ def fit_together(
     Args:
         tasks: The same in all processes; those of `evaluation.plan_tasks`.
         features_for: Features by repeat and fold.
-        plan: What all tasks share; the first process writes under `plan.work`.
+        plan: What all tasks share; the first process writes.
         workers: The processes.
         progress: Listener; the first process's.
 
@@ -42,13 +42,13 @@ def fit_together(
     Raises:
         DataError: An arm cannot be fitted on a fold.
     """
-    parts = PartStore(plan.work / "parts")
+    parts = PartStore(plan.parts)
     fitted = 0
     progress.start("joint", len(tasks))
     for task in tasks:
         with contextlib.ExitStack() as stack:
             if workers.is_first:
-                stack.enter_context(parts.locked(task.digest))
+                stack.enter_context(parts.locked(task.lock))
             done = workers.is_first and parts.read(task.digest) is not None
             if not workers.from_first(int(done)):
                 with single_thread(), recording(task.training_patients) as ledger:

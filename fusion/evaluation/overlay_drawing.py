@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from extractor.saliency import draw_overlays
 from featurestore.images import UnreadableImage, read_image_bytes
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
@@ -166,6 +165,8 @@ def _drawn(
     one: _Chosen, own: Mapping[str, np.ndarray], files: ImageFiles, path: Path, max_pixels: int
 ) -> list[PatientOverlay]:
     """One picture by each encoder whose gradient there is."""
+    from extractor.saliency import draw_overlays
+
     backbones = {name: files.load(encoder_of(name)) for name in own}
     drawn: dict[str, bytes] = {}
     try:

@@ -28,7 +28,7 @@ class Part:
     """One arm on one outer fold.
 
     Attributes:
-        predictions: Rows of the predictions table.
+        predictions: Rows of the predictions table; of no run yet, so that any run can take them.
         kind: Kind of the outcome that they are of.
         record: What was chosen inside: JSON types.
         history: One record an epoch, or empty.
@@ -43,7 +43,10 @@ class Part:
 
 
 class PartStore:
-    """Parts by digest: one sealed Parquet file each, with the record in the schema's metadata."""
+    """Parts by digest: one sealed Parquet file each, with the record in the schema's metadata.
+
+    The digest stands in the file too: a part under another name is none.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Stores where parts lie; the folder is made when the first one is written."""
@@ -54,6 +57,8 @@ class PartStore:
         try:
             table = read_sealed_arrow(self._path(digest), "it is made again")
             stored = json.loads((table.schema.metadata or {})[_RECORD_KEY])
+            if stored["digest"] != digest:
+                return None
             predictions = table.to_pandas()
             types = prediction_types(stored["kind"], predictions.columns)
             rows = predictions[list(types)].astype(types)
@@ -68,8 +73,14 @@ class PartStore:
         Raises:
             DataError: The disk is full or refuses to write.
         """
-        content = {"kind": part.kind, "record": part.record, "history": part.history}
-        stored = json.dumps(content | {"seconds": part.seconds}).encode()
+        content = {
+            "digest": digest,
+            "kind": part.kind,
+            "record": part.record,
+            "history": part.history,
+            "seconds": part.seconds,
+        }
+        stored = json.dumps(content).encode()
         table = pa.Table.from_pandas(part.predictions, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _RECORD_KEY: stored}
         try:
@@ -79,14 +90,15 @@ class PartStore:
             raise DataError(f"cannot write to {self._folder}: {error.strerror or error}") from None
 
     @contextlib.contextmanager
-    def locked(self, digest: str) -> Iterator[None]:
-        """Makes other processes that want the same part wait.
+    def locked(self, name: str) -> Iterator[None]:
+        """Makes other processes that want the same lock (`Task.lock`) wait.
 
-        A worker may outlive a killed run by its current part; the run that resumes then waits for
-        the worker instead of tuning the same study beside it. A lock dies with its process.
+        A worker may outlive a killed run by its current part, and two runs may want the same one;
+        the second then waits instead of tuning the same study beside the first. A lock dies with
+        its process.
         """
         make_folder(self._folder)
-        with holding(self._folder / f".{digest}.lock"):
+        with holding(self._folder / f".{name}.lock"):
             yield
 
     def _path(self, digest: str) -> Path:

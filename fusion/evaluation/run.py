@@ -2,8 +2,9 @@
 
 A task is one arm on one outer fold. It gets the fold's features, cuts them into training and test
 rows, and gives `fit` the training rows and nothing else. Tasks run in worker processes, each on
-one thread, so results do not depend on their number; every finished task is kept under `work`,
-so a killed run goes on where it stopped and ends with the same bytes.
+one thread, so results do not depend on their number; every finished task is kept by what it
+depends on, so a killed run goes on where it stopped and ends with the same bytes, and another run
+takes what it shares.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Fits every arm on every outer fold and predicts the fold's test patients.
 
-    Under `plan.work` it leaves `choices.json` (what each fit chose inside, and failures),
-    `history.parquet` (training curves), `parts/` and `tuning/`.
+    Under `plan.work` it leaves `choices.json` (what each fit chose inside, and failures) and
+    `history.parquet` (training curves), and where `plan` says parts and tuning studies.
 
     An arm that cannot be fitted on some fold (`DataError`) would be judged on other patients than
     the rest, so it has no rows in the result; `choices.json` and the progress summary say why.
@@ -66,8 +67,10 @@ def evaluate(
     """
     _check_folds(folds, cohort)
     tasks = plan_tasks(folds, list(arms), plan)
-    parts = PartStore(plan.work / "parts")
-    pending = [task for task in tasks if parts.read(task.digest) is None]
+    parts = PartStore(plan.parts)
+    found = {task.digest: parts.read(task.digest) for task in tasks}
+    done = {digest: part for digest, part in found.items() if part is not None}
+    pending = [task for task in tasks if task.digest not in done]
     progress.start("ablate", len(tasks))
     progress.advance(len(tasks) - len(pending))
     failures: dict[str, Failure] = {}
@@ -77,7 +80,7 @@ def evaluate(
             if failure is not None:
                 failures[task.digest] = failure
             progress.advance(1, detail=task.arm.name)
-    done = {t.digest: _require_part(parts, t) for t in tasks if t.digest not in failures}
+    done |= {t.digest: _require_part(parts, t) for t in pending if t.digest not in failures}
     failed = [failures[t.digest] for t in tasks if t.digest in failures]
     progress.finish(_summary(tasks, pending, failed))
     write_choices(plan.work, tasks, done, failed)
@@ -87,7 +90,8 @@ def evaluate(
     kept = [done[t.digest].predictions for t in tasks if t.arm.name not in incomplete]
     if not kept:
         raise DataError(f"no arm could be fitted on all folds; {failed[0].arm}: {failed[0].reason}")
-    return predictions_table(kept, cohort.outcome.kind)
+    named = [part.assign(run=plan.run_name) for part in kept]
+    return predictions_table(named, cohort.outcome.kind)
 
 
 def _run(
@@ -99,7 +103,7 @@ def _run(
 ) -> tuple[Task, Failure | None]:
     """Fits one task and keeps its part; a `DataError` is an answer, other errors end the run."""
     take_over(own)
-    with parts.locked(task.digest):
+    with parts.locked(task.lock):
         if parts.read(task.digest) is not None:
             return task, None
         try:

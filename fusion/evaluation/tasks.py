@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.cohort import Folds
+from featurestore.cohort import FoldKey, Folds
 from featurestore.errors import DataError, LeakageError, name_some
 from fusion.arms import Arm
 from fusion.config import AblationConfig
@@ -20,9 +20,7 @@ from fusion.evaluation.sensitivity import settings_of
 from fusion.features import FeatureTable
 from fusion.models import find_model, relevant_settings
 from fusion.models.study_location import StudyLocation, sqlite_storage
-from fusion.provenance import versions
-
-_FORMAT = 7  # of parts; changes when the meaning of a part changes
+from fusion.provenance import fitting_software
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +31,14 @@ class Plan:
         config: Settings of the models, and the number of worker processes.
         seed: Seed of everything random.
         run_name: Goes into the predictions.
-        work: Folder of resumable work.
-        data_digest: Names the data, the folds and the encoders; parts made for others are not
-            taken.
+        work: Folder of the run's own work.
+        data_digest: Names the data and the folds; parts made for others are not taken.
         data_root: Folder that relative paths of settings start from.
         kind: Kind of the outcome.
         horizons: Of times to an event: days by which risks are predicted.
+        embedded: Of each repeat and fold what names the embeddings, by the name of their encoder;
+            a part is taken where those that its arm looks at are the same.
+        shared: Folder of parts and tuning studies that other runs may use too; by default `work`.
     """
 
     config: AblationConfig
@@ -49,6 +49,18 @@ class Plan:
     data_root: Path = Path()
     kind: str = "binary"
     horizons: tuple[float, ...] = ()
+    embedded: Mapping[FoldKey, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    shared: Path | None = None
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the finished parts."""
+        return (self.shared or self.work) / "parts"
+
+    @property
+    def tuning(self) -> Path:
+        """Folder of the tuning studies."""
+        return (self.shared or self.work) / "tuning"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +89,18 @@ class Task:
     study: StudyLocation | None
     partners: Mapping[str, str] | None = None
 
+    @property
+    def lock(self) -> str:
+        """What one process at a time works on: the part, or the study, which more than one wants.
+
+        Parts that differ in the number of trials only share a study.
+        """
+        return self.digest if self.study is None else self.study.name.rpartition("/")[2]
+
 
 def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
     """Lists all tasks, fold by fold."""
-    software = versions()
+    software = fitting_software()
     tasks = []
     for key in folds.keys:
         repeat, fold = key
@@ -89,14 +109,15 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
         for arm in arms:
             config = settings_of(plan.config, arm.design)
             settings = relevant_settings(arm, config, plan.data_root, plan.kind)
+            looked_at = {name for modality in arm.modalities for name in modality.embeddings}
+            embedded = plan.embedded.get(key, {})
             facts = [
-                _FORMAT,
-                plan.run_name,
                 dataclasses.asdict(arm),
                 repeat,
                 fold,
                 task_seed,
                 plan.data_digest,
+                {name: embedded[name] for name in sorted(looked_at & embedded.keys())},
             ]
             facts += [sides, software, *plan.horizons]
             study = None
@@ -105,10 +126,11 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
                 # More trials continue a study, so their number is no part of its name.
                 tuning = {k: v for k, v in settings["tuning"].items() if k != "trials"}
                 study_digest = _digest([*facts, settings | {"tuning": tuning}])
-                label = f"{plan.run_name}/{arm.name}/repeat{repeat}/fold{fold}"
-                name = f"{label}/{study_digest[:16]}"
+                name = f"{arm.name}/repeat{repeat}/fold{fold}/{study_digest[:16]}"
                 storage = plan.config.tuning.storage
-                url = storage or sqlite_storage(plan.work / "tuning", study_digest)
+                if storage:  # may be that of other projects, whose locks are not ours
+                    name = f"{plan.run_name}/{name}"
+                url = storage or sqlite_storage(plan.tuning, study_digest)
                 study = StudyLocation(url, name)
             partners = draw_partners(folds, key, plan.seed) if model.permuted else None
             digest = _digest([*facts, settings, partners])

@@ -10,12 +10,14 @@ from fusion.evidence.about import AnalysisFacts, EncoderFacts, RunFacts
 from fusion.evidence.aligned import align
 from fusion.evidence.facts import run_facts
 from fusion.evidence.inputs import ReportInputs
+from fusion.evidence.kept import kept_or_collected
 from fusion.evidence.kinds import collect
 from fusion.evidence.same_folds import share_folds
 from fusion.evidence.saved import (
     FinishedRun,
     finished_run,
     load_own_config,
+    made_of,
     read_cohort_tables,
     read_table,
     save_inputs,
@@ -53,7 +55,9 @@ __all__ = [
     "align",
     "collect",
     "finished_run",
+    "kept_or_collected",
     "load_own_config",
+    "made_of",
     "read_cohort_tables",
     "read_table",
     "run_facts",

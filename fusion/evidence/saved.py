@@ -35,7 +35,7 @@ from fusion.evaluation import Ladder, PatientOverlay, TimeLadder, read_overlays,
 from fusion.evaluation.records import read_records, read_seconds
 from fusion.evidence.about import RunFacts
 from fusion.evidence.inputs import ReportInputs
-from fusion.evidence.kinds import collect
+from fusion.evidence.kept import kept_or_collected
 from fusion.evidence.types import Evidence
 from fusion.paths import RunPaths
 
@@ -104,11 +104,17 @@ class FinishedRun:
         patients_digest: SHA-256 of who was predicted, with their outcomes; of runs that share it
             the patients are the same.
         folds_digest: The same of who was predicted in which repeat and fold.
+        config: Its configuration.
+        inputs: What its numbers are made from.
+        predictions: The predictions table.
     """
 
     evidence: Evidence
     patients_digest: str
     folds_digest: str
+    config: RunConfig | None = None
+    inputs: ReportInputs | None = None
+    predictions: pd.DataFrame | None = None
 
 
 def finished_run(paths: RunPaths) -> FinishedRun:
@@ -138,13 +144,57 @@ def finished_run(paths: RunPaths) -> FinishedRun:
     )
     kind = inputs.cohort.outcome.kind
     predictions = read_predictions(read_table(paths.predictions), kind)
+    evidence = kept_or_collected(inputs, predictions, made_of(paths), paths.evidence)
     columns = find_endpoint(kind).predictions  # first what is known, then what is predicted
     known = list(itertools.takewhile(lambda column: column != "score", columns))
     return FinishedRun(
-        collect(inputs, predictions),
+        evidence,
         _rows_digest(predictions, ["patient_id", *known]),
         _rows_digest(predictions, ["patient_id", *known, "repeat", "fold"]),
+        config,
+        inputs,
+        predictions,
     )
+
+
+def made_of(paths: RunPaths) -> str:
+    """Names what the evidence of a run is made of, but for `ablation` and the command.
+
+    Raises:
+        DataError: The folder holds no finished run.
+        ConfigError: Its configuration cannot be read.
+    """
+    record = plain(_read_saved(paths))
+    del record["run"]["command"]
+    studied = load_own_config(paths).model_dump(mode="json", include={"name", "cohort"})
+    text = json.dumps([record, studied], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def command_of(paths: RunPaths) -> str | None:
+    """The command that made the report of a run; None where there is none to be read."""
+    try:
+        return facts_of(paths).command
+    except DataError:
+        return None
+
+
+def facts_of(paths: RunPaths) -> RunFacts:
+    """What was run for the report that is there.
+
+    Raises:
+        DataError: The folder holds no finished run.
+    """
+    return _read_saved(paths).run
+
+
+def has_time_ladder(paths: RunPaths) -> bool:
+    """Whether a time ladder was climbed for the report of a run.
+
+    Raises:
+        DataError: The folder holds no finished run.
+    """
+    return _read_saved(paths).time_ladder is not None
 
 
 def load_own_config(paths: RunPaths) -> RunConfig:

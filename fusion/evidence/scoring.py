@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -220,6 +220,46 @@ def score_arms(
         area = samples["auroc"]
         averaged = moved(area.estimate, _fold_averaged(y, arm), area.trials)
         found[arm.arm] = ArmScores(samples, averaged, roc, pr, decision)
+    return found
+
+
+def sample_arms(
+    aligned: AlignedPredictions,
+    clusters: np.ndarray,
+    names: Sequence[str],
+    draws: int,
+    seed: int,
+) -> dict[str, dict[str, Sample]]:
+    """Some metrics of all arms under one set of draws, that of `score_arms` with the same seed.
+
+    Args:
+        aligned: Predictions of all arms.
+        clusters: Cluster of each patient. Shape (patients,).
+        names: Names of metrics that need no threshold.
+        draws: Bootstrap draws.
+        seed: Seed.
+
+    Returns:
+        By name of the arm and by metric.
+    """
+    known = {name: metrics.metrics_at(0.5)[name] for name in names}
+    statistics = {name: _statistic(metric) for name, metric in known.items()}
+    drawn = _on_draws(aligned, statistics, draw_weights(clusters, draws, seed))
+    units = independent_units(aligned.y, clusters)
+    found = {}
+    for arm in aligned.arms:
+        values = _on_repeats(aligned.y, arm, statistics, None)
+        found[arm.arm] = {
+            name: Sample(
+                values[name][:, 0],
+                drawn[arm.arm][name].T,
+                arm.dependent_folds,
+                units,
+                _trials(metric, aligned.y, arm, clusters),
+                metric.bounded,
+            )
+            for name, metric in known.items()
+        }
     return found
 
 

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from featurestore.config import validate
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, DataError
 from featurestore.export.deidentify import STEPS
 from featurestore.export.package import Exported
 from featurestore.sealed import read_sealed, read_sealed_text
 from fusion.config import ExportConfig
-from fusion.paths import RunPaths
+from fusion.paths import ProjectPaths, RunPaths
 
 _SHOWN_CHANGES = 10
 _MAX_PATH = 10_000
 
 
-def opened_run(
-    source: Path, out: Path | None, data_root: Path | None
-) -> tuple[Path, dict[str, Path | None]]:
-    """The configuration, folder and data root behind CONFIG or the folder of a run.
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """What CONFIG or the folder of a run stands for.
+
+    Attributes:
+        config: File of the configuration.
+        out: Folder of the run; None where the name decides.
+        data_root: Where relative data paths start; None where the configuration's folder is meant.
+        project: The project that the run was in, if it still is there.
+    """
+
+    config: Path
+    out: Path | None
+    data_root: Path | None
+    project: Path | None = None
+
+
+def opened_run(source: Path, out: Path | None, data_root: Path | None) -> Opened:
+    """The configuration behind CONFIG or the folder of a run, and where everything is.
 
     Raises:
         ConfigError: The folder is not that of a run, or the run does not say where its data were.
     """
     if not source.is_dir():
-        return source, {"out": out, "data_root": data_root}
+        return Opened(source, out, data_root)
     paths = RunPaths(source)
     if not paths.config.is_file():
         raise ConfigError(f"{source} is no folder of a run: it has no {paths.config.name}")
@@ -38,7 +54,17 @@ def opened_run(
         raise ConfigError(f"cannot read {paths.config}: {error.strerror or error}") from None
     if data_root is None:
         data_root = _recorded_root(paths)
-    return paths.config, {"out": out or source, "data_root": data_root}
+    return Opened(paths.config, out or source, data_root, _recorded_project(paths))
+
+
+def _recorded_project(paths: RunPaths) -> Path | None:
+    """Where the run's project was, if it still is; a folder that was moved is looked for beside."""
+    try:
+        text = read_sealed_text(paths.project, "it is not needed", _MAX_PATH)
+        recorded = ProjectPaths(Path(text.strip()))
+    except (OSError, DataError, UnicodeDecodeError):
+        return None
+    return recorded.root if recorded.shared.is_dir() else None
 
 
 def _recorded_root(paths: RunPaths) -> Path:

@@ -12,24 +12,23 @@ from featurestore.export.package import About, Exported, write_package
 from fusion.config import ExportConfig
 from fusion.export.lesions import of_patients
 from fusion.export.tables import Material, export_tables, known_numbers, survival_columns
-from fusion.paths import RunPaths
 from fusion.provenance import versions
 
 
 def export_study(
-    material: Material, reference: str, config: ExportConfig, paths: RunPaths, name: str
-) -> tuple[Path, Exported]:
+    material: Material, reference: str, config: ExportConfig, folder: Path, name: str
+) -> Exported:
     """Writes the chosen tables in the chosen formats.
 
     Args:
         material: What the tables are made of.
         reference: Arm whose AUROC, or C, the import scripts find again.
         config: What is chosen.
-        paths: Folders of the run. De-identified tables go to a folder of their own.
+        folder: Where to; de-identified tables belong into a folder of their own.
         name: Name of the run.
 
     Returns:
-        The folder, and what was written to it.
+        What was written.
 
     Raises:
         ConfigError: De-identification has no key, or the limit of variables is too low.
@@ -40,11 +39,10 @@ def export_study(
     about = _about(material, reference, name)
     limit = config.max_variables
     if not config.deidentify:
-        return paths.export, write_package(tables, exporters, paths.export, about, limit)
+        return write_package(tables, exporters, folder, about, limit)
     safe = deidentify(tables, Key.read(config.key), config.deidentify)
     about = dataclasses.replace(about, notes=tuple(map(safe.sentence, about.notes)))
-    folder = paths.export_deidentified
-    return folder, write_package(safe.tables, exporters, folder, about, limit, safe.report)
+    return write_package(safe.tables, exporters, folder, about, limit, safe.report)
 
 
 def _about(material: Material, reference: str, name: str) -> About:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,35 +21,20 @@ from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import TUNED_SUFFIX, FinetuneConfig
 from extractor.encoder import Embedder, Encoder
 from extractor.extract import embed_images
-from extractor.finetune import Finetuned, ImageCache, TrainingSamples, Workplace, finetune
+from extractor.finetune import (
+    Finetuned,
+    ImageCache,
+    TrainingSamples,
+    Workplace,
+    finetune,
+    training_digest,
+)
 from extractor.finetune.views import views_of
 from extractor.stages import one_torch_thread
 from featurestore.cohort import Cohort, FoldKey, Folds, inner_split, patient_groups
 from featurestore.errors import DataError, LeakageError, name_some
 from featurestore.store import EncoderIdentity, FeatureStore
-
-HISTORY_KEYS = ("encoder", "repeat", "fold")
-
-
-@dataclasses.dataclass(frozen=True)
-class FoldEncoders:
-    """Fine-tuned encoders by fold, all embeddings of which are in the store.
-
-    Attributes:
-        identities: For each repeat and fold the identity by name (`resnet18_ft`).
-        backbones: For each repeat and fold the backbone with its fine-tuned weights.
-        views: For each repeat and fold what the views of an encoder are stored under, by its name.
-        history: One row an epoch: `encoder, repeat, fold` (missing for an external encoder), then
-            the fields of `extractor.finetune.EpochRow` and whether its weights were `kept`.
-    """
-
-    identities: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
-    backbones: Mapping[FoldKey, Mapping[str, BackboneConfig]]
-    views: Mapping[FoldKey, Mapping[str, EncoderIdentity]]
-    history: pd.DataFrame
-
-
-NO_FOLD_ENCODERS = FoldEncoders({}, {}, {}, pd.DataFrame(columns=list(HISTORY_KEYS)))
+from fusion.features.tuned import FoldEncoders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +64,6 @@ class Training:
     def fold(self) -> str:
         """`repeat/fold`, or nothing."""
         return "" if self.key is None else f"{self.key[0]}/{self.key[1]}"
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder of its checkpoints and weights."""
-        place = "external" if self.key is None else f"{self.key[0]}-{self.key[1]}"
-        return f"{self.backbone.name}-{place}"
 
 
 def per_fold(
@@ -194,11 +174,13 @@ def fine_tune(
         config: How to fine-tune.
         extract: How to embed.
         store: Where embeddings go.
-        place: Where; finished encoders are taken from folders of its folder.
+        place: Where; each encoder has a folder in its folder, named by what it is trained on and
+            how, so that other runs find it.
     """
     data_root, workers, progress = place.data_root, place.workers, place.progress
     scratch = place.folder / "scratch"
     cache = ImageCache(data_root, scratch, max_megapixels=extract.max_megapixels)
+    folders = [_folder(plan, config, place) for plan in plans]
     results = [
         finetune(
             plan.training,
@@ -206,9 +188,9 @@ def fine_tune(
             plan.backbone,
             config,
             plan.seed,
-            dataclasses.replace(place, folder=place.folder / plan.folder, cache=cache),
+            dataclasses.replace(place, folder=folder, cache=cache),
         )
-        for plan in plans
+        for plan, folder in zip(plans, folders, strict=True)
     ]
     tuned = [
         plan.backbone.model_copy(update={"weights": str(result.weights.absolute())})
@@ -240,6 +222,13 @@ def fine_tune(
             if own:
                 varied[key][plan.name] = own[0].identity
     return FoldEncoders(identities, backbones, varied, _history(plans, results))
+
+
+def _folder(plan: Training, config: FinetuneConfig, place: Workplace) -> Path:
+    digest = training_digest(
+        plan.training, plan.validation, plan.backbone, config, plan.seed, place.data_root
+    )
+    return place.folder / f"{plan.backbone.name}-{digest[:16]}"
 
 
 def image_labels(cohort: Cohort) -> pd.Series:

@@ -17,9 +17,9 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from extractor.distributed import Workers
 from extractor.epochs import EpochLoop, Rates
 from extractor.finetune import Augmenter
+from extractor.workers import Workers
 from featurestore.errors import ConfigError
 from fusion.config import JointConfig
 from fusion.models.joint_network import JointNetwork

@@ -10,14 +10,17 @@ from matplotlib.axes import Axes
 
 from featurestore.cohort import short_watermark, watermark
 from featurestore.errors import DataError
+from fusion.config.differences import differing
 from fusion.evidence import Arm, Estimate, Evidence, FinishedRun
 from fusion.evidence.intervals import interval_facts
+from fusion.evidence.paired import RunDifference, identical_arms, paired_differences
 from fusion.report.drawing import COLOURS, GREY, Figure, fitting, svg
 from fusion.report.intervals import coverage, kind_name
 from fusion.report.kinds import Compared, rendering
-from fusion.report.numbers import number, with_interval
+from fusion.report.numbers import number, p_value, with_interval
 from fusion.report.tables import TextTable
 
+_LONGEST = 60  # letters of a setting that are shown
 UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
@@ -40,10 +43,22 @@ class ComparedRun:
 
 @dataclasses.dataclass(frozen=True)
 class ComparedArm:
-    """One arm of one run."""
+    """One arm of one run.
+
+    Attributes:
+        run: The run.
+        arm: The arm.
+        also: Labels of further runs whose predictions of the arm are the same.
+    """
 
     run: ComparedRun
     arm: Arm
+    also: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The runs that it is of."""
+        return " = ".join((self.run.label, *self.also))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +70,17 @@ class Comparison:
         arms: Every arm of every run, the same arm of different runs together.
         caveats: How to read differences between runs, the gravest first.
         metrics: By what they are compared.
+        settings: What differs between the configurations: by setting one text a run.
+        paired: Arms of further runs minus the same arm of the first, where patients and folds are
+            the same.
     """
 
     runs: tuple[ComparedRun, ...]
     arms: tuple[ComparedArm, ...]
     caveats: tuple[str, ...]
     metrics: tuple[Compared, ...]
+    settings: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    paired: tuple[RunDifference, ...] = ()
 
 
 def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
@@ -85,16 +105,89 @@ def compare(found: Sequence[FinishedRun], folders: Sequence[str]) -> Comparison:
         for label, run in zip(labels, found, strict=True)
     )
     names = dict.fromkeys(arm.arm for run in runs for arm in run.evidence.arms)
-    arms = tuple(
-        ComparedArm(run, arm)
-        for name in names
-        for run in runs
-        for arm in run.evidence.arms
-        if arm.arm == name
-    )
+    arms = tuple(row for name in names for row in _joined(name, runs, found))
     evidence = [run.evidence for run in runs]
     metrics = rendering(evidence[0]).compared(evidence)
-    return Comparison(runs, arms, _caveats(runs), metrics)
+    configs = [run.config for run in found if run.config is not None]
+    settings = differing(configs, ("name", "store", "project")) if len(configs) == len(runs) else {}
+    return Comparison(runs, arms, _caveats(runs), metrics, settings, paired_differences(found))
+
+
+def _joined(
+    name: str, runs: Sequence[ComparedRun], found: Sequence[FinishedRun]
+) -> list[ComparedArm]:
+    """One arm in all runs that have it; once for those whose predictions are the same."""
+    rows: list[tuple[int, ComparedArm]] = []
+    for k, run in enumerate(runs):
+        for arm in (one for one in run.evidence.arms if one.arm == name):
+            twin = next(
+                (i for i, (j, _) in enumerate(rows) if _same(name, found[j], found[k])), None
+            )
+            if twin is None:
+                rows.append((k, ComparedArm(run, arm)))
+            else:
+                first, row = rows[twin]
+                rows[twin] = first, dataclasses.replace(row, also=(*row.also, run.label))
+    return [row for _, row in rows]
+
+
+def _same(name: str, first: FinishedRun, other: FinishedRun) -> bool:
+    """Whether an arm has the same predictions of the same patients, and the same numbers."""
+    numbers = [
+        {metric: dataclasses.astuple(estimate) for metric, estimate in arm.metrics.items()}
+        for run in (first, other)
+        for arm in run.evidence.arms
+        if arm.arm == name
+    ]
+    return name in identical_arms(first, other) and repr(numbers[0]) == repr(numbers[1])
+
+
+def settings_table(comparison: Comparison) -> TextTable | None:
+    """What differs between the configurations; None where nothing does, or is not known."""
+    if not comparison.settings:
+        return None
+    labels = [run.label for run in comparison.runs]
+    rows = tuple((name, *map(_shortened, texts)) for name, texts in comparison.settings.items())
+    return TextTable(
+        "Settings that the configurations do not share, as `--set` names them.",
+        ("setting", *labels),
+        rows,
+        text_columns=1 + len(labels),
+    )
+
+
+def paired_table(comparison: Comparison) -> TextTable | None:
+    """Arms of further runs minus the same arm of the first; None where nothing can be paired."""
+    if not comparison.paired:
+        return None
+    names = [m for m in comparison.metrics if m.name in comparison.paired[0].differences]
+    rows = tuple(
+        (
+            one.arm,
+            comparison.runs[one.run].label,
+            *(
+                cell
+                for metric in names
+                for cell in (
+                    with_interval(one.differences[metric.name].estimate, sign=True),
+                    p_value(one.differences[metric.name].p_holm),
+                )
+            ),
+        )
+        for one in comparison.paired
+    )
+    headings = [h for m in names for h in (f"{m.heading} [95 % CI]", "p Holm")]
+    return TextTable(
+        f"Each arm minus the same arm of {comparison.runs[0].label}, on the same patients and "
+        "folds, under the same draws. Holm adjusts over the arms of a run and metric.",
+        ("arm", "run", *headings),
+        rows,
+        text_columns=2,
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def comparison_mark(comparison: Comparison) -> str:
@@ -134,7 +227,7 @@ def arms_table(comparison: Comparison) -> TextTable:
     rows = tuple(
         (
             row.arm.arm,
-            row.run.label,
+            row.label,
             facts.outcome_name,
             f"{facts.linkage} {_short(row)}".strip(),
             str(row.arm.n),
@@ -191,6 +284,7 @@ def tidy_comparison(comparison: Comparison) -> pd.DataFrame:
         record: dict[str, str | int | float | bool] = {
             "arm": row.arm.arm,
             "run": row.run.label,
+            "also": "; ".join(row.also),
             "model": row.arm.model,
             "modalities": "+".join(row.arm.modalities),
             "kind": row.arm.kind,
@@ -281,5 +375,7 @@ def _caveats(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
         )
     return (
         "These runs study the same patients, outcome and folds. The intervals are of each arm "
-        "alone: whether two arms differ is answered by a paired difference, inside one run.",
+        "alone: whether two arms differ is answered by a paired difference, inside one run, or of "
+        "the same arm in two runs below. Who tries many settings and reports the best has chosen "
+        "on these patients.",
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from featurestore.plain import finite
+from featurestore.plain import finite, plain
 from featurestore.tables import csv_text
 from fusion.report.comparison import (
     Comparison,
     arms_table,
     comparison_mark,
     draw_forest,
+    paired_table,
     runs_table,
+    settings_table,
     tidy_comparison,
 )
 from fusion.report.markdown_text import plain_text, table_lines
@@ -36,6 +38,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         mark=comparison_mark(comparison),
         caveats=comparison.caveats,
         runs=runs_table(comparison),
+        settings=settings_table(comparison),
+        paired=paired_table(comparison),
         arms=arms_table(comparison),
         disclaimer=DISCLAIMER,
     )
@@ -58,7 +62,12 @@ def comparison_markdown(comparison: Comparison) -> str:
         lines += [f"> **{comparison_mark(comparison)}**", ""]
     lines += [f"- {plain_text(text)}" for text in comparison.caveats]
     lines += ["", "## Runs", "", *table_lines(runs_table(comparison))]
+    settings, paired = settings_table(comparison), paired_table(comparison)
+    if settings is not None:
+        lines += ["", "## Settings", "", *table_lines(settings)]
     lines += ["", "## Arms", "", *table_lines(arms_table(comparison))]
+    if paired is not None:
+        lines += ["", "## Paired differences", "", *table_lines(paired)]
     return "\n".join([*lines, "", DISCLAIMER, ""])
 
 
@@ -67,6 +76,8 @@ def comparison_json(comparison: Comparison) -> str:
     record = {
         "watermark": comparison_mark(comparison),
         "caveats": list(comparison.caveats),
+        "settings": {name: list(texts) for name, texts in comparison.settings.items()},
+        "paired": plain(comparison.paired),
         "arms": tidy_comparison(comparison).to_dict("records"),
     }
     return json.dumps(finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

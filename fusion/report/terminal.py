@@ -13,7 +13,14 @@ from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS
 from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
 from fusion.report.answer import Answer, answer
-from fusion.report.comparison import UNDEFINED, Comparison, comparison_mark, interval_note
+from fusion.report.comparison import (
+    UNDEFINED,
+    Comparison,
+    comparison_mark,
+    interval_note,
+    paired_table,
+    settings_table,
+)
 from fusion.report.kinds import rendering
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
 from fusion.report.tables import difference
@@ -95,7 +102,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.arms:
         found = [row.arm.metrics.get(metric.name, UNDEFINED) for metric in metrics]
-        cells = [row.arm.arm, row.run.label, str(row.arm.n), str(row.arm.events)]
+        cells = [row.arm.arm, row.label, str(row.arm.n), str(row.arm.events)]
         cells += [
             with_interval(estimate) if metric.in_terminal else number(estimate.value)
             for metric, estimate in zip(metrics, found, strict=True)
@@ -103,6 +110,16 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_row(*[Text(cell) for cell in cells])
     console.print(table, highlight=False)
     console.print(interval_note(comparison), markup=False, highlight=False)
+    for below in (settings_table(comparison), paired_table(comparison)):
+        if below is not None:
+            console.print()
+            console.print(below.caption, markup=False, highlight=False)
+            shown = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
+            for heading in below.columns:
+                shown.add_column(heading, overflow="fold")
+            for line in below.rows:
+                shown.add_row(*[Text(cell) for cell in line])
+            console.print(shown, highlight=False)
 
 
 def ladder_table(shown: Ladder) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from extractor.distributed import ALONE, Workers
+from extractor.workers import ALONE, Workers
 from featurestore.config import load_config
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
@@ -42,6 +42,7 @@ class Studies:
         data_root: Path,
         progress: Progress = SILENT,
         workers: Workers = ALONE,
+        reads_only: bool = False,
     ) -> None:
         """Stores what to study; nothing is read yet.
 
@@ -51,6 +52,7 @@ class Studies:
             data_root: Where relative data paths start.
             progress: Listener of the long stages.
             workers: Processes that work together.
+            reads_only: Nothing is written into the folder of the run.
 
         Raises:
             ConfigError: The data root is not a folder, or an outcome is called like a folder that
@@ -63,7 +65,14 @@ class Studies:
         if self.is_several and taken:
             raise ConfigError(f"cohort.outcomes: {taken[0]!r} is a folder of the run; rename it")
         self.by_outcome = {
-            name: Study(own, out / name if self.is_several else out, data_root, progress, workers)
+            name: Study(
+                own,
+                out / name if self.is_several else out,
+                data_root,
+                progress,
+                workers,
+                reads_only,
+            )
             for name, own in configs.items()
         }
         first = next(iter(self))

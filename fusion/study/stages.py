@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
 from extractor.config_finetune import FinetuneConfig
-from extractor.distributed import ALONE, Workers
 from extractor.extract import NO_EXTRACTION, ExtractionReport, extract
-from extractor.finetune import Workplace
 from extractor.torch_features import import_all
+from extractor.workers import ALONE, Workers
 from featurestore.cohort import (
     Cohort,
     FoldKey,
@@ -28,48 +25,30 @@ from featurestore.cohort import (
     patient_groups,
     roles_text,
 )
-from featurestore.config import dump_config, load_config
+from featurestore.config import load_config
 from featurestore.imports import Imported
 from featurestore.progress import SILENT, Progress
-from featurestore.sealed import write_sealed_table, write_sealed_text
+from featurestore.sealed import write_sealed_table
 from featurestore.sources import ReadContext
 from featurestore.store import EncoderIdentity, FeatureStore
 from fusion.arms import Arm, Modality, role_names
 from fusion.config import RunConfig
 from fusion.evaluation import Plan, Task, evaluate, plan_tasks
-from fusion.evaluation.joint_fits import fit_together
 from fusion.evaluation.planning import StudyPlan, plan_of_cohort
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
-from fusion.features.fold_encoders import (
-    NO_FOLD_ENCODERS,
-    FoldEncoders,
-    Training,
-    external,
-    fine_tune,
-    per_fold,
-)
 from fusion.features.image_files import file_locator
+from fusion.features.tuned import NO_FOLD_ENCODERS, FoldEncoders
 from fusion.models import find_model
-from fusion.paths import RunPaths, existing_root
+from fusion.paths import ProjectPaths, RunPaths, existing_root, store_folder
 from fusion.provenance import command_line
 from fusion.study.cohorts import SourceCohorts
+from fusion.study.embedded import Embedded
+from fusion.study.made import digest_of, view_names
 from fusion.study.validation import require_names, require_one_outcome
+from fusion.study.written import require_own_folder, require_tuned, write_cohort
 
-
-@dataclasses.dataclass(frozen=True)
-class Embedded:
-    """A cohort whose every image is in the store.
-
-    Attributes:
-        cohort: The cohort without the images that could not be embedded.
-        extraction: What the extraction did, with the identity of every backbone.
-        encoders: Identity by name of everything that embeds for all folds: backbones, then
-            encoders from elsewhere.
-    """
-
-    cohort: Cohort
-    extraction: ExtractionReport
-    encoders: dict[str, EncoderIdentity]
+if TYPE_CHECKING:  # fine-tuning loads torch, which a study without it does not need
+    from fusion.features.fold_encoders import Training
 
 
 class Stages:
@@ -77,7 +56,8 @@ class Stages:
 
     Attributes:
         config: The validated configuration.
-        paths: Where everything lies.
+        paths: Where everything of the run lies.
+        project: Where what it shares with other runs lies.
         store: The feature store.
         workers: Processes that work together; one, unless `torchrun` started more.
         command: The command that reports state; by default the process's own.
@@ -91,6 +71,7 @@ class Stages:
         data_root: Path,
         progress: Progress = SILENT,
         workers: Workers = ALONE,
+        reads_only: bool = False,
     ) -> None:
         """Stores what to study; nothing is read yet.
 
@@ -100,6 +81,7 @@ class Stages:
             data_root: Where relative data paths start.
             progress: Listener of the long stages.
             workers: Processes that extract and train together; the first one writes.
+            reads_only: Nothing is embedded, trained or written into the run's folder.
 
         Raises:
             ConfigError: The data root is not a folder, or there are several outcomes.
@@ -107,11 +89,13 @@ class Stages:
         require_one_outcome(config)
         self.config = config
         self.paths = RunPaths.of(out, config)
-        self.store = FeatureStore(config.store or self.paths.store)
+        self.project = ProjectPaths.of(self.paths, config.project)
+        self.store = FeatureStore(store_folder(config, self.paths))
         self.command = command_line()
         self._data_root = existing_root(data_root)
         self._progress = progress if workers.is_first else SILENT
         self.workers = workers
+        self._reads_only = reads_only
         self.source_cohorts = SourceCohorts(
             config, self._context, lambda: [one.rows for one in self.imported.values()]
         )
@@ -144,7 +128,8 @@ class Stages:
 
     @cached_property
     def source_cohort(self) -> Cohort:
-        """The cohort as the sources give it, before any image was decoded in full."""
+        """The cohort as the sources give it; the folder of another study is refused."""
+        require_own_folder(self.paths, self.config)
         own = self.source_cohorts.by_outcome[self.config.cohort.find_outcome().name]
         return dataclasses.replace(own, name=self.config.name)
 
@@ -155,7 +140,13 @@ class Stages:
 
     @property
     def _context(self) -> ReadContext:
-        return ReadContext(self._data_root, self.paths.scratch, self.config.seed, self._progress)
+        return ReadContext(
+            self._data_root,
+            self.paths.scratch,
+            self.config.seed,
+            self._progress,
+            seen=self.project.shared,
+        )
 
     @cached_property
     def _embedded(self) -> Embedded:
@@ -174,6 +165,7 @@ class Stages:
             self._data_root,
             self._progress,
             self.workers,
+            self._reads_only,
         )
         reasons = {row.image_id: row.reason for row in extraction.quarantined}
         cohort = drop_images(cohort, reasons, "extract", self.config.cohort.require_images)
@@ -205,7 +197,7 @@ class Stages:
             self._progress.start("folds", 1)
             self._progress.finish("folds: the cohort or the split changed, so they are made anew")
         folds = self.source_cohorts.folds(self.cohort)
-        if self.workers.is_first:
+        if self._writes:
             freeze_folds(folds, key, self.paths.folds)
         return folds
 
@@ -252,16 +244,21 @@ class Stages:
         config = self.config.finetune
         if config is None or self.cohort.pictures.empty:
             return NO_FOLD_ENCODERS
+        if self._reads_only:
+            require_tuned(self.project)
         plans = self._trainings(config)
-        encoders = self._fine_tune(plans, self.folds.keys, config, "finetune")
-        if self.workers.is_first:
+        encoders = self._fine_tune(plans, self.folds.keys, config)
+        if self._writes:
             write_sealed_table(self.paths.work / "finetune.parquet", encoders.history)
         return encoders
 
     def _fine_tune(
-        self, plans: list[Training], keys: Sequence[FoldKey], config: FinetuneConfig, folder: str
+        self, plans: list[Training], keys: Sequence[FoldKey], config: FinetuneConfig
     ) -> FoldEncoders:
-        """Trains what is planned; checkpoints lie in a folder of that name under `work`."""
+        """Trains what is planned, unless a run of the project has done so."""
+        from extractor.finetune import Workplace
+        from fusion.features.fold_encoders import fine_tune
+
         return fine_tune(
             plans,
             self.cohort.pictures[["image_id", "path", "sha256"]],
@@ -269,10 +266,12 @@ class Stages:
             config,
             self.config.extract,
             self.store,
-            Workplace(self._data_root, self.paths.work / folder, self._progress, self.workers),
+            Workplace(self._data_root, self.project.finetune, self._progress, self.workers),
         )
 
     def _trainings(self, config: FinetuneConfig) -> list[Training]:
+        from fusion.features.fold_encoders import external, per_fold
+
         seed = self.config.seed
         if config.external is None:
             return per_fold(self.cohort, self.groups, self.folds, config, seed)
@@ -318,11 +317,17 @@ class Stages:
             config.seed,
             config.name,
             self.paths.work,
-            self._data_digest,
+            digest_of(self._folds_key, *self._view_names),
             self._data_root,
             self.cohort.outcome.kind,
             self.cohort.outcome.horizons,
+            {key: self._embedded_by(*key) for key in self.folds.keys},
+            self.project.shared,
         )
+
+    def _embedded_by(self, repeat: int, fold: int) -> dict[str, str]:
+        """What names the embeddings of one outer fold, by the name of their encoder."""
+        return {name: one.digest for name, one in self.encoders(repeat, fold).items()}
 
     def ablate(self) -> pd.DataFrame:
         """Fits every arm on every fold and writes the out-of-fold predictions table."""
@@ -346,6 +351,8 @@ class Stages:
 
         `ablate` finds them finished.
         """
+        from fusion.evaluation.joint_fits import fit_together
+
         kind = self.cohort.outcome.kind
         tasks = self.tasks([arm for arm in self.arms if find_model(arm.model, kind).pictures])
         return fit_together(
@@ -360,39 +367,30 @@ class Stages:
     def _folds_key(self) -> str:
         folds = self.config.folds.model_dump_json()
         shared = [c.find_outcome().name for c in self.config.cohort.sharing_folds().values()]
-        return _digest(self.cohort.digest(), folds, str(self.config.seed), *shared)
+        return digest_of(self.cohort.digest(), folds, str(self.config.seed), *shared)
 
     @property
     def _data_digest(self) -> str:
-        """Names everything but the models that a prediction depends on."""
+        """Names everything but the models that any prediction depends on."""
         frozen = self._embedded.encoders
         tuned = [(f"{r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.identities.items())]
-        tuned += [(f"views {r}/{f}", e) for (r, f), e in sorted(self.fold_encoders.views.items())]
         names = [
             f"{where}{name}={identities[name].digest}"
             for where, identities in [("", frozen), *tuned]
             for name in sorted(identities)
         ]
-        finetune = self.config.finetune
-        if finetune is not None and (finetune.views or finetune.test_views):
-            names.append(f"views {finetune.views} {finetune.test_views}")
-        if role_names(self._modalities):
-            names.append(roles_text(self.cohort.images))
-        return _digest(self._folds_key, *names)
+        return digest_of(self._folds_key, *names, *self._view_names)
+
+    @property
+    def _view_names(self) -> list[str]:
+        """Names what else of the pictures every arm is given than what embeds them."""
+        names = view_names(self.fold_encoders, self.config.finetune)
+        return [*names, roles_text(self.cohort.images)] if role_names(self._modalities) else names
+
+    @property
+    def _writes(self) -> bool:
+        return self.workers.is_first and not self._reads_only
 
     def _write_cohort(self, cohort: Cohort) -> None:
-        if not self.workers.is_first:
-            return
-        folder = self.paths.cohort
-        write_sealed_text(self.paths.config, dump_config(self.config))
-        write_sealed_text(self.paths.data_root, f"{self._data_root}\n")
-        records = json.dumps(cohort.dictionary.to_records(), indent=2, ensure_ascii=False)
-        write_sealed_text(folder / "dictionary.json", records + "\n")
-        for name in ("images", "patients", "exclusions"):
-            write_sealed_table(folder / f"{name}.parquet", cohort.for_people(getattr(cohort, name)))
-        if cohort.pairing is not None:
-            write_sealed_text(folder / "pairing.csv", cohort.pairing.to_csv(index=False))
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        if self._writes:
+            write_cohort(self.paths, self.config, self._data_root, cohort)

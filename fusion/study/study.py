@@ -5,16 +5,19 @@ Every command of the command line is a method here, or of `Stages`, with the sam
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from extractor.config import BackboneConfig
 from extractor.config_finetune import fine_tuned_names
 from featurestore.cohort import patient_groups
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, DataError
 from featurestore.export.package import Exported
 from featurestore.store import EncoderIdentity
 from fusion.audit import AuditReport, AuditSubject, run_audit
@@ -37,17 +40,24 @@ from fusion.evaluation import (
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
 from fusion.evaluation.records import read_fits, read_records, read_seconds
 from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
-from fusion.evidence import Evidence, ReportInputs, collect, read_table, run_facts, save_inputs
+from fusion.evidence import (
+    Evidence,
+    ReportInputs,
+    finished_run,
+    kept_or_collected,
+    made_of,
+    read_table,
+    run_facts,
+    save_inputs,
+)
+from fusion.evidence.saved import has_time_ladder
 from fusion.export.embeddings import EmbeddingForm
 from fusion.export.study import export_study
 from fusion.export.tables import Material
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
-from fusion.features.fold_encoders import (
-    NO_FOLD_ENCODERS,
-    FoldEncoders,
-    on_everyone,
-)
+from fusion.features.tuned import NO_FOLD_ENCODERS, FoldEncoders
 from fusion.report import ReportFiles, write_report
+from fusion.study.made import Made, digest_of, evidence_key, file_digest
 from fusion.study.own import OwnStages
 from fusion.study.validation import acceptances
 
@@ -103,15 +113,23 @@ class Study(OwnStages):
         config = self.config.finetune
         if config is None or self.cohort.pictures.empty:
             return NO_FOLD_ENCODERS
+        from fusion.features.fold_encoders import on_everyone
+
         plans = on_everyone(self.cohort, self.groups, config, self.config.seed)
-        return self._fine_tune(plans, self.folds.keys[:1], config, "finetune-final")
+        return self._fine_tune(plans, self.folds.keys[:1], config)
 
     def evidence(self, predictions: pd.DataFrame) -> Evidence:
         """Computes every number of the report from the predictions of the last `ablate`.
 
         What else it takes is saved, so that `fusion.evidence.saved.finished_run` can do it
-        again from the run's folder.
+        again from the run's folder. Where nothing under the numbers has changed since, that is
+        what is done.
         """
+        key = self._evidence_key
+        if self._made.holds("evidence", key):
+            with contextlib.suppress(DataError, ConfigError):  # then it is made anew
+                if not has_time_ladder(self.paths):  # which has patients of its own
+                    return finished_run(self.paths).evidence
         history = self.paths.work / "history.parquet"
         inputs = ReportInputs(
             run=run_facts(
@@ -138,7 +156,17 @@ class Study(OwnStages):
             seconds=read_seconds(self.paths.work),
         )
         save_inputs(inputs, self.paths)
-        return collect(inputs, predictions)
+        self._made.note("evidence", key)
+        return kept_or_collected(inputs, predictions, made_of(self.paths), self.paths.evidence)
+
+    @property
+    def _made(self) -> Made:
+        return Made(self.paths.made)
+
+    @property
+    def _evidence_key(self) -> str:
+        """See `made.evidence_key`; asked for after `ablate`, which writes the predictions."""
+        return evidence_key(self.config, self.cohort, self._data_digest, self.paths)
 
     def overlays(self, predictions: pd.DataFrame) -> tuple[PatientOverlay, ...]:
         """Grad-CAM of some patients by the baseline; drawn once for the same predictions.
@@ -154,12 +182,18 @@ class Study(OwnStages):
         tasks = self.tasks([arm for arm in self.arms if arm.name == self.baseline])
         largest = int(self.config.extract.max_megapixels * 1e6)
         key = overlays_key(predictions, tasks, config.overlays, largest)
+        shared = self.project.shared / "overlays" / f"{key}.json"  # other runs may show them too
         drawn = read_overlays(self.paths.overlays, key)
+        if drawn is None:
+            drawn = read_overlays(shared, key)
+            if drawn is not None:
+                save_overlays(drawn, key, self.paths.overlays)
         if drawn is None:
             drawn = overlays_of(
                 predictions, tasks, self.features, config, pictured, largest, self._progress
             )
-            save_overlays(drawn, key, self.paths.overlays)
+            for path in (shared, self.paths.overlays):
+                save_overlays(drawn, key, path)
         return drawn
 
     def audit(self, predictions: pd.DataFrame | None = None) -> AuditReport:
@@ -256,7 +290,8 @@ class Study(OwnStages):
         section = self.config.cohort.from_time_zero(late)
         if section == self.config.cohort:
             return self
-        config = self.config.model_copy(update={"cohort": section, "store": self.store.root})
+        shared = {"store": self.store.root, "project": self.project.root}
+        config = self.config.model_copy(update={"cohort": section, **shared})
         folder = self.paths.work / "time_ladder"
         return Study(config, folder, self._data_root, self._progress)
 
@@ -264,14 +299,33 @@ class Study(OwnStages):
         """Writes the report."""
         return write_report(evidence, self.paths.report)
 
+    def keep_report(self, evidence: Evidence) -> Path:
+        """Writes the report, unless it is there and of this evidence; returns its page.
+
+        Args:
+            evidence: That of `evidence`, as it is.
+        """
+        self._unless_made("report", self.paths.report, {}, lambda: self.report(evidence))
+        return self.paths.report / "report.html"
+
+    def _unless_made(
+        self, what: str, folder: Path, settings: Any, make: Callable[[], object]
+    ) -> None:
+        key = digest_of(self._evidence_key, what, settings)
+        self._made.unless(what, key, folder, make, self._progress)
+
     def export(
-        self, predictions: pd.DataFrame | None = None, config: ExportConfig | None = None
+        self,
+        predictions: pd.DataFrame | None = None,
+        config: ExportConfig | None = None,
+        folder: Path | None = None,
     ) -> Exported:
         """Writes the tables for other tools.
 
         Args:
             predictions: The predictions table; by default the one of the last `ablate`.
             config: Formats, tables and form of the embeddings; by default the configuration's.
+            folder: Where to; by default in the run's folder, de-identified tables apart.
 
         Raises:
             ConfigError: De-identification has no key, or the limit of variables is too low.
@@ -290,9 +344,9 @@ class Study(OwnStages):
             fine_tuned_names(self.config.finetune),
         )
         self._progress.start("export", 1)
-        folder, exported = export_study(
-            material, self.baseline, chosen, self.paths, self.config.name
-        )
+        default = self.paths.export_deidentified if chosen.deidentify else self.paths.export
+        folder = folder or default
+        exported = export_study(material, self.baseline, chosen, folder, self.config.name)
         self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
         return exported
 
@@ -300,8 +354,11 @@ class Study(OwnStages):
         """All stages in order: extract, ablate, report, export."""
         predictions = self.ablate()
         evidence = self.evidence(predictions)
-        self.report(evidence)
-        self.export(predictions)
+        self.keep_report(evidence)
+        chosen = self.config.export
+        folder = self.paths.export_deidentified if chosen.deidentify else self.paths.export
+        settings = [chosen.model_dump(mode="json"), file_digest(chosen.key)]
+        self._unless_made("export", folder, settings, lambda: self.export(predictions))
         return evidence
 
     def _read_predictions(self) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from extractor.offline import WeightsPlace, locate_weights
 from featurestore.images import CONTAINER_SUFFIXES, ImageFolder
 from featurestore.sources import ReadContext, SourceTables
 from fusion.config import RunConfig
-from fusion.paths import RunPaths
+from fusion.paths import RunPaths, store_folder
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -68,7 +68,7 @@ class Diagnosis:
     @property
     def store(self) -> Path:
         """Folder of the feature store; it need not exist."""
-        return self.config.store or RunPaths.of(self.out, self.config).store
+        return store_folder(self.config, RunPaths.of(self.out, self.config))
 
     @property
     def backbones(self) -> tuple[BackboneConfig, ...]:

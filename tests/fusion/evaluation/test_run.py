@@ -224,7 +224,7 @@ class TestReproducibility:
         head = CONFIG.head.model_copy(update={"epochs": 3})
         setting.run(work, CONFIG.model_copy(update={"head": head}), progress=listener)
         assert listener.summary.startswith("ablate: 3 fits, ")
-        for change in ({"data_digest": "other"}, {"seed": 1}, {"run_name": "other"}):
+        for change in ({"data_digest": "other"}, {"seed": 1}):
             setting.run(work, progress=listener, arms=setting.arms[2:3], **change)
             assert listener.summary == "ablate: 3 fits, 0 reused"
 

@@ -21,6 +21,7 @@ from fusion.config import AblationConfig
 from fusion.evaluation.ladder import METRICS, Claim, Ladder, Rung
 from fusion.evidence import (
     EncoderFacts,
+    Evidence,
     ReportInputs,
     RunFacts,
     collect,
@@ -28,6 +29,7 @@ from fusion.evidence import (
     save_inputs,
 )
 from fusion.evidence.about import EVERY_FOLD
+from fusion.evidence.as_text import same
 from fusion.evidence.saved import COHORT_TABLES
 from fusion.metrics.bootstrap import Estimate
 from fusion.paths import RunPaths
@@ -262,3 +264,88 @@ def test_what_is_no_record_is_one_line(folder: RunPaths, text: str) -> None:
     write_sealed_text(folder.report_inputs, text)
     with pytest.raises(DataError, match=r"report\.json is"):
         finished_run(folder)
+
+
+def test_numbers_are_computed_once_for_the_same_inputs(
+    folder: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = finished_run(folder).evidence
+
+    def refused(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fusion.evidence.kept.collect", refused)
+        kept = finished_run(folder).evidence
+        for field in dataclasses.fields(computed):
+            if field.name not in ("config", "audit"):
+                assert same(getattr(kept, field.name), getattr(computed, field.name)), field.name
+        assert kept.config == computed.config
+        assert kept.audit is not None
+        record = json.loads(folder.report_inputs.read_text())
+        record["run"]["command"] = "melafuse fit"
+        write_sealed_text(folder.report_inputs, json.dumps(record))
+        assert finished_run(folder).evidence.run.command == "melafuse fit"
+
+
+def _of_another_seed(folder: RunPaths) -> None:
+    record = json.loads(folder.report_inputs.read_text())
+    write_sealed_text(folder.report_inputs, json.dumps(record | {"seed": 1}))
+
+
+def _of_other_settings(folder: RunPaths) -> None:
+    write_sealed_text(folder.config, CONFIG + "ablation: {subgroups: [sex]}\n")
+
+
+def _of_another_outcome(folder: RunPaths) -> None:
+    write_sealed_text(folder.config, CONFIG.replace("name: made", "name: another"))
+
+
+def _truncated(folder: RunPaths) -> None:
+    folder.evidence.write_bytes(folder.evidence.read_bytes()[:-9])
+
+
+def _flipped(folder: RunPaths) -> None:
+    data = bytearray(folder.evidence.read_bytes())
+    data[len(data) // 2] ^= 1
+    folder.evidence.write_bytes(data)
+
+
+def _poisoned(folder: RunPaths) -> None:
+    """Sealed as it should be, but of something else."""
+    first, _, rest = folder.evidence.read_text().partition("\n")
+    other = json.loads(first) | {"key": "0" * 64}
+    write_sealed_text(folder.evidence, f"{json.dumps(other)}\n{rest}")
+
+
+def _of_other_code(folder: RunPaths) -> None:
+    first, _, rest = folder.evidence.read_text().partition("\n")
+    write_sealed_text(folder.evidence, f"{first}\n{rest.replace('ArmEvidence', 'ArmEvidences')}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _of_another_seed,
+        _of_other_settings,
+        _of_another_outcome,
+        _truncated,
+        _flipped,
+        _poisoned,
+        _of_other_code,
+    ],
+)
+def test_numbers_of_anything_else_are_computed_again(
+    folder: RunPaths, change: Callable[[RunPaths], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = finished_run(folder).evidence
+    asked: list[ReportInputs] = []
+
+    def noted(inputs: ReportInputs, _: pd.DataFrame) -> Evidence:
+        asked.append(inputs)
+        return before
+
+    monkeypatch.setattr("fusion.evidence.kept.collect", noted)
+    change(folder)
+    finished_run(folder)
+    assert len(asked) == 1

@@ -125,10 +125,10 @@ def test_the_record_of_each_encoder_names_training_patients_only(tuned: Tuned) -
 def test_no_training_opened_a_test_patients_picture(tuned: Tuned) -> None:
     images = tuned.study.cohort.images
     assert len(tuned.opened) == 2
-    for repeat, fold in tuned.study.folds.keys:
-        opened = tuned.opened[f"test_efficientnet-{repeat}-{fold}"]
+    for key, backbones in tuned.study.fold_encoders.backbones.items():
+        opened = tuned.opened[Path(backbones["test_efficientnet_ft"].weights).parent.name]
         patients = set(images.loc[images["sha256"].isin(opened), "patient_id"])
-        assert patients == side(tuned.study, (repeat, fold), "train")
+        assert patients == side(tuned.study, key, "train")
 
 
 def test_every_fold_reads_its_own_encoder(tuned: Tuned) -> None:

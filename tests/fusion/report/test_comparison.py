@@ -39,7 +39,8 @@ def test_every_arm_of_every_run_has_a_line(tmp_path: Path) -> None:
     for text in (page.read_text(encoding="utf-8"), comparison_markdown(comparison)):
         assert shown in text
         assert "SYNTHETIC DATA" in text
-    written = pd.read_csv(tmp_path / "comparison.csv").fillna({"modalities": "", "watermark": ""})
+    found = pd.read_csv(tmp_path / "comparison.csv", dtype={"also": "str"})
+    written = found.fillna({"modalities": "", "watermark": "", "also": ""})
     pd.testing.assert_frame_equal(written, table)
     record = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert len(record["arms"]) == n + 1

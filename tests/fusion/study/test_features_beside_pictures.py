@@ -31,7 +31,7 @@ def test_pictures_and_features_of_the_same_images(tiny: Fitted, tmp_path: Path) 
     config["ablation"]["models"] = ["fusion_head"]
     config["ablation"]["arms"] = []
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    shutil.copytree(tiny.out / "store", tmp_path / "out" / "store")
+    shutil.copytree(tiny.out.parent / ".melafuse" / "store", tmp_path / "out" / "store")
     shutil.copytree(tiny.out / "scratch", tmp_path / "out" / "scratch")
     study = Study.open(tmp_path / "config.yaml", tmp_path / "out")
     evidence = study.run()

@@ -20,7 +20,7 @@ from featurestore.errors import ConfigError, DataError
 from fusion.bundle.make import choose_arms
 from fusion.config import ExportConfig
 from fusion.evidence import Evidence, finished_run
-from fusion.features.fold_encoders import NO_FOLD_ENCODERS
+from fusion.features.tuned import NO_FOLD_ENCODERS
 from fusion.models import own
 from fusion.paths import RunPaths
 from fusion.study import Study

@@ -98,12 +98,13 @@ def test_killed_among_archives(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", CHILD, str(packed), str(tmp_path / "run")]
     child = subprocess.run(arguments, cwd=ROOT, capture_output=True, timeout=300, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr
-    shards = list((tmp_path / "run" / "store").glob("encoders/*/shards/*.h5"))
+    shards = list((tmp_path / ".melafuse" / "store").glob("encoders/*/shards/*.h5"))
     assert len(shards) == 2
     resumed = Study.open(packed, tmp_path / "run")
     assert resumed.extract().reused == 14
     predictions = resumed.ablate()
     assert resumed.cohort.images["path"].str.contains("::").all()
-    whole = Study.open(write_packed(tmp_path / "loose", False), tmp_path / "other")
+    other = tmp_path / "other" / "run"  # of another project, so that nothing is taken over
+    whole = Study.open(write_packed(tmp_path / "loose", False), other)
     pd.testing.assert_frame_equal(whole.ablate(), predictions)
     assert rows_of(resumed) == rows_of(whole)

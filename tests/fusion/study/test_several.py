@@ -62,8 +62,8 @@ def test_each_outcome_has_a_folder_of_its_own(finished: Path) -> None:
         page = (folder / "report" / "report.html").read_text(encoding="utf-8")
         assert f"mine-{outcome}" in page
         assert (folder / "export").is_dir()
-        assert not (folder / "store").exists()
-    assert len(list((finished / "run" / "store" / "encoders").glob("*/encoder.json"))) == 1
+        assert not (folder.parent / ".melafuse").exists()
+    assert len(list((finished / ".melafuse" / "store" / "encoders").glob("*/encoder.json"))) == 1
 
 
 @pytest.mark.slow

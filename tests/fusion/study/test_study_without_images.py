@@ -76,5 +76,7 @@ def test_a_cluster_predicts_the_same_bytes(folder: Path) -> None:
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         address = [f"ablation.scheduler={cluster.scheduler_address}"]
-        there = Study.open(folder / "config.yaml", folder / "there", overrides=address).ablate()
+        there = Study.open(
+            folder / "config.yaml", folder / "there" / "run", overrides=address
+        ).ablate()  # of another project, so that no fit is taken over
     pd.testing.assert_frame_equal(here, there, check_exact=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from bundle_example import Fitted
 from locations import ROOT
 
-from fusion.paths import RunPaths
+from fusion.paths import ProjectPaths, RunPaths
 from fusion.study.study import Study
 
 CHILD = """
@@ -31,7 +31,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(times: Fitted, tmp_pa
     )
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and child.poll() is None:
-        if len(list((out.work / "parts").glob("*"))) > 2:
+        if len(list((ProjectPaths.of(out).shared / "parts").glob("*.parquet"))) > 1:
             break
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)

@@ -1,0 +1,36 @@
+"""What a kept result is bound to beside its inputs: installed packages, and our own code."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Where our packages lie."""
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Version of each package, or `not installed`."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def code_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over names and contents of files of ours; a checkout moves on under one version.
+
+    Args:
+        paths: Files under `ROOT`; folders among them count as nothing.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        if path.is_file():
+            name = path.relative_to(ROOT).as_posix()
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
