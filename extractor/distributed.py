@@ -23,6 +23,7 @@ from extractor.device import (
     AUTO,
     BatchSize,
     ComputePlan,
+    EngineName,
     Precision,
     plan_compute,
     resolve_device,
@@ -63,7 +64,11 @@ class Workers:
         return resolve_device(name)
 
     def plan(
-        self, device_name: str, batch_size: BatchSize = AUTO, precision: Precision = AUTO
+        self,
+        device_name: str,
+        batch_size: BatchSize = AUTO,
+        precision: Precision = AUTO,
+        engine: EngineName = AUTO,
     ) -> ComputePlan:
         """How this process's forward passes run; processes of a machine share its cores.
 
@@ -71,12 +76,13 @@ class Workers:
             device_name: As for `device`.
             batch_size: Images a forward pass where the device is not a CPU.
             precision: Type of the forward pass.
+            engine: What computes.
 
         Raises:
-            ConfigError: The device is unknown or not there, it does not compute in this
+            ConfigError: Device or engine are unknown or not there, do not compute in this
                 precision, or ranks outnumber CUDA devices.
         """
-        plan = plan_compute(str(self.device(device_name)), batch_size, precision)
+        plan = plan_compute(str(self.device(device_name)), batch_size, precision, engine)
         return plan.shared(self.local_world_size)
 
     def owns(self, sha256: str) -> bool:

@@ -25,6 +25,7 @@ import pandas as pd
 
 from extractor.backbones import load_backbone
 from extractor.config import ExtractConfig
+from extractor.continuing import continuing
 from extractor.device import AUTO, ComputePlan
 from extractor.distributed import ALONE, Workers
 from extractor.encoder import Embedder, Encoder
@@ -98,10 +99,10 @@ def extract(
         DataError: The table is malformed, or not one image could be embedded.
         StoreError: The store cannot be read or written, for example because the disk is full.
     """
-    plan = workers.plan(config.device, config.batch_size, config.precision)
+    plan = workers.plan(config.device, config.batch_size, config.precision, config.engine)
     with one_torch_thread():
         backbones = [load_backbone(b, seed, data_root) for b in config.backbones]
-        encoders = [Encoder(backbone, plan) for backbone in backbones]
+    encoders = [Encoder(backbone, continuing(plan, store, backbone)) for backbone in backbones]
     if workers.is_first:
         for backbone, encoder in zip(backbones, encoders, strict=True):
             if backbone.weights.card is not None:
