@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+from collections.abc import Iterable
 
 PACKAGES = (
     "melafuse",
@@ -24,15 +25,27 @@ PACKAGES = (
 )
 
 
+ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
+"""Packages of inference engines other than PyTorch, by the name that a type ends with."""
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of every package that can change a number."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return found | {package: _version(package) for package in PACKAGES}
+
+
+def engine_versions(types: Iterable[str]) -> dict[str, str]:
+    """Versions of the engines that encoders computed with, by types like `float32, openvino`."""
+    engines = sorted({kind.partition(", ")[2] for kind in types} & ENGINES.keys())
+    return {ENGINES[engine]: _version(ENGINES[engine]) for engine in engines}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def command_line() -> str:
