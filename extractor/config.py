@@ -8,6 +8,9 @@ import pydantic
 
 from featurestore.config import Section
 
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+"""What may be asked for of `extractor.engines`, which this module does not load."""
+
 HUB = "hf-hub:"
 """Beginning of weights that a hub of models describes."""
 
@@ -89,7 +92,7 @@ class ExtractConfig(Section):
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    engine: EngineName = "auto"
     workers: Annotated[int, pydantic.Field(ge=1, le=256)] | Literal["auto"] = "auto"
     storage_dtype: Literal["float32", "float16"] = "float32"
     max_megapixels: float = pydantic.Field(200.0, gt=0, le=10_000)

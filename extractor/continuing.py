@@ -6,7 +6,8 @@ import dataclasses
 from typing import get_args
 
 from extractor.backbones import Backbone
-from extractor.device import AUTO, ComputePlan, EngineName
+from extractor.config import EngineName
+from extractor.device import AUTO, ComputePlan
 from extractor.encoder import identity_of
 from extractor.engines import ENGINES, TORCH, lacking, require_engine
 from featurestore.errors import ConfigError

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from extractor.config import EngineName
 from extractor.cores import usable_cores
 from extractor.engines import TORCH, require_engine
 from featurestore.errors import ConfigError
@@ -15,7 +16,6 @@ from featurestore.errors import ConfigError
 AUTO: Literal["auto"] = "auto"
 BatchSize = int | Literal["auto"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-EngineName = Literal["auto", "torch", "openvino", "onnx"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -19,11 +19,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from extractor.config import EngineName
 from extractor.device import (
     AUTO,
     BatchSize,
     ComputePlan,
-    EngineName,
     Precision,
     plan_compute,
     resolve_device,

@@ -20,8 +20,8 @@ _ONE_AT_A_TIME = threading.Lock()  # the exporter keeps its settings in globals
 def exported(task: Task, engine: str) -> bytes:
     """Exports a network with its normalisation; its one input is uint8 (rows, size, size, 3).
 
-    The exporter is the one that traces. Its successor needs two more packages and gives the same
-    graphs in ten times the time; torch is pinned to a release line that has both.
+    The exporter is the one that traces; its successor needs two more packages. Torch is pinned to
+    a release line that has both.
 
     Args:
         task: What is exported.

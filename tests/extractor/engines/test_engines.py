@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import sklearn.datasets
 from PIL import Image
 
 from extractor.backbones import Backbone, load_backbone
-from extractor.config import BackboneConfig, ExtractConfig
+from extractor.config import BackboneConfig, EngineName, ExtractConfig
 from extractor.device import plan_compute
 from extractor.encoder import Encoder
 from extractor.engines import ENGINES, lacking
@@ -61,6 +62,10 @@ def squares(network: str) -> list[np.ndarray]:
             Image.fromarray(photograph[40 * k : 40 * k + 200, 60 * k :]).save(data, "JPEG")
             found.append(decode(data.getvalue(), [geometry], 10**6)[geometry])
     return found
+
+
+def test_what_may_be_asked_for_is_what_there_is() -> None:
+    assert get_args(EngineName) == ("auto", *ENGINES)
 
 
 def require(engine: str) -> None:
