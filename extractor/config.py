@@ -11,6 +11,8 @@ from featurestore.config import Section
 AUTO: Literal["auto"] = "auto"
 BatchSize = int | Literal["auto"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+"""What may be asked for of `extractor.engines`, which this module does not load."""
 
 HUB = "hf-hub:"
 """Beginning of weights that a hub of models describes."""
@@ -76,7 +78,10 @@ class ExtractConfig(Section):
             image size, whatever is written here.
         device: `auto` picks CUDA, then MPS, then CPU.
         precision: Type of the forward pass, part of an embedding's identity; `auto` is bfloat16
-            (older cards: float16) on CUDA and float32 elsewhere.
+            (older cards: float16) on CUDA and float32 elsewhere; bfloat16 needs a CPU that has it.
+        engine: What computes on a CPU, part of an embedding's identity: `torch`, or of the extras
+            `openvino` and `onnx`; `auto` goes on with the engine that the store holds embeddings
+            of a network by, and is `torch` where it holds none, or some by torch.
         workers: Decoding threads; `auto` is a thread a usable core (32 at most) beside a CUDA
             device, and 2 where the forward passes take the cores.
         storage_dtype: Type of the stored embeddings; float16 refuses values that overflow.
@@ -90,6 +95,7 @@ class ExtractConfig(Section):
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] | Literal["auto"] = AUTO
     device: str = "auto"
     precision: Precision = AUTO
+    engine: EngineName = AUTO
     workers: Annotated[int, pydantic.Field(ge=1, le=256)] | Literal["auto"] = AUTO
     storage_dtype: Literal["float32", "float16"] = "float32"
     max_megapixels: float = pydantic.Field(200.0, gt=0, le=10_000)

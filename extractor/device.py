@@ -7,8 +7,9 @@ import re
 
 import torch
 
-from extractor.config import AUTO, BatchSize, Precision
+from extractor.config import AUTO, BatchSize, EngineName, Precision
 from extractor.cores import usable_cores
+from extractor.engines import TORCH, require_engine
 from featurestore.errors import ConfigError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -27,11 +28,12 @@ class ComputePlan:
 
     Attributes:
         device: The device.
-        dtype: Type of the forward pass; below float32 only under CUDA's autocast.
+        dtype: Type of the forward pass.
         batch_size: Images a forward pass where the device is not a CPU; `auto` is found from the
             memory of a CUDA device.
         threads: Forward passes side by side, each in one thread.
         decoders: Threads that decode, where the configuration names none.
+        engine: What computes; `auto` is settled for each network by what its store begins with.
     """
 
     device: torch.device
@@ -39,16 +41,22 @@ class ComputePlan:
     batch_size: BatchSize
     threads: int
     decoders: int = _DECODERS_BESIDE_CPU
+    engine: EngineName = AUTO
 
     @property
     def dtype_name(self) -> str:
         """The type as an encoder identity states it, for example `float32`.
 
-        Types below float32 are CUDA's; of float32 the device is named where it is none that
-        computes as a CPU does, to the bit.
+        What stands alone is PyTorch's float32 on a CPU, and what is below it on CUDA. All else
+        differs from these in its bits, and says so: `float32, cuda`, `bfloat16, cpu`,
+        `float32, openvino`.
         """
         name = str(self.dtype).removeprefix("torch.")
-        return f"{name}, cuda" if name == "float32" and self.shares_batches else name
+        if self.engine not in (AUTO, TORCH):
+            return f"{name}, {self.engine}"
+        if self.shares_batches:
+            return f"{name}, cuda" if name == "float32" else name
+        return name if name == "float32" else f"{name}, {self.device.type}"
 
     @property
     def shares_batches(self) -> bool:
@@ -87,28 +95,36 @@ class ComputePlan:
 
 
 def plan_compute(
-    device_name: str, batch_size: BatchSize = AUTO, precision: Precision = AUTO
+    device_name: str,
+    batch_size: BatchSize = AUTO,
+    precision: Precision = AUTO,
+    engine: EngineName = AUTO,
 ) -> ComputePlan:
-    """Decides device, precision and shape of the forward passes.
+    """Decides device, precision, engine and shape of the forward passes.
 
     Args:
         device_name: `auto` (CUDA, then MPS, then CPU), `cpu`, `mps`, `cuda` or `cuda:N`.
         batch_size: Images a forward pass on CUDA and MPS.
         precision: Type of the forward pass; `auto` is bfloat16 (older cards: float16) on CUDA and
             float32 elsewhere.
+        engine: What computes; `auto` is PyTorch, unless `extractor.continuing` says otherwise.
 
     Raises:
-        ConfigError: A name is unknown, this machine has no such device, or the device does not
+        ConfigError: A name is unknown, this machine has no such device or engine, or these do not
             compute in this precision.
     """
     device = resolve_device(device_name)
-    dtype = dtype_on(device, precision, "extract.precision")
     if device.type == "cpu":
-        return ComputePlan(device, dtype, batch_size, usable_cores())
+        dtype = torch.float32 if precision == AUTO else DTYPES[precision]
+    else:
+        dtype = dtype_on(device, precision, "extract.precision")
+    require_engine(TORCH if engine == AUTO else engine, device, dtype)
+    if device.type == "cpu":
+        return ComputePlan(device, dtype, batch_size, usable_cores(), engine=engine)
     if device.type == "mps":
-        return ComputePlan(device, dtype, batch_size, 1)
+        return ComputePlan(device, dtype, batch_size, 1, engine=engine)
     decoders = min(usable_cores(), _MOST_DECODERS)
-    return ComputePlan(device, dtype, batch_size, 1, decoders)
+    return ComputePlan(device, dtype, batch_size, 1, decoders, engine)
 
 
 def dtype_on(device: torch.device, precision: Precision, setting: str) -> torch.dtype:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, Protocol
+import threading
+from collections.abc import Hashable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from extractor import memory
 from extractor.backbones import Backbone
-from extractor.batchnorm import fold_batchnorm
-from extractor.device import ComputePlan
+from extractor.device import AUTO, ComputePlan
+from extractor.engines import ENGINES, TORCH, Forward, Task
 from extractor.images import Geometry
 from extractor.transfers import Batch, Fetch, transfers_of
 from featurestore.errors import ConfigError
@@ -52,6 +52,26 @@ class Embedder(Protocol):
         """Begins to embed prepared squares; the fetch gives (n, dimension) of float32."""
 
 
+def identity_of(
+    backbone: Backbone,
+    plan: ComputePlan,
+    training_patients: tuple[str, ...] = (),
+    fold: str = "",
+) -> EncoderIdentity:
+    """What embeddings of a backbone are stored under, computed as planned."""
+    return EncoderIdentity(
+        backbone=backbone.name,
+        weights=backbone.weights.label,
+        weights_sha256=backbone.weights.sha256,
+        preprocessing=backbone.preprocessing.to_json(),
+        pooling=backbone.pooling,
+        dimension=backbone.dimension,
+        dtype=plan.dtype_name,
+        training_patients=training_patients,
+        fold=fold,
+    )
+
+
 class Encoder:
     """A backbone made ready for inference on one device, with the identity of what it yields.
 
@@ -79,30 +99,24 @@ class Encoder:
         self.geometry = backbone.preprocessing.geometry
         self.prepared_alike: Hashable = self.geometry
         self.notice = ""
-        self.identity = EncoderIdentity(
-            backbone=backbone.name,
-            weights=backbone.weights.label,
-            weights_sha256=backbone.weights.sha256,
-            preprocessing=backbone.preprocessing.to_json(),
-            pooling=backbone.pooling,
-            dimension=backbone.dimension,
-            dtype=plan.dtype_name,
-            training_patients=training_patients,
-            fold=fold,
-        )
-        size = self.geometry.size
-        example = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
-        module = fold_batchnorm(backbone.module.eval(), example)
-        # Measured to gain on CPU, customary on CUDA; nothing is known of MPS, so left alone there.
-        layout = torch.contiguous_format if plan.device.type == "mps" else torch.channels_last
-        self._layout = layout
-        self._module: Any = module.to(plan.device).to(memory_format=layout)
+        self.identity = identity_of(backbone, plan, training_patients, fold)
         self._device = plan.device
-        self._dtype = plan.dtype
         self._transfers = transfers_of(plan.device)
-        self._pass_size = plan.pass_size(size)
-        self._mean = _channels(backbone.preprocessing.mean).to(plan.device)
-        self._std = _channels(backbone.preprocessing.std).to(plan.device)
+        self._pass_size = plan.pass_size(self.geometry.size)
+        self._engine = ENGINES[TORCH if plan.engine == AUTO else plan.engine]
+        self._task = Task(
+            name=self.name,
+            module=backbone.module.eval(),
+            mean=backbone.preprocessing.mean,
+            std=backbone.preprocessing.std,
+            size=self.geometry.size,
+            rows=self._pass_size,
+            device=plan.device,
+            dtype=plan.dtype,
+            threads=plan.threads,
+        )
+        self._loading = threading.Lock()
+        self._forward: Forward | None = None
 
     @property
     def pass_size(self) -> int:
@@ -111,6 +125,19 @@ class Encoder:
             limit = int(memory.SHARE * memory.free_memory(self._device))
             self._pass_size = memory.largest_batch(self._memory_of_pass, limit)
         return self._pass_size
+
+    def load(self) -> Forward:
+        """Makes the network ready, once; otherwise the first pass does.
+
+        A run that finds everything in its store thus makes none ready.
+
+        Raises:
+            ConfigError: The engine cannot compute this network.
+        """
+        with self._loading:
+            if self._forward is None:
+                self._forward = self._engine.load(self._task)
+            return self._forward
 
     def prepare(self, square: np.ndarray, sha256: str) -> np.ndarray:
         """Returns the square as it is."""
@@ -137,19 +164,20 @@ class Encoder:
         Raises:
             ConfigError: The device has no memory for a single image.
         """
+        forward = self.load()
         with torch.inference_mode():
-            embeddings = self._pass_by_pass(batch)
+            embeddings = self._pass_by_pass(forward, batch)
             while embeddings is None:
                 self._take_less()
-                embeddings = self._pass_by_pass(batch)
+                embeddings = self._pass_by_pass(forward, batch)
             return self._transfers.download(embeddings)
 
-    def _pass_by_pass(self, batch: Batch) -> Tensor | None:
+    def _pass_by_pass(self, forward: Forward, batch: Batch) -> Tensor | None:
         """Embeddings on the device; None where its memory did not suffice."""
         size, n = self.pass_size, len(batch)
         try:
             pixels = batch.on(self._transfers)
-            parts = [self._forward(_padded(pixels[i : i + size], size)) for i in range(0, n, size)]
+            parts = [forward(_padded(pixels[i : i + size], size)) for i in range(0, n, size)]
             return (parts[0] if len(parts) == 1 else torch.cat(parts))[:n]
         except RuntimeError as error:
             if not memory.is_out_of_memory(error):
@@ -171,34 +199,14 @@ class Encoder:
     def _memory_of_pass(self, n: int) -> int:
         """Bytes that a pass of n images takes."""
         size = self.geometry.size
+        forward = self.load()
 
         def run() -> None:
             with torch.inference_mode():
                 shape = (n, size, size, 3)
-                self._forward(torch.zeros(shape, dtype=torch.uint8, device=self._device))
+                forward(torch.zeros(shape, dtype=torch.uint8, device=self._device))
 
         return memory.peak_of_run(self._device, run)
-
-    def _forward(self, batch: Tensor) -> Tensor:
-        """One pass: uint8 (n, size, size, 3) on the device to float32 (n, dimension)."""
-        pixels = batch.permute(0, 3, 1, 2)
-        inputs = (pixels.float() / 255.0 - self._mean) / self._std
-        inputs = inputs.contiguous(memory_format=self._layout)
-        with self._reduced_precision():
-            features = self._module.forward_features(inputs)
-        # Pooled in full precision, so that a mean over the map is not rounded to 8 bits.
-        return self._module.forward_head(features.float()).float()
-
-    @contextlib.contextmanager
-    def _reduced_precision(self) -> Iterator[None]:
-        if self._dtype is not torch.float32:
-            with torch.autocast(self._device.type, dtype=self._dtype):
-                yield
-        elif self._device.type == "cuda":  # else convolutions would round to ten bits (TF32)
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                yield
-        else:
-            yield
 
 
 def _padded(pixels: Tensor, rows: int) -> Tensor:
@@ -208,7 +216,3 @@ def _padded(pixels: Tensor, rows: int) -> Tensor:
     whole = pixels.new_zeros((rows, *pixels.shape[1:]))
     whole[: len(pixels)] = pixels
     return whole
-
-
-def _channels(values: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)

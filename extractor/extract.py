@@ -91,12 +91,15 @@ def extract(
         if report is not None:
             return report
     from extractor.backbones import load_backbone
+    from extractor.continuing import continuing
     from extractor.encoder import Encoder
+    from extractor.engines import TORCH
 
-    plan = workers.plan(config.device, config.batch_size, config.precision)
+    plan = workers.plan(config.device, config.batch_size, config.precision, config.engine)
     with one_torch_thread():
         backbones = [load_backbone(b, seed, data_root) for b in config.backbones]
-        encoders = [Encoder(backbone, plan) for backbone in backbones]
+    plans = [continuing(plan, store, backbone) for backbone in backbones]
+    encoders = [Encoder(backbone, own) for backbone, own in zip(backbones, plans, strict=True)]
     if reads_only:
         sure = {encoder.name: encoder.identity for encoder in encoders}
         report = nothing_left(images, store, sure, config, data_root, progress)
@@ -112,8 +115,10 @@ def extract(
                 _keep_card(store.folder(encoder.identity), backbone.weights.card)
     report = embed_images(images, store, encoders, plan, config, data_root, progress, workers)
     if workers.is_first:
-        for encoder in encoders:
-            remember(store, keys[encoder.name], encoder.identity)
+        usual = TORCH if config.engine == AUTO else config.engine
+        for encoder, own in zip(encoders, plans, strict=True):
+            if own.engine == usual:  # of another one the store is asked each time
+                remember(store, keys[encoder.name], encoder.identity)
     return report
 
 

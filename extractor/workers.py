@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from extractor.config import AUTO, BatchSize, Precision
+from extractor.config import AUTO, BatchSize, EngineName, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,11 @@ class Workers:
         return resolve_device(name)
 
     def plan(
-        self, device_name: str, batch_size: BatchSize = AUTO, precision: Precision = AUTO
+        self,
+        device_name: str,
+        batch_size: BatchSize = AUTO,
+        precision: Precision = AUTO,
+        engine: EngineName = AUTO,
     ) -> ComputePlan:
         """How this process's forward passes run; processes of a machine share its cores.
 
@@ -58,14 +62,15 @@ class Workers:
             device_name: As for `device`.
             batch_size: Images a forward pass where the device is not a CPU.
             precision: Type of the forward pass.
+            engine: What computes.
 
         Raises:
-            ConfigError: The device is unknown or not there, it does not compute in this
+            ConfigError: Device or engine are unknown or not there, do not compute in this
                 precision, or ranks outnumber CUDA devices.
         """
         from extractor.device import plan_compute
 
-        plan = plan_compute(str(self.device(device_name)), batch_size, precision)
+        plan = plan_compute(str(self.device(device_name)), batch_size, precision, engine)
         return plan.shared(self.local_world_size)
 
     def owns(self, sha256: str) -> bool:

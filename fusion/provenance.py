@@ -8,6 +8,7 @@ import platform
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from featurestore.software import ROOT, code_digest, installed
@@ -32,6 +33,9 @@ PACKAGES = (
 _ONLY_FITS = ("scikit-survival", "albumentations")
 """Packages that some fits use beside `PACKAGES`."""
 
+ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
+"""Packages of inference engines other than PyTorch, by the name that a type ends with."""
+
 _ROOMS = ("featurestore", "extractor", "fusion")
 _COMPILED = {".pyc", ".so", ".pyd"}
 _FITTED_BY = (
@@ -50,6 +54,12 @@ _FITTED_BY = (
 def versions() -> dict[str, str]:
     """Versions of Python and of every package that can change a number."""
     return {"python": platform.python_version(), **installed(PACKAGES)}
+
+
+def engine_versions(types: Iterable[str]) -> dict[str, str]:
+    """Versions of the engines that encoders computed with, by types like `float32, openvino`."""
+    engines = sorted({kind.partition(", ")[2] for kind in types} & ENGINES.keys())
+    return installed(tuple(ENGINES[engine] for engine in engines))
 
 
 @functools.cache

@@ -32,7 +32,10 @@ def encoders_of(sizes: Sizes, plan: ComputePlan) -> list[Encoder]:
     """The networks, ready on the device of a plan."""
     with one_torch_thread():
         backbones = [load_backbone(b, 0, Path()) for b in backbones_of(sizes)]
-        return [Encoder(backbone, plan) for backbone in backbones]
+        encoders = [Encoder(backbone, plan) for backbone in backbones]
+        for encoder in encoders:
+            encoder.load()
+        return encoders
 
 
 def stages(sizes: Sizes, plan: ComputePlan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fusion.config import RunConfig
 from fusion.evaluation.records import read_failures
 from fusion.evidence.about import EVERY_FOLD, EncoderFacts, RunFacts, Trained
 from fusion.evidence.analysis import analysis_facts
-from fusion.provenance import versions
+from fusion.provenance import engine_versions, versions
 from fusion.roles import encoders_of
 
 _IMPORTED: dict[str, Trained] = {"unknown": "unknown", "listed": "listed patients"}
@@ -39,6 +39,8 @@ def run_facts(
         choices: `choices.json` of the ablation; may be absent.
     """
     analysis = analysis_facts(config, cohort)
+    tuned = (identity for each in fold_encoders.values() for identity in each.values())
+    types = [identity.dtype for identity in (*encoders.values(), *tuned)]
     return RunFacts(
         name=config.name,
         command=command,
@@ -57,7 +59,7 @@ def run_facts(
         cohort_digest=cohort.digest(),
         folds_digest=folds_digest,
         encoders=(*_frozen(config, encoders), *_fine_tuned(fold_encoders)),
-        versions=versions(),
+        versions=versions() | engine_versions(types),
         caveats=cohort.outcome.caveats,
         notes=(*cohort.notes, *_unseen_images(analysis.modalities, cohort)),
         facts=cohort.facts,

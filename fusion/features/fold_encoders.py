@@ -19,6 +19,7 @@ import pandas as pd
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig, ExtractConfig
 from extractor.config_finetune import TUNED_SUFFIX, FinetuneConfig
+from extractor.continuing import continuing
 from extractor.encoder import Embedder, Encoder
 from extractor.extract import embed_images
 from extractor.finetune import (
@@ -196,18 +197,19 @@ def fine_tune(
         plan.backbone.model_copy(update={"weights": str(result.weights.absolute())})
         for plan, result in zip(plans, results, strict=True)
     ]
-    compute = workers.plan(extract.device, extract.batch_size, extract.precision)
+    compute = workers.plan(extract.device, extract.batch_size, extract.precision, extract.engine)
     with one_torch_thread():
-        encoders = [
-            Encoder(
-                load_backbone(backbone, plan.seed, data_root),
-                compute,
-                result.patients,
-                fold=plan.fold,
-                name=f"{plan.name}@{plan.fold}",
-            )
-            for plan, backbone, result in zip(plans, tuned, results, strict=True)
-        ]
+        built = [load_backbone(b, p.seed, data_root) for b, p in zip(tuned, plans, strict=True)]
+    encoders = [
+        Encoder(
+            backbone,
+            continuing(compute, store, backbone, result.patients, plan.fold),
+            result.patients,
+            fold=plan.fold,
+            name=f"{plan.name}@{plan.fold}",
+        )
+        for plan, backbone, result in zip(plans, built, results, strict=True)
+    ]
     count = max(config.views, config.test_views)
     views = [views_of(encoder, config.augment, count, data_root) for encoder in encoders]
     embedders: list[Embedder] = [*encoders, *itertools.chain.from_iterable(views)]

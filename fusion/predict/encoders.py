@@ -129,6 +129,7 @@ class Encoders:
         backbone = dataclasses.replace(backbone, weights=Weights(record.origin, digest))
         encoder = Encoder(backbone, self._plan, name=record.name)
         _require_same(encoder, record)
+        encoder.load()  # now rather than with the first patient
         return LoadedEncoder(record, backbone, encoder)
 
 

@@ -83,6 +83,11 @@ def test_what_is_not_set_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> 
     assert plan_compute("cuda", 32, "float32").dtype_name == "float32, cuda"
 
 
-def test_reduced_precision_needs_a_card() -> None:
-    with pytest.raises(ConfigError, match=r"extract.precision bfloat16 needs a CUDA device"):
+def test_a_type_without_hardware_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"precision float16: torch on this CPU computes in .*32"):
+        plan_compute("cpu", 16, "float16")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(ConfigError, match=r"computes in float32: set it to auto$"):
         plan_compute("cpu", 16, "bfloat16")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert plan_compute("cpu", 16, "bfloat16").dtype_name == "bfloat16, cpu"

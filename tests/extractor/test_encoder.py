@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from card_example import card_plan, memory_of, sums_backbone
+from card_example import Sums, card_plan, memory_of, sums_backbone
 
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
@@ -43,7 +43,7 @@ def test_no_memory_for_one_image_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
 def test_other_errors_of_a_pass_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     one = encoder(card_plan(4))
     monkeypatch.setattr(
-        type(one._module),
+        Sums,
         "forward_head",
         lambda self, x: (_ for _ in ()).throw(RuntimeError("odd")),
     )

@@ -19,6 +19,7 @@ MACHINE_CHECKS: tuple[MachineCheck, ...] = (
     MachineCheck("versions", machine.find_versions),
     MachineCheck("torch", machine.find_torch_line),
     MachineCheck("plug-ins", machine.find_plugins),
+    MachineCheck("engines", machine.find_engines),
     MachineCheck("memory", machine.find_memory),
     MachineCheck("cores", machine.find_threads),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import get_args
 import torch
 
 from extractor.cores import usable_cores
+from extractor.engines import ENGINES, TORCH, lacking
 from featurestore.plugins import Group, plugins
 from fusion.provenance import versions
 from fusion.start.doctor.base import Finding, fail, ok, warn
@@ -61,6 +63,20 @@ def find_plugins() -> Iterator[Finding]:
         shown = [f"{p.name} ({p.distribution} {p.version})" for p in found if p not in torn]
         if shown:
             yield ok(f"{group}: {', '.join(shown)}")
+
+
+def find_engines() -> Iterator[Finding]:
+    """What can compute embeddings on this CPU, in which types; nothing is computed."""
+    for name, engine in ENGINES.items():
+        absent = lacking(engine)
+        if absent:
+            extra = f"pip install 'melafuse[{engine.extra}]'"
+            yield ok(f"{name} is not installed (without {', '.join(absent)}): {extra}")
+            continue
+        types = " and ".join(str(t).removeprefix("torch.") for t in engine.cpu_types())
+        version = importlib.metadata.version(engine.packages[0])
+        own = "" if name == TORCH else "; another identity: what torch embedded is embedded anew"
+        yield ok(f"{name} {version} computes in {types} on this CPU{own}")
 
 
 def find_memory() -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from extractor.cores import usable_cores
-from extractor.device import resolve_device
+from extractor.device import plan_compute
 from extractor.offline import WeightsPlace
 from extractor.torch_features import ALL_READERS
 from featurestore.cohort import studied_dictionary
@@ -169,10 +169,10 @@ def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
 
 
 def find_device(study: Diagnosis) -> Iterator[Finding]:
-    """Whether the configured device is there, and workers fit the cores."""
-    name = study.config.extract.device
-    device = resolve_device(name)
-    yield ok(f"extract.device {name} is {device}")
+    """Whether the configured device and engine are there, and workers fit the cores."""
+    extract = study.config.extract
+    plan = plan_compute(extract.device, extract.batch_size, extract.precision, extract.engine)
+    yield ok(f"extract.device {extract.device} is {plan.device}")
     cores, jobs = usable_cores(), study.config.ablation.jobs
     if study.config.ablation.scheduler is None and jobs > cores:
         advice = f"set ablation.jobs={cores}; results do not depend on it"

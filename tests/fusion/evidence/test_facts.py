@@ -45,6 +45,17 @@ def test_frozen_encoders_have_a_line(cohort: Cohort, tmp_path: Path) -> None:
     assert lines(cohort, tmp_path) == (f"net: 12-d, weights imagenet, {FROZEN.short}",)
 
 
+def test_an_engine_that_computed_is_named_with_its_version(cohort: Cohort, tmp_path: Path) -> None:
+    def stated(kind: str) -> dict[str, str]:
+        own = {(0, 0): {"net_ft": dataclasses.replace(tuned("0/0", "b"), dtype=kind)}}
+        absent = tmp_path / "choices.json"
+        return dict(run_facts(CONFIG, cohort, {"net": FROZEN}, own, "f" * 64, "", absent).versions)
+
+    assert not {"openvino", "onnxruntime"} & stated("float32").keys()
+    assert "onnxruntime" in stated("float32, onnx")
+    assert stated("bfloat16, openvino").keys() - stated("bfloat16, cpu").keys() == {"openvino"}
+
+
 def test_only_a_frozen_encoder_of_random_weights_was_never_trained(
     cohort: Cohort, tmp_path: Path
 ) -> None:

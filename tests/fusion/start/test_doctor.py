@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
 from locations import ROOT
 from PIL import Image
 
 import cli
+from extractor.engines.openvino import OpenVinoEngine
 from featurestore.errors import ConfigError
-from fusion.start.doctor import MACHINE_CHECKS, STUDY_CHECKS, examine
+from fusion.start.doctor import MACHINE_CHECKS, STUDY_CHECKS, examine, machine
 from fusion.start.doctor.base import existing_parent
 from fusion.start.doctor.machine import _matches
 from fusion.study.study import Study
@@ -76,6 +78,27 @@ def test_without_a_config_the_machine_is_checked() -> None:
     found = list(examine())
     assert [e.check for e in found if e.finding.status == "fail"] == []
     assert {e.check for e in found} == {check.name for check in MACHINE_CHECKS}
+
+
+def test_engines_are_named_with_what_each_would_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "lacking", lambda e: ("onnxruntime",) if e.name == "onnx" else ())
+    monkeypatch.setattr(OpenVinoEngine, "cpu_types", lambda self: (torch.float32,))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    pytorch, openvino, onnx = (finding.text for finding in machine.find_engines())
+    assert pytorch.startswith("torch 9.9 computes in float32")
+    assert "another identity" not in pytorch
+    assert openvino.startswith("openvino 9.9 computes in float32 on this CPU; another identity")
+    assert onnx == "onnx is not installed (without onnxruntime): pip install 'melafuse[onnx]'"
+
+
+def test_an_engine_that_cannot_compute_is_found_before_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extractor.engines.lacking", lambda engine: ("onnxruntime",))
+    path = study(tmp_path, 4, extract={"backbones": [SMALL], "device": "cpu", "engine": "onnx"})
+    found = [e.finding for e in examine(path, out=tmp_path / "out") if e.check == "device"]
+    assert [finding.status for finding in found] == ["fail"]
+    assert found[0].text.startswith("extract.engine onnx needs onnxruntime: pip install")
 
 
 def test_a_sound_study_passes_every_check(tmp_path: Path, no_network: None) -> None:
