@@ -163,7 +163,7 @@ def _audited(evidence: Evidence) -> str:
         return "no audit was made"
     if not found.fired:
         return "audit silent"
-    return f"the audit warns ({found.fired} of {found.looked} checks)"
+    return f"{found.fired} of {found.looked} checks of the audit fired"
 
 
 def _audit(evidence: Evidence) -> str:

@@ -223,7 +223,7 @@ def runs_table(comparison: Comparison) -> TextTable:
 
 
 def arms_table(comparison: Comparison) -> TextTable:
-    """One line an arm and run."""
+    """One line an arm and run; what all rows share stands with the runs."""
     rows = tuple(
         (
             row.arm.arm,
@@ -237,20 +237,19 @@ def arms_table(comparison: Comparison) -> TextTable:
         for row in comparison.arms
         for facts in [row.run.evidence.run]
     )
+    columns = ("arm", "run", "outcome", "linkage", "n", "events", *_headings(comparison.metrics))
+    shared = [k for k in (2, 3) if len({row[k] for row in rows}) == 1]
     return TextTable(
         f"Every arm of every run. {interval_note(comparison)}",
-        (
-            "arm",
-            "run",
-            "outcome",
-            "linkage",
-            "n",
-            "events",
-            *_headings(comparison.metrics),
-        ),
-        rows,
-        text_columns=4,
+        _without(columns, shared),
+        tuple(_without(row, shared) for row in rows),
+        text_columns=4 - len(shared),
+        stacked=True,
     )
+
+
+def _without(cells: Sequence[str], left_out: Sequence[int]) -> tuple[str, ...]:
+    return tuple(cell for k, cell in enumerate(cells) if k not in left_out)
 
 
 def interval_note(comparison: Comparison) -> str:

@@ -86,5 +86,11 @@ def intervals(axes: Axes, data: pd.DataFrame, name: str, label: str) -> None:
     axes.plot(data["value"], rows, "s", color=COLOURS[0], ms=6)
     axes.axvline(0, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(data)), [fitting(n) for n in data[name]])
-    axes.invert_yaxis()
+    axes.set_ylim(len(data) - 0.5, -0.5)
     axes.set_xlabel(label)
+
+
+def legend_below(axes: Axes) -> None:
+    """A legend that takes room of its own, below everything, so that nothing lies under it."""
+    labelled = axes.get_legend_handles_labels()
+    axes.figure.legend(*labelled, loc="outside lower center")

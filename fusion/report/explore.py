@@ -33,7 +33,7 @@ def explore(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
     return {
         "arms": {arm.arm: list(arm.modalities) for arm in evidence.arms},
         "reference": evidence.baseline,
-        "best": evidence.verdict.best,
+        "pair": _first_pair(evidence),
         "metric": metric,
         "pairs": {f"{p.first}\n{p.second}": _pair(p, metric) for p in evidence.pairs},
         "subgroups": _levels(next((s for s in sections if s.anchor == "subgroups"), None)),
@@ -86,6 +86,14 @@ THRESHOLDS_NOTE = (
     f"Thresholds stand where every count, and every step to the next threshold, is 0 or at least "
     f"{LEAST} of each outcome. Counts are means over repeats."
 )
+
+
+def _first_pair(evidence: Evidence) -> list[str]:
+    """Two arms to begin with: the best, and the first of those that it is measured against."""
+    best, fusion = evidence.verdict.best, evidence.verdict.fusion
+    names = [evidence.baseline, "" if fusion is None else fusion.single]
+    others = [*names, *(arm.arm for arm in evidence.arms)]
+    return [best, next((name for name in others if name and name != best), best)]
 
 
 def _pair(pair: Pair, metric: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fusion.evidence import Evidence
-from fusion.report.drawing import COLOURS, GREY, Figure, intervals, svg, tall
+from fusion.report.drawing import COLOURS, GREY, Figure, intervals, legend_below, svg, tall
 
 
 def draw_sections(evidence: Evidence, metric: str) -> list[Figure]:
@@ -73,13 +73,13 @@ def _learning_curve(evidence: Evidence, metric: str) -> Figure | None:
                 label=str(model),
             )
         axes.set(xlabel=f"training {evidence.noun.many} used, %", ylabel=metric, xlim=(0, 105))
-        axes.legend(loc="lower right")
+        legend_below(axes)
 
     caption = (
         f"{metric} on the same test {evidence.noun.many} after fitting on fewer, with 95 % "
         "interval."
     )
-    return Figure("learning_curve", "Learning curve", caption, svg(draw), data)
+    return Figure("learning_curve", "Learning curve", caption, svg(draw, 3.4), data)
 
 
 def _importance(evidence: Evidence, metric: str) -> Figure | None:
@@ -107,9 +107,9 @@ def _importance(evidence: Evidence, metric: str) -> Figure | None:
             axes.plot(rows["lost"], y, "o", color=colour, ms=5, label=arm)
         axes.axvline(0, color=GREY, lw=1, ls=":")
         axes.set_yticks(range(len(groups)), groups)
-        axes.invert_yaxis()
+        axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.set_xlabel(f"{metric} lost when exchanged between test {evidence.noun.many}")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
+        legend_below(axes)
 
     caption = "Permutation importance of each group: mean over folds, line from lowest to highest."
     height = tall(int(1.4 * len(groups)) + len(arms))
@@ -137,7 +137,7 @@ def _tuning_history(evidence: Evidence, metric: str) -> Figure | None:
             mean = found.groupby("trial")["best"].mean()
             axes.step(mean.index, mean, where="post", color=colour, lw=2, label=str(arm))
         axes.set(xlabel="trial", ylabel=f"best inner {metric} so far")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
+        legend_below(axes)
 
     caption = (
         "Optimisation history: light, the study of each outer fold; bold, their mean. Inner "

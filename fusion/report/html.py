@@ -30,6 +30,7 @@ def render_html(evidence: Evidence, figures: Sequence[Figure]) -> str:
     return render(
         kind.template,
         figures,
+        scripts=("explore.js",),
         run=evidence.run,
         answer=answer(evidence),
         study=study_rows(evidence),

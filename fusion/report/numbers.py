@@ -40,6 +40,11 @@ def with_interval(estimate: Estimate | None, digits: int = 3, sign: bool = False
     return value if bounds == NOTHING else f"{value} {bounds}"
 
 
+def took(seconds: float | None) -> str:
+    """Seconds, whole from ten on; a dash where nobody looked at the clock."""
+    return number(seconds, 0 if seconds is not None and seconds >= 9.95 else 1)
+
+
 def p_value(p: float | None) -> str:
     """A p value; small ones as `< 0.001`."""
     if p is None or not math.isfinite(p):

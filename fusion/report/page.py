@@ -15,15 +15,27 @@ from featurestore.atomic import write_text
 from featurestore.errors import DataError
 from fusion.report.drawing import Figure
 
-SCRIPTS = ("page.js", "explore.js")
+EVERY_PAGE = "page.js"
+FOLLOWING = {
+    "#000000": "var(--ink)",
+    "#111111": "var(--ink)",
+    "#333333": "var(--ink)",
+    "#0072b2": "var(--drawn)",
+    "#767676": "var(--soft)",
+    "#ffffff": "var(--ground)",
+}
+"""Colours of a drawing that are those of the page around it, light or dark or on paper."""
 
 
-def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
+def render(
+    template: str, figures: Sequence[Figure], scripts: Sequence[str] = (), **values: Any
+) -> str:
     """Renders one of the templates beside this file.
 
     Args:
         template: Its file name.
         figures: Figures that the template may place by name.
+        scripts: File names of what the page runs beside what every page does.
         values: What else it shows.
     """
     folder = files("fusion.report")
@@ -39,7 +51,11 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
         figures={f.name: f for f in figures},
         drawings={f.name: _inline(f) for f in figures},
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
-        script=Markup("\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        script=Markup(
+            "\n".join(
+                (folder / name).read_text(encoding="utf-8") for name in (EVERY_PAGE, *scripts)
+            )
+        ),
         **values,
     )
 
@@ -78,10 +94,17 @@ def _parted(name: str) -> Markup:
 
 
 def _inline(figure: Figure) -> Markup:
-    """The drawing without XML prologue, with ids unique in the page and a spoken label."""
+    """The drawing without XML prologue, with ids unique in the page and a spoken label.
+
+    Its ink and its ground are those of the page; in the file beside the page they stay black and
+    white.
+    """
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r"(fill|stroke): (#[0-9a-f]{6})", lambda m: f"{m[1]}: {FOLLOWING.get(m[2], m[2])}", svg
+    )
     label = Markup.escape(f"{figure.title}. {figure.caption}")
     svg = re.sub(
         r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',

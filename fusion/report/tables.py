@@ -98,13 +98,18 @@ def participants(evidence: Evidence) -> TextTable:
         ("variable", *map(str, values)),
         tuple(
             (
-                ": ".join(str(r[c]) for c in ("variable", "level") if r[c]),
+                _place(str(r["variable"]), str(r["level"])),
                 *(str(r[c]) for c in values),
             )
             for r in records
         ),
         details=tuple("" if r["unit"] in ("n", "n (%)") else str(r["unit"]) for r in records),
     )
+
+
+def _place(variable: str, level: str) -> str:
+    """A variable with its first level; further levels are set in below it."""
+    return ": ".join(word for word in (variable, level) if word) if variable else f"\u2003{level}"
 
 
 def _who_stands_there(evidence: Evidence) -> str:

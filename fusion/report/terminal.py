@@ -22,11 +22,11 @@ from fusion.report.comparison import (
     settings_table,
 )
 from fusion.report.kinds import rendering
-from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.numbers import NOTHING, number, p_value, took, with_interval
 from fusion.report.tables import difference
 
 WIDTH = 100
-NAME_WIDTH = 28  # what the numbers leave; longer names break before their modalities
+NAME_WIDTH = 24  # what the numbers leave; longer names break before their modalities
 
 
 def print_evidence(evidence: Evidence, console: Console) -> None:
@@ -48,11 +48,9 @@ def print_evidence(evidence: Evidence, console: Console) -> None:
     for table in kind.tables(evidence):
         console.print(table, highlight=False)
     console.print(kind.interval_note(evidence), markup=False, highlight=False)
-    took = [(a.arm, evidence.seconds[a.arm]) for a in evidence.arms if a.arm in evidence.seconds]
-    if took:
-        told = ", ".join(f"{arm} {number(seconds, 1)}" for arm, seconds in took)
+    if evidence.seconds:
         console.print(
-            f"Seconds of all fits, tuning included: {told}.", markup=False, highlight=False
+            "Last column: seconds of all fits of the arm, tuning included.", highlight=False
         )
     best = kind.best(evidence)
     if best is not None:
@@ -141,14 +139,16 @@ def ladder_table(shown: Ladder) -> Table:
 def _table(evidence: BinaryEvidence) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("arm", overflow="fold", ratio=1)
-    for heading in ("AUROC [95 % CI]", "AUPRC", "Brier", "slope", "F1", "ΔAUROC [95 % CI]", "p"):
+    headings = ("AUROC [95 % CI]", "AUPRC", "Brier", "slope", "ΔAUROC [95 % CI]", "p", "fit s")
+    for heading in headings if evidence.seconds else headings[:-1]:
         table.add_column(heading, justify="right", no_wrap=True)
     kind = "arm"
     for arm in evidence.arms:
         if arm.kind == "floor" != kind:
             table.add_section()
         kind = arm.kind
-        table.add_row(*_cells(arm))
+        last = [Text(took(evidence.seconds.get(arm.arm)))] if evidence.seconds else []
+        table.add_row(*_cells(arm), *last)
     return table
 
 
@@ -160,7 +160,6 @@ def _cells(arm: ArmEvidence) -> list[Text]:
         number(m["auprc"].value),
         number(m["brier"].value),
         number(m["calibration_slope"].value, 2),
-        number(m["f1"].value, 2),
         difference(arm, 2),
         p_value(arm.differences["auroc"].p_holm) if arm.differences else NOTHING,
     ]

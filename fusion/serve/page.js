@@ -325,3 +325,11 @@ function show(r) {
   result.scrollIntoView({ block: "start" });
   result.focus({ preventScroll: true });
 }
+
+// Paper cannot be unfolded: what the answer folds is printed open, and folded again.
+let folded = [];
+window.addEventListener("beforeprint", () => {
+  folded = [...answer.querySelectorAll("details:not([open])")];
+  folded.forEach((details) => { details.open = true; });
+});
+window.addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));

@@ -21,11 +21,11 @@ from fusion.report.json import (
 )
 from fusion.report.kinds import Compared
 from fusion.report.latex import Paper
-from fusion.report.numbers import NOTHING, number, p_value, with_interval
+from fusion.report.numbers import NOTHING, number, p_value, took, with_interval
 from fusion.report.survival import tables, time_ladder
 from fusion.report.tables import KINDS
 
-NAME_WIDTH = 28
+NAME_WIDTH = 25
 CURVES = {"auc", "calibration", "decision"}
 
 
@@ -126,8 +126,9 @@ def terminal_tables(e: SurvivalEvidence) -> list[Table]:
     last = e.horizons[-1] if e.horizons else None
     table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("arm", overflow="fold", ratio=1)
-    at_last = [f"AUC {span(last)}", f"Brier {span(last)}", "O/E"] if last else []
-    for heading in ("C [95 % CI]", *at_last, "ΔC [95 % CI]", "p"):
+    at_last = [f"AUC\n{span(last)}", f"Brier\n{span(last)}", "O/E"] if last else []
+    timed = ["fit s"] if e.seconds else []
+    for heading in ("C [95 % CI]", *at_last, "ΔC [95 % CI]", "p", *timed):
         table.add_column(heading, justify="right", no_wrap=True)
     kind = "arm"
     for arm in e.arms:
@@ -148,6 +149,7 @@ def terminal_tables(e: SurvivalEvidence) -> list[Table]:
             *values,
             tables.difference(arm, 2),
             _holm(arm),
+            *([took(e.seconds.get(arm.arm))] if e.seconds else []),
         ]
         table.add_row(*[Text(cell) for cell in cells])
     climbed = [] if e.time_ladder is None else time_ladder.terminal(e.time_ladder)

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accessibility_example import grave_findings
 from evidence_example import everything, example
+from survival_evidence_example import made, predictions_of
 
-from fusion.evidence import Evidence, Finding, FinishedRun, Verdict
+from fusion.evidence import Evidence, Finding, FinishedRun, Verdict, collect
 from fusion.report import write_report
 from fusion.report.comparison import compare
 from fusion.report.comparison_page import write_comparison
+from fusion.report.outcomes import several_outcomes
+from fusion.report.outcomes_page import write_outcomes
 
 pytestmark = pytest.mark.slow
 
-WIDTHS = (1920, 1280, 390)
+HEIGHTS = {1920: 1080, 1280: 800, 390: 844}
 A4_TEXT_WIDTH = 688  # CSS pixels of 210 mm less two margins of 14 mm
 LONG = "a_name_without_a_single_space_" * 8
 
@@ -95,10 +99,15 @@ def _renamed(verdict: Verdict) -> Verdict:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     runs = [FinishedRun(example(f"run {k}"), str(k), "") for k in range(3)]
+    study = made()
+    times = collect(study.inputs(), predictions_of(study))
+    outcomes = several_outcomes([(example(name), "#main") for name in ("one", "two")], True)
     return {
         "report": write_report(everything(), folder / "report").html,
         "one arm": write_report(example(history=False, single=True), folder / "single").html,
         "awkward": write_report(awkward(), folder / "awkward").html,
+        "times": write_report(times, folder / "times").html,
+        "outcomes": write_outcomes(outcomes, folder / "outcomes"),
         "comparison": write_comparison(compare(runs, ["x", "y", "z"]), folder / "comparison"),
     }
 
@@ -114,7 +123,9 @@ class Visit:
 
 def visit(browser: Any, path: Path, width: int, scheme: str = "light") -> Visit:
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+        viewport={"width": width, "height": HEIGHTS.get(width, 900)},
+        color_scheme=scheme,
+        offline=True,
     )
     page = context.new_page()
     found = Visit(page, [], [])
@@ -129,8 +140,10 @@ def unfold(page: Any) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["report", "one arm", "awkward", "comparison"])
+@pytest.mark.parametrize("width", HEIGHTS)
+@pytest.mark.parametrize(
+    "name", ["report", "one arm", "awkward", "times", "comparison", "outcomes"]
+)
 def test_a_page_is_sound(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
     opened = visit(browser, pages[name], width)
     unfold(opened.page)
@@ -184,20 +197,36 @@ def test_tables_sort_by_keyboard(browser: Any, pages: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_answer_and_the_tables_fit(browser: Any, pages: dict[str, Path], width: int) -> None:
-    opened = visit(browser, pages["report"], width)
+@pytest.mark.parametrize("name", ["report", "times"])
+def test_the_answer_and_the_tables_fit(
+    browser: Any, pages: dict[str, Path], name: str, width: int
+) -> None:
+    opened = visit(browser, pages[name], width)
     page = opened.page
-    assert page.locator(".verdict").bounding_box()["y"] < 400
     assert page.locator(".contents").evaluate("(e) => e.open") == (width == 1280)
-    below = page.locator("#answer").evaluate("(e) => e.getBoundingClientRect().bottom")
-    assert width == 390 or below < 900
+    shown = "#answer" if width == 1280 else ".verdict"
+    below = page.locator(shown).evaluate("(e) => e.getBoundingClientRect().bottom")
+    assert below < HEIGHTS[width]
     unfold(page)
-    for table in ("#ablation-table", "#every-metric", "#participants"):
-        region = page.locator(f".scroll:has({table})")
-        assert region.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 0, table
-        for cell in page.locator(f"{table} tbody tr:first-child td:not(.spare)").all():
+    fitting = page.locator(".scroll:has([data-arm], #participants)")
+    assert fitting.count() >= 3
+    for region in fitting.all():
+        across = region.evaluate("(e) => e.scrollWidth - e.clientWidth")
+        assert across <= 0, region.locator("table").get_attribute("id")
+        for cell in region.locator("tbody tr:first-child td:not(.spare)").all():
             assert cell.is_visible()
     page.context.close()
+
+
+def test_figures_are_dark_where_the_page_is(browser: Any, pages: dict[str, Path]) -> None:
+    opened = visit(browser, pages["report"], 1280, "dark")
+    style = "(e) => [getComputedStyle(e).fill, getComputedStyle(document.body).%s]"
+    drawing = opened.page.locator("#figure-arms svg")
+    patch, ground = drawing.locator("path").first.evaluate(style % "backgroundColor")
+    assert patch == ground != "rgb(255, 255, 255)"
+    words, ink = drawing.locator("text").first.evaluate(style % "color")
+    assert words == ink
+    opened.page.context.close()
 
 
 def test_wide_tables_scroll_inside_and_take_the_focus(browser: Any, pages: dict[str, Path]) -> None:
@@ -218,6 +247,10 @@ def shown(page: Any, what: str) -> dict[str, str]:
 def test_the_page_answers_from_what_it_holds(browser: Any, pages: dict[str, Path]) -> None:
     opened = visit(browser, pages["report"], 1280)
     page = opened.page
+    assert shown(page, "pair")["ΔAUROC"]  # two arms stand there before one is chosen
+    page.emulate_media(media="print")
+    assert not page.locator("#filter-named").is_visible()  # nothing was chosen in it
+    page.emulate_media(media="screen")
     page.select_option("#pair-one", "lightgbm[clinical]")
     page.select_option("#pair-other", "fusion_head[all]")
     assert page.inner_text("#pair-said") == "fusion_head[all] minus lightgbm[clinical]"
@@ -245,15 +278,13 @@ def test_the_page_answers_from_what_it_holds(browser: Any, pages: dict[str, Path
     page.context.close()
 
 
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", ["report", "times", "comparison", "outcomes"])
 def test_axe_finds_nothing_serious(browser: Any, pages: dict[str, Path], name: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    opened = visit(browser, pages[name], 390, "dark")
+    opened = visit(browser, pages[name], 390, "light")
     unfold(opened.page)
-    found = axe.Axe().run(opened.page).response
-    assert len(found["passes"]) > 20
-    grave = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], [node["html"][:80] for node in v["nodes"]]) for v in grave] == []
+    assert grave_findings(opened.page) == []
+    opened.page.emulate_media(color_scheme="dark")
+    assert grave_findings(opened.page, "color-contrast") == []
     opened.page.context.close()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accessibility_example import grave_findings
 from bundle_example import Fitted
 from page_example import OVERFLOW, UNNAMED, Visit
 from serve_example import running
@@ -71,6 +72,8 @@ def test_a_patient_is_scored(
     assert page.locator("#answer .change").count() >= 6
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(UNNAMED) == []
+    if width != 320:
+        assert grave_findings(page) == []
     assert visit.complaints == []
     assert visit.foreign == []
     page.click("#clear")
