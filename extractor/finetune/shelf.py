@@ -35,7 +35,7 @@ class Resident:
         self._all = torch.empty(shape, dtype=torch.uint8, device=device)
         for start in range(0, len(squares), _CHUNK):
             part = squares[start : start + _CHUNK]
-            there = self._transfers.upload(_stacked(part, self._transfers))
+            there = self._transfers.upload(_stacked(part, shape[1:], self._transfers))
             self._all[start : start + len(part)] = there
 
     def fetch(self, rows: np.ndarray) -> Tensor:
@@ -59,7 +59,8 @@ class OnHost:
 
     def fetch(self, rows: np.ndarray) -> Tensor:
         """The pictures, in memory that is copied from without delay."""
-        return _stacked([self._squares[row] for row in rows], self._transfers)
+        chosen = [self._squares[row] for row in rows]
+        return _stacked(chosen, self._squares[0].shape, self._transfers)
 
     def give(self, fetched: Tensor) -> Tensor:
         """The pictures on the device."""
@@ -84,7 +85,8 @@ def take(shelf: Shelf, rows: np.ndarray) -> Tensor:
     return shelf.give(shelf.fetch(rows))
 
 
-def _stacked(squares: Sequence[np.ndarray], transfers: Transfers) -> Tensor:
-    host = transfers.host_buffer((len(squares), *squares[0].shape), torch.uint8)
-    np.stack(squares, out=host.numpy())
+def _stacked(squares: Sequence[np.ndarray], shape: tuple[int, ...], transfers: Transfers) -> Tensor:
+    host = transfers.host_buffer((len(squares), *shape), torch.uint8)
+    if squares:
+        np.stack(squares, out=host.numpy())
     return host
