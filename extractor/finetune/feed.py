@@ -8,6 +8,7 @@ threads of the host draw and gather what comes next.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -15,15 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractor import memory
 from extractor.finetune.augment import Augmenter, OwnAugmenter
 from extractor.finetune.batches import Pass, Pictures, load_passes
+from extractor.finetune.parts import Parts
 from extractor.finetune.shelf import Shelf, shelf_of
 from extractor.finetune.varied import numbers_of, varied
 from extractor.precision import compiled_if
 from extractor.stages import in_order, worker_threads
 from extractor.transfers import transfers_of
-from featurestore.errors import ConfigError
 
 _HOST_WORKERS = 4  # beside CUDA, where the host must vary pictures
 _GATHERERS = 2
@@ -105,28 +105,18 @@ class DeviceFeed:
         self._labels = pictures.labels.astype(np.float32)
         self._shelf: Shelf = shelf_of(pictures.squares, device)
         self._transfers = transfers_of(device)
+        self._parts = Parts(device, recovers=True)
         self._varied = compiled_if(compiled, varied)
 
     def passes(self, passes: Sequence[Pass]) -> Iterator[Fed]:
         """Yields pixels and labels of each pass; the device may still be computing them.
 
         Raises:
-            ConfigError: The device has no memory left for the pictures of a pass.
+            ConfigError: The device has no memory left for a single picture.
         """
         with worker_threads(_GATHERERS) as pool:
             for fetched in in_order(pool, self._fetch, passes, _AHEAD):
-                try:
-                    fed = self._give(fetched)
-                except RuntimeError as error:
-                    if not memory.is_out_of_memory(error):
-                        raise
-                    fed = None
-                if fed is None:
-                    raise ConfigError(
-                        f"{self._device} has no memory left for the pictures of a pass: lower "
-                        f"batch_size, or end what else uses the device"
-                    )
-                yield fed
+                yield self._parts.run(functools.partial(self._give, fetched))
 
     def _fetch(self, part: Pass) -> tuple[Tensor, Tensor, Tensor] | None:
         """Pictures or their numbers, numbers of the augmentation, and labels, on the host."""
@@ -143,7 +133,12 @@ class DeviceFeed:
         squares, table, labels = fetched
         pictures = self._shelf.give(squares)
         table, labels = self._transfers.upload(table), self._transfers.upload(labels)
-        return self._varied(pictures, table, self._augment.config, self._side), labels
+        parts = self._parts.of(pictures)
+        made = [
+            self._varied(part, numbers, self._augment.config, self._side)
+            for part, numbers in zip(parts, table.tensor_split(len(parts)), strict=True)
+        ]
+        return made[0] if len(made) == 1 else torch.cat(made), labels
 
     def _kept(self, values: np.ndarray) -> Tensor:
         host = self._transfers.host_buffer(values.shape, torch.float32)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from extractor.finetune.augment import OwnAugmenter
 from extractor.finetune.batches import load_passes, passes_of, plan_epoch
 from extractor.finetune.feed import DeviceFeed, HostFeed, feed_of
 from extractor.finetune.shelf import OnHost, Resident, Shelf, shelf_of, take
+from extractor.finetune.varied import varied
 from featurestore.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -87,14 +90,25 @@ def test_who_varies_follows_device_setting_and_pipeline(monkeypatch: pytest.Monk
     assert feed_of(data, pipeline, None, card) == HostFeed(data, pipeline, 4, card)
 
 
-def test_a_lack_of_memory_for_pictures_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-    data = pictures(4, 0)
+def test_a_lack_of_memory_for_pictures_cuts_what_is_varied_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = pictures(8, 0)
     feed = DeviceFeed(data, AUGMENT, CPU)
-    monkeypatch.setattr(feed, "_varied", full)
     passes = passes_of(plan_epoch(data.labels, tiny_config(), 0, 1, ALONE))
-    with pytest.raises(ConfigError, match="no memory left for the pictures") as raised:
+    ((whole, labels),) = feed.passes(passes)
+    most = 3
+
+    def limited(batch: torch.Tensor, *others: Any) -> torch.Tensor:
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return varied(batch, *others)
+
+    monkeypatch.setattr(feed, "_varied", limited)
+    ((cut, same),) = feed.passes(passes)
+    assert (cut.int() - whole.int()).abs().max() <= 1
+    assert torch.equal(labels, same)
+    most = 0
+    with pytest.raises(ConfigError, match="no memory for a single picture") as raised:
         next(feed.passes(passes))
     assert "\n" not in str(raised.value)

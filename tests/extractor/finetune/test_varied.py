@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -82,3 +85,21 @@ def test_neither_company_nor_memory_layout_changes_a_picture() -> None:
         [varied(originals[i : i + 1], table[i : i + 1], config, 36) for i in range(5)]
     )
     assert (alone.int() - together.int()).abs().max() <= 1
+
+
+def test_it_is_one_graph_for_each_size() -> None:
+    """What is compiled on a card has no break and no shape that depends on values."""
+    torch.compiler.reset()
+    graphs: list[int] = []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        graphs.append(len(graph.graph.nodes))
+        return graph.forward
+
+    config = AugmentConfig(blur=0.5, dropout=0.5)
+    originals, table = pictures(4, 40), torch.from_numpy(numbers_of(config, range(4), 36))
+    whole = torch.compile(varied, dynamic=False, fullgraph=True, backend=count)
+    for n in (4, 3, 4, 3):
+        found = whole(originals[:n], table[:n], config, 36)
+        assert torch.equal(found, varied(originals[:n], table[:n], config, 36))
+    assert len(graphs) == 2
