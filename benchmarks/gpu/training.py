@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.material import (
     NOT_MEASURED,
@@ -24,7 +25,6 @@ from benchmarks.gpu.material import (
 from extractor.backbones import load_backbone
 from extractor.config_finetune import FinetuneConfig
 from extractor.device import ComputePlan, dtype_on
-from extractor.distributed import ALONE
 from extractor.finetune import EpochRow, augmenter, source_size
 from extractor.finetune.batches import Pictures, passes_of, plan_epoch
 from extractor.finetune.checkpoint import CheckpointFolder
@@ -32,6 +32,7 @@ from extractor.finetune.classifier import Classifier
 from extractor.finetune.feed import feed_of
 from extractor.finetune.loop import Company, Trained, train
 from extractor.precision import compiled_if, computing_in, layout_on
+from extractor.workers import ALONE
 
 GOAL = 0.8
 """Least share of the rate of bare steps that a training should reach."""
@@ -121,12 +122,36 @@ def _rates(task: Task, device: torch.device) -> dict[str, Any]:
         "seconds_of_first_epoch": float(first),
         "share_of_bare_rate": bare / each,
         "reached": bool(bare / each >= GOAL),
+        "busy_share_of_card": busy_share(task) if device.type == "cuda" else NOT_MEASURED,
         "seconds": {
             "bare_steps": bare,
             "pictures_alone": feed,
             "rest": each - bare - feed,
         },
     }
+
+
+def busy_share(task: Task) -> float:
+    """Share of an epoch in which the card computes; the host is what limits where it is small.
+
+    Of a second epoch of few steps, with its validation, as PyTorch's profiler sees it.
+    """
+    stamps: list[float] = []
+    profiler = profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
+
+    def record(history: Sequence[EpochRow]) -> None:
+        if len(history) == 2:
+            stamps.append(time.perf_counter())
+            profiler.stop()
+        if len(history) == 1:
+            profiler.start()
+            stamps.append(time.perf_counter())
+
+    few = dataclasses.replace(task, images=min(task.images, 10 * task.config.batch_size))
+    with tempfile.TemporaryDirectory() as scratch:
+        few.run(Path(scratch), 2, Company(record=record))
+    microseconds = sum(event.self_device_time_total for event in profiler.key_averages())
+    return microseconds / 1e6 / (stamps[1] - stamps[0])
 
 
 def _feed_alone(task: Task, device: torch.device) -> float:

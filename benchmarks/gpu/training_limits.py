@@ -86,12 +86,12 @@ def training_out_of_memory(sizes: Sizes, plan: ComputePlan) -> dict[str, Any] | 
     return {
         "provoked": "ran out of memory" in told.summary,
         "summary": told.summary,
-        "greatest_change_of_weights": _change(found, expected),
+        "change_of_weights": _change(found, expected),
     }
 
 
 def resumed(sizes: Sizes, plan: ComputePlan) -> dict[str, float]:
-    """Greatest change of weights, relative to their length, of two epochs if interrupted or again.
+    """Change of weights, relative to their length, of two epochs if interrupted or again.
 
     On a CPU both are 0.
     """

@@ -38,6 +38,7 @@ from extractor.finetune.optimiser import (
     released_groups,
 )
 from extractor.finetune.runner import Runner
+from extractor.finetune.saver import Saver
 from extractor.finetune.shelf import shelf_of, take
 from extractor.finetune.state import EpochRow, TrainingState
 from extractor.finetune.tensorboard import Recorder, record_nothing
@@ -116,14 +117,13 @@ def train(
         progress.start(f"finetune {backbone.name}", config.epochs * len(training.labels))
         progress.advance(done * len(training.labels))
         record(loop.state.history)
-        for epoch in epochs:
-            row = loop.run_epoch(epoch, progress)
-            better = epochs.add(row, row.score, loop.all_released(epoch))
-            if workers.is_first:
-                if better:
-                    checkpoints.save_best(epoch, loop.state.kept.trunk.state_dict())
-                checkpoints.save(loop.state.capture())
-                record(epochs.history)
+        with Saver(checkpoints, device) as saver:
+            for epoch in epochs:
+                row = loop.run_epoch(epoch, progress)
+                better = epochs.add(row, row.score, loop.all_released(epoch))
+                if workers.is_first:
+                    saver.save(loop.state, epoch if better else None)
+                    record(epochs.history)
         best = epochs.history[epochs.best_epoch - 1]
         progress.finish(
             f"finetune {backbone.name}: {len(epochs.history)} epochs, best {best.epoch} with an "
@@ -165,6 +165,8 @@ class _Loop:
         if config.unfreeze:
             passes = 0  # each release would be compiled anew
         compiled = compiles(config.compile, device, passes)
+        if compiled:
+            torch.compiler.reset()  # versions of earlier trainings count towards a limit
         self._compiled: Callable[[Tensor], Tensor] = compiled_if(compiled, model)
         shared = workers.world_size > 1 and config.trains_batch_norm
         self._runner = Runner(
