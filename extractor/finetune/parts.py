@@ -64,12 +64,9 @@ class Parts:
         """What the run returns; None where memory ran out, and parts are smaller now."""
         try:
             return run()
-        except torch._dynamo.exc.TorchDynamoException as error:
-            raise ConfigError(
-                f"the network cannot be compiled here: {one_line(error)}: set compile to false"
-            ) from None
         except RuntimeError as error:
             if not memory.is_out_of_memory(error):
+                _tell_if_not_compiled(error)
                 raise
         memory.release_memory()  # after the error, which holds the tensors of the pass
         self._take_less()
@@ -89,6 +86,13 @@ class Parts:
             f"{self._device} ran out of memory: passes are cut to {self.most} pictures, "
             f"steps stay as large{caveat}"
         )
+
+
+def _tell_if_not_compiled(error: RuntimeError) -> None:
+    if isinstance(error, torch._dynamo.exc.TorchDynamoException):
+        raise ConfigError(
+            f"the network cannot be compiled here: {one_line(error)}: set compile to false"
+        ) from None
 
 
 def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:

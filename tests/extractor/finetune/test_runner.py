@@ -52,8 +52,7 @@ def memory_for(
         yield tried
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("accumulate", "backward"), [(1, False), (2, True)])
 def test_steps_keep_their_gradient_where_passes_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int, backward: bool
 ) -> None:
