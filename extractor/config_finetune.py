@@ -81,10 +81,11 @@ class FinetuneConfig(Section):
         weight_decay: Of AdamW; vectors (norms, biases) are spared.
         validation_fraction: Share of the training patients' groups that validates.
         precision: `auto` is bfloat16 (older cards: float16) on CUDA and float32 elsewhere.
-        compile: Compile the model (`torch.compile`).
+        compile: Compile the model (`torch.compile`); `auto` does on CUDA, from 5,000 passes on and
+            where all blocks are released at the start.
         device: `auto` picks CUDA, then MPS, then CPU.
-        workers: Processes that augment beside the training; by default 4 on CUDA and none on a
-            CPU, whose cores the training fills.
+        workers: Processes that augment beside the training. By default none: CUDA augments itself
+            (but for Albumentations, which takes 4), and on a CPU the training fills the cores.
         threads: Threads of a training on a CPU. Sums are split between them, so the last bits of
             the weights depend on it: it is fixed here, not taken from the machine.
         augment: How training pictures are varied.
@@ -116,7 +117,7 @@ class FinetuneConfig(Section):
     weight_decay: float = pydantic.Field(0.05, ge=0, le=10)
     validation_fraction: float = pydantic.Field(0.15, gt=0, lt=1)
     precision: Precision = AUTO
-    compile: bool = False
+    compile: bool | Literal["auto"] = AUTO
     device: str = "auto"
     workers: int | None = pydantic.Field(None, ge=0, le=256)
     threads: int = pydantic.Field(2, ge=1, le=256)

@@ -87,20 +87,22 @@ class ProcessGroup(Workers):
         ):
             gradient.copy_(part.view_as(gradient))
 
-    def gather(self, values: Tensor) -> Tensor:
-        """Returns the rows (n, ...) of all processes in order of rank, on each; n may differ."""
+    def gather(self, values: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Returns the rows (n, ...) of all processes in order of rank, on each.
+
+        Args:
+            values: Rows of this process; their number may differ between processes.
+            counts: That number of each process, where it is known: else the host must wait for it.
+        """
         own = values.to(self._meeting_device)
-        count = torch.tensor([len(own)], device=own.device)
-        counts = [torch.zeros_like(count) for _ in range(self.world_size)]
-        with self._meeting():
-            dist.all_gather(counts, count)
-        longest = max(int(c) for c in counts)
-        padded = own.new_zeros((longest, *own.shape[1:]))
+        if counts is None:
+            counts = self._counts(own)
+        padded = own.new_zeros((max(counts), *own.shape[1:]))
         padded[: len(own)] = own
         parts = [torch.zeros_like(padded) for _ in range(self.world_size)]
         with self._meeting():
             dist.all_gather(parts, padded)
-        rows = [part[: int(c)] for part, c in zip(parts, counts, strict=True)]
+        rows = [part[:count] for part, count in zip(parts, counts, strict=True)]
         return torch.cat(rows).to(values.device)
 
     def total(self, value: float) -> float:
@@ -114,6 +116,13 @@ class ProcessGroup(Workers):
     def from_first(self, value: int) -> int:
         """Returns the first process's value on each."""
         return int(self.gather(torch.tensor([value]))[0])
+
+    def _counts(self, own: Tensor) -> list[int]:
+        count = torch.tensor([len(own)], device=own.device)
+        counts = [torch.zeros_like(count) for _ in range(self.world_size)]
+        with self._meeting():
+            dist.all_gather(counts, count)
+        return [int(c) for c in counts]
 
     @contextlib.contextmanager
     def _meeting(self) -> Iterator[None]:

@@ -9,6 +9,9 @@ import torch
 SHARE = 0.5
 """Of the free memory, that a pass may take: the rest is for the networks of others."""
 
+DATA_SHARE = 0.25
+"""Of the free memory, that decoded pictures may take: the rest is to compute with them."""
+
 MOST = 256
 """Images of a pass that was found; kernels are no faster with more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,9 @@ class Transfers(Protocol):
     def download(self, tensor: Tensor) -> Fetch:
         """Begins to fetch a tensor of the device."""
 
+    def snapshot(self, tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Tensor]]:
+        """Begins to copy tensors as they are now; the call of what is returned waits for it."""
+
     def host_buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Memory of the host that `upload` copies from without delay."""
 
@@ -41,6 +44,11 @@ class Direct:
         """Fetches at once."""
         array = tensor.cpu().numpy()
         return lambda: array
+
+    def snapshot(self, tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Tensor]]:
+        """Copies at once."""
+        copies = {name: x.detach().cpu().clone() for name, x in tensors.items()}
+        return lambda: copies
 
     def host_buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Ordinary memory."""
@@ -82,6 +90,21 @@ class Streamed:
         def fetch() -> np.ndarray:
             arrived.synchronize()
             return here.numpy()
+
+        return fetch
+
+    def snapshot(self, tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Tensor]]:
+        """Begins to copy, in the current stream: what changes the tensors there comes later."""
+        copies = {}
+        for name, tensor in tensors.items():
+            here = torch.empty_like(tensor.detach(), device="cpu", pin_memory=True)
+            copies[name] = here.copy_(tensor.detach(), non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record(torch.cuda.current_stream(self._device))
+
+        def fetch() -> dict[str, Tensor]:
+            copied.synchronize()
+            return copies
 
         return fetch
 

@@ -91,8 +91,13 @@ class Workers:
         """Returns the texts of all processes in order of rank, on each."""
         return list(texts)
 
-    def gather(self, values: Tensor) -> Tensor:
-        """Returns the rows (n, ...) of all processes in order of rank, on each; n may differ."""
+    def gather(self, values: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Returns the rows (n, ...) of all processes in order of rank, on each.
+
+        Args:
+            values: Rows of this process; their number may differ between processes.
+            counts: That number of each process, where it is known: else the host must wait for it.
+        """
         return values
 
     def total(self, value: float) -> float:

@@ -20,10 +20,18 @@ import timm
 import torch
 
 from benchmarks.gpu.agreement import in_company, with_cpu
+from benchmarks.gpu.choices import compiled_networks, decoding
 from benchmarks.gpu.limits import out_of_memory, two_processes
 from benchmarks.gpu.material import FULL, NOT_MEASURED, SMALL, Sizes
 from benchmarks.gpu.speed import end_to_end, peak_memory, stages
-from benchmarks.gpu.training import epochs
+from benchmarks.gpu.training import finetuning
+from benchmarks.gpu.training_limits import (
+    agreement,
+    resumed,
+    training_out_of_memory,
+    two_trainings,
+    waits,
+)
 from extractor.cores import usable_cores
 from extractor.device import ComputePlan, plan_compute
 
@@ -36,8 +44,15 @@ PARTS: dict[str, Callable[[Sizes, ComputePlan], Any]] = {
     "change_in_other_company": in_company,
     "out_of_memory": out_of_memory,
     "end_to_end": end_to_end,
-    "finetune": epochs,
+    "finetune": finetuning,
+    "finetune_waits": waits,
+    "finetune_agreement_with_cpu": agreement,
+    "finetune_resumed": resumed,
+    "finetune_out_of_memory": training_out_of_memory,
     "two_processes": two_processes,
+    "two_trainings": two_trainings,
+    "not_taken.compiled_networks": compiled_networks,
+    "not_taken.decoding_on_the_card": decoding,
 }
 
 
@@ -54,17 +69,20 @@ def measure(sizes: Sizes, device: str) -> dict[str, Any]:
     began = time.monotonic()
     found: dict[str, Any] = {"device": _device(plan), "versions": _versions()}
     peaks: dict[str, int | str] = {}
+    seconds: dict[str, float] = {}
     for name, part in PARTS.items():
         if time.monotonic() - began > 60 * MINUTES:
             found[name] = f"{NOT_MEASURED}: the time was over"
             continue
+        started = time.monotonic()
         try:
             found[name] = part(sizes, plan)
         except Exception as error:  # the report of what did run is worth more than a traceback
             found[name] = f"{NOT_MEASURED}: {type(error).__name__}: {str(error)[:200]}"
+        seconds[name] = time.monotonic() - started
         peaks[name] = peak_memory(plan.device)
     found["peak_memory_bytes"] = peaks
-    found["seconds"] = time.monotonic() - began
+    found["seconds"] = seconds | {"all": time.monotonic() - began}
     return found
 
 

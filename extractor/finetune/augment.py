@@ -25,11 +25,11 @@ from featurestore.errors import ConfigError
 
 Augmenter = Callable[[Tensor, int], Tensor]
 
-_ASPECT = math.log(4 / 3)  # of resized crops, as in torchvision.transforms.v2.RandomResizedCrop
-_ERASED_AREA = (0.02, 0.2)
-_ERASED_ASPECT = math.log(3.3)  # as in torchvision.transforms.v2.RandomErasing
-_BLUR_SIGMA = (0.1, 1.5)  # pixels
-_BLUR_KERNEL = [7, 7]  # pixels; holds two deviations of the strongest blur
+ASPECT = math.log(4 / 3)  # of resized crops, as in torchvision.transforms.v2.RandomResizedCrop
+ERASED_AREA = (0.02, 0.2)
+ERASED_ASPECT = math.log(3.3)  # as in torchvision.transforms.v2.RandomErasing
+BLUR_SIGMA = (0.1, 1.5)  # pixels
+BLUR_KERNEL = [7, 7]  # pixels; holds two deviations of the strongest blur
 
 
 def augmenter(
@@ -51,14 +51,26 @@ def augmenter(
     """
     if config.albumentations is not None:
         return serialized_augmenter(data_root / config.albumentations, size)
+    return OwnAugmenter(config, size)
 
-    def augment(picture: Tensor, seed: int) -> Tensor:
+
+@dataclasses.dataclass(frozen=True)
+class OwnAugmenter:
+    """The steps of the configuration, on one picture; `extractor.finetune.varied` takes batches.
+
+    Attributes:
+        config: What is varied and how far.
+        size: Side of the square that is returned; None keeps that of the picture.
+    """
+
+    config: AugmentConfig
+    size: int | None
+
+    def __call__(self, picture: Tensor, seed: int) -> Tensor:
+        """Varies a picture; see `augmenter`."""
         height, width = picture.shape[-2:]
-        side = (size, size) if size is not None else (height, width)
-        drawn = _draw(config, np.random.default_rng(seed))
-        return _apply(drawn, picture, side)
-
-    return augment
+        side = (self.size, self.size) if self.size is not None else (height, width)
+        return _apply(_draw(self.config, seed), picture, side)
 
 
 def source_size(config: AugmentConfig, size: int) -> int:
@@ -108,10 +120,18 @@ class _Drawn:
     erased: tuple[float, float, float, float] | None
 
 
-def _draw(config: AugmentConfig, rng: np.random.Generator) -> _Drawn:
-    """Draws all numbers whatever the settings, so that one setting does not shift the others."""
-    u = rng.uniform(-1, 1, size=16)
-    p = rng.uniform(0, 1, size=4)
+def draw_numbers(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws all numbers whatever the settings, so that one setting does not shift the others.
+
+    Returns:
+        16 numbers in [-1, 1) and 4 in [0, 1).
+    """
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, size=16), rng.uniform(0, 1, size=4)
+
+
+def _draw(config: AugmentConfig, seed: int) -> _Drawn:
+    u, p = draw_numbers(seed)
     return _Drawn(
         transform=_transform(config, u[:5], p[:2]),
         colour=(
@@ -120,7 +140,7 @@ def _draw(config: AugmentConfig, rng: np.random.Generator) -> _Drawn:
             1 + config.saturation * u[7],
             config.hue * u[8],
         ),
-        sigma=_between(_BLUR_SIGMA, u[9]) if p[2] < config.blur else 0.0,
+        sigma=_between(BLUR_SIGMA, u[9]) if p[2] < config.blur else 0.0,
         erased=_rectangle(u[10:14]) if p[3] < config.dropout else None,
     )
 
@@ -128,7 +148,7 @@ def _draw(config: AugmentConfig, rng: np.random.Generator) -> _Drawn:
 def _transform(config: AugmentConfig, u: np.ndarray, p: np.ndarray) -> np.ndarray:
     area = _between(config.crop_scale, u[0])
     cropped = config.crop_scale[0] < 1
-    aspect = math.exp(_ASPECT * u[1] / 2) if cropped else 1.0
+    aspect = math.exp(ASPECT * u[1] / 2) if cropped else 1.0
     width = min(math.sqrt(area) * aspect, 1.0)
     height = min(math.sqrt(area) / aspect, 1.0)
     shift = np.array([(1 - width) * u[2], (1 - height) * u[3]])
@@ -139,8 +159,8 @@ def _transform(config: AugmentConfig, u: np.ndarray, p: np.ndarray) -> np.ndarra
 
 
 def _rectangle(u: np.ndarray) -> tuple[float, float, float, float]:
-    area = _between(_ERASED_AREA, u[0])
-    aspect = math.exp(_ERASED_ASPECT * u[1] / 2)
+    area = _between(ERASED_AREA, u[0])
+    aspect = math.exp(ERASED_ASPECT * u[1] / 2)
     height, width = min(math.sqrt(area) * aspect, 1.0), min(math.sqrt(area) / aspect, 1.0)
     return (1 - height) * (u[2] + 1) / 2, (1 - width) * (u[3] + 1) / 2, height, width
 
@@ -165,7 +185,7 @@ def _apply(drawn: _Drawn, picture: Tensor, side: tuple[int, int]) -> Tensor:
     if hue:
         picture = functional.adjust_hue(picture, hue)
     if drawn.sigma:
-        picture = functional.gaussian_blur(picture, _BLUR_KERNEL, [drawn.sigma, drawn.sigma])
+        picture = functional.gaussian_blur(picture, BLUR_KERNEL, [drawn.sigma, drawn.sigma])
     if drawn.erased is not None:
         top, left, height, width = drawn.erased
         rows, columns = side

@@ -20,8 +20,6 @@ from extractor.config_finetune import FinetuneConfig
 from extractor.stages import one_torch_thread
 from extractor.workers import Workers
 
-_CUDA_WORKERS = 4
-
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
@@ -98,21 +96,33 @@ def plan_epoch(
     return steps
 
 
+def passes_of(steps: Sequence[Step]) -> list[Pass]:
+    """All passes of steps, in order."""
+    return [part for step in steps for part in step.passes]
+
+
 def load_passes(
     pictures: Pictures,
-    steps: Sequence[Step],
+    passes: Sequence[Pass],
     augment: Callable[[Tensor, int], Tensor],
-    config: FinetuneConfig,
+    workers: int,
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields pixels (m, 3, size, size) of uint8 and labels (m,) of each pass, on the device."""
+    """Yields pixels (m, 3, size, size) of uint8 and labels (m,) of each pass, on the device.
+
+    Args:
+        pictures: What passes are taken from.
+        passes: In the order of the training.
+        augment: Makes a training picture of a picture and a seed.
+        workers: Processes that do so beside this one; 0 is this one.
+        device: Where passes go.
+    """
     on_cuda = device.type == "cuda"
-    n_workers = (_CUDA_WORKERS if on_cuda else 0) if config.workers is None else config.workers
-    fork = n_workers and "fork" in multiprocessing.get_all_start_methods()
+    fork = workers and "fork" in multiprocessing.get_all_start_methods()
     loader = DataLoader(
         _Augmented(pictures, augment),
-        batch_sampler=[list(zip(p.rows, p.seeds, strict=True)) for s in steps for p in s.passes],
-        num_workers=n_workers,
+        batch_sampler=[list(zip(p.rows, p.seeds, strict=True)) for p in passes],
+        num_workers=workers,
         collate_fn=_as_it_is,
         pin_memory=on_cuda,
         generator=torch.Generator(),  # else it draws from the global one

@@ -1,5 +1,8 @@
 """The training loop: by one process, or by a rank of several that take the same steps.
 
+Inside a step nothing waits for the device: losses are summed and logits are kept there, and both
+are fetched once an epoch.
+
 Batch normalisation sees one pass: with `accumulate` its statistics are those of `batch_size`
 images, not of the whole step. With several processes a pass is shared out; statistics that are
 trained are then synchronised (CUDA), so they still are those of the whole pass.
@@ -12,30 +15,34 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import rankdata
-from torch import Tensor, nn
+from torch import Tensor
 
 from extractor.backbones import Backbone
 from extractor.config_finetune import FinetuneConfig
 from extractor.device import dtype_on
 from extractor.epochs import EpochLoop, Rates
 from extractor.finetune.augment import Augmenter
-from extractor.finetune.batches import Pictures, as_tensor, load_passes, plan_epoch
+from extractor.finetune.batches import Pictures, Step, passes_of, plan_epoch
 from extractor.finetune.checkpoint import CheckpointFolder
 from extractor.finetune.classifier import Classifier, set_training_mode, share_statistics
 from extractor.finetune.ema import WeightAverage
+from extractor.finetune.feed import Fed, feed_of
 from extractor.finetune.optimiser import (
     block_groups,
     make_optimiser,
     release,
     released_groups,
 )
+from extractor.finetune.runner import Runner
+from extractor.finetune.saver import Saver
+from extractor.finetune.shelf import shelf_of, take
 from extractor.finetune.state import EpochRow, TrainingState
 from extractor.finetune.tensorboard import Recorder, record_nothing
+from extractor.precision import compiled_if, compiles, layout_on, scaler_for
 from extractor.workers import ALONE, Workers
 from featurestore.errors import ConfigError
 from featurestore.progress import SILENT, Progress
@@ -110,18 +117,17 @@ def train(
         progress.start(f"finetune {backbone.name}", config.epochs * len(training.labels))
         progress.advance(done * len(training.labels))
         record(loop.state.history)
-        for epoch in epochs:
-            row = loop.run_epoch(epoch, progress)
-            better = epochs.add(row, row.score, loop.all_released(epoch))
-            if workers.is_first:
-                if better:
-                    checkpoints.save_best(epoch, loop.state.kept.trunk.state_dict())
-                checkpoints.save(loop.state.capture())
-                record(epochs.history)
+        with Saver(checkpoints, device) as saver:
+            for epoch in epochs:
+                row = loop.run_epoch(epoch, progress)
+                better = epochs.add(row, row.score, loop.all_released(epoch))
+                if workers.is_first:
+                    saver.save(loop.state, epoch if better else None)
+                    record(epochs.history)
         best = epochs.history[epochs.best_epoch - 1]
         progress.finish(
             f"finetune {backbone.name}: {len(epochs.history)} epochs, best {best.epoch} with an "
-            f"inner-validation AUROC of {best.validation_auroc:.3f}{loop.speed()}"
+            f"inner-validation AUROC of {best.validation_auroc:.3f}{loop.speed()}{loop.notice()}"
         )
         weights = checkpoints.best(best.epoch) if workers.is_first else {}
         return Trained(weights, tuple(epochs.history), best.epoch)
@@ -146,26 +152,33 @@ class _Loop:
         self._seed = seed
         self._workers = workers
         self._device = device
-        self._dtype = dtype_on(device, config.precision, "finetune.precision")
+        dtype = dtype_on(device, config.precision, "finetune.precision")
         self._seconds, self._images = 0.0, 0
         prevalence = 0.5 if config.weighted_sampling else float(training.labels.mean())
         model = Classifier(backbone, prevalence, seed)
         if workers.world_size > 1 and config.trains_batch_norm:
             model = share_statistics(model, device)
-        # On a CPU the training is a tenth slower in this layout (measured, resnet18 at 64 px).
-        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        model = model.to(device).to(memory_format=layout)
-        self._layout = layout
+        model = model.to(device).to(memory_format=layout_on(device))
         self._groups = block_groups(model.trunk)
         optimiser = make_optimiser(model, config)
-        self._compiled: Callable[[Tensor], Tensor] = (
-            torch.compile(model) if config.compile else model
+        passes = config.epochs * -(-len(training.labels) // config.batch_size)
+        if config.unfreeze:
+            passes = 0  # each release would be compiled anew
+        compiled = compiles(config.compile, device, passes)
+        if compiled:
+            torch.compiler.reset()  # versions of earlier trainings count towards a limit
+        self._compiled: Callable[[Tensor], Tensor] = compiled_if(compiled, model)
+        shared = workers.world_size > 1 and config.trains_batch_norm
+        self._runner = Runner(
+            device, dtype, config.label_smoothing, config.trains_batch_norm, recovers=not shared
         )
+        self._feed = feed_of(training, augment, config.workers, device, compiled)
+        self._shown = shelf_of(validation.squares, device)
         self.state = TrainingState(
             model=model,
             optimiser=optimiser,
             rates=Rates(optimiser, config),
-            scaler=torch.amp.GradScaler(device.type, enabled=self._dtype is torch.float16),
+            scaler=scaler_for(dtype, device),
             average=WeightAverage(model, config.ema_decay) if config.ema_decay else None,
         )
 
@@ -200,41 +213,49 @@ class _Loop:
         n = len(self._groups)
         return released_groups(self._config, n, epoch) == released_groups(self._config, n, 10**9)
 
+    def notice(self) -> str:
+        """What became of the passes, for people."""
+        return f"; {self._runner.notice}" if self._runner.notice else ""
+
     def _train_epoch(self, epoch: int, progress: Progress) -> float:
         state, config = self.state, self._config
         set_training_mode(state.model, config.trains_batch_norm)
-        trained = [p for p in state.model.parameters() if p.requires_grad]
         steps = plan_epoch(self._training.labels, config, self._seed, epoch, self._workers)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
+        began, before = time.perf_counter(), self._seconds
         with _seeded(self._seed, epoch, self._device):
-            passes = load_passes(self._training, steps, self._augment, config, self._device)
+            passes = self._feed.passes(passes_of(steps))
             for number, step in enumerate(steps):
-                began = time.perf_counter()
-                state.optimiser.zero_grad(set_to_none=True)
-                for _ in step.passes:
-                    loss = self._loss(*next(passes))
-                    state.scaler.scale(loss / step.size).backward()
-                    total += loss.detach()
-                self._workers.sum_gradients(trained)
-                before = epoch - 1 + number / len(steps)
-                state.rates.before_step(before, before + 1 / len(steps))
-                state.scaler.step(state.optimiser)
-                state.scaler.update()
-                if state.average is not None:
-                    state.average.update(state.model)
+                done = epoch - 1 + number / len(steps)
+                state.rates.before_step(done, done + 1 / len(steps))
+                self._step(step, passes, total)
                 self._images += step.size
-                self._seconds += time.perf_counter() - began
+                self._seconds = before + time.perf_counter() - began
                 progress.advance(step.size, f"epoch {epoch}{self.speed()}")
-        return self._workers.total(float(total)) / len(self._training.labels)
+        mean = self._workers.total(float(total)) / len(self._training.labels)
+        self._seconds = before + time.perf_counter() - began  # the device is done now
+        return mean
 
-    def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Sum over images of the cross-entropy with smoothed labels."""
-        smoothed = labels * (1 - self._config.label_smoothing) + self._config.label_smoothing / 2
-        with self._reduced_precision():
-            logits = self._compiled(pixels.contiguous(memory_format=self._layout))
-        return nn.functional.binary_cross_entropy_with_logits(
-            logits.float(), smoothed, reduction="sum"
-        )
+    def _step(self, step: Step, passes: Iterator[Fed], total: Tensor) -> None:
+        """One optimiser step; its losses are added to the total."""
+        state = self.state
+
+        def backward(loss: Tensor) -> None:
+            state.scaler.scale(loss / step.size).backward()
+
+        for loss in self._runner.gradients(
+            self._compiled,
+            passes,
+            len(step.passes),
+            lambda: state.optimiser.zero_grad(set_to_none=True),
+            backward,
+        ):
+            total += loss
+        self._workers.sum_gradients(p for p in state.model.parameters() if p.requires_grad)
+        state.scaler.step(state.optimiser)
+        state.scaler.update()
+        if state.average is not None:
+            state.average.update(state.model)
 
     def _validate(self) -> tuple[float, float]:
         """Mean loss over images and AUROC over patients, the same in all processes."""
@@ -245,20 +266,12 @@ class _Loop:
         with torch.inference_mode():
             for start in range(0, len(own), self._config.batch_size):
                 part = own[start : start + self._config.batch_size]
-                pixels = torch.stack([as_tensor(self._validation.squares[i]) for i in part])
-                pixels = pixels.to(self._device).contiguous(memory_format=self._layout)
-                with self._reduced_precision():
-                    logits.append(model(pixels).float())
+                logits.append(self._runner.logits(model, take(self._shown, part)))
         scores = self._workers.gather(torch.cat(logits)).double().cpu().numpy()
         y = self._validation.labels.astype(float)
         with np.errstate(invalid="ignore"):  # divergence is an error of its own
             loss = float((np.logaddexp(0.0, scores) - y * scores).mean())
         return loss, auroc_of_patients(self._validation.patient_ids, y, scores)
-
-    def _reduced_precision(self) -> contextlib.AbstractContextManager[Any]:
-        if self._dtype is torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self._device.type, dtype=self._dtype)
 
 
 def auroc_of_patients(patient_ids: np.ndarray, y: np.ndarray, logits: np.ndarray) -> float:

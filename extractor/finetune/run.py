@@ -206,6 +206,7 @@ def _digest(
 ) -> str:
     settings: dict[str, Any] = config.model_dump(mode="json", exclude=_WITHOUT_INFLUENCE)
     settings["augment"] = spec(config.augment, data_root)
+    settings["compile"] = config.compile is True  # `auto` follows the device, as the type does
     samples = [
         [column.astype(str).tolist() for column in (s.image_ids, s.patient_ids, s.sha256s)]
         + [s.labels.tolist()]

@@ -25,8 +25,9 @@ from fusion.models.base import BaseModel, FitRecord, InnerPredictions
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS
 from fusion.models.inner import held_out_part
+from fusion.models.joint_batches import JointData
 from fusion.models.joint_network import Branch, JointNetwork
-from fusion.models.joint_training import JointData, predict_joint, train_joint
+from fusion.models.joint_training import predict_joint, train_joint
 from fusion.models.settings import Settings
 from fusion.models.training import seeded, train_head
 
@@ -114,6 +115,8 @@ class JointModel(BaseModel):
             "validation_patients": len(np.unique(validation.patient_ids.astype(str))),
             "columns_without_information": self._inputs.dropped,
         }
+        if result.notice:
+            choices["memory"] = result.notice
         return FitRecord(inner, choices, result.history)
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:

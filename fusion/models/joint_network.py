@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from extractor.backbones import Backbone
+from extractor.finetune.parts import Parts
 from fusion.features import STANDARD_LIMIT, Standardizer
 from fusion.models.heads import FusionHead
 
@@ -75,10 +77,15 @@ class JointNetwork(nn.Module):
         self.head = head
         self.image_modalities = {name: tuple(names) for name, names in image_modalities.items()}
 
-    def embed(self, pictures: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Standardised embeddings (m, dimension) of m pictures, by backbone."""
+    def embed(self, pictures: Mapping[str, Tensor], parts: Parts) -> dict[str, Tensor]:
+        """Standardised embeddings (m, dimension) of m pictures, by backbone.
+
+        Args:
+            pictures: By backbone, uint8 (m, 3, side, side).
+            parts: What a backbone is given at a time.
+        """
         return {
-            name: branch(pictures[name])
+            name: _embedded(branch, parts.of(pictures[name]))
             for name, branch in zip(self._names, self.branches, strict=True)
         }
 
@@ -115,3 +122,15 @@ class JointNetwork(nn.Module):
             for part in self.branches.modules():
                 if isinstance(part, _BatchNorm):
                     part.eval()
+
+
+def _embedded(branch: nn.Module, parts: Sequence[Tensor]) -> Tensor:
+    """Embeddings of pictures in parts.
+
+    Activations of a part are computed again in the backward pass (Chen et al. 2016,
+    arXiv:1604.06174) and not kept beside those of the others, so the head still sees all rows.
+    """
+    if len(parts) == 1:
+        whole: Tensor = branch(parts[0])
+        return whole
+    return torch.cat([checkpoint(branch, part, use_reentrant=False) for part in parts])

@@ -8,8 +8,8 @@ normalisation and the result are those of one process, within rounding.
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,18 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
+from extractor.device import AUTO, dtype_on
 from extractor.epochs import EpochLoop, Rates
 from extractor.finetune import Augmenter
+from extractor.finetune.parts import Parts
+from extractor.precision import computing_in, scaler_for
 from extractor.workers import Workers
 from featurestore.errors import ConfigError
 from fusion.config import JointConfig
+from fusion.models.joint_batches import Batch, Batches, JointData
 from fusion.models.joint_network import JointNetwork
 from fusion.models.training import (
-    HeadData,
     TrainingResult,
-    mixed_precision,
     seeded,
     selection_score,
     validation_figures,
@@ -35,45 +37,6 @@ from fusion.models.training import (
 DIVERGED = (
     "the joint training diverged (loss or logits not finite): lower ablation.joint.learning_rate"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class JointData:
-    """Rows for the joint network.
-
-    Attributes:
-        squares: Per backbone the pictures of the rows that have one, uint8 (side, side, 3); those
-            to learn from are larger than what the backbone takes, by what augmentation cuts off.
-        rows: Those rows; int64 (m,).
-        columns: Encoded patient columns, presence, outcome and patients of all n rows; the inputs
-            of image modalities in it are not used.
-    """
-
-    squares: Mapping[str, Sequence[np.ndarray]]
-    rows: np.ndarray
-    columns: HeadData
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Batch:
-    """A batch on the device, with this process's share of its pictures.
-
-    Attributes:
-        pictures: Per backbone the pictures of this process's share, uint8 (k, 3, side, side).
-        counts: Pictures of each process.
-        rows: Rows of the batch that have a picture, in order; int64 (m,).
-        columns: Per modality of patient columns its values (n, width).
-        present: Per modality whether a row has it; bool (n,).
-    """
-
-    pictures: dict[str, Tensor]
-    counts: list[int]
-    rows: Tensor
-    columns: dict[str, Tensor]
-    present: dict[str, Tensor]
 
 
 def train_joint(
@@ -106,13 +69,13 @@ def train_joint(
     Raises:
         ConfigError: The loss is not finite.
     """
-    optimiser = _optimiser(network, config)
-    rates = Rates(optimiser, config)
-    start = selection_score(_figures(network, validation, config, device, workers))
+    shown = Batches(validation, device, workers)
+    step = _Steps(network, config, device, workers)
+    rates = Rates(step.optimiser, config)
+    start = selection_score(step.figures(validation, shown))
     epochs = EpochLoop[dict[str, float]](config.epochs, config.patience, rates, start)
     best_state = copy.deepcopy(network.state_dict())
-    weights = training.columns.row_weights().to(device)
-    y = training.columns.y.to(device)
+    learnt = Batches(training, device, workers, augment)
     for epoch in epochs:
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
         order, seeds = rng.permutation(len(training)), rng.integers(2**63, size=len(training))
@@ -120,32 +83,22 @@ def train_joint(
         network.set_training_mode(config.batch_norm == "train")
         total = torch.zeros((), device=device)
         with seeded(int(rng.integers(2**31)), device):
-            for number, part in enumerate(parts):
+            batches = learnt.of(parts, seeds)
+            for number in range(len(parts)):
                 done = epoch - 1
                 rates.before_step(done + number / len(parts), done + (number + 1) / len(parts))
-                batch = _batch(training, part, augment, seeds, device, workers)
-                with mixed_precision(device):
-                    logits = _logits(network, batch, workers)
-                chosen = torch.from_numpy(part).to(device)
-                losses = weights[chosen] * nn.functional.binary_cross_entropy_with_logits(
-                    logits.float(), y[chosen], reduction="none"
-                )
-                optimiser.zero_grad(set_to_none=True)
-                losses.mean().backward()
-                workers.sum_gradients(p for p in network.branches.parameters() if p.requires_grad)
-                optimiser.step()
-                total += losses.detach().sum()
+                step(batches, total)
         train_loss = float(total) / len(training)
         if not np.isfinite(train_loss):
             raise ConfigError(DIVERGED)
-        figures = _figures(network, validation, config, device, workers)
-        rate = optimiser.param_groups[-1]["lr"]
+        figures = step.figures(validation, shown)
+        rate = step.optimiser.param_groups[-1]["lr"]
         row = {"epoch": float(epoch), "train_loss": train_loss, **figures, "learning_rate": rate}
         if epochs.add(row, selection_score(figures)):
             best_state = copy.deepcopy(network.state_dict())
     network.load_state_dict(best_state)
     network.eval()
-    return TrainingResult(epochs.history, epochs.best_epoch)
+    return TrainingResult(epochs.history, epochs.best_epoch, step.notice)
 
 
 def predict_joint(
@@ -156,84 +109,104 @@ def predict_joint(
     workers: Workers,
 ) -> np.ndarray:
     """Logit of each row, the same in all processes; float64 (n,)."""
-    network.eval()
-    as_they_are = dict.fromkeys(data.squares, _as_it_is)
-    unused_seeds = np.zeros(len(data), dtype=np.int64)
-    logits = []
-    with torch.inference_mode():
-        for start in range(0, len(data), batch_size):
-            part = np.arange(start, min(start + batch_size, len(data)))
-            batch = _batch(data, part, as_they_are, unused_seeds, device, workers)
-            with mixed_precision(device):
-                logits.append(_logits(network, batch, workers).double().cpu())
-    return torch.cat(logits).numpy()
+    step = _Passes(network, device, workers)
+    return step.predict(Batches(data, device, workers), len(data), batch_size)
 
 
-def _figures(
-    network: JointNetwork,
-    data: JointData,
-    config: JointConfig,
-    device: torch.device,
-    workers: Workers,
-) -> dict[str, float]:
-    logits = predict_joint(network, data, config.batch_size, device, workers)
-    if not np.isfinite(logits).all():
-        raise ConfigError(DIVERGED)
-    return validation_figures(data.columns, logits)
+class _Passes:
+    """Passes of a network on its device, cut where memory runs out; nothing waits for the device.
+
+    Attributes:
+        parts: How many pictures a backbone is given at a time.
+    """
+
+    def __init__(
+        self,
+        network: JointNetwork,
+        device: torch.device,
+        workers: Workers,
+        caveat: str = "",
+    ) -> None:
+        self._network, self._device, self._workers = network, device, workers
+        self._dtype = dtype_on(device, AUTO, "ablation.joint")
+        # Others would wait for a process that begins again.
+        self.parts = Parts(device, recovers=workers.world_size == 1, caveat=caveat)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits of the rows of a batch, the same in all processes; float32 (n,)."""
+        embeddings = {}
+        with computing_in(self._dtype, self._device):
+            for name, own in self._network.embed(batch.pictures, self.parts).items():
+                gathered = self._workers.gather(own.detach(), batch.counts)
+                parts = list(gathered.split(batch.counts))
+                # What the others embedded is theirs to differentiate.
+                parts[self._workers.rank] = own
+                embeddings[name] = torch.cat(parts)
+            found = self._network.fuse(embeddings, batch.rows, batch.columns, batch.present)
+        return found.float()
+
+    def predict(self, batches: Batches, n: int, batch_size: int) -> np.ndarray:
+        """Logit of each of n rows; float64 (n,)."""
+        self._network.eval()
+        starts = range(0, n, batch_size)
+        parts = [np.arange(start, min(start + batch_size, n)) for start in starts]
+        logits = []
+        with torch.inference_mode():
+            for batch in batches.of(parts, np.zeros(n, dtype=np.int64)):
+                logits.append(self.parts.run(functools.partial(self.logits, batch)))
+        return torch.cat(logits).double().cpu().numpy()
 
 
-def _logits(network: JointNetwork, batch: _Batch, workers: Workers) -> Tensor:
-    rank = workers.rank
-    embeddings = {}
-    for name, own in network.embed(batch.pictures).items():
-        parts = list(workers.gather(own.detach()).split(batch.counts))
-        parts[rank] = own  # what the others embedded is theirs to differentiate
-        embeddings[name] = torch.cat(parts)
-    return network.fuse(embeddings, batch.rows, batch.columns, batch.present)
+class _Steps(_Passes):
+    """Optimiser steps of a training.
 
+    Attributes:
+        optimiser: AdamW over all weights.
+    """
 
-def _batch(
-    data: JointData,
-    part: np.ndarray,
-    make: Mapping[str, Augmenter],
-    seeds: np.ndarray,
-    device: torch.device,
-    workers: Workers,
-) -> _Batch:
-    place = {int(row): k for k, row in enumerate(data.rows)}
-    pictured = [(i, int(row)) for i, row in enumerate(part) if int(row) in place]
-    shares = np.array_split(np.arange(len(pictured)), workers.world_size)
-    own = [pictured[k][1] for k in shares[workers.rank]]
-    chosen = torch.from_numpy(part)
-    columns = data.columns
-    return _Batch(
-        pictures={
-            name: _pictures([squares[place[row]] for row in own], make[name], seeds[own], device)
-            for name, squares in data.squares.items()
-        },
-        counts=[len(share) for share in shares],
-        rows=torch.tensor([i for i, _ in pictured], dtype=torch.int64, device=device),
-        columns={
-            name: x[chosen].to(device)
-            for name, x in columns.inputs.items()
-            if isinstance(x, Tensor)
-        },
-        present={name: x[chosen].to(device) for name, x in columns.present.items()},
-    )
+    def __init__(
+        self, network: JointNetwork, config: JointConfig, device: torch.device, workers: Workers
+    ) -> None:
+        caveat = "batch normalisation counts each picture twice"
+        super().__init__(network, device, workers, caveat if config.batch_norm == "train" else "")
+        self.optimiser = _optimiser(network, config)
+        self._batch_size = config.batch_size
+        self._scaler = scaler_for(self._dtype, device)
 
+    @property
+    def notice(self) -> str:
+        """What became of the passes where memory ran out, for people; empty if nothing."""
+        return self.parts.notice
 
-def _pictures(
-    squares: Sequence[np.ndarray], make: Augmenter, seeds: np.ndarray, device: torch.device
-) -> Tensor:
-    made = [
-        make(torch.from_numpy(square.copy()).permute(2, 0, 1), int(seed))
-        for square, seed in zip(squares, seeds, strict=True)
-    ]
-    return torch.stack(made).to(device) if made else torch.empty((0, 3, 32, 32), device=device)
+    def __call__(self, batches: Iterator[Batch], total: Tensor) -> None:
+        """Takes a step on the next batch, and adds its summed loss to the total."""
+        batch = next(batches)
 
+        def gradients() -> Tensor:
+            losses = batch.weights * nn.functional.binary_cross_entropy_with_logits(
+                self.logits(batch), batch.y, reduction="none"
+            )
+            self.optimiser.zero_grad(set_to_none=True)
+            self._scaler.scale(losses.mean()).backward()
+            return losses.detach().sum()
 
-def _as_it_is(picture: Tensor, seed: int) -> Tensor:
-    return picture
+        summed = self.parts.run(gradients)
+        branches = self._network.branches.parameters()
+        self._workers.sum_gradients(p for p in branches if p.requires_grad)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        total += summed
+
+    def figures(self, data: JointData, batches: Batches) -> dict[str, float]:
+        """Loss and metrics of validation rows.
+
+        Raises:
+            ConfigError: A logit is not finite.
+        """
+        logits = self.predict(batches, len(data), self._batch_size)
+        if not np.isfinite(logits).all():
+            raise ConfigError(DIVERGED)
+        return validation_figures(data.columns, logits)
 
 
 def _optimiser(network: JointNetwork, config: JointConfig) -> torch.optim.AdamW:

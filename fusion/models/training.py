@@ -108,10 +108,12 @@ class TrainingResult:
             validation_auprc, validation_f1, validation_accuracy, learning_rate. Validation
             figures are over patients; F1 and accuracy at probability 0.5.
         best_epoch: Epoch (from 1) whose weights the head has now.
+        notice: What became of the passes where memory ran out, for people; empty if nothing.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
+    notice: str = ""
 
 
 @contextlib.contextmanager

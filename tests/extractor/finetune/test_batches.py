@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from extractor.distributed import ALONE, ProcessGroup, Workers
 from extractor.finetune.augment import augmenter
-from extractor.finetune.batches import Step, load_passes, plan_epoch
+from extractor.finetune.batches import Step, load_passes, passes_of, plan_epoch
 
 CPU = torch.device("cpu")
 
@@ -106,12 +106,12 @@ def test_workers_change_no_byte(size: int) -> None:
     data = pictures(10, 0, size)
 
     def epoch(workers: int, threads: int) -> list[bytes]:
-        config = tiny_config(batch_size=4, workers=workers)
+        config = tiny_config(batch_size=4)
         augment = augmenter(config.augment, size)
         steps = plan_epoch(data.labels, config, 5, 1, ALONE)
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        passes = list(load_passes(data, steps, augment, config, CPU))
+        passes = list(load_passes(data, passes_of(steps), augment, workers, CPU))
         torch.set_num_threads(before)
         assert sum(len(labels) for _, labels in passes) == 10
         return [t.contiguous().numpy().tobytes() for pair in passes for t in pair]
@@ -127,7 +127,7 @@ def test_labels_go_with_their_pictures_and_seeds() -> None:
     config = tiny_config(batch_size=4)
     augment = augmenter(config.augment, 32)
     steps = plan_epoch(data.labels, config, 0, 1, ALONE)
-    passes = load_passes(data, steps, augment, config, CPU)
+    passes = load_passes(data, passes_of(steps), augment, 0, CPU)
     for step in steps:
         for part in step.passes:
             pixels, labels = next(passes)
@@ -141,7 +141,7 @@ def test_a_process_without_a_part_gets_an_empty_pass_of_the_same_shape() -> None
     data = pictures(2, 0)
     config = tiny_config(batch_size=2)
     steps = plan_epoch(data.labels, config, 0, 1, ProcessGroup(2, 3, 2))
-    ((pixels, labels),) = load_passes(data, steps, augmenter(config.augment, 32), config, CPU)
+    ((pixels, labels),) = load_passes(data, passes_of(steps), augmenter(config.augment, 32), 0, CPU)
     assert tuple(pixels.shape) == (0, 3, 32, 32)
     assert tuple(labels.shape) == (0,)
 
@@ -157,5 +157,5 @@ def test_squares_of_the_cache_stay_read_only() -> None:
     def spoil(picture: torch.Tensor, seed: int) -> torch.Tensor:
         return picture.zero_()
 
-    assert len(list(load_passes(data, steps, spoil, config, CPU))) == 1
+    assert len(list(load_passes(data, passes_of(steps), spoil, 0, CPU))) == 1
     assert all(np.array_equal(a, b) for a, b in zip(kept, data.squares, strict=True))

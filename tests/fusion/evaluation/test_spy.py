@@ -41,7 +41,7 @@ from fusion.features.reduction import PrincipalComponents, Standardizer
 from fusion.features.table import FeatureTable
 from fusion.features.tabular import TabularEncoder
 from fusion.models.base import InnerPredictions, Model
-from fusion.models.joint_training import JointData
+from fusion.models.joint_batches import JointData
 from fusion.models.registry import MODELS
 from fusion.models.training import HeadData
 

@@ -13,24 +13,29 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from waiting_example import NothingWaits
 
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
 from extractor.distributed import ALONE, Workers, workers_of_environment
-from extractor.finetune import ImageCache, augmenter
+from extractor.finetune import ImageCache, augmenter, feed
 from extractor.finetune.augment import source_size
+from extractor.finetune.shelf import Resident
 from featurestore.errors import ConfigError
 from fusion.arms import Arm, Modality
 from fusion.config import HeadConfig, JointConfig, MetadataConfig
 from fusion.features.reduction import Standardizer
 from fusion.features.table import FeatureTable
+from fusion.models import joint_batches, joint_training
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import FusionHead
 from fusion.models.joint import JointModel
+from fusion.models.joint_batches import JointData
 from fusion.models.joint_network import Branch, JointNetwork
-from fusion.models.joint_training import JointData, predict_joint, train_joint
+from fusion.models.joint_training import predict_joint, train_joint
 from fusion.models.settings import Settings
-from fusion.models.training import HeadData, predict_logits, seeded
+from fusion.models.training import HeadData, TrainingResult, predict_logits, seeded
 
 PICTURES = Modality("net_p", embeddings=("net_p",))
 CLINICAL = Modality("clinical", groups=("demographic", "histopathology", "staging"))
@@ -288,3 +293,98 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first["scores"], second["scores"])
     np.testing.assert_array_equal(first["losses"], second["losses"])
     np.testing.assert_allclose(first["losses"], alone, rtol=1e-4)
+
+
+def train_small(network: JointNetwork, batch_norm: str = "frozen") -> TrainingResult:
+    config = JointConfig(epochs=1, batch_size=16, batch_norm=batch_norm, warmup_epochs=0)
+    return train_joint(
+        network,
+        random_data(24, source_size(config.augment, 32), 1),
+        random_data(20, 32, 2),
+        {"net_p": augmenter(config.augment, 32)},
+        config,
+        0,
+        torch.device("cpu"),
+        ALONE,
+    )
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, scaled: bool) -> None:
+    """The CPU varies and holds pictures as a card does; with loss scaling, for float16, too."""
+    steps: list[int] = []
+    step = joint_training._Steps.__call__
+
+    def watched(self: joint_training._Steps, *args: Any) -> None:
+        with NothingWaits():
+            step(self, *args)
+        steps.append(1)
+
+    monkeypatch.setattr(feed, "varies", lambda device: True)
+    monkeypatch.setattr(feed, "shelf_of", Resident)
+    monkeypatch.setattr(joint_batches, "shelf_of", Resident)
+    scaler = torch.amp.GradScaler("cpu", enabled=scaled)
+    monkeypatch.setattr(joint_training, "scaler_for", lambda dtype, device: scaler)
+    monkeypatch.setattr(joint_training._Steps, "__call__", watched)
+    result = train_small(small_network())
+    assert len(steps) == 2
+    assert result.history[0]["train_loss"] > 0
+
+
+def gradients_of(network: JointNetwork, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Gradients of the first step."""
+    first: list[np.ndarray] = []
+
+    def keep(optimiser: torch.optim.Optimizer, *_: object) -> None:
+        if not first:
+            first.extend(p.grad.numpy().copy() for g in optimiser.param_groups for p in g["params"])
+
+    handle = register_optimizer_step_pre_hook(keep)
+    train_small(network)
+    handle.remove()
+    return first
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_where_memory_runs_out_a_step_keeps_its_gradient(
+    monkeypatch: pytest.MonkeyPatch, backward: bool
+) -> None:
+    """Pictures are cut, the head sees the whole batch; the card's lack is injected."""
+    expected = gradients_of(small_network(), monkeypatch)
+    sizes: list[int] = []
+    forward = Branch.forward
+
+    def lack(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    def limited(self: Branch, pictures: torch.Tensor) -> torch.Tensor:
+        embedding = forward(self, pictures)
+        if torch.is_grad_enabled():
+            sizes.append(len(pictures))
+            if len(pictures) > 5:
+                _ = embedding.register_hook(lack) if backward else lack()
+        return embedding
+
+    monkeypatch.setattr(Branch, "forward", limited)
+    found = gradients_of(small_network(), monkeypatch)
+    assert max(sizes) > 5
+    assert set(sizes[-4:]) <= {1, 2, 3, 4, 5}
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+    notice = train_small(small_network()).notice
+    assert "cpu ran out of memory: passes are cut to" in notice
+    assert "counts each picture twice" in train_small(small_network(), "train").notice
+
+
+def test_a_batch_without_pictures_is_scored() -> None:
+    data = random_data(20, 32, 3)
+    none = dataclasses.replace(data, squares={"net_p": []}, rows=np.empty(0, dtype=np.int64))
+    network = small_network()
+    assert np.isfinite(predict_joint(network, none, 8, torch.device("cpu"), ALONE)).all()
+    lacking = np.array([4, 9, 14, 19])  # no picture among them
+    one = dataclasses.replace(
+        data, rows=data.rows[:1], squares={"net_p": data.squares["net_p"][:1]}
+    )
+    scores = predict_joint(network, one, 4, torch.device("cpu"), ALONE)
+    assert np.isfinite(scores[lacking]).all()
