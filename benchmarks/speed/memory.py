@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import resource
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,11 +20,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.speed import made
+from benchmarks.speed.figures import Figure
 from featurestore.store import FeatureStore
 
 EVERY_SECONDS = 0.01
 MEGABYTE = 1e6
+MILLION, FULL_WIDTH, GOAL = 1_000_000, 1792, 6000.0
+WIDTHS = {"net0": 640, "net1": 384}
+"""Embeddings of the measured store; wide enough that its table stays in a file."""
 
 
 @dataclasses.dataclass
@@ -100,6 +107,37 @@ def one_arm(store: Path, rows: int, epochs: int = 1) -> dict[str, float]:
         lap("score")
     assert len(score) == len(test)
     return {**dataclasses.asdict(peaks), "before": started, **seconds}
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Row 10: two sizes in child processes, their growth carried to a million rows.
+
+    Width is carried too: mapped rows grow with it, and nothing else that is measured does.
+    """
+    sizes = (70_000, 90_000) if quick else (80_000, 120_000, 160_000)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, dimension in WIDTHS.items():
+            made.write_store(Path(folder), made.encoder(name, dimension), max(sizes))
+        for rows in sizes:
+            command = [sys.executable, "-m", "benchmarks.speed.memory", folder, str(rows)]
+            child = subprocess.run(command, check=True, capture_output=True, text=True)
+            found.append(json.loads(child.stdout))
+    slopes = {
+        name: np.polyfit(sizes, [one[name] for one in found], 1) for name in ("own", "resident")
+    }
+    carried = {name: float(np.polyval(line, MILLION)) for name, line in slopes.items()}
+    wider = 2 * (FULL_WIDTH - sum(WIDTHS.values())) * MILLION / MEGABYTE
+    peak = carried["resident"] + wider
+    what = f"one arm on {MILLION:,} x {FULL_WIDTH} float16, carried from {sizes[-1]:,} rows"
+    details = {
+        **{f"own_mb_{n}": one["own"] for n, one in zip(sizes, found, strict=True)},
+        **{f"resident_mb_{n}": one["resident"] for n, one in zip(sizes, found, strict=True)},
+        "own_carried_mb": carried["own"],
+        "mapped_mb": 2 * FULL_WIDTH * MILLION / MEGABYTE,
+    }
+    met = None if quick else peak <= GOAL
+    return [Figure(10, what, f"{GOAL / 1000:.0f} GB", peak / 1000, "GB", met, "", details)]
 
 
 if __name__ == "__main__":
