@@ -181,11 +181,7 @@ def _write(
     progress: Progress,
 ) -> tuple[ImportRecord, int]:
     """Pools and commits what is missing; returns the record, and how many rows were written."""
-    there = {
-        image_id: key
-        for _, index in store.shards(identity)
-        for (key, _), image_id in zip(index.keys, index.image_ids, strict=True)
-    }
+    there = {image_id: key for _, key, _, image_id in store.named_rows(identity)}
     bags = store.bags(identity)
     if bags is not None:
         lost = set(bags.missing(there.values()))

@@ -143,10 +143,9 @@ def _why_not(holding: _Holding, subject: _Subject, about: pd.DataFrame) -> str:
 
 def _holding(store: FeatureStore, identity: EncoderIdentity) -> _Holding:
     sound: dict[tuple[str, str], Path] = {}
-    for path, index in store.shards(identity):
-        for (sha256, view), image_id in zip(index.keys, index.image_ids, strict=True):
-            if view == 0:
-                sound.setdefault((sha256, image_id), path)
+    for path, sha256, view, image_id in store.named_rows(identity):
+        if view == 0:
+            sound.setdefault((sha256, image_id), path)
     damaged = {path: salvage(path, _SALVAGE_SECONDS) for path in store.damaged(identity)}
     return _Holding(sound, damaged)
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -145,46 +148,123 @@ def decode_shard(data: bytes) -> tuple[str, ShardRows, np.ndarray]:
         DamagedShard: The bytes are no shard. Bytes that were not verified may hang the HDF5
             library: parse them in a process with a time limit.
     """
+    columns = decode_columns(data, None, tuple(_DIMENSIONS))
+    found = columns.read
+    rows = ShardRows(found["sha256"], found["view"], found["image_id"], found["embedding"])
+    return columns.identity, rows, found["checksum"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardColumns:
+    """Some columns of a shard.
+
+    Attributes:
+        identity: Digest of the encoder.
+        width: Length of the embeddings.
+        dtype: Type in which they are stored.
+        read: The columns that were asked for, by name; n rows each.
+    """
+
+    identity: str
+    width: int
+    dtype: np.dtype
+    read: dict[str, np.ndarray]
+
+
+def decode_columns(data: bytes, identity_digest: str | None, names: Sequence[str]) -> ShardColumns:
+    """Parses columns out of the bytes of a shard; the form of all columns is checked.
+
+    Args:
+        data: The bytes; see `decode_shard`.
+        identity_digest: Encoder that the shard should belong to; None for any.
+        names: Columns to read. Text is dear: ids of images take as long as all the rest.
+
+    Raises:
+        DamagedShard: The bytes are no shard, or of another encoder.
+    """
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            if file.attrs["melafuse_shard"] != FORMAT:
-                raise DamagedShard(f"shard format {file.attrs['melafuse_shard']} is not known")
+        # The low-level interface: a store of a million rows has a thousand shards, and finding five
+        # datasets by the other one takes longer than comparing the bytes with their digest.
+        file = h5py.h5f.open_file_image(data)
+        try:
+            version = _attribute(file, b"melafuse_shard")
+            if version != FORMAT:
+                raise DamagedShard(f"shard format {version} is not known")
+            stated = str(_attribute(file, b"identity"))
+            if identity_digest not in (None, stated):
+                raise DamagedShard(f"belongs to encoder {stated[:12]}")
             fields = {name: _dataset(file, name, len(data)) for name in _DIMENSIONS}
-            if len({len(field) for field in fields.values()}) != 1:
+            if len({field.shape[0] for field in fields.values()}) != 1:
                 raise DamagedShard("its datasets differ in their number of rows")
-            rows = ShardRows(
-                sha256=fields["sha256"][:],
-                view=fields["view"][:],
-                image_id=fields["image_id"].asstr()[:],
-                embedding=fields["embedding"][:],
-            )
-            return str(file.attrs["identity"]), rows, fields["checksum"][:]
+            read = {name: _values(fields[name]) for name in names}
+            values = fields["embedding"]
+            return ShardColumns(stated, values.shape[1], values.dtype, read)
+        finally:
+            file.close()
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise DamagedShard(f"not a shard: {one_line(error, 100)}") from None
 
 
-def _dataset(file: h5py.File, name: str, largest: int) -> h5py.Dataset:
+def _attribute(file: h5py.h5f.FileID, name: bytes) -> Any:
+    """A single value; text is variable in length, as HDF5 for Python writes it."""
+    attribute = h5py.h5a.open(file, name)
+    if attribute.shape != ():
+        raise DamagedShard(f"{name.decode()} is not one value")
+    found = np.empty((), dtype=attribute.dtype)
+    attribute.read(found)
+    value = found[()]
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def _dataset(file: h5py.h5f.FileID, name: str, largest: int) -> h5py.h5d.DatasetID:
     """A dataset of the expected form whose data lie in the file itself.
 
     A crafted file could otherwise point to other files, or claim more rows than it has bytes.
     """
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    label = name.encode()
+    if label not in file or file.links.get_info(label).type != h5py.h5l.TYPE_HARD:
         raise DamagedShard(f"{name} is not a dataset of the file itself")
-    data = file[name]
-    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
+    if h5py.h5o.get_info(file, label).type != h5py.h5o.TYPE_DATASET:
         raise DamagedShard(f"{name} is not a dataset of the file itself")
-    if data.ndim != _DIMENSIONS[name] or data.dtype.kind != _KINDS[name]:
-        raise DamagedShard(f"{name} has {data.ndim} dimensions of type {data.dtype}")
-    if data.nbytes > largest:
-        raise DamagedShard(f"{name} claims {data.nbytes:,} bytes in a file of {largest:,}")
+    data = h5py.h5d.open(file, label)
+    created = data.get_create_plist()
+    if created.get_layout() == h5py.h5d.VIRTUAL or created.get_external_count():
+        raise DamagedShard(f"{name} is not a dataset of the file itself")
+    dtype, shape = data.dtype, data.shape
+    if len(shape) != _DIMENSIONS[name] or dtype.kind != _KINDS[name]:
+        raise DamagedShard(f"{name} has {len(shape)} dimensions of type {dtype}")
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed > largest:
+        raise DamagedShard(f"{name} claims {claimed:,} bytes in a file of {largest:,}")
+    return data
+
+
+def _values(data: h5py.h5d.DatasetID) -> np.ndarray:
+    found = np.empty(data.shape, dtype=data.dtype)
+    data.read(h5py.h5s.ALL, h5py.h5s.ALL, found)
+    if found.dtype.kind == "O":
+        return np.array([text.decode("utf-8") for text in found], dtype=object)
+    return found
+
+
+def verified_bytes(path: Path) -> bytes:
+    """Reads a shard's bytes and compares them with its name.
+
+    Raises:
+        DamagedShard: They are not those that the name promises, or cannot be read.
+    """
+    return _with_digest(path, path.name.removesuffix(".h5"))
+
+
+def _with_digest(path: Path, digest: str) -> bytes:
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DamagedShard(f"{len(data):,} bytes whose SHA-256 is not the file's name")
     return data
 
 
 def _verified(path: Path, digest: str, identity_digest: str) -> tuple[ShardRows, np.ndarray]:
-    data = read_bytes(path)
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise DamagedShard(f"{len(data):,} bytes whose SHA-256 is not the file's name")
-    stated, rows, checksums = decode_shard(data)
+    stated, rows, checksums = decode_shard(_with_digest(path, digest))
     if stated != identity_digest:
         raise DamagedShard(f"belongs to encoder {stated[:12]}")
     return rows, checksums

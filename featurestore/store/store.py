@@ -17,7 +17,7 @@ its images are embedded again.
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,30 +27,26 @@ import pandas as pd
 
 from featurestore.errors import StoreError, name_some
 from featurestore.store.bags import KEPT, BagFiles
+from featurestore.store.index import (
+    ReadShard,
+    ShardIndex,
+    State,
+    decode_index,
+    decode_values,
+    read_ahead,
+    state_of,
+)
 from featurestore.store.layout import described, encoder_folders, shard_paths
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.quarantine import Quarantine, QuarantineRow
-from featurestore.store.shards import DamagedShard, ShardRows, read_shard
+from featurestore.store.shards import DamagedShard, decode_columns
 from featurestore.store.virtual import VirtualGroup, VirtualShard, group_names, write_virtual
+from featurestore.store.wanted import Wanted
 from featurestore.store.writer import SHARD_ROWS, ShardWriter, StorageType
 
 __all__ = ["FeatureStore", "QuarantineRow", "ShardIndex", "ShardWriter", "StorageType"]
 
-_State = tuple[str, int, int, int, int]  # name, inode, size, times of change
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class ShardIndex:
-    """What a verified shard holds, in file order.
-
-    Attributes:
-        keys: SHA-256 and view of each row.
-        image_ids: Id under which each row was embedded.
-    """
-
-    keys: tuple[tuple[str, int], ...]
-    image_ids: tuple[str, ...]
 
 
 class FeatureStore:
@@ -63,7 +59,7 @@ class FeatureStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._quarantine = Quarantine(self.root / "quarantine.csv")
-        self._verified: dict[_State, ShardIndex] = {}
+        self._verified: dict[State, ShardIndex] = {}
         self._warned: set[Path] = set()
 
     def writer(
@@ -86,55 +82,67 @@ class FeatureStore:
         Every byte of every shard is compared with the shard's name, once while its size and times
         of change stay the same.
         """
-        return {
-            sha256
-            for _, index in self.shards(identity)
-            for sha256, of_view in index.keys
-            if of_view == view
-        }
+        return {digest.decode("ascii", "replace") for digest in self._present(identity, view)}
 
     def missing(
         self, identity: EncoderIdentity, sha256s: Iterable[str], view: int = 0
     ) -> list[str]:
         """Those of `sha256s` that are not present, in their order, each once."""
-        present = self.present(identity, view)
-        return [s for s in dict.fromkeys(sha256s) if s not in present]
+        present = self._present(identity, view)
+        return [s for s in dict.fromkeys(sha256s) if s.encode() not in present]
 
-    def read(self, identity: EncoderIdentity, sha256s: Sequence[str], view: int = 0) -> np.ndarray:
+    def storage_type(self, identity: EncoderIdentity) -> np.dtype:
+        """The smallest type that holds all embeddings of an encoder as they are stored."""
+        types = {index.dtype for _, index in self.shards(identity)}
+        return np.result_type(*types) if types else np.dtype(np.float32)
+
+    def read(
+        self,
+        identity: EncoderIdentity,
+        sha256s: Sequence[str],
+        view: int = 0,
+        into: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Reads embeddings in the order asked.
 
         Every shard is verified against its name as it is read, whether or not it was verified
         before; a damaged one counts as absent.
 
+        Args:
+            identity: The encoder.
+            sha256s: Digests of the images; n of them.
+            view: Number of the view.
+            into: A matrix of floats, and the row of it for each image; ints (n,). By default a new
+                matrix, row after row.
+
         Returns:
-            Array (n, D) of float32.
+            The matrix; by default (n, D) of float32.
 
         Raises:
             StoreError: An embedding is missing, or was only in a damaged shard.
         """
-        wanted: dict[tuple[str, int], list[int]] = {}
-        for position, sha256 in enumerate(sha256s):
-            wanted.setdefault((sha256, view), []).append(position)
-        result = np.empty((len(sha256s), identity.dimension), dtype=np.float32)
+        if into is None:
+            fresh = np.empty((len(sha256s), identity.dimension), dtype=np.float32)
+            into = fresh, np.arange(len(sha256s))
+        target, rows = into
+        wanted = Wanted(sha256s, view)
         damaged = []
-        for path in self.shard_paths(identity):
-            if not wanted:
-                break
-            known = self._remembered(path)
-            if known is not None and wanted.keys().isdisjoint(known.keys):
-                continue
+        for read in read_ahead(self._holding(identity, wanted)):
             try:
-                index, rows = self._load(path, identity)
+                index, values = self._values(read, identity)
             except DamagedShard as error:
-                damaged.append(f"{path.name[:12]} ({error})")
+                damaged.append(f"{read.path.name[:12]} ({error})")
                 continue
-            places = [(row, at) for row, key in enumerate(index.keys) for at in wanted.pop(key, ())]
-            if places:
-                sources, targets = np.array(places).T
-                result[targets] = rows.embedding[sources]
-        if wanted:
-            raise self._lacking(identity, [s for s, _ in wanted], len(sha256s), damaged)
-        return result
+            sources, places = wanted.met(index)
+            if len(sources):
+                target[rows[places]] = values if len(sources) == len(values) else values[sources]
+            if not wanted.left:
+                break
+        if wanted.left:
+            raise self._lacking(identity, wanted.unmet(), len(sha256s), damaged)
+        for again, first in wanted.repeated:
+            target[rows[again]] = target[rows[first]]
+        return target
 
     def encoders(self) -> list[EncoderIdentity]:
         """All encoders of the store, sorted by backbone and digest.
@@ -191,10 +199,25 @@ class FeatureStore:
 
     def shards(self, identity: EncoderIdentity) -> Iterator[tuple[Path, ShardIndex]]:
         """Verified shards of one encoder, in order of their names."""
-        for path in self.shard_paths(identity):
-            index = self._index(path, identity)
-            if index is not None:
-                yield path, index
+        paths = self.shard_paths(identity)
+        known = [self._remembered(path) for path in paths]
+        fresh = read_ahead(p for p, index in zip(paths, known, strict=True) if index is None)
+        for path, index in zip(paths, known, strict=True):
+            found = self._index(next(fresh), identity) if index is None else index
+            if found is not None:
+                yield path, found
+
+    def named_rows(self, identity: EncoderIdentity) -> Iterator[tuple[Path, str, int, str]]:
+        """Shard, digest, view and image id of each verified row, in order; all is read anew."""
+        for read in read_ahead(self.shard_paths(identity)):
+            try:
+                with self._naming_damage(read):
+                    names = "sha256", "view", "image_id"
+                    found = decode_columns(_bytes(read), identity.digest, names).read
+            except DamagedShard:
+                continue
+            for digest, view, image_id in zip(*map(found.get, names), strict=True):
+                yield read.path, digest.decode("ascii", "replace"), int(view), str(image_id)
 
     def distinct_rows(self, identity: EncoderIdentity) -> Iterator[tuple[Path, int, list[int]]]:
         """Path and number of rows of each verified shard, and which of its rows are read.
@@ -204,49 +227,66 @@ class FeatureStore:
         seen: set[tuple[str, int]] = set()
         for path, index in self.shards(identity):
             first = {key: row for row, key in reversed(list(enumerate(index.keys)))}
-            yield path, len(index.keys), sorted(r for key, r in first.items() if key not in seen)
+            yield path, len(index), sorted(r for key, r in first.items() if key not in seen)
             seen.update(first)
 
     def damaged(self, identity: EncoderIdentity) -> list[Path]:
         """Shards of one encoder that fail verification."""
-        return [p for p in self.shard_paths(identity) if self._index(p, identity) is None]
+        sound = {path for path, _ in self.shards(identity)}
+        return [path for path in self.shard_paths(identity) if path not in sound]
 
     def _virtual_shards(self, identity: EncoderIdentity) -> Iterator[VirtualShard]:
         for path, rows, keep in self.distinct_rows(identity):
             yield VirtualShard(path.relative_to(self.root), rows, tuple(keep))
 
-    def _index(self, path: Path, identity: EncoderIdentity) -> ShardIndex | None:
-        """Index of a shard, or None if it is damaged; verified once while the file is unchanged."""
-        known = self._remembered(path)
-        if known is not None:
-            return known
-        try:
-            return self._load(path, identity)[0]
-        except DamagedShard:
-            return None
+    def _present(self, identity: EncoderIdentity, view: int) -> set[bytes]:
+        found: set[bytes] = set()
+        for _, index in self.shards(identity):
+            found.update(index.digests_of(view))
+        return found
+
+    def _holding(self, identity: EncoderIdentity, wanted: Wanted) -> Iterator[Path]:
+        """Shards that may have something that is wanted, as long as anything is."""
+        for path in self.shard_paths(identity):
+            known = self._remembered(path)
+            if known is None or wanted.meets(known):
+                yield path
 
     def _remembered(self, path: Path) -> ShardIndex | None:
-        key = _state(path)
+        key = state_of(path)
         return None if key is None else self._verified.get(key)
 
-    def _load(self, path: Path, identity: EncoderIdentity) -> tuple[ShardIndex, ShardRows]:
-        """Reads, verifies and remembers a shard; a damaged one is named in the log, once."""
-        before = _state(path)
+    def _index(self, read: ReadShard, identity: EncoderIdentity) -> ShardIndex | None:
+        """Index of a shard, or None if it is damaged."""
         try:
-            rows = read_shard(path, identity.digest)
-            if rows.embedding.shape[1] != identity.dimension:
-                raise DamagedShard(f"embeddings have length {rows.embedding.shape[1]}")
+            with self._naming_damage(read):
+                index = decode_index(_bytes(read), identity.digest, identity.dimension)
+        except DamagedShard:
+            return None
+        self._remember(read, index)
+        return index
+
+    def _values(self, read: ReadShard, identity: EncoderIdentity) -> tuple[ShardIndex, np.ndarray]:
+        """Index and embeddings of a shard."""
+        with self._naming_damage(read):
+            index, values = decode_values(_bytes(read), identity.digest, identity.dimension)
+        self._remember(read, index)
+        return index, values
+
+    def _remember(self, read: ReadShard, index: ShardIndex) -> None:
+        if read.state is not None:
+            self._verified[read.state] = index
+
+    @contextlib.contextmanager
+    def _naming_damage(self, read: ReadShard) -> Iterator[None]:
+        """Names a shard that turns out damaged in the log, once."""
+        try:
+            yield
         except DamagedShard as error:
-            if path not in self._warned:
-                self._warned.add(path)
-                _log.warning("%s is damaged (%s): run `melafuse store verify`", path, error)
+            if read.path not in self._warned:
+                self._warned.add(read.path)
+                _log.warning("%s is damaged (%s): run `melafuse store verify`", read.path, error)
             raise
-        views = (int(v) for v in rows.view)
-        keys = tuple(zip(rows.digests(), views, strict=True))
-        index = ShardIndex(keys, tuple(str(i) for i in rows.image_id))
-        if before is not None:
-            self._verified[before] = index
-        return index, rows
 
     def _lacking(
         self, identity: EncoderIdentity, sha256s: Sequence[str], asked: int, damaged: Sequence[str]
@@ -262,10 +302,7 @@ class FeatureStore:
         )
 
 
-def _state(path: Path) -> _State | None:
-    """What changes when a file does; None where there is none."""
-    try:
-        status = path.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    return str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def _bytes(read: ReadShard) -> bytes:
+    if isinstance(read.data, DamagedShard):
+        raise read.data
+    return read.data

@@ -3,17 +3,21 @@
 A row of only `NaN` is a missing row (a patient without image or without sequencing): it takes no
 part in any fit and stays `NaN` in every transform. Single missing values in a present row take the
 training mean.
+
+A matrix is gone through a few thousand rows at a time, so that memory holds no copy of it in double
+precision. Sums are taken row after row in any case, so the parts change no bit of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
 import scipy.linalg
 
 from featurestore.errors import DataError
+from fusion.features.late import Matrix, parts_of, without_numbers
 
 STANDARD_LIMIT = 10.0
 """Standardised values are clipped here: a dimension that hardly moves in training must not rule a
@@ -34,22 +38,28 @@ class Standardizer:
     mean_: np.ndarray
     scale_: np.ndarray
 
-    def fit(self, matrix: np.ndarray, weights: np.ndarray | None = None) -> Self:
-        """Learns mean and scale.
+    def fit(self, matrix: Matrix, weights: np.ndarray | None = None) -> Self:
+        """Learns mean and scale, in two passes.
 
         Args:
             matrix: Values, `NaN` where missing; shape (n, D).
             weights: Weight of each row; by default all are equal. Shape (n,).
         """
-        values = np.asarray(matrix, dtype=np.float64)
-        present = ~np.isnan(values)
-        row_weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
-        weighted = present * row_weights[:, None]
-        total = weighted.sum(axis=0)
+        row_weights = np.ones(len(matrix)) if weights is None else np.asarray(weights, dtype=float)
+        total = np.zeros(matrix.shape[1])
+        mean, squares = np.zeros_like(total), np.zeros_like(total)
+        for rows, values in _double(matrix):
+            present = ~np.isnan(values)
+            weighted = present * row_weights[rows, None]
+            total = _plus_rows(total, weighted)
+            mean = _plus_rows(mean, weighted * np.where(present, values, 0.0))
         total[total == 0] = 1.0
-        self.mean_ = (weighted * np.where(present, values, 0.0)).sum(axis=0) / total
-        centred = np.where(present, values - self.mean_, 0.0)
-        spread = np.sqrt((weighted * centred**2).sum(axis=0) / total)
+        self.mean_ = mean / total
+        for rows, values in _double(matrix):
+            present = ~np.isnan(values)
+            centred = np.where(present, values - self.mean_, 0.0)
+            squares = _plus_rows(squares, (present * row_weights[rows, None]) * centred**2)
+        spread = np.sqrt(squares / total)
         # A spread of rounding size belongs to a constant dimension: dividing by it makes noise.
         constant = spread <= 1e-12 * np.abs(self.mean_)
         self.scale_ = np.where(constant | (spread == 0), np.inf, spread)
@@ -61,7 +71,8 @@ class Standardizer:
         Raises:
             DataError: The number of columns is not that of the training matrix.
         """
-        values = _matrix_of_width(matrix, len(self.mean_))
+        values = np.asarray(matrix, dtype=np.float64)
+        _check_width(values, len(self.mean_))
         return np.clip((values - self.mean_) / self.scale_, -STANDARD_LIMIT, STANDARD_LIMIT)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -98,7 +109,7 @@ class PrincipalComponents:
         """Stores the most components to keep."""
         self.n_components = n_components
 
-    def fit(self, matrix: np.ndarray) -> Self:
+    def fit(self, matrix: Matrix) -> Self:
         """Learns the components from the present rows.
 
         Args:
@@ -107,27 +118,40 @@ class PrincipalComponents:
         Raises:
             DataError: No row has a value.
         """
-        values = np.asarray(matrix, dtype=np.float64)
-        rows = values[~np.isnan(values).all(axis=1)]
-        if len(rows) == 0:
+        kept = ~without_numbers(matrix)
+        if not kept.any():
             raise DataError("principal components need at least one row with values")
-        present = ~np.isnan(rows)
-        counts = np.maximum(present.sum(axis=0), 1)
-        self.mean_ = np.where(present, rows, 0.0).sum(axis=0) / counts
-        centred = np.where(present, rows - self.mean_, 0.0)
-        self.components_, self.variance_ = _leading_directions(centred, self.n_components)
+        counts = np.zeros(matrix.shape[1])
+        sums = np.zeros_like(counts)
+        for rows, values in _double(matrix):
+            own = values[kept[rows]]
+            present = ~np.isnan(own)
+            counts = _plus_rows(counts, present)
+            sums = _plus_rows(sums, np.where(present, own, 0.0))
+        self.mean_ = sums / np.maximum(counts, 1)
+
+        def centred() -> Iterator[np.ndarray]:
+            for rows, values in _double(matrix):
+                own = values[kept[rows]]
+                yield np.where(np.isnan(own), 0.0, own - self.mean_)
+
+        found = _leading_directions(centred, int(kept.sum()), matrix.shape[1], self.n_components)
+        self.components_, self.variance_ = found
         return self
 
-    def transform(self, matrix: np.ndarray) -> np.ndarray:
+    def transform(self, matrix: Matrix) -> np.ndarray:
         """Returns the coordinates of each row; missing rows stay `NaN`. Shape (n, k).
 
         Raises:
             DataError: The number of columns is not that of the training matrix.
         """
-        values = _matrix_of_width(matrix, len(self.mean_))
-        missing = np.isnan(values)
-        scores = np.where(missing, 0.0, values - self.mean_) @ self.components_.T
-        scores[missing.all(axis=1)] = np.nan
+        _check_width(matrix, len(self.mean_))
+        scores = np.empty((len(matrix), len(self.components_)))
+        for rows, values in _double(matrix):
+            missing = np.isnan(values)
+            own = np.where(missing, 0.0, values - self.mean_) @ self.components_.T
+            own[missing.all(axis=1)] = np.nan
+            scores[rows] = own
         return scores
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -144,15 +168,24 @@ class PrincipalComponents:
         return made
 
 
-def _leading_directions(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _leading_directions(
+    centred: Callable[[], Iterator[np.ndarray]], n: int, width: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvectors of the covariance, through whichever of its two Gram forms is smaller.
 
     Ten times as fast as a full singular value decomposition where k is small, and exact, unlike a
     randomised one.
+
+    Args:
+        centred: Goes through the n centred rows in parts; shape (≤ n, width) each.
+        n: Number of rows.
+        width: Number of columns.
+        k: Most directions.
     """
-    n, width = centred.shape
     wide = width > n
-    gram = centred @ centred.T if wide else centred.T @ centred
+    whole = np.vstack(list(centred())) if wide else None
+    gram = sum(part.T @ part for part in centred()) if whole is None else whole @ whole.T
+    assert isinstance(gram, np.ndarray)
     size = len(gram)
     k = min(k, size)
     if k == 0:
@@ -161,16 +194,28 @@ def _leading_directions(centred: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     kept = eigenvalues > max(_RANK_TOLERANCE * eigenvalues[0], 0.0)
     eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
-    loadings = (centred.T @ vectors / np.sqrt(eigenvalues) if wide else vectors).T
+    loadings = (vectors if whole is None else whole.T @ vectors / np.sqrt(eigenvalues)).T
     largest = np.abs(loadings).argmax(axis=1)
     signs = np.sign(loadings[np.arange(len(loadings)), largest])
     return np.ascontiguousarray(loadings * signs[:, None]), eigenvalues / max(n - 1, 1)
 
 
-def _matrix_of_width(matrix: np.ndarray, width: int) -> np.ndarray:
-    values = np.asarray(matrix, dtype=np.float64)
-    if values.ndim != 2 or values.shape[1] != width:
+def _double(matrix: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """Parts of a matrix in double precision, with the rows that they are."""
+    for rows in parts_of(len(matrix)):
+        yield rows, np.asarray(matrix[rows], dtype=np.float64)
+
+
+def _plus_rows(sums: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Adds rows (n, D) to sums (D,) one after the other, as NumPy sums along the first axis."""
+    if not len(rows):
+        return sums
+    first = rows[:1] + sums
+    return np.add.reduce(np.concatenate([first, rows[1:]]), axis=0)
+
+
+def _check_width(matrix: Matrix, width: int) -> None:
+    if len(matrix.shape) != 2 or matrix.shape[1] != width:
         raise DataError(
-            f"a matrix of shape {values.shape} was given, but {width} columns were fitted"
+            f"a matrix of shape {matrix.shape} was given, but {width} columns were fitted"
         )
-    return values

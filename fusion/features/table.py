@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,12 @@ from featurestore.tables import DataDictionary
 from fusion.arms import Modality
 from fusion.features.bags import RowBags, bags_within
 from fusion.features.image_files import FileLocator, ImageFiles
+from fusion.features.late import LateEmbeddings, MatrixFile, taken
 from fusion.features.role_means import bags_of_chosen, mean_of_chosen
 from fusion.roles import encoder_of, role_of
+
+LATE_FROM = 1 << 28
+"""Bytes of a table in single precision from which on its numbers stay in a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +70,8 @@ class FeatureTable:
         groups: Group that must not be split (a person's observations, and those tied by duplicate
             images). Shape (n,).
         target: Outcome of the row's patient. Length n.
-        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN. An embedding
+        embeddings: Per backbone a float32 matrix (n, D); rows without image are NaN. Those of a
+            large table are read from a file when asked for (`features.late`). An embedding
             by role (`fusion.roles`) is the same in all rows of a patient: the mean over the
             patient's images of that role, NaN without any.
         columns: Raw typed patient columns (n, features); missing is NaN/None. Leaking columns
@@ -107,7 +113,7 @@ class FeatureTable:
             patient_ids=self.patient_ids[rows],
             groups=self.groups[rows],
             target=self.target.take(rows),
-            embeddings={name: matrix[rows] for name, matrix in self.embeddings.items()},
+            embeddings=taken(self.embeddings, rows),
             columns=self.columns.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
             dictionary=self.dictionary,
             files=None if self.files is None else self.files.take(rows),
@@ -143,8 +149,10 @@ class FeatureTable:
 
     def of_patients(self, patient_ids: Iterable[str]) -> FeatureTable:
         """Returns all rows of the given patients, in this table's order."""
-        wanted = np.asarray(sorted(set(patient_ids)), dtype=self.patient_ids.dtype)
-        return self.take(np.isin(self.patient_ids, wanted))
+        # By hashes: NumPy compares every pair of two arrays of objects.
+        return self.take(
+            pd.Series(self.patient_ids, dtype=object).isin(set(patient_ids)).to_numpy()
+        )
 
     def row_weights(self) -> np.ndarray:
         """Weight 1 / (rows of the patient) for each row, so that every patient counts once."""
@@ -186,6 +194,7 @@ class FeatureReader:
         store: FeatureStore,
         locate: FileLocator | None = None,
         by_role: Iterable[str] = (),
+        scratch: Path | None = None,
     ) -> None:
         """Stores what to read from.
 
@@ -196,12 +205,15 @@ class FeatureReader:
             locate: Finds the image files for models that train on pictures; by default tables
                 have none.
             by_role: Embeddings by role that tables have beside those of single images.
+            scratch: Folder for the numbers of tables that are too large for memory; without one
+                all are in memory.
         """
         self._cohort = cohort
         self._groups = dict(groups)
         self._store = store
         self._locate = locate
         self._by_role = tuple(by_role)
+        self._scratch = scratch
         self._last: tuple[tuple[str, ...], FeatureTable] | None = None
 
     def read(
@@ -265,13 +277,21 @@ class FeatureReader:
         pictured = rows["sha256"].where(has_picture, "")
         of_patient = pd.factorize(rows["patient_id"])[0]
         roles = rows["role"].fillna("").to_numpy(dtype=object)
-        embeddings, bags = {}, {}
+        embeddings: dict[str, np.ndarray] = {}
+        bags: dict[str, RowBags] = {}
         means: dict[str, np.ndarray] = {}
+        late = self._late(len(rows), encoders.values())
+        matrices: dict[str, MatrixFile] = {}
+        present: dict[str, np.ndarray] = {}
         for name, identity in encoders.items():
             keys = pictured
             if identity.is_imported:
                 keys = rows["image_id"].map(dict(cohort.features[name])).fillna("")
             there = (keys != "").to_numpy()
+            if late:
+                matrices[name] = self._file_of(identity, keys.to_numpy(dtype=object), there)
+                present[name] = there
+                continue
             matrix = np.full((len(rows), identity.dimension), np.nan, dtype=np.float32)
             matrix[there] = self._store.read(identity, keys[there].tolist())
             embeddings[name] = matrix
@@ -287,13 +307,14 @@ class FeatureReader:
         if cohort.features:
             embeddings = {n: shared_within(m, of_patient) for n, m in embeddings.items()}
         usable = DataDictionary(cohort.dictionary.features())
+        in_files = LateEmbeddings(matrices, np.arange(len(rows)), present)
         by_patient = patients.set_index("patient_id").loc[rows["patient_id"]]
         table = FeatureTable(
             row_ids=rows["image_id"].where(has_image, rows["patient_id"]).to_numpy(dtype=object),
             patient_ids=rows["patient_id"].to_numpy(dtype=object),
             groups=rows["patient_id"].map(self._groups).to_numpy(dtype=object),
             target=cohort.target(rows["patient_id"].to_numpy()),
-            embeddings=embeddings | means,
+            embeddings=in_files if late else embeddings | means,
             columns=by_patient[usable.names].reset_index(drop=True),
             dictionary=usable,
             files=None if self._locate is None else self._locate(rows, backbones),
@@ -301,6 +322,25 @@ class FeatureReader:
             roles=roles if self._by_role else None,
         )
         return table, pictured.to_numpy(dtype=object)
+
+    def _late(self, rows: int, encoders: Iterable[EncoderIdentity]) -> bool:
+        """Whether the numbers of a table stay in files; means over rows are made in memory."""
+        size = 4 * rows * sum(one.dimension for one in encoders)
+        plain = not self._by_role and not self._cohort.features
+        return plain and self._scratch is not None and size > LATE_FROM
+
+    def _file_of(
+        self, identity: EncoderIdentity, keys: np.ndarray, there: np.ndarray
+    ) -> MatrixFile:
+        """Embeddings of the rows that have one, in the type in which they are stored."""
+        assert self._scratch is not None
+        shape = len(keys), identity.dimension
+        made = MatrixFile(self._scratch, shape, self._store.storage_type(identity))
+        matrix = made.writable()
+        matrix[~there] = np.nan
+        rows = np.flatnonzero(there)
+        self._store.read(identity, keys[there].tolist(), into=(matrix, rows))
+        return made
 
     def _parts(self, encoder: str) -> list[str]:
         """Embeddings by role that an encoder makes."""

@@ -11,6 +11,7 @@ import numpy as np
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features.arrays import Arrays, below
+from fusion.features.late import without_numbers
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.reduction import PrincipalComponents, Standardizer
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings
@@ -167,7 +168,7 @@ class _EmbeddingPart:
     def transform(self, table: FeatureTable) -> np.ndarray:
         matrix = embeddings(table, (self.backbone,))
         scores = self.components.transform(matrix)
-        missing = np.isnan(matrix).all(axis=1)
+        missing = without_numbers(matrix)
         outputs = np.where(missing[:, None], 0.0, scores)
         return np.column_stack([outputs, missing]) if self.has_indicator else outputs
 
@@ -219,7 +220,7 @@ def _fit_embedding(
     modality: Modality, backbone: str, config: MetadataConfig, table: FeatureTable
 ) -> _EmbeddingPart:
     matrix = training_embeddings(table, modality.name, (backbone,))
-    missing = np.isnan(matrix).all(axis=1)
+    missing = without_numbers(matrix)
     witness("embedding components", "fitted on", table.patient_ids)
     components = PrincipalComponents(config.embedding_components).fit(matrix)
     marked = config.indicators and bool(missing.any())

@@ -15,6 +15,7 @@ from fusion.models.fusion_head import FusionHeadModel
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.head_members import Member
 from fusion.models.heads import FusionHead
+from fusion.models.late_input import read_now
 from fusion.models.settings import Settings
 from fusion.models.survival.fusion_head import SurvivalHead
 from fusion.models.threads import single_thread
@@ -52,7 +53,7 @@ class Attending:
             for member in self._members:
                 assert isinstance(member.head, AttentionHead)
                 member.head.eval()
-                own = member.head.attention(member.inputs.transform(table).inputs)
+                own = member.head.attention(read_now(member.inputs.transform(table).inputs))
                 for name, rows in own.items():
                     share = zip(found[name], rows, strict=True)
                     found[name] = [a + b / len(self._members) for a, b in share]

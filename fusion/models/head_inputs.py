@@ -11,9 +11,11 @@ import torch
 from fusion.arms import Modality
 from fusion.config import MetadataConfig
 from fusion.features import STANDARD_LIMIT, Arrays, FeatureTable, Standardizer, below
+from fusion.features.late import LateMatrix, without_numbers
 from fusion.features.metadata import MetadataEncoder
 from fusion.features.selecting import embeddings, fit_columns, training_embeddings
 from fusion.ledger import witness
+from fusion.models.late_input import LateInput, standardised
 from fusion.models.tiles import BagInput, TileBags, TileReader
 from fusion.models.training import HeadData
 
@@ -23,7 +25,9 @@ class ModalityInput(Protocol):
 
     dropped: tuple[str, ...]
 
-    def transform(self, table: FeatureTable) -> tuple[np.ndarray | TileBags, np.ndarray]:
+    def transform(
+        self, table: FeatureTable
+    ) -> tuple[np.ndarray | TileBags | LateInput, np.ndarray]:
         """Returns finite values float32 (n, width), and which rows have the modality, bool (n,)."""
         ...
 
@@ -52,15 +56,16 @@ class EmbeddingInput:
         witness("scaling", "fitted on", table.patient_ids)
         return cls(modality.embeddings, Standardizer().fit(matrix, table.row_weights()))
 
-    def transform(self, table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+    def transform(self, table: FeatureTable) -> tuple[np.ndarray | LateInput, np.ndarray]:
         """Standardises; a row without image gets zeros and is marked."""
-        values = self._standardizer.transform(embeddings(table, self._backbones))
-        present = ~np.isnan(values).all(axis=1)
-        return np.nan_to_num(values, nan=0.0).astype(np.float32), present
+        matrix = embeddings(table, self._backbones)
+        if isinstance(matrix, LateMatrix):
+            return LateInput(matrix, self._standardizer), matrix.present
+        return standardised(matrix, self._standardizer), ~without_numbers(matrix)
 
     def gradients(self, table: FeatureTable, upstream: np.ndarray) -> dict[str, np.ndarray]:
         """Carries a gradient (n, width) through the scaling, to each embedding (n, D)."""
-        values = self._standardizer.transform(embeddings(table, self._backbones))
+        values = self._standardizer.transform(embeddings(table, self._backbones)[:])
         moving = np.abs(values) < STANDARD_LIMIT  # clipped values do not move
         whole = np.where(moving, upstream / self._standardizer.scale_, 0.0)
         widths = [table.embeddings[name].shape[1] for name in self._backbones]

@@ -14,6 +14,7 @@ from fusion.config import HeadConfig, MetadataConfig
 from fusion.features import Arrays, FeatureTable, below
 from fusion.models.head_inputs import HeadInputs
 from fusion.models.heads import HEADS, FusionHead
+from fusion.models.late_input import read_now
 from fusion.models.settings import Settings
 from fusion.models.training import HeadData, predict_logits
 
@@ -44,7 +45,7 @@ class Member:
         data = self.inputs.transform(table)
         vectors = {
             name: x.clone().requires_grad_()
-            for name, x in data.inputs.items()
+            for name, x in read_now(data.inputs).items()
             if isinstance(x, torch.Tensor)
         }
         self.head.eval()

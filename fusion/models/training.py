@@ -24,6 +24,7 @@ from fusion.config import HeadConfig
 from fusion.ledger import witness
 from fusion.metrics import by_patient, sigmoid
 from fusion.models.heads import FusionHead
+from fusion.models.late_input import LateInput, batches_of, read_now
 from fusion.models.tiles import TileBags
 
 THRESHOLD = 0.5
@@ -47,13 +48,14 @@ class HeadData:
     """Rows for a head.
 
     Attributes:
-        inputs: Per modality a finite float32 tensor (n, width), or the bags of n rows.
+        inputs: Per modality a finite float32 tensor (n, width), the bags of n rows, or n rows of a
+            file.
         present: Per modality whether the row has it; bool (n,).
         y: Outcome 0.0 or 1.0; float32 (n,).
         patient_ids: Patient of each row; shape (n,).
     """
 
-    inputs: Mapping[str, Tensor | TileBags]
+    inputs: Mapping[str, Tensor | TileBags | LateInput]
     present: Mapping[str, Tensor]
     y: Tensor
     patient_ids: np.ndarray
@@ -180,9 +182,12 @@ def train_head(
 def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
     """Logit of each row without dropout or hidden modalities; float64, shape (n,)."""
     head.eval()
+    found = []
     with torch.inference_mode():
-        logits: Tensor = head(data.inputs, data.present)
-    return logits.double().cpu().numpy()
+        for part in batches_of(data.inputs, len(data)):
+            inputs = read_now({name: x[part] for name, x in data.inputs.items()})
+            found.append(head(inputs, {name: x[part] for name, x in data.present.items()}))
+    return torch.cat(found).double().cpu().numpy()
 
 
 def validate(head: FusionHead, data: HeadData) -> dict[str, float]:
@@ -236,7 +241,7 @@ def _run_epoch(
     for part in _batches(len(rows), config.batch_size):
         with mixed_precision(y.device):
             logits = head(
-                {name: x[part] for name, x in inputs.items()},
+                read_now({name: x[part] for name, x in inputs.items()}),
                 {name: x[part] for name, x in present.items()},
             )
         losses = nn.functional.binary_cross_entropy_with_logits(

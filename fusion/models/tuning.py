@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import math
 import warnings
@@ -194,7 +195,7 @@ def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
     if location.storage.startswith("sqlite"):
         options = {"connect_args": {"timeout": BUSY_SECONDS}}
     try:
-        storage = optuna.storages.RDBStorage(location.storage, engine_kwargs=options)
+        storage = optuna.storages.RDBStorage(with_driver(location.storage), engine_kwargs=options)
         study = optuna.create_study(
             storage=storage,
             study_name=location.name,
@@ -214,6 +215,14 @@ def _opened(location: StudyLocation | None) -> Iterator[optuna.Study]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def with_driver(url: str) -> str:
+    """Names the driver that the extra `cluster` has, where a URL of PostgreSQL names none."""
+    scheme, separator, rest = url.partition("://")
+    if scheme == "postgresql" and importlib.util.find_spec("psycopg") is not None:
+        return f"postgresql+psycopg{separator}{rest}"
+    return url
 
 
 def _unusable(location: StudyLocation, error: BaseException) -> ConfigError:

@@ -206,7 +206,9 @@ class Stages:
         scratch = self.paths.work / "scratch"
         locate = file_locator(self.config.seed, self._data_root, scratch)
         by_role = role_names(self._modalities)
-        return FeatureReader(self.cohort, self.groups, self.store, locate, by_role)
+        return FeatureReader(
+            self.cohort, self.groups, self.store, locate, by_role, self.paths.work / "features"
+        )
 
     def features(self, repeat: int, fold: int) -> FeatureTable:
         """Features of all patients as the encoders of one outer fold embed them.

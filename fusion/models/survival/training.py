@@ -19,6 +19,7 @@ from fusion.config import HeadConfig
 from fusion.ledger import witness
 from fusion.metrics.survival import EVENT, harrell_c
 from fusion.models.heads import FusionHead
+from fusion.models.late_input import read_now
 from fusion.models.survival.losses import TimesLoss
 from fusion.models.survival.patients import Patients
 from fusion.models.training import (
@@ -27,6 +28,7 @@ from fusion.models.training import (
     HeadRates,
     TrainingResult,
     mixed_precision,
+    predict_logits,
     seeded,
 )
 
@@ -100,10 +102,7 @@ def train_times(
 
 def outputs_of(head: FusionHead, data: HeadData) -> np.ndarray:
     """Outputs of each row without dropout or hidden modalities; float64, (n,) or (n, outputs)."""
-    head.eval()
-    with torch.inference_mode():
-        found: Tensor = head(data.inputs, data.present)
-    return found.double().cpu().numpy()
+    return predict_logits(head, data)
 
 
 def deal(patients: Patients, size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -134,7 +133,7 @@ def _run_epoch(
         part = data.rows.take(rows)
         owner = np.searchsorted(np.sort(places), data.patients.place[rows])
         with mixed_precision(part.y.device):
-            output = head(part.inputs, part.present)
+            output = head(read_now(part.inputs), part.present)
         mean = _by_patient(output.float(), owner, len(places))
         value = loss.loss(mean, data.patients.times.take(np.sort(places)))
         optimizer.zero_grad(set_to_none=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from store_example import assert_sound, batch, digest, identity
 
+import featurestore.store.index as index_module
 import featurestore.store.store as store_module
 from featurestore.errors import StoreError
 from featurestore.store.quarantine import QuarantineRow
@@ -104,8 +105,9 @@ def test_a_bit_flipped_while_the_process_runs_is_found_on_read(
 ) -> None:
     store, path = one_shard(tmp_path)
     assert len(store.present(identity())) == 20
-    state = store_module._state(path)
-    monkeypatch.setattr(store_module, "_state", lambda path: state)  # the file looks unchanged
+    state = index_module.state_of(path)
+    for module in (index_module, store_module):  # the file looks unchanged
+        monkeypatch.setattr(module, "state_of", lambda path: state)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)

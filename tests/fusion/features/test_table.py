@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from store_example import batch, digest, identity
 
+import fusion.features.table as table_module
 from extractor.config import BackboneConfig
 from featurestore.cohort.tables import IMAGE_COLUMNS, Cohort
 from featurestore.errors import LeakageError, StoreError
@@ -18,6 +19,7 @@ from featurestore.store.store import FeatureStore
 from featurestore.tables.dictionary import DataDictionary
 from featurestore.tables.exclusions import exclusions_table
 from fusion.features.image_files import file_locator
+from fusion.features.late import LateEmbeddings
 from fusion.features.table import FeatureReader
 
 PEOPLE = [f"P{k}" for k in range(4)]
@@ -71,3 +73,19 @@ def test_a_read_without_networks_is_not_handed_to_one_that_needs_them(
     table = reader.read({"net": identity()}, [], backbones={"net": network})
     assert table.files is not None
     assert table.files.load("net").preprocessing.geometry.size == 32
+
+
+def test_a_large_table_is_read_into_a_file(
+    reader: FeatureReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reader.read({"net": identity()}, [])
+    monkeypatch.setattr(table_module, "LATE_FROM", 0)
+    cohort = dataclasses.replace(reader._cohort, images=reader._cohort.images.iloc[1:])
+    large = FeatureReader(
+        cohort, {p: p for p in PEOPLE}, reader._store, scratch=tmp_path / "scratch"
+    ).read({"net": identity()}, [])
+    assert isinstance(large.embeddings, LateEmbeddings)
+    assert large.embeddings.matrix(["net"]).present.tolist() == [False, True, True, True]
+    np.testing.assert_array_equal(large.embeddings["net"][1:], whole.embeddings["net"][1:])
+    assert np.isnan(large.embeddings["net"][0]).all()
+    assert large.of_patients(["P3", "P2"]).row_ids.tolist() == ["P2", "P3"]

@@ -66,17 +66,3 @@ def test_use_anyway_must_name_a_column(folder: Path) -> None:
     )
     with pytest.raises(DataError, match=r"cohort\.use_anyway names doze; the cohort has age, dose"):
         study.extract()
-
-
-@pytest.mark.slow
-def test_a_cluster_predicts_the_same_bytes(folder: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    here = Study.open(folder / "config.yaml", folder / "here").ablate()
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        address = [f"ablation.scheduler={cluster.scheduler_address}"]
-        there = Study.open(
-            folder / "config.yaml", folder / "there" / "run", overrides=address
-        ).ablate()  # of another project, so that no fit is taken over
-    pd.testing.assert_frame_equal(here, there, check_exact=True)
