@@ -44,6 +44,11 @@ class Noun:
         return f"{n:,} {self.one if n == 1 else self.many}"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number of anything: `1 image`, `60 images`; `many` where it is not `one` with an s."""
+    return Noun(one, many or f"{one}s").counted(n)
+
+
 NOUNS: dict[Observed, Noun] = {
     "patient": Noun("patient", "patients"),
     "lesion": Noun("lesion", "lesions"),

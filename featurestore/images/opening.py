@@ -23,10 +23,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from featurestore.images.containers import read_member, split
 from featurestore.images.dicom import is_dicom, open_dicom
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
-from featurestore.images.members import MAX_MEMBER_BYTES
 from featurestore.images.refusals import UnreadableImage
 from featurestore.images.scans import USUAL_SCANS, has_too_many_scans
 from featurestore.images.suffixes import FORMATS
+from featurestore.members import MAX_MEMBER_BYTES
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769

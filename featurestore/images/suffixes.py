@@ -15,3 +15,8 @@ IMAGE_SUFFIXES = tuple(
     )
 )
 """Endings of every format that is decoded, in lower case; DICOM needs an extra."""
+
+COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+"""Endings of archives that can only be read from their beginning."""
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", *COMPRESSED_TAR)

@@ -19,6 +19,7 @@ from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceT
 from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
 from featurestore.sources.lesion_class import isic_lesion_classes
 from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
+from featurestore.sources.named_images import what_else
 from featurestore.tables import (
     BINARY_TEXTS,
     Column,
@@ -36,7 +37,7 @@ from featurestore.tables import (
     spelled_ids,
 )
 from featurestore.tables.merging import first_known
-from featurestore.units import Observed
+from featurestore.units import Observed, counted
 
 _STAGE = "read"
 _IS_MASK = "a mask, not a photograph"
@@ -141,6 +142,8 @@ class IsicSource(Section):
                 for c in raw.columns
             }
             known = pd.DataFrame({name: column.values for name, column in columns.items()})
+            once = known.drop_duplicates(ignore_index=True)
+            repeated, known = len(known) - len(once), once
             nameless = int(known[found.image_id].isna().sum())
             if nameless:
                 raise DataError(f"{path}: {nameless} rows have no {found.image_id}")
@@ -148,7 +151,9 @@ class IsicSource(Section):
             for name, column in columns.items():
                 headers.setdefault(names[name], set()).add(name)
                 tokens.setdefault(names[name], set()).update(column.tokens)
-            layouts.append(f"{path.name} ({found.layout.name}, {len(part)} images)")
+            more = f", {counted(repeated, 'row')} repeated word for word" if repeated else ""
+            images = counted(len(part), "image")
+            layouts.append(f"{path.name} ({found.layout.name}, {images}{more})")
             parts.append(part.assign(_file=order, source=path.name))
         whole = _with_ending(parts, self.suffixes)
         for part, file in zip(parts, self.metadata, strict=True):
@@ -190,10 +195,10 @@ class IsicSource(Section):
                 reason = f"{len(paths)} files have this id; {name} in {place} used"
                 excluded.append(("value", image, _STAGE, reason))
         if not found.any():
-            masks = f" ({len(folder.masks)} masks lie there)" if folder.masks else ""
             raise DataError(
                 f"none of the {len(typed)} images of "
-                f"{name_some([str(m) for m in self.metadata], 2)} has a file under {where}{masks}"
+                f"{name_some([str(m) for m in self.metadata], 2)} has a file under "
+                f"{where}{what_else(folder)}"
             )
         images = typed[found].reset_index(drop=True)
         images["path"] = [str(files[image][0]) for image in images["image_id"]]

@@ -25,6 +25,7 @@ from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
+from featurestore.tables import split_archived
 from featurestore.units import NOUNS
 from fusion.arms import unseen_roles
 from fusion.evaluation.planning import plan_study, roles_in_sources
@@ -99,14 +100,16 @@ def find_paths(study: Diagnosis) -> Iterator[Finding]:
 
 def _path(kind: str, key: str, path: Path) -> Finding:
     where = f"{kind}.{key}: {path}"
-    if not path.exists():
-        near = existing_parent(path)
+    inside = split_archived(path)
+    file = path if inside is None else inside[0]
+    if not file.exists():
+        near = existing_parent(file)
         return fail(f"{where} does not exist", f"{near} exists; set --data-root, or mend the path")
-    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
-        return fail(f"{where} may not be read", f"chmod u+r {path}")
-    if path.is_dir():
+    if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
+        return fail(f"{where} may not be read", f"chmod u+r {file}")
+    if file.is_dir():
         return ok(f"{where} is a folder")
-    size = _bytes(path.stat().st_size)
+    size = _bytes(file.stat().st_size) + (" packed with others" if inside is not None else "")
     if path.suffix.lower() in CONTAINER_SUFFIXES:
         return ok(f"{where} is readable, {size}, searched for images")
     guess = guess_format(path)

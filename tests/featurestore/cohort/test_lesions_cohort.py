@@ -125,7 +125,7 @@ def test_lesions_of_unknown_patients_are_groups_of_their_own(tmp_path: Path) -> 
     assert set(patient_groups(cohort.patients, cohort.images)) == set(
         patient_groups(cohort.patients, cohort.images).values()
     )
-    assert any("Of none of 35 lesions the patient is known" in note for note in cohort.notes)
+    assert any("The patient of none of 35 lesions is known" in note for note in cohort.notes)
     table = table_one(cohort)
     assert "patients" not in table["variable"].tolist()
     assert not table["variable"].str.contains("of 35 patients").any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="none of the 3 images of PAD-UFES-20 has a file"):
         read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["empty"])
-    pad(tmp_path, [*ROWS, ROWS[0]])
+    pad(tmp_path, [*ROWS, [*ROWS[0][:-1], "z"]])
     with pytest.raises(DataError, match=r"duplicate image id .*: a\.png"):
         read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["."])
     with pytest.raises(ConfigError, match="unknown collection 'isic-1999'; known: bcn20000"):
@@ -113,6 +114,21 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     write_csv(tmp_path / "s.csv", "isic_id,diagnosis_full,invasion_thickness_interval", [])
     with pytest.raises(DataError):
         read(tmp_path, "milk10k", ["s.csv"], ["."])
+
+
+def test_rows_that_stand_twice_count_once_and_capitals_are_the_same(tmp_path: Path) -> None:
+    pad(tmp_path, ROWS)
+    whole = read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["."])
+    text = (tmp_path / "metadata.csv").read_text(encoding="utf-8")
+    header, _, rows = text.partition("\n")
+    (tmp_path / "metadata.csv").write_text(f"{header.upper()}\n{rows}", encoding="utf-8")
+    (tmp_path / "metadata.csv.gz").write_bytes(gzip.compress(text.encode()))
+    guess = guess_format(tmp_path / "metadata.csv")
+    assert guess is not None
+    assert guess.collection == "pad-ufes-20"
+    twice = read(tmp_path, "pad-ufes-20", ["metadata.csv", "metadata.csv.gz"], ["."])
+    pd.testing.assert_frame_equal(twice.images, whole.images)
+    assert "PAD-UFES-20 metadata: 3 rows repeated word for word, counted once." in twice.notes
 
 
 def test_isic_2024_with_its_label_in_a_file_of_its_own(tmp_path: Path) -> None:

@@ -371,7 +371,7 @@ def test_masks_beside_the_photographs(tmp_path: Path) -> None:
     assert tables.exclusions["id"].tolist()[0] == "GroundTruth/I0.png"
     for k in range(4):
         (tmp_path / "img" / "images" / f"I{k}.jpg").unlink()
-    with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks lie there\)"):
+    with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks\)"):
         read(tmp_path, {"truth.csv": rows}, [])
 
 

@@ -86,8 +86,7 @@ def test_what_is_not_known_is_said() -> None:
     notes = ids_of([("P", "1"), ("P", None), (None, "2")]).notes
     assert "1 of 3 images have no lesion id: each counts as one lesion." in notes
     assert any(
-        note.startswith("Of 2 of 3 lesions the patient is known: each of the others")
-        for note in notes
+        note.startswith("The patient of 2 of 3 lesions is known: each other") for note in notes
     )
 
 
