@@ -25,6 +25,7 @@ from featurestore.tables.archived import open_binary, size_of
 from featurestore.tables.encoding import decode
 from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
 from featurestore.tables.packed import read_unpacked
+from featurestore.tables.piped import is_piped, without_pipes
 from featurestore.tables.workbook import MAGIC, is_workbook, workbook_text
 
 MAX_TABLE_BYTES = 500_000_000
@@ -59,10 +60,11 @@ def read_table(
     CSV and TSV may be UTF-8 (with or without byte order mark), UTF-16 with byte order mark, or one
     of the older encodings that can be told for certain (`featurestore.tables.encoding`); lines may
     end in LF, CRLF or CR. The delimiter is a tab where the header has one, else a comma or
-    semicolon, whichever the header has more of. Quotes follow RFC 4180, but in a tab-delimited
-    table a quote is an ordinary character as long as every row has the header's number of fields
-    that way (clinical tables hold unbalanced quotes). Titles above the header and rows without any
-    text are no part of the table.
+    semicolon, whichever the header has more of; or cells stand between pipes, and a legend below
+    them is no part of the table. Quotes follow RFC 4180, but in a tab-delimited table a quote is an
+    ordinary character as long as every row has the header's number of fields that way (clinical
+    tables hold unbalanced quotes). Titles above the header and rows without any text are no part of
+    the table.
 
     Args:
         path: File, or one in a zip archive (`archive.zip::table.csv`); `.parquet` and `.pq` are
@@ -337,6 +339,8 @@ def _decode(path: Path, max_bytes: int, whole: bool) -> tuple[str, bool]:
         )
     if head.startswith(("{", "[{")):
         raise DataError(f"{path} is JSON, not a table")
+    if is_piped(text):
+        text = without_pipes(text if is_all else text.rpartition("\n")[0], str(path))
     return text, is_all
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 from collections_example import COLLECTION_TREES
@@ -59,6 +61,20 @@ def pad(folder: Path, rows: list[list[object]]) -> None:
     write_csv(folder / "metadata.csv", header, rows)
     for k, row in enumerate(rows):
         write(folder / "imgs_part_1" / str(row[0]), noise(k, "PNG"))
+
+
+PH2_WORKBOOK = [
+    *("Image Name", "Histological Diagnosis", "Common Nevus", "Atypical Nevus", "Melanoma"),
+    *("Asymmetry\n(0/1/2)", "Pigment Network\n(AT/T)", "Dots/Globules\n(A/AT/T)"),
+    *("Streaks\n(A/P)", "Regression Areas\n(A/P)", "Blue-Whitish Veil\n(A/P)"),
+    *("White", "Red", "Light-Brown", "Dark-Brown", "Blue-Gray", "Black"),
+]
+
+
+def workbook() -> Any:
+    sheet = openpyxl.Workbook().active
+    assert sheet is not None
+    return sheet
 
 
 ROWS: list[list[object]] = [
@@ -129,6 +145,41 @@ def test_rows_that_stand_twice_count_once_and_capitals_are_the_same(tmp_path: Pa
     twice = read(tmp_path, "pad-ufes-20", ["metadata.csv", "metadata.csv.gz"], ["."])
     pd.testing.assert_frame_equal(twice.images, whole.images)
     assert "PAD-UFES-20 metadata: 3 rows repeated word for word, counted once." in twice.notes
+
+
+def test_ph2_by_its_text_and_by_its_workbook(tmp_path: Path) -> None:
+    COLLECTION_TREES["ph2"](tmp_path)
+    text = read(tmp_path, "ph2", ["PH2_dataset.txt"], ["."])
+    rows = [
+        [cell.strip() for cell in line.replace("||", "|").strip("|").split("|")]
+        for line in (tmp_path / "PH2_dataset.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|| IMD")
+    ]
+    sheet = workbook()
+    legend: list[list[object]] = [["PH2"], [None, None, "Legends"], [None, "T", "Typical"]]
+    for row in [*legend * 4, [None, None, "Clinical Diagnosis", *[None] * 8, "Colors"]]:
+        sheet.append(row)
+    sheet.append(PH2_WORKBOOK)
+    for name, told, kind, *criteria, colours in rows:
+        crosses = ["X" if str(k) == kind else None for k in range(3)]
+        seen = ["X" if str(k) in colours.split() else None for k in range(1, 7)]
+        sheet.append([name, told or None, *crosses, int(criteria[0]), *criteria[1:], *seen])
+    sheet.parent.save(tmp_path / "PH2_dataset.xlsx")
+    crossed = read(tmp_path, "ph2", ["PH2_dataset.xlsx"], ["."])
+    pd.testing.assert_frame_equal(crossed.images, text.images)
+    pd.testing.assert_frame_equal(crossed.patients, text.patients)
+    assert crossed.unmapped == text.unmapped == ()
+    both = read(tmp_path, "ph2", ["PH2_dataset.xlsx", "PH2_dataset.txt"], ["."])
+    pd.testing.assert_frame_equal(both.patients, text.patients)
+    first = text.patients.set_index("patient_id").loc["IMD003"]
+    assert first[["asymmetry", "pigment_network", "streaks"]].tolist() == [
+        *("in one axis", "atypical", "present")
+    ]
+    colours = [name for name in text.dictionary.names if name.startswith("colour")]
+    assert dict(first[colours][first[colours] == 1]) == {
+        "colour_light_brown": 1.0,
+        "colour_dark_brown": 1.0,
+    }
 
 
 def test_isic_2024_with_its_label_in_a_file_of_its_own(tmp_path: Path) -> None:
