@@ -37,6 +37,7 @@ from featurestore.errors import DataError, StoreError
 from featurestore.progress import SILENT, Progress
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
 from featurestore.store.writer import ShardWriter
+from featurestore.units import counted
 
 STAGE = "extract"
 CARD = "model_card.md"
@@ -279,7 +280,7 @@ class _Run:
     def summary(self, workers: Workers) -> str:
         """One line for people: counts, speed and where the time went."""
         report = self.report()
-        text = f"{report.embedded:,} images embedded, {report.reused:,} reused"
+        text = f"{counted(report.embedded, 'image')} embedded, {report.reused:,} reused"
         if workers.world_size > 1:
             text = f"process {workers.rank} of {workers.world_size}: {text}"
         if report.quarantined:

@@ -77,6 +77,12 @@ class Counted:
         return NOUNS[self.unit]
 
     @property
+    def drawn(self) -> Noun:
+        """What folds keep together and a bootstrap draws: lesions, where no patient is known."""
+        alone = self.unit == "lesion" and self.nameless == self.n
+        return NOUNS["lesion" if alone else "patient"]
+
+    @property
     def text(self) -> str:
         """`30 patients`, `45 lesions of 30 patients`, or what is known of whose they are."""
         counted = self.noun.counted(self.n)

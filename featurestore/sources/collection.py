@@ -26,7 +26,7 @@ from featurestore.tables import (
     require_unique,
     spelled_ids,
 )
-from featurestore.units import Observed, count_observations, counted
+from featurestore.units import NOUNS, Observed, count_observations, counted
 
 _STAGE = "read"
 _LABELS = ("diagnosis", "melanoma", "malignant", LESION_CLASS)
@@ -243,12 +243,12 @@ def _images_table(collection: Collection, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counted(collection: Collection, images: pd.DataFrame, unit: Observed) -> str:
-    who = f"{images['patient_id'].nunique():,} patients"
+    who = NOUNS["patient"].counted(images["patient_id"].nunique())
     lesions = images["lesion_id"].replace("", pd.NA).nunique()
     if unit == "lesion":
         who = count_observations(images.drop_duplicates("patient_id"), unit).text
     elif lesions:
-        who += f", {lesions:,} lesions with an id"
+        who += f", {counted(lesions, 'lesion')} with an id"
     roles = images["image_role"].value_counts().sort_index()
     kinds = ", ".join(f"{n:,} {role}" for role, n in roles.items())
-    return f"{collection.title}: {who}, {len(images):,} images with a file ({kinds})."
+    return f"{collection.title}: {who}, {counted(len(images), 'image')} with a file ({kinds})."

@@ -146,7 +146,9 @@ class IsicSource(Section):
             repeated, known = len(known) - len(once), once
             nameless = int(known[found.image_id].isna().sum())
             if nameless:
-                raise DataError(f"{path}: {nameless} rows have no {found.image_id}")
+                raise DataError(
+                    f"{path}: {counted(nameless, 'row has', 'rows have')} no {found.image_id}"
+                )
             part, names = translate(known, found, path)
             for name, column in columns.items():
                 headers.setdefault(names[name], set()).add(name)

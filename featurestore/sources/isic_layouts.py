@@ -18,6 +18,7 @@ import pandas as pd
 from featurestore.errors import DataError, name_some
 from featurestore.sources import isic_malignant
 from featurestore.tables import parse_binary
+from featurestore.units import counted
 
 # `malignant` is not `melanoma`: basal and squamous cell carcinomas are malignant too.
 _MELANOMA = r"\bmelanoma\b"
@@ -169,7 +170,7 @@ def _from_one_hot(table: pd.DataFrame, where: str) -> pd.Series:
     wrong = table.loc[flags.sum(axis=1) != 1, "image_id"]
     if len(wrong):
         raise DataError(
-            f"{where}: {len(wrong)} images have not exactly one class: "
+            f"{where}: {counted(len(wrong), 'image has', 'images have')} not exactly one class: "
             f"{name_some(sorted(wrong.astype(str)))}"
         )
     unknown = flags["UNK"] == 1 if "UNK" in flags else pd.Series(False, index=table.index)

@@ -17,6 +17,7 @@ from featurestore.cohort import patient_groups
 from featurestore.errors import ConfigError
 from featurestore.export.package import Exported
 from featurestore.store import EncoderIdentity
+from featurestore.units import counted
 from fusion.audit import AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
@@ -293,7 +294,7 @@ class Study(OwnStages):
         folder, exported = export_study(
             material, self.baseline, chosen, self.paths, self.config.name
         )
-        self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
+        self._progress.finish(f"export: {counted(len(exported.paths), 'file')} in {folder}")
         return exported
 
     def run(self) -> Evidence:

@@ -37,7 +37,8 @@ def _rows(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         table = tables["workbook"]
         table = table.rename(columns=lambda name: name.partition(" (")[0])  # `streaks (a/p)`
         marks = table[list(_CLASSES.values())].notna()
-        diagnosis = marks.idxmax(axis=1).where(marks.sum(axis=1) == 1)
+        crossed = marks.idxmax(axis=1).where(marks.sum(axis=1) == 1)
+        diagnosis = crossed.astype("str")
         found = [colour for colour in _COLOURS if colour in table.columns]
         table = table.assign(**{c: table[c].notna().astype(int).astype("str") for c in found})
         table = table.rename(columns={"image name": "name"})

@@ -26,7 +26,7 @@ from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
 from featurestore.tables import split_archived
-from featurestore.units import NOUNS
+from featurestore.units import NOUNS, counted
 from fusion.arms import unseen_roles
 from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
@@ -74,8 +74,8 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
         plan = plan_study(config, has_pictures, dictionary, kind, roles)
         seen = ", ".join(modality.name for modality in plan.ablation.modalities)
         which = f"{outcome}: " if study.config.cohort.outcomes else ""
-        text = f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}"
-        yield ok(f"{which}{text}")
+        arms = counted(len(plan.arms), "arm")
+        yield ok(f"{which}{arms} on {seen}; the reference is {plan.ablation.reference}")
     for text in unseen_roles(plan.ablation.modalities, roles):
         yield warn(
             text, "name a modality of theirs under ablation.modalities, if that is not meant"
@@ -163,7 +163,7 @@ def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
     for one in study.config.embeddings:
         files = look_for_files(one, study.data_root)
         reader = find_reader(one, files, ALL_READERS)
-        text = f"{one.name}: {len(files):,} {reader.name} files"
+        text = f"{one.name}: {counted(len(files), f'{reader.name} file')}"
         if one.trained_on == "unknown":
             advice = "find out, and set trained_on to none or the list of patients"
             yield warn(f"{text}; nobody says whom the encoder learned from", advice)
@@ -231,10 +231,12 @@ def find_store(study: Diagnosis) -> Iterator[Finding]:
     found = info(FeatureStore(study.store))
     damaged = sum(encoder.damaged for encoder in found.encoders)
     images = {encoder.identity.backbone: encoder.images for encoder in found.encoders}
-    held = ", ".join(f"{n:,} images of {name}" for name, n in images.items()) or "nothing yet"
+    held = (
+        ", ".join(f"{counted(n, 'image')} of {name}" for name, n in images.items()) or "nothing yet"
+    )
     if damaged:
         yield fail(
-            f"{study.store} has {damaged} damaged shards",
+            f"{study.store} has {counted(damaged, 'damaged shard')}",
             f"`melafuse store verify {study.store} --repair` sets them aside, extract refills",
         )
     if found.temporary_files:

@@ -237,7 +237,10 @@ def _plain(
         section["columns"] = guess.columns
     source = ProposedSource(
         section,
-        (f"{table.path.name}: {len(text):,} rows, {len(text.columns)} columns", *guess.why),
+        (
+            f"{table.path.name}: {counted(len(text), 'row')}, {len(text.columns)} columns",
+            *guess.why,
+        ),
         skipped=guess.skipped,
         label=guess.label,
         candidates=guess.candidates,

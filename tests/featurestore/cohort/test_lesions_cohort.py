@@ -154,7 +154,7 @@ def test_images_that_disagree_and_lesions_that_go_are_accounted_for(mixed: Path)
     assert "1 of 2 images of the lesion say so" in rows["value", "L1"]
     assert rows["lesion", "L4"] == "melanoma is unknown"
     assert rows["image", "I6"] == "lesion L4 left out: melanoma is unknown"
-    assert any("Images of 1 lesions disagree" in note for note in cohort.notes)
+    assert any("Images of 1 lesion disagree" in note for note in cohort.notes)
     assert cohort.counted.text == ("5 lesions (4 lesions of 2 patients, 1 of unknown patients)")
 
 

@@ -19,7 +19,7 @@ from fusion.evidence import Evidence
 from fusion.evidence.intervals import KINDS, interval_facts
 from fusion.report import write_report
 from fusion.report.interval_tables import by_arm, kinds
-from fusion.report.intervals import coverage, headline, sentence
+from fusion.report.intervals import coverage, headline, sentence_of
 from fusion.report.terminal import print_evidence
 
 
@@ -107,8 +107,9 @@ def test_coverage_is_two_shares_or_none() -> None:
 
 def test_an_interval_that_nobody_named_is_not_given_a_name() -> None:
     nobody = {"auroc": estimate(0.7, 0.05, "")}
-    nameless = [dataclasses.replace(arm, metrics=nobody) for arm in example().arms]
-    assert sentence(nameless, 2000) == (
+    found = example()
+    nameless = [dataclasses.replace(arm, metrics=nobody) for arm in found.arms]
+    assert sentence_of(nameless, dataclasses.replace(found, bootstrap_draws=2000)) == (
         "Intervals: 2,000 draws of a bootstrap over patients, shared by all arms."
     )
 
