@@ -148,6 +148,17 @@ def read_image_bytes(path: Path, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
         raise UnreadableImage("cannot be read from disk") from None
 
 
+def member_sha256(image: str) -> str | None:
+    """Digest of a member's content; empty where it cannot be read, None for a path into nothing."""
+    inside = split(image)
+    if inside is None or not inside[0].is_file():
+        return None
+    try:
+        return digest_file(io.BytesIO(read_member(*inside)))[1]
+    except UnreadableImage:
+        return ""
+
+
 def _in_memory(path: Path | io.BytesIO) -> Path | io.BytesIO:
     """The bytes of a member of a container; a file stays where it is."""
     inside = None if isinstance(path, io.BytesIO) else split(path)

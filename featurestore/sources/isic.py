@@ -16,7 +16,14 @@ from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name,
 from featurestore.outcomes.isic import DIAGNOSES
 from featurestore.outcomes.lesion_classes import LESION_CLASS
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
+from featurestore.sources.isic_layouts import (
+    CLASSES,
+    FoundLayout,
+    headerless,
+    recognise,
+    role_of_type,
+    translate,
+)
 from featurestore.sources.lesion_class import isic_lesion_classes
 from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
 from featurestore.sources.named_images import what_else
@@ -167,6 +174,8 @@ class IsicSource(Section):
         merged, conflicts = first_known(
             rows, "image_id", ["_file"], disagreeing, _STAGE, "file listed first"
         )
+        if "image_type" in merged.columns:
+            merged["image_role"] = merged["image_type"].map(role_of_type, na_action="ignore")
         if "melanoma" in merged.columns:
             merged[LESION_CLASS] = isic_lesion_classes(merged)
         sources = rows.groupby("image_id")["source"].agg(

@@ -70,10 +70,11 @@ def store_verify(folder: Path, timeout: float, repair: bool) -> None:
 @store_argument
 @click.argument("image")
 def store_explain(folder: Path, image: str) -> None:
-    """Say why IMAGE (a file, an image id or a SHA-256) is or is not cached."""
+    """Say why IMAGE is or is not cached: a file, ARCHIVE::IMAGE, an image id or a SHA-256."""
+    from featurestore.images import member_sha256
     from featurestore.store.maintenance import explain
 
-    explanation = explain(_store(folder), image)
+    explanation = explain(_store(folder), image, member_sha256(image))
     click.echo(f"{image}: SHA-256 {explanation.sha256 or 'not known'}")
     for line in explanation.lines:
         click.echo(f"  {line}")
