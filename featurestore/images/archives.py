@@ -11,7 +11,7 @@ from pathlib import Path
 from featurestore.errors import DataError
 from featurestore.images.members import IN_AN_ARCHIVE, Listing, sorted_listing
 from featurestore.images.refusals import UnreadableImage
-from featurestore.images.suffixes import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES
+from featurestore.images.suffixes import IMAGE_SUFFIXES, PACKED_SUFFIXES
 from featurestore.members import is_hidden, refuse_name, refuse_size, refuse_zip_entry
 
 _TWICE = "named twice in its archive"
@@ -128,8 +128,8 @@ class TarImages:
 
 
 def _is_called(name: str) -> bool:
-    """Whether a member is called like an image, or like an archive of them, and is not hidden."""
-    return name.lower().endswith((*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES)) and not is_hidden(name)
+    """Whether a member is called like an image, or like a container of them, and is not hidden."""
+    return name.lower().endswith((*IMAGE_SUFFIXES, *PACKED_SUFFIXES)) and not is_hidden(name)
 
 
 def _refuse_entry(entry: zipfile.ZipInfo) -> str:
@@ -143,8 +143,8 @@ def _refuse_header(entry: tarfile.TarInfo, name: str) -> str:
 
 
 def _refuse_archive(name: str) -> str:
-    """Why an archive inside an archive is not read; empty for an image."""
-    return IN_AN_ARCHIVE if name.lower().endswith(ARCHIVE_SUFFIXES) else ""
+    """Why a container inside an archive is not read; empty for an image."""
+    return IN_AN_ARCHIVE if name.lower().endswith(PACKED_SUFFIXES) else ""
 
 
 def _short(error: Exception) -> str:

@@ -19,4 +19,5 @@ IMAGE_SUFFIXES = tuple(
 COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 """Endings of archives that can only be read from their beginning."""
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", *COMPRESSED_TAR)
+PACKED_SUFFIXES = (".zip", ".tar", ".hdf5", *COMPRESSED_TAR)
+"""Endings of what may hold images, and is named where it lies in an archive; `.h5` are features."""

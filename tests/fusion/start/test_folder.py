@@ -94,9 +94,11 @@ def test_archives_in_an_archive_are_named(tmp_path: Path) -> None:
     write(tmp_path / "data" / "train.csv", "image_name,target\n" + rows)
     with zipfile.ZipFile(tmp_path / "data" / "all.zip", "w") as archive:
         archive.writestr("part_1.zip", b"PK")
+        archive.writestr("train-image.hdf5", b"\x89HDF")
     arguments = ["init", str(tmp_path / "data"), "--out", str(tmp_path / "mine.yaml")]
     said = CliRunner().invoke(cli.cli, arguments).output
-    assert "all.zip::part_1.zip: packed inside an archive; unpack the outer one" in said
+    for name in ("part_1.zip", "train-image.hdf5"):
+        assert f"all.zip::{name}: packed inside an archive; unpack the outer one" in said
     assert "NOTE no image is used" not in said
 
 
