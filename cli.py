@@ -95,9 +95,13 @@ def finetune(config: Path, **options: Any) -> None:
     """
     with open_together(config, **options) as studies:
         for study in studies:
+            from featurestore.units import counted
+
             history = study.finetune().history
             trained = len(history.groupby(["encoder", "repeat", "fold"], dropna=False))
-            say(study, f"{trained} encoders, see {study.paths.work / 'finetune.parquet'}")
+            say(
+                study, f"{counted(trained, 'encoder')}, see {study.paths.work / 'finetune.parquet'}"
+            )
 
 
 @cli.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from featurestore.store import EncoderIdentity, QuarantineRow
+from featurestore.units import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ NO_EXTRACTION = ExtractionReport({}, 0, 0, (), {})
 
 def summary_of(report: ExtractionReport) -> str:
     """The counts in one line for people."""
-    text = f"{report.embedded:,} images embedded, {report.reused:,} reused"
+    text = f"{counted(report.embedded, 'image')} embedded, {report.reused:,} reused"
     if report.quarantined:
         text += f", {len(report.quarantined):,} quarantined"
     return text

@@ -44,6 +44,11 @@ class Noun:
         return f"{n:,} {self.one if n == 1 else self.many}"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number of anything: `1 image`, `60 images`; `many` where it is not `one` with an s."""
+    return Noun(one, many or f"{one}s").counted(n)
+
+
 NOUNS: dict[Observed, Noun] = {
     "patient": Noun("patient", "patients"),
     "lesion": Noun("lesion", "lesions"),
@@ -70,6 +75,12 @@ class Counted:
     def noun(self) -> Noun:
         """What observations are called."""
         return NOUNS[self.unit]
+
+    @property
+    def drawn(self) -> Noun:
+        """What folds keep together and a bootstrap draws: lesions, where no patient is known."""
+        alone = self.unit == "lesion" and self.nameless == self.n
+        return NOUNS["lesion" if alone else "patient"]
 
     @property
     def text(self) -> str:

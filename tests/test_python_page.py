@@ -66,7 +66,7 @@ def test_the_notebook_runs(tiny: Fitted, tmp_path: Path, monkeypatch: pytest.Mon
     printed = ["".join(execute("".join(cell["source"]), names)) for cell in cells]
     assert {"boosted[all]", "mine"} <= {arm.arm for arm in names["evidence"].arms}
     assert "boosted[all]" in printed[2]
-    assert re.search(r"^mine: \d+ patients are predicted in repeat 0, 60 are tested", printed[3])
+    assert re.search(r"^mine: \d+ ids are predicted in repeat 0, 60 are tested", printed[3])
     assert all(len(cell["source"]) < 20 for cell in cells)
     # What is shown was printed by these cells, in order, on the demonstration.
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))

@@ -37,6 +37,7 @@ from featurestore.errors import ConfigError, DataError, LeakageError, name_some
 from featurestore.locks import holding, if_free
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import DamagedFile, read_sealed, write_sealed_text
+from featurestore.units import counted
 
 WEIGHTS_FILE = "weights.safetensors"
 FINISHED_FILE = "finished.json"
@@ -183,7 +184,8 @@ def _check(training: TrainingSamples, validation: TrainingSamples) -> None:
     both = np.intersect1d(training.patient_ids.astype(str), validation.patient_ids.astype(str))
     if len(both):
         raise LeakageError(
-            f"{len(both)} patients are in the training and in the inner validation part of a "
+            f"{counted(len(both), 'id is', 'ids are')} in the training and in the inner validation "
+            "part of a "
             f"fine-tuning: {name_some(list(both))}"
         )
 

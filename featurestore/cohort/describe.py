@@ -19,7 +19,7 @@ from featurestore.cohort.table_one import table_one
 from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Outcome, duration_words
 from featurestore.tables import Column, known_later
-from featurestore.units import NO_OBSERVATIONS, Counted
+from featurestore.units import NO_OBSERVATIONS, NOUNS, Counted, counted
 
 EXCLUSION_SUMMARY = ("entity", "stage", "reason", "n", "example")
 COLUMN_SUMMARY = (
@@ -190,8 +190,9 @@ def print_description(description: CohortDescription, console: Console) -> None:
         held = d.counts[f"{many} with a slide"]
         slides = f"features of {d.counts['slides']:,} slides of {held:,} {many}, "
     console.print(
-        f"{d.name}: {d.observed.text}, {events:,} events ({d.prevalence:.1%}), "
-        f"{d.counts['images']:,} images of {d.counts[f'{many} with an image']:,} {many}, "
+        f"{d.name}: {d.observed.text}, {counted(events, 'event')} ({d.prevalence:.1%}), "
+        f"{counted(d.counts['images'], 'image')} of "
+        f"{NOUNS[d.observed.unit].counted(d.counts[f'{many} with an image'])}, "
         f"{slides}{d.counts['sites'] or 'no'} sites named, linkage {d.linkage}",
         markup=False,
         highlight=False,

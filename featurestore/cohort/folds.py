@@ -362,9 +362,9 @@ def _require_groups(
         having = len(set(groups[seen == label]))
         if having < n_folds:
             raise DataError(
-                f"{n_folds} folds need {n_folds} independent groups of patients "
+                f"{n_folds} folds need {n_folds} independent groups "
                 f"{'with' if label else 'without'} the outcome; the {len(seen)} {words} have "
-                f"{having}; use fewer folds or more patients"
+                f"{having}; use fewer folds or more data"
             )
 
 

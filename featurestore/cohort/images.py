@@ -16,7 +16,7 @@ from featurestore.images.known_copies import known_or_found_copies
 from featurestore.progress import Progress
 from featurestore.sources import ReadContext
 from featurestore.tables import exclusions_table
-from featurestore.units import Noun
+from featurestore.units import Noun, counted
 
 
 def inspected(
@@ -99,7 +99,8 @@ def copy_notes(images: pd.DataFrame, noun: Noun) -> tuple[str, ...]:
     crossing = sorted(across.index[across > 1])
     if not several:
         return ()
-    note = f"{several} groups of copies or near-copies of an image were found"
+    were = "was" if several == 1 else "were"
+    note = f"{counted(several, 'group')} of copies or near-copies of an image {were} found"
     if not crossing:
         return (f"{note}, each within one {noun.one}.",)
     examples = [

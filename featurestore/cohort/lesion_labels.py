@@ -7,6 +7,7 @@ import pandas as pd
 from featurestore.outcomes import Outcome
 from featurestore.sources.joining import JoinedSources
 from featurestore.tables import OUTCOME_STAGE, exclusions_table
+from featurestore.units import counted
 
 
 def torn_lesions(outcome: Outcome, joined: JoinedSources) -> pd.DataFrame:
@@ -40,7 +41,8 @@ def lesion_notes(outcome: Outcome, joined: JoinedSources, torn: pd.DataFrame) ->
     notes = []
     if len(torn):
         notes.append(
-            f"Images of {len(torn):,} lesions disagree on {outcome.name}; such a lesion counts as "
+            f"Images of {counted(len(torn), 'lesion')} disagree on {outcome.name}; such a lesion "
+            "counts as "
             f"having it."
         )
     if not outcome.of_images(joined.images) and _is_of_patients(outcome, joined):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from featurestore.tables import markdown_line
+from featurestore.units import counted
 
 UNSTATED = "not stated"
 
@@ -43,7 +44,8 @@ def citation(
         unstated = int((images["licence"].map(_known) == UNSTATED).sum())
         if unstated:
             lines += [
-                f"The licence of {unstated} images is {UNSTATED}: ask their owners before passing "
+                f"The licence of {counted(unstated, 'image')} is {UNSTATED}: ask their owners "
+                "before passing "
                 "anything on.",
                 "",
             ]

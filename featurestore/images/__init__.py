@@ -2,7 +2,7 @@
 
 from featurestore.images.containers import CONTAINER_SUFFIXES, place_and_name
 from featurestore.images.finding import ENDINGS, ImageFolder, image_key, shown_masks
-from featurestore.images.opening import inspect_image, open_image, read_image_bytes
+from featurestore.images.opening import inspect_image, member_sha256, open_image, read_image_bytes
 from featurestore.images.refusals import UnreadableImage
 from featurestore.images.suffixes import FORMATS, IMAGE_SUFFIXES
 
@@ -15,6 +15,7 @@ __all__ = [
     "UnreadableImage",
     "image_key",
     "inspect_image",
+    "member_sha256",
     "open_image",
     "place_and_name",
     "read_image_bytes",

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
-import stat
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
 
 from featurestore.errors import DataError
-from featurestore.images.members import (
-    Listing,
-    is_hidden,
-    refuse_name,
-    refuse_size,
-    sorted_listing,
-)
+from featurestore.images.members import IN_AN_ARCHIVE, Listing, sorted_listing
 from featurestore.images.refusals import UnreadableImage
+from featurestore.images.suffixes import IMAGE_SUFFIXES, PACKED_SUFFIXES
+from featurestore.members import is_hidden, refuse_name, refuse_size, refuse_zip_entry
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-_ENCRYPTED = 0x1
 _TWICE = "named twice in its archive"
 
 
 class ZipImages:
     """Images of a zip archive; its directory is read once."""
 
-    def __init__(self, path: Path, suffixes: tuple[str, ...]) -> None:
+    def __init__(self, path: Path) -> None:
         """Reads the directory.
 
         Raises:
@@ -40,7 +33,7 @@ class ZipImages:
         found: dict[str, str] = {}
         for entry in self._file.infolist():
             name = entry.filename
-            if entry.is_dir() or not name.lower().endswith(suffixes) or is_hidden(name):
+            if entry.is_dir() or not _is_called(name):
                 continue
             found[name] = _TWICE if name in found else _refuse_entry(entry)
         self._listing = sorted_listing(found)
@@ -80,7 +73,7 @@ class ZipImages:
 class TarImages:
     """Images of a tar archive that is not compressed; its headers are read once."""
 
-    def __init__(self, path: Path, suffixes: tuple[str, ...]) -> None:
+    def __init__(self, path: Path) -> None:
         """Reads the headers.
 
         Raises:
@@ -92,7 +85,7 @@ class TarImages:
             with tarfile.open(path, "r:") as archive:
                 for entry in archive:
                     name = entry.name.removeprefix("./")
-                    if entry.isdir() or not name.lower().endswith(suffixes) or is_hidden(name):
+                    if entry.isdir() or not _is_called(name):
                         continue
                     found[name] = _TWICE if name in found else _refuse_header(entry, name)
                     self._places[name] = (entry.offset_data, entry.size)
@@ -134,22 +127,24 @@ class TarImages:
         return data
 
 
+def _is_called(name: str) -> bool:
+    """Whether a member is called like an image, or like a container of them, and is not hidden."""
+    return name.lower().endswith((*IMAGE_SUFFIXES, *PACKED_SUFFIXES)) and not is_hidden(name)
+
+
 def _refuse_entry(entry: zipfile.ZipInfo) -> str:
-    mode = entry.external_attr >> 16
-    if entry.flag_bits & _ENCRYPTED:
-        return "encrypted"
-    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return "a link or a device, no file"
-    if entry.compress_type not in _METHODS:
-        return f"packed by a method that is not read ({entry.compress_type})"
-    # `filename` ends at the first NUL of the name in the archive.
-    return refuse_name(entry.orig_filename) or refuse_size(entry.file_size, entry.compress_size)
+    return _refuse_archive(entry.filename) or refuse_zip_entry(entry)
 
 
 def _refuse_header(entry: tarfile.TarInfo, name: str) -> str:
     if not entry.isreg() or entry.issparse():
         return "a link or a device, no file"
-    return refuse_name(name) or refuse_size(entry.size, entry.size)
+    return _refuse_archive(name) or refuse_name(name) or refuse_size(entry.size, entry.size)
+
+
+def _refuse_archive(name: str) -> str:
+    """Why a container inside an archive is not read; empty for an image."""
+    return IN_AN_ARCHIVE if name.lower().endswith(PACKED_SUFFIXES) else ""
 
 
 def _short(error: Exception) -> str:

@@ -16,12 +16,9 @@ from pathlib import Path
 from featurestore.errors import DataError
 from featurestore.images.archives import TarImages, ZipImages
 from featurestore.images.hdf5_images import Hdf5Images
-from featurestore.images.members import MAX_MEMBER_BYTES, SEPARATOR, Container
+from featurestore.images.members import Container
 from featurestore.images.refusals import UnreadableImage
-from featurestore.images.suffixes import IMAGE_SUFFIXES
-
-COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-"""Endings of archives that can only be read from their beginning."""
+from featurestore.members import MAX_MEMBER_BYTES, SEPARATOR
 
 _OPENED_AT_ONCE = 32
 _SPLIT = re.compile(r"^(.+?\.(?:zip|tar|h5|hdf5))::(.+)$", re.IGNORECASE | re.DOTALL)
@@ -31,8 +28,8 @@ _opened: OrderedDict[tuple[str, int, int, int], Container] = OrderedDict()
 
 
 _OPENERS: dict[str, Callable[[Path], Container]] = {
-    ".zip": lambda path: ZipImages(path, IMAGE_SUFFIXES),
-    ".tar": lambda path: TarImages(path, IMAGE_SUFFIXES),
+    ".zip": ZipImages,
+    ".tar": TarImages,
     ".h5": Hdf5Images,
     ".hdf5": Hdf5Images,
 }

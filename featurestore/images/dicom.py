@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from featurestore.images.dicom_pixels import as_rgb_pixels
-from featurestore.images.members import refuse_size
 from featurestore.images.refusals import UnreadableImage
 from featurestore.images.scans import has_too_many_scans
+from featurestore.members import refuse_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from featurestore.errors import DataError
 from featurestore.images.containers import (
-    COMPRESSED_TAR,
     CONTAINER_SUFFIXES,
     joined,
     open_container,
@@ -20,7 +19,7 @@ from featurestore.images.containers import (
 from featurestore.images.dicom import is_dicom
 from featurestore.images.masks import find_masks, is_grey
 from featurestore.images.members import Listing
-from featurestore.images.suffixes import IMAGE_SUFFIXES
+from featurestore.images.suffixes import COMPRESSED_TAR, IMAGE_SUFFIXES
 
 ENDINGS = ("_downsampled",)
 """What archives put behind the id of a smaller copy of an image."""

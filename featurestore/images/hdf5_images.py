@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 
 from featurestore.errors import DataError
-from featurestore.images.members import Listing, is_hidden, refuse_name, refuse_size, sorted_listing
+from featurestore.images.members import Listing, sorted_listing
 from featurestore.images.refusals import UnreadableImage
+from featurestore.members import is_hidden, refuse_name, refuse_size
 
 _LOOKED_AT = 8
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")

@@ -18,6 +18,7 @@ from featurestore.images.opening import ImageFacts, inspect_image
 from featurestore.locks import holding
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import read_sealed_table, write_sealed_table
+from featurestore.units import counted
 
 # To be raised when anything in the cache is computed otherwise, or is added.
 INSPECTION_VERSION = 2
@@ -56,7 +57,9 @@ def inspect_images(
             reused += was_cached
             progress.advance()
     unreadable = sum(fact.reason is not None for fact in facts)
-    progress.finish(f"{len(paths)} images inspected ({reused} known, {unreadable} unreadable)")
+    progress.finish(
+        f"{counted(len(paths), 'image')} inspected ({reused} known, {unreadable} unreadable)"
+    )
     fresh = {f.sha256: f for f in facts if f.reason is None and f.sha256 not in cache}
     if fresh:
         make_folder(cache_folder)

@@ -23,10 +23,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from featurestore.images.containers import read_member, split
 from featurestore.images.dicom import is_dicom, open_dicom
 from featurestore.images.duplicates import THUMBNAIL_SIDE, orientation_hashes
-from featurestore.images.members import MAX_MEMBER_BYTES
 from featurestore.images.refusals import UnreadableImage
 from featurestore.images.scans import USUAL_SCANS, has_too_many_scans
 from featurestore.images.suffixes import FORMATS
+from featurestore.members import MAX_MEMBER_BYTES
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
@@ -146,6 +146,17 @@ def read_image_bytes(path: Path, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
         raise UnreadableImage("no permission to read") from None
     except OSError:
         raise UnreadableImage("cannot be read from disk") from None
+
+
+def member_sha256(image: str) -> str | None:
+    """Digest of a member's content; empty where it cannot be read, None for a path into nothing."""
+    inside = split(image)
+    if inside is None or not inside[0].is_file():
+        return None
+    try:
+        return digest_file(io.BytesIO(read_member(*inside)))[1]
+    except UnreadableImage:
+        return ""
 
 
 def _in_memory(path: Path | io.BytesIO) -> Path | io.BytesIO:

@@ -15,3 +15,9 @@ IMAGE_SUFFIXES = tuple(
     )
 )
 """Endings of every format that is decoded, in lower case; DICOM needs an extra."""
+
+COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+"""Endings of archives that can only be read from their beginning."""
+
+PACKED_SUFFIXES = (".zip", ".tar", ".hdf5", *COMPRESSED_TAR)
+"""Endings of what may hold images, and is named where it lies in an archive; `.h5` are features."""

@@ -28,6 +28,7 @@ from featurestore.tables import (
 from featurestore.tables.barcodes import SPECIMEN_TYPES, parse_barcode, read_barcodes
 from featurestore.tables.merging import first_known
 from featurestore.tables.vocabulary import VOCABULARY
+from featurestore.units import counted
 
 Headers = Mapping[str, Sequence[str]]
 _STAGE = "read"
@@ -179,7 +180,8 @@ def _identified(table: pd.DataFrame, found: list[str], path: Path) -> tuple[pd.D
     if empty.any():
         lines = ", ".join(str(int(k) + 1) for k in finest.index[empty][:3])
         raise DataError(
-            f"{path}: column {found[0]!r} has no id in {int(empty.sum())} rows (row {lines})"
+            f"{path}: column {found[0]!r} has no id in {counted(int(empty.sum()), 'row')} (row "
+            f"{lines})"
         )
     if any(parse_barcode(str(text)) for text in finest):
         codes = read_barcodes(finest, f"{path}: column {found[0]!r}")

@@ -26,7 +26,7 @@ from featurestore.tables import (
     require_unique,
     spelled_ids,
 )
-from featurestore.units import Observed, count_observations
+from featurestore.units import NOUNS, Observed, count_observations, counted
 
 _STAGE = "read"
 _LABELS = ("diagnosis", "melanoma", "malignant", LESION_CLASS)
@@ -68,7 +68,7 @@ class CollectionSource(Section):
                 needed one is missing, an image stands twice, or no image has a file.
         """
         collection = COLLECTIONS[self.name]
-        tables = _read_tables(collection, [context.data_root / path for path in self.tables])
+        tables, twice = _read_tables(collection, [context.data_root / path for path in self.tables])
         rows, unlabelled = _with_labels(collection, collection.rows(tables))
         rows, unit_notes = _with_units(collection, rows, context.unit)
         require_unique(rows["image_id"], f"image id in the tables of {collection.title}")
@@ -93,6 +93,7 @@ class CollectionSource(Section):
             (
                 _counted(collection, images, context.unit),
                 *unit_notes,
+                *twice,
                 *withheld_notes,
                 *collection.notes,
             ),
@@ -101,8 +102,14 @@ class CollectionSource(Section):
         )
 
 
-def _read_tables(collection: Collection, paths: list[Path]) -> dict[str, pd.DataFrame]:
-    """The tables by role, with headers in lower case and NaN for missing."""
+def _read_tables(
+    collection: Collection, paths: list[Path]
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """The tables by role, with headers in lower case and NaN for missing.
+
+    A row that stands twice word for word counts once, as of a table that lies there packed, too;
+    the notes say how many.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
     for path in paths:
         raw = read_table(path)
@@ -124,7 +131,14 @@ def _read_tables(collection: Collection, paths: list[Path]) -> dict[str, pd.Data
                 f"{collection.title} cannot be read without its {table.role} table (columns "
                 f"{', '.join(sorted(table.columns))}); list it under `tables`"
             )
-    return {role: pd.concat(tables, ignore_index=True) for role, tables in parts.items()}
+    whole = {role: pd.concat(tables, ignore_index=True) for role, tables in parts.items()}
+    once = {role: table.drop_duplicates(ignore_index=True) for role, table in whole.items()}
+    more = {role: len(whole[role]) - len(table) for role, table in once.items()}
+    return once, tuple(
+        f"{collection.title} {role}: {counted(n, 'row')} repeated word for word, counted once."
+        for role, n in more.items()
+        if n
+    )
 
 
 def _with_labels(collection: Collection, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -229,12 +243,12 @@ def _images_table(collection: Collection, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counted(collection: Collection, images: pd.DataFrame, unit: Observed) -> str:
-    who = f"{images['patient_id'].nunique():,} patients"
+    who = NOUNS["patient"].counted(images["patient_id"].nunique())
     lesions = images["lesion_id"].replace("", pd.NA).nunique()
     if unit == "lesion":
         who = count_observations(images.drop_duplicates("patient_id"), unit).text
     elif lesions:
-        who += f", {lesions:,} lesions with an id"
+        who += f", {counted(lesions, 'lesion')} with an id"
     roles = images["image_role"].value_counts().sort_index()
     kinds = ", ".join(f"{n:,} {role}" for role, n in roles.items())
-    return f"{collection.title}: {who}, {len(images):,} images with a file ({kinds})."
+    return f"{collection.title}: {who}, {counted(len(images), 'image')} with a file ({kinds})."

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from featurestore.errors import DataError
 from featurestore.tables import known_text, parse_numbers
 from featurestore.tables.numbers import Marks, find_marks
+from featurestore.units import counted
 
 LARGEST_LOGARITHM = 30.0
 """log2 of the reads of a whole sequencing run; values above are counts, not logarithms."""
@@ -112,7 +113,9 @@ def one_row_a_gene(
         excluded.append(("value", gene, _STAGE, reason))
     if genes.isna().any():
         count = int(genes.isna().sum())
-        excluded.append(("value", "", _STAGE, f"{count} rows of {what} have no gene name"))
+        excluded.append(
+            ("value", "", _STAGE, f"{counted(count, 'row')} of {what} without gene name")
+        )
     return genes[keep], excluded
 
 

@@ -16,9 +16,17 @@ from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name,
 from featurestore.outcomes.isic import DIAGNOSES
 from featurestore.outcomes.lesion_classes import LESION_CLASS
 from featurestore.sources.base import SOURCE_IMAGE_COLUMNS, ReadContext, SourceTables
-from featurestore.sources.isic_layouts import CLASSES, FoundLayout, headerless, recognise, translate
+from featurestore.sources.isic_layouts import (
+    CLASSES,
+    FoundLayout,
+    headerless,
+    recognise,
+    role_of_type,
+    translate,
+)
 from featurestore.sources.lesion_class import isic_lesion_classes
 from featurestore.sources.lesions import lesion_ids, levelled, one_row_each
+from featurestore.sources.named_images import what_else
 from featurestore.tables import (
     BINARY_TEXTS,
     Column,
@@ -36,7 +44,7 @@ from featurestore.tables import (
     spelled_ids,
 )
 from featurestore.tables.merging import first_known
-from featurestore.units import Observed
+from featurestore.units import Observed, counted
 
 _STAGE = "read"
 _IS_MASK = "a mask, not a photograph"
@@ -141,14 +149,20 @@ class IsicSource(Section):
                 for c in raw.columns
             }
             known = pd.DataFrame({name: column.values for name, column in columns.items()})
+            once = known.drop_duplicates(ignore_index=True)
+            repeated, known = len(known) - len(once), once
             nameless = int(known[found.image_id].isna().sum())
             if nameless:
-                raise DataError(f"{path}: {nameless} rows have no {found.image_id}")
+                raise DataError(
+                    f"{path}: {counted(nameless, 'row has', 'rows have')} no {found.image_id}"
+                )
             part, names = translate(known, found, path)
             for name, column in columns.items():
                 headers.setdefault(names[name], set()).add(name)
                 tokens.setdefault(names[name], set()).update(column.tokens)
-            layouts.append(f"{path.name} ({found.layout.name}, {len(part)} images)")
+            more = f", {counted(repeated, 'row')} repeated word for word" if repeated else ""
+            images = counted(len(part), "image")
+            layouts.append(f"{path.name} ({found.layout.name}, {images}{more})")
             parts.append(part.assign(_file=order, source=path.name))
         whole = _with_ending(parts, self.suffixes)
         for part, file in zip(parts, self.metadata, strict=True):
@@ -160,6 +174,8 @@ class IsicSource(Section):
         merged, conflicts = first_known(
             rows, "image_id", ["_file"], disagreeing, _STAGE, "file listed first"
         )
+        if "image_type" in merged.columns:
+            merged["image_role"] = merged["image_type"].map(role_of_type, na_action="ignore")
         if "melanoma" in merged.columns:
             merged[LESION_CLASS] = isic_lesion_classes(merged)
         sources = rows.groupby("image_id")["source"].agg(
@@ -190,10 +206,10 @@ class IsicSource(Section):
                 reason = f"{len(paths)} files have this id; {name} in {place} used"
                 excluded.append(("value", image, _STAGE, reason))
         if not found.any():
-            masks = f" ({len(folder.masks)} masks lie there)" if folder.masks else ""
             raise DataError(
                 f"none of the {len(typed)} images of "
-                f"{name_some([str(m) for m in self.metadata], 2)} has a file under {where}{masks}"
+                f"{name_some([str(m) for m in self.metadata], 2)} has a file under "
+                f"{where}{what_else(folder)}"
             )
         images = typed[found].reset_index(drop=True)
         images["path"] = [str(files[image][0]) for image in images["image_id"]]

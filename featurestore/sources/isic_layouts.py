@@ -17,7 +17,9 @@ import pandas as pd
 
 from featurestore.errors import DataError, name_some
 from featurestore.sources import isic_malignant
+from featurestore.sources.collections.base import CLOSE_UP, DERMOSCOPIC, TOTAL_BODY
 from featurestore.tables import parse_binary
+from featurestore.units import counted
 
 # `malignant` is not `melanoma`: basal and squamous cell carcinomas are malignant too.
 _MELANOMA = r"\bmelanoma\b"
@@ -149,6 +151,20 @@ def translate(
     return renamed, names
 
 
+def role_of_type(image_type: str) -> str:
+    """How an image was taken, by the archive's `image_type`, in the words of the collections.
+
+    Total body photographs are cut into tiles; what is neither these, dermoscopic nor a clinical
+    close-up (an overview, a confocal image) is called what the archive calls it.
+    """
+    text = image_type.strip().casefold()
+    if text.startswith("dermoscop"):
+        return DERMOSCOPIC
+    if text in ("clinical: close-up", "clinical"):
+        return CLOSE_UP
+    return TOTAL_BODY if text.startswith("tbp tile") else text
+
+
 def _from_column(column: str) -> Callable[[pd.DataFrame, str], pd.Series]:
     def melanoma(table: pd.DataFrame, where: str) -> pd.Series:
         return parse_binary(table[column], _LABELS_2016, f"{where}: column {column!r}")
@@ -169,7 +185,7 @@ def _from_one_hot(table: pd.DataFrame, where: str) -> pd.Series:
     wrong = table.loc[flags.sum(axis=1) != 1, "image_id"]
     if len(wrong):
         raise DataError(
-            f"{where}: {len(wrong)} images have not exactly one class: "
+            f"{where}: {counted(len(wrong), 'image has', 'images have')} not exactly one class: "
             f"{name_some(sorted(wrong.astype(str)))}"
         )
     unknown = flags["UNK"] == 1 if "UNK" in flags else pd.Series(False, index=table.index)
@@ -239,7 +255,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
         name: (name.casefold(),)
         for name in (
             *("isic_id", "image_name", "image_id", "image", "target", "dx", "melanoma"),
-            *("benign_malignant", "attribution", "mel_class", "diagnosis"),
+            *("benign_malignant", "attribution", "image_type", "mel_class", "diagnosis"),
             *(f"diagnosis_{k}" for k in range(1, 6)),
             *CLASSES,
         )

@@ -76,10 +76,14 @@ def lesion_ids(
         )
     nameless, total = keys[patient.isna()].nunique(), keys.nunique()
     if nameless:
-        of = "none" if nameless == total else f"{total - nameless:,}"
+        whose = (
+            f"The patient of none of {total:,} lesions is known: each"
+            if nameless == total
+            else f"The patient of {total - nameless:,} of {total:,} lesions is known: each other"
+        )
         notes.append(
-            f"Of {of} of {total:,} lesions the patient is known: each of the others is a group of "
-            f"its own, and nothing keeps it with other lesions of the same patient."
+            f"{whose} is a group of its own, and nothing keeps it with other lesions of the same "
+            f"patient."
         )
     return LesionIds(keys, patient.fillna(keys).astype("str"), tuple(notes))
 

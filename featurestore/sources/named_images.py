@@ -11,6 +11,7 @@ import pandas as pd
 from featurestore.errors import name_some
 from featurestore.images import ENDINGS, ImageFolder, image_key, place_and_name, shown_masks
 from featurestore.tables import exclusions_table
+from featurestore.units import counted
 
 _MOST_STRANGERS = 10_000
 
@@ -73,7 +74,9 @@ def find_files(rows: pd.DataFrame, places: Sequence[Path], stage: str) -> FoundF
         rest = f"{len(strangers) - _MOST_STRANGERS:,} more files"
         excluded.append(("image", rest, stage, "no row names them"))
     return FoundFiles(
-        pd.Series(found, index=rows.index, dtype="str"), exclusions_table(excluded), _hint(folder)
+        pd.Series(found, index=rows.index, dtype="str"),
+        exclusions_table(excluded),
+        what_else(folder),
     )
 
 
@@ -103,8 +106,9 @@ def _folder(path: Path) -> str:
     return "/" + place_and_name(path)[0].replace("::", "/")
 
 
-def _hint(folder: ImageFolder) -> str:
-    said = [f"{len(folder.photographs):,} other images"] if folder.photographs else []
-    said += [f"{len(folder.masks):,} masks"] if folder.masks else []
+def what_else(folder: ImageFolder) -> str:
+    """What lies in folders without an image that a table names, in brackets; may be empty."""
+    said = [counted(len(folder.photographs), "other image")] if folder.photographs else []
+    said += [counted(len(folder.masks), "mask")] if folder.masks else []
     said += [f"{name}: {reason}" for name, reason in folder.refused[:2]]
     return f" ({'; '.join(said)})" if said else ""

@@ -17,6 +17,9 @@ from featurestore.sources.isic_layouts import ISIC_ID, find_layout, headerless
 from featurestore.tables import TableHead, read_head
 from featurestore.tables.barcodes import parse_barcode
 
+_FORM = re.compile(r"sample[\s_-]*submission", re.IGNORECASE)
+"""Name of a challenge's form for predictions, whose columns are those of its ground truth."""
+
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)
 MAIN_ROLES = {
     "cbioportal": "clinical",
@@ -87,6 +90,11 @@ def guess_format(path: Path) -> FormatGuess | None:
     except DataError:
         return None
     return guess_head(head)
+
+
+def is_form(path: Path) -> bool:
+    """Whether a file is a challenge's form for predictions: its labels are placeholders."""
+    return _FORM.search(path.name) is not None
 
 
 def guess_head(head: TableHead) -> FormatGuess | None:
@@ -270,6 +278,11 @@ FORMATS: tuple[Format, ...] = (
         "the table of TCGA-CDR",
         _has("bcr_patient_barcode", "OS", "OS.time"),
     ),
+    # Collections, whose columns some mirrors spell in capitals like a cBioPortal study
+    *(
+        Format("collection", "tables", f"a table of {c.title}", _of(c), c.name)
+        for c in COLLECTIONS.values()
+    ),
     # cBioPortal
     Format(
         "cbioportal",
@@ -361,12 +374,7 @@ FORMATS: tuple[Format, ...] = (
         "a Xena expression matrix",
         _matrix("sample", "ensembl_id", "gene", "gene_id"),
     ),
-    # Collections before ISIC, whose ids some of them use
-    *(
-        Format("collection", "tables", f"a table of {c.title}", _of(c), c.name)
-        for c in COLLECTIONS.values()
-    ),
-    # ISIC
+    # ISIC, after collections that use its ids
     Format("isic", "metadata", "ISIC metadata", _isic),
     # Anything else with a header
     Format("table", "path", "an expression matrix without a known name of genes", _matrix()),

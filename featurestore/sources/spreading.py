@@ -10,6 +10,7 @@ import pandas as pd
 from featurestore.errors import DataError, name_some
 from featurestore.sources.base import SourceTables
 from featurestore.tables import DataDictionary, Level, exclusions_table
+from featurestore.units import counted
 
 _STAGE = "join"
 
@@ -33,7 +34,8 @@ def lesions_of_all(tables: Sequence[SourceTables]) -> dict[str, str]:
         first = torn["patient_id"].min()
         both = sorted(torn.loc[torn["patient_id"] == first, "person_id"])
         raise DataError(
-            f"two sources name different patients for {torn['patient_id'].nunique():,} lesions "
+            f"two sources name different patients for "
+            f"{counted(torn['patient_id'].nunique(), 'lesion')} "
             f"({first}: {name_some(both, 3)}); mend one, or leave it out"
         )
     owners = dict(zip(named["patient_id"], named["person_id"], strict=True))

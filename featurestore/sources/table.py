@@ -39,7 +39,7 @@ from featurestore.tables import (
     require_unique,
     spelled_ids,
 )
-from featurestore.units import Observed
+from featurestore.units import Observed, counted
 
 _STAGE = "read"
 _OWN_ID = "id made of the row"
@@ -333,6 +333,7 @@ def _ids(texts: pd.Series, path: Path, length: int | None) -> pd.Series:
     if known.isna().any():
         lines = [int(k) + 1 for k in known.index[known.isna()]]
         raise DataError(
-            f"{path}: column {texts.name!r} has no id in {len(lines)} rows: row {name_some(lines)}"
+            f"{path}: column {texts.name!r} has no id in {counted(len(lines), 'row')}: row "
+            f"{name_some(lines)}"
         )
     return known if length is None else known.str.slice(0, length)

@@ -16,6 +16,7 @@ from featurestore.sources.base import ReadContext, SourceTables
 from featurestore.sources.clinical_table import Layout, kept, read_clinical
 from featurestore.sources.survival import ENDPOINTS_OF_CDR, with_survival
 from featurestore.tables import read_head, read_table
+from featurestore.units import counted
 
 LAYOUT = Layout(
     kind="tcga_cdr",
@@ -68,7 +69,9 @@ class TcgaCdrSource(Section):
                     f"{path}: no row of the cancer type {self.cancer!r} (column 'type')"
                 )
             if not own.all():
-                notes = (f"{path.name}: {int((~own).sum()):,} rows of other cancers are not read.",)
+                notes = (
+                    f"{path.name}: {counted(int((~own).sum()), 'row')} of other cancers left out.",
+                )
             table = table[own].reset_index(drop=True)
         read = with_survival(read_clinical(table, LAYOUT, path, "primary"))
         return dataclasses.replace(kept(read, self.columns), notes=notes)

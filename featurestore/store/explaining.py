@@ -15,6 +15,7 @@ from featurestore.store.layout import require_store
 from featurestore.store.lineage import EncoderIdentity
 from featurestore.store.salvage import Salvage, salvage
 from featurestore.store.store import FeatureStore
+from featurestore.units import counted
 
 _SALVAGE_SECONDS = 20.0
 
@@ -84,12 +85,15 @@ class _Holding:
             yield from ((row.sha256, row.image_id) for row in found.rows)
 
 
-def explain(store: FeatureStore, image: str) -> Explanation:
+def explain(store: FeatureStore, image: str, member_sha256: str | None = None) -> Explanation:
     """Says for each encoder why an image is or is not cached.
 
     Args:
         store: The store.
-        image: Path of a file, id of an image, or at least 8 digits of a SHA-256.
+        image: Path of a file, or of a member of a container (`archive.zip::image.jpg`), id of an
+            image, or at least 8 digits of a SHA-256.
+        member_sha256: Digest of the member's content, empty where it cannot be read; None where
+            `image` leads into no container. The store opens none itself.
 
     Raises:
         DataError: The file cannot be read.
@@ -101,7 +105,7 @@ def explain(store: FeatureStore, image: str) -> Explanation:
     holdings = {identity: _holding(store, identity) for identity in store.encoders()}
     pairs = {pair for holding in holdings.values() for pair in holding.known()}
     pairs |= set(zip(quarantined["sha256"], quarantined["image_id"], strict=True))
-    subject = _subject(image, pairs)
+    subject = _member(image, member_sha256) if member_sha256 is not None else _subject(image, pairs)
     about = quarantined[_is_about(quarantined, subject)]
     encoders = tuple(
         _explain_for(identity, holding, subject, about) for identity, holding in holdings.items()
@@ -137,7 +141,7 @@ def _why_not(holding: _Holding, subject: _Subject, about: pd.DataFrame) -> str:
             )
     unreadable = sum(bool(found.problem) for found in holding.damaged.values())
     if unreadable:
-        return f": not embedded yet, or in one of {unreadable} damaged shards"
+        return f": not embedded yet, or in one of {counted(unreadable, 'damaged shard')}"
     return ": not embedded yet"
 
 
@@ -160,6 +164,11 @@ def _subject(image: str, pairs: Iterable[tuple[str, str]]) -> _Subject:
     except OSError as error:
         raise DataError(f"{image[:200]}: cannot be read ({error.strerror or error})") from None
     return _Subject(_find_digest(image, set(pairs)), frozenset({image}), None)
+
+
+def _member(image: str, sha256: str) -> _Subject:
+    name = re.split(r"/|::", image)[-1]
+    return _Subject(sha256, frozenset({name, Path(name).stem}), Path(image))
 
 
 def _find_digest(image: str, pairs: set[tuple[str, str]]) -> str:

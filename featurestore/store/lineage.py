@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from featurestore.errors import LeakageError, StoreError, name_some
+from featurestore.units import counted
 
 TrainedOn = Literal["", "none", "unknown", "listed"]
 """What is known of the patients that an encoder from elsewhere was trained on; empty for an encoder
@@ -104,7 +105,7 @@ class EncoderIdentity:
         if not self.training_patients:
             return f"weights {self.weights}"
         where = f" of fold {self.fold}" if self.fold else ""
-        return f"fine-tuned on {len(self.training_patients)} patients{where}"
+        return f"fine-tuned on {counted(len(self.training_patients), 'training id')}{where}"
 
     def to_json(self) -> str:
         """Returns the identity as indented JSON with its digest, for `encoder.json`."""
@@ -171,7 +172,7 @@ def check_unseen(identity: EncoderIdentity, scored_patients: Iterable[str]) -> N
     if seen:
         raise LeakageError(
             f"encoder {identity.short} ({identity.backbone}, {identity.weights}) was trained on "
-            f"{len(seen)} of the patients to be scored: {name_some(seen)}"
+            f"{len(seen)} of those to be scored: {name_some(seen)}"
         )
 
 

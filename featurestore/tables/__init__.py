@@ -1,5 +1,6 @@
 """Tables of text: read, parsed, merged, and described column by column."""
 
+from featurestore.tables.archived import archived_files, split_archived
 from featurestore.tables.dictionary import (
     TIMES,
     Column,
@@ -59,6 +60,7 @@ __all__ = [
     "Measured",
     "Parsed",
     "TableHead",
+    "archived_files",
     "csv_text",
     "exclusions_table",
     "find_gaps",
@@ -81,6 +83,7 @@ __all__ = [
     "require_unique",
     "spans",
     "spelled_ids",
+    "split_archived",
     "unassigned",
     "without_record",
 ]

@@ -17,7 +17,7 @@ ROW_NAMES = "row_names"
 
 _SAMPLED_ROWS = 40
 _SAMPLED_CHARACTERS = 400_000
-_MOST_TITLES = 10
+_MOST_TITLES = 15
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?")
 
 Row = Sequence[str]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from pathlib import Path
 
 from featurestore.errors import DataError
+from featurestore.tables.archived import open_binary
 
 GZIP = b"\x1f\x8b"
 _WITH_GZIP_HEADER = 31  # window bits
@@ -27,10 +29,12 @@ def read_unpacked(path: Path, limit: int, whole: bool) -> tuple[bytes, bool]:
         DataError: The file cannot be read, is damaged, or is larger than it may be.
     """
     try:
-        with path.open("rb") as file:
+        with open_binary(path) as file:
             packed = file.read(limit + 1)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+        raise DataError(f"{path}: damaged in its archive; download it again") from None
     is_cut = len(packed) > limit
     try:
         data, is_cut = (

@@ -21,9 +21,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from featurestore.errors import DataError, name_some, one_line
+from featurestore.tables.archived import open_binary, size_of
 from featurestore.tables.encoding import decode
 from featurestore.tables.headers import ROW_NAMES, delimiter_of, find_header, looks_like_a_row
 from featurestore.tables.packed import read_unpacked
+from featurestore.tables.piped import is_piped, without_pipes
 from featurestore.tables.workbook import MAGIC, is_workbook, workbook_text
 
 MAX_TABLE_BYTES = 500_000_000
@@ -58,14 +60,16 @@ def read_table(
     CSV and TSV may be UTF-8 (with or without byte order mark), UTF-16 with byte order mark, or one
     of the older encodings that can be told for certain (`featurestore.tables.encoding`); lines may
     end in LF, CRLF or CR. The delimiter is a tab where the header has one, else a comma or
-    semicolon, whichever the header has more of. Quotes follow RFC 4180, but in a tab-delimited
-    table a quote is an ordinary character as long as every row has the header's number of fields
-    that way (clinical tables hold unbalanced quotes). Titles above the header and rows without any
-    text are no part of the table.
+    semicolon, whichever the header has more of; or cells stand between pipes, and a legend below
+    them is no part of the table. Quotes follow RFC 4180, but in a tab-delimited table a quote is an
+    ordinary character as long as every row has the header's number of fields that way (clinical
+    tables hold unbalanced quotes). Titles above the header and rows without any text are no part of
+    the table.
 
     Args:
-        path: File; `.parquet` and `.pq` are read as Parquet, Excel workbooks (`.xlsx`) by their one
-            table (`featurestore.tables.workbook`), all else as delimited text, which gzip may have
+        path: File, or one in a zip archive (`archive.zip::table.csv`); `.parquet` and `.pq` are
+            read as Parquet, Excel workbooks (`.xlsx`) by their one table
+            (`featurestore.tables.workbook`), all else as delimited text, which gzip may have
             packed.
         comment_lines: Lines before the header to skip.
         max_bytes: Larger files are refused.
@@ -163,11 +167,11 @@ def require_header(table: pd.DataFrame, names: list[str], path: Path) -> None:
 
 def _check_file(path: Path, max_bytes: int | None) -> None:
     try:
-        if not path.exists():
-            raise DataError(f"no such file: {path} (relative paths start at the data root)")
-        if not path.is_file():
+        size = size_of(path)
+        if size is None and path.exists():
             raise DataError(f"{path} is not a file")
-        size = path.stat().st_size
+        if size is None:
+            raise DataError(f"no such file: {path} (relative paths start at the data root)")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     if max_bytes is not None and size > max_bytes:
@@ -179,7 +183,8 @@ def _check_file(path: Path, max_bytes: int | None) -> None:
 def _read_parquet(path: Path, max_bytes: int) -> tuple[list[str], list[pa.ChunkedArray]]:
     try:
         _require_sane_footer(path, max_bytes)
-        table = pq.read_table(path, partitioning=None)
+        with open_binary(path) as file:
+            table = pq.read_table(file, partitioning=None)
     except (pa.ArrowException, OSError, MemoryError) as error:
         reason = one_line(error, 120)
         raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
@@ -194,7 +199,8 @@ def _read_parquet(path: Path, max_bytes: int) -> tuple[list[str], list[pa.Chunke
 
 def _require_sane_footer(path: Path, max_bytes: int) -> None:
     """Refuses a file that promises more than any table has, before memory is asked for it."""
-    facts = pq.read_metadata(path)
+    with open_binary(path) as file:
+        facts = pq.read_metadata(file)
     rows, columns = facts.num_rows, facts.num_columns
     groups = (facts.row_group(k) for k in range(facts.num_row_groups))
     if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
@@ -212,7 +218,7 @@ def _require_sane_footer(path: Path, max_bytes: int) -> None:
 def _parquet_head(path: Path, n_rows: int) -> TableHead:
     try:
         _require_sane_footer(path, MAX_TABLE_BYTES)
-        with pq.ParquetFile(path) as file:
+        with open_binary(path) as raw, pq.ParquetFile(raw) as file:
             names = tuple(str(name).strip() for name in file.schema_arrow.names)
             batch = next(file.iter_batches(batch_size=n_rows), None)
             cells = [] if batch is None else [_shown(column) for column in batch.columns]
@@ -333,6 +339,8 @@ def _decode(path: Path, max_bytes: int, whole: bool) -> tuple[str, bool]:
         )
     if head.startswith(("{", "[{")):
         raise DataError(f"{path} is JSON, not a table")
+    if is_piped(text):
+        text = without_pipes(text if is_all else text.rpartition("\n")[0], str(path))
     return text, is_all
 
 

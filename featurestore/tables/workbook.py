@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import DataError, name_some, one_line
+from featurestore.tables.archived import open_binary
 
 MAGIC = b"PK\x03\x04"
 MAX_MEMBERS = 10_000
@@ -24,7 +25,7 @@ _BREAKS = re.compile(r"[\t\r\n]+")
 def is_workbook(path: Path) -> bool:
     """Whether a file is an `.xlsx` workbook, whatever it is called."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_binary(path) as file, zipfile.ZipFile(file) as archive:
             return "xl/workbook.xml" in archive.namelist()
     except (OSError, zipfile.BadZipFile, ValueError):
         return False
@@ -60,7 +61,7 @@ def workbook_text(path: Path, max_bytes: int, max_rows: int | None = None) -> tu
     try:
         # Twice: a formula whose value was never saved reads as nothing among the values. From open
         # files, because a name must end in .xlsx.
-        with path.open("rb") as one, path.open("rb") as other:
+        with open_binary(path) as one, open_binary(path) as other:
             shown = openpyxl.load_workbook(one, read_only=True, data_only=True, keep_links=False)
             written = openpyxl.load_workbook(other, read_only=True, keep_links=False)
             sheet = _only_table(path, shown)
@@ -77,7 +78,7 @@ def workbook_text(path: Path, max_bytes: int, max_rows: int | None = None) -> tu
 
 def _require_sane_size(path: Path, max_bytes: int) -> None:
     """The archive cannot unpack to more than it says, so that what it says is enough to ask."""
-    with zipfile.ZipFile(path) as archive:
+    with open_binary(path) as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     size = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or size > max_bytes:
@@ -112,7 +113,7 @@ def _holds_something(sheet: Any) -> bool:
 
 
 def _has_formulas(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
+    with open_binary(path) as file, zipfile.ZipFile(file) as archive:
         sheets = [n for n in archive.namelist() if n.startswith("xl/worksheets/")]
         return any(b"<f>" in data or b"<f " in data for data in map(archive.read, sheets))
 

@@ -41,7 +41,7 @@ from fusion.endpoints import find_endpoint
 from fusion.evidence import Evidence
 from fusion.evidence.saved import command_of
 from fusion.features import FeatureTable
-from fusion.report.intervals import sentence
+from fusion.report.intervals import sentence_of
 from fusion.report.methods import DISCLAIMER
 from fusion.roles import encoder_of, encoders_of, role_of
 from fusion.study import FinalFeatures, Study
@@ -327,5 +327,5 @@ def _performance(evidence: Evidence, arm: str) -> Performance:
     metrics: Mapping[str, MetricRecord] = {
         name: MetricRecord.of(e.value, e.low, e.high) for name, e in found.metrics.items()
     }
-    what = f"{_WHAT} {sentence([found], evidence.bootstrap_draws, headline)}"
+    what = f"{_WHAT} {sentence_of([found], evidence, headline)}"
     return Performance(what=what, n=found.n, events=found.events, metrics=dict(metrics))

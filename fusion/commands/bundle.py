@@ -99,7 +99,7 @@ def predict(
             head = False
     if failed:
         raise DataError(
-            f"{failed} of {len(found.cases)} {predictor.bundle.record.noun.many} could not be "
+            f"{failed} of {predictor.bundle.record.noun.counted(len(found.cases))} could not be "
             "scored; `error` says why"
         )
 

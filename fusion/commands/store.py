@@ -26,16 +26,19 @@ store_argument = click.argument("folder", metavar="STORE", type=click.Path(path_
 def store_info(folder: Path) -> None:
     """Show encoders, rows, shards and size."""
     from featurestore.store.maintenance import info
+    from featurestore.units import counted
 
     found = info(_store(folder))
     for e in found.encoders:
-        damaged = f", {e.damaged} DAMAGED shards" if e.damaged else ""
+        damaged = f", {counted(e.damaged, 'DAMAGED shard')}" if e.damaged else ""
         click.echo(
             f"{e.identity.short}  {e.identity.backbone}, {e.identity.dimension}-d, "
-            f"{e.identity.origin}: {e.images} images in {e.shards} shards, "
+            f"{e.identity.origin}: {counted(e.images, 'image')} in {counted(e.shards, 'shard')}, "
             f"{e.bytes / 1e6:.1f} MB{damaged}"
         )
-    click.echo(f"{found.quarantined} quarantined, {found.temporary_files} temporary files")
+    click.echo(
+        f"{found.quarantined} quarantined, {counted(found.temporary_files, 'temporary file')}"
+    )
 
 
 @store.command("verify")
@@ -46,14 +49,19 @@ def store_verify(folder: Path, timeout: float, repair: bool) -> None:
     """Check every byte. Ends with exit code 5 if anything is damaged."""
     from featurestore.errors import StoreError
     from featurestore.store.maintenance import verify
+    from featurestore.units import counted
 
     report = verify(_store(folder), timeout, repair)
     for shard in report.damaged:
         click.echo(f"{shard.path}: {shard.reason}; lost rows: {', '.join(shard.rows)}")
-    click.echo(f"{report.shards} shards checked, {report.rows} rows are right")
+    click.echo(
+        f"{counted(report.shards, 'shard')} checked, {counted(report.rows, 'row is', 'rows are')} "
+        "right"
+    )
     if report.damaged and not repair:
         raise StoreError(
-            f"{len(report.damaged)} damaged files; `melafuse store verify --repair` sets them "
+            f"{counted(len(report.damaged), 'damaged file')}; `melafuse store verify --repair` "
+            "sets them "
             "aside, `melafuse extract` embeds their images again"
         )
 
@@ -62,10 +70,11 @@ def store_verify(folder: Path, timeout: float, repair: bool) -> None:
 @store_argument
 @click.argument("image")
 def store_explain(folder: Path, image: str) -> None:
-    """Say why IMAGE (a file, an image id or a SHA-256) is or is not cached."""
+    """Say why IMAGE is or is not cached: a file, ARCHIVE::IMAGE, an image id or a SHA-256."""
+    from featurestore.images import member_sha256
     from featurestore.store.maintenance import explain
 
-    explanation = explain(_store(folder), image)
+    explanation = explain(_store(folder), image, member_sha256(image))
     click.echo(f"{image}: SHA-256 {explanation.sha256 or 'not known'}")
     for line in explanation.lines:
         click.echo(f"  {line}")

@@ -17,7 +17,7 @@ import pandas as pd
 from featurestore.cohort import Folds
 from featurestore.errors import DataError, name_some
 from featurestore.outcomes import Target
-from featurestore.units import as_kept
+from featurestore.units import as_kept, counted
 from fusion.arms import ABLATION
 from fusion.config import AblationConfig
 from fusion.endpoints import TIME_TO_EVENT, find_endpoint
@@ -151,7 +151,8 @@ def _require_folds(rows: pd.DataFrame, folds: Folds, name: str) -> None:
     strange = sorted(set(rows["patient_id"]) - folds.patients)
     if strange:
         raise DataError(
-            f"{name}: {len(strange)} patients are not of this study: {name_some(strange)}"
+            f"{name}: {counted(len(strange), 'id is', 'ids are')} not of this study: "
+            f"{name_some(strange)}"
         )
     repeats = sorted(set(rows["repeat"]))
     if repeats != list(folds.repeats):
@@ -163,7 +164,8 @@ def _require_folds(rows: pd.DataFrame, folds: Folds, name: str) -> None:
     if twice.any():
         ids = sorted(set(rows.loc[twice, "patient_id"]))
         raise DataError(
-            f"{name}: {len(ids)} patients are predicted twice in a repeat: {name_some(ids)}"
+            f"{name}: {counted(len(ids), 'id is', 'ids are')} predicted twice in a repeat: "
+            f"{name_some(ids)}"
         )
     for repeat in folds.repeats:
         tested = folds.tested(repeat)
@@ -171,14 +173,15 @@ def _require_folds(rows: pd.DataFrame, folds: Folds, name: str) -> None:
         absent = sorted(set(tested.index) - set(own.index))
         if absent:
             raise DataError(
-                f"{name}: {len(own)} patients are predicted in repeat {repeat}, {len(tested)} are "
-                f"tested; {len(absent)} have no prediction: {name_some(absent)}"
+                f"{name}: {counted(len(own), 'id is', 'ids are')} predicted in repeat {repeat}, "
+                f"{len(tested)} are tested; {len(absent)} without prediction: {name_some(absent)}"
             )
         differ = own.index[own != tested.reindex(own.index)]
         if len(differ):
             patient = str(differ.sort_values()[0])
             raise DataError(
-                f"{name}: {len(differ)} patients are said to be tested in other folds than those "
+                f"{name}: {counted(len(differ), 'id is', 'ids are')} said to be tested in other "
+                "folds than those "
                 f"of repeat {repeat}; {patient} is tested in fold {tested[patient]}, not "
                 f"{own[patient]}"
             )

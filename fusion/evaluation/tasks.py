@@ -13,6 +13,7 @@ import numpy as np
 
 from featurestore.cohort import FoldKey, Folds
 from featurestore.errors import DataError, LeakageError, name_some
+from featurestore.units import counted
 from fusion.arms import Arm
 from fusion.config import AblationConfig
 from fusion.evaluation.permutation import draw_partners
@@ -151,18 +152,22 @@ def split_fold(
     sides = [sorted(set(training_patients)), sorted(set(test_patients))]
     both = sorted(set(sides[0]) & set(sides[1]))
     if both:
-        raise LeakageError(f"{len(both)} patients are in training and test: {name_some(both)}")
+        raise LeakageError(
+            f"{counted(len(both), 'id is', 'ids are')} in training and test: {name_some(both)}"
+        )
     absent = sorted({*sides[0], *sides[1]} - set(table.patient_ids))
     if absent:
         raise DataError(
-            f"{len(absent)} patients of the folds have no features: {name_some(absent)}"
+            f"{counted(len(absent), 'id has', 'ids have')} no features in the folds: "
+            f"{name_some(absent)}"
         )
     training = table.of_patients(sides[0]).learned_rows()
     test = table.of_patients(sides[1]).scored_rows()
     shared = sorted(set(training.groups) & set(test.groups))
     if shared:
         raise LeakageError(
-            f"{len(shared)} groups of patients that share images lie in training and test: "
+            f"{counted(len(shared), 'group that shares', 'groups that share')} a patient or images "
+            f"{'lies' if len(shared) == 1 else 'lie'} in training and test: "
             f"{name_some(shared)}"
         )
     return training, test

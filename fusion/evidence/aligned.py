@@ -249,8 +249,9 @@ def _arm(name: str, rows: pd.DataFrame, patients: pd.Index, repeats: list[int]) 
             or not patients.isin(part.index).all()
         ):
             raise DataError(
-                f"arm {name!r} predicts {part.index.nunique()} patients in repeat {repeat}, other "
-                f"arms or repeats {len(patients)}: arms are compared on the same patients only"
+                f"arm {name!r} predicts {part.index.nunique()} ids in repeat {repeat}, other arms "
+                "or "
+                f"repeats {len(patients)}: arms are compared on the same ids only"
             )
         parts[int(repeat)] = part.loc[patients]
     modalities = tuple(text.split("+")) if text else ()

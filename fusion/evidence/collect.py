@@ -120,7 +120,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
         importances=block_importances(inputs.fits),
         inputs=top_inputs(inputs.fits),
         tuning=tuning_evidence(inputs.fits, inputs.config.tuning.space),
-        intervals=interval_facts(printed),
+        intervals=interval_facts(printed, cohort.counted.drawn),
         threshold_rule=rule_text(inputs.config.threshold),
         calibration=calibration_text(inputs.fits),
         availability=availability(cohort),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from featurestore.cohort import Cohort, FoldKey, patient_groups, roles_by_embedding
 from featurestore.store import EncoderIdentity
+from featurestore.units import counted
 from fusion.arms import Modality, unseen_roles, withheld_modalities
 from fusion.config import RunConfig
 from fusion.evaluation.records import read_failures
@@ -114,7 +115,8 @@ def _licences(cohort: Cohort) -> tuple[str, ...]:
     counts = images.groupby(["source", "licence"], as_index=False).size()
     rows = counts.itertuples(index=False, name=None)
     return tuple(
-        f"{source}: {licence or 'licence not stated'}, {n} images" for source, licence, n in rows
+        f"{source}: {licence or 'licence not stated'}, {counted(n, 'image')}"
+        for source, licence, n in rows
     )
 
 

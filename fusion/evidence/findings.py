@@ -10,7 +10,7 @@ import numpy as np
 from featurestore.cohort import Cohort
 from featurestore.outcomes.synthetic import SYNTHETIC_DATA
 from featurestore.tables import OUTCOME_STAGE
-from featurestore.units import NOUNS, Noun
+from featurestore.units import NOUNS, Noun, counted
 from fusion.audit.base import AuditReport
 from fusion.evidence.about import RunFacts
 from fusion.evidence.reference_model import ReferenceModel
@@ -244,8 +244,10 @@ def _copies(cohort: Cohort, groups: Mapping[str, str]) -> Iterator[Finding]:
     tied = int(sizes[sizes > 1].sum())
     yield Finding(
         "note",
-        f"{crossing} clusters of copied images span several {cohort.noun.many}; the {tied} "
-        f"{cohort.noun.many} concerned stay in one fold with their group, and the bootstrap draws "
+        f"{counted(crossing, 'cluster')} of copied images {'spans' if crossing == 1 else 'span'} "
+        "several "
+        f"{cohort.noun.many}; the {tied} {cohort.noun.many} concerned stay in one fold with their "
+        "group, and the bootstrap draws "
         "whole groups.",
     )
 
@@ -257,8 +259,8 @@ def _nameless(cohort: Cohort) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"Of {counted.nameless:,} of {counted.noun.counted(counted.n)} the patient is not "
-            f"known. Where a patient has several of them, folds part them and the bootstrap of "
-            f"patients draws them one by one: scores may be too good, and intervals too narrow.",
+            f"known. Where a patient has several of them, folds part them and the bootstrap draws "
+            f"them one by one: scores may be too good, and intervals too narrow.",
         )
 
 

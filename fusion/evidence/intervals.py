@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from featurestore.units import NOUNS, Noun, worded
 from fusion.metrics import Estimate
 
 
@@ -40,6 +41,16 @@ class IntervalFacts:
     short_of: tuple[tuple[int, int], tuple[int, int]] | None = None
     concordance_coverage: tuple[float, float] | None = None
 
+    def worded(self, drawn: Noun) -> IntervalFacts:
+        """The same about what a bootstrap draws: patients, or lesions whose patients nobody knows.
+
+        Args:
+            drawn: What it draws (`Counted.drawn`).
+        """
+        return dataclasses.replace(
+            self, name=worded(self.name, drawn), text=worded(self.text, drawn)
+        )
+
     def coverage_of(self, metric: str) -> tuple[float, float] | None:
         """Lowest and highest simulated coverage of a metric's interval; None where none was."""
         simulated = {"auroc": self.arm_coverage, "uno_c": self.concordance_coverage}
@@ -61,10 +72,10 @@ KINDS: dict[str, IntervalFacts] = {
     for facts in (
         IntervalFacts(
             "repeats",
-            "bootstrap of patients, widened for training",
-            "95 % percentile interval of a bootstrap over patients, widened because each patient "
-            "is tested once and trains the models of all other folds; by how much is estimated "
-            "from how the repeats of the cross-validation differ.",
+            "bootstrap of {patients}, widened for training",
+            "95 % percentile interval of a bootstrap over {patients}, widened because each "
+            "{patient} is tested once and trains the models of all other folds; by how much is "
+            "estimated from how the repeats of the cross-validation differ.",
             (0.925, 0.990),
             (0.923, 0.993),
             REAL_ARMS,
@@ -73,10 +84,10 @@ KINDS: dict[str, IntervalFacts] = {
         ),
         IntervalFacts(
             "bound",
-            "bootstrap of patients, variance doubled",
-            "95 % percentile interval of a bootstrap over patients with its variance doubled, the "
-            "most that training on each other's patients can add to it; with a second repeat of "
-            "the cross-validation it would be estimated, and mostly less.",
+            "bootstrap of {patients}, variance doubled",
+            "95 % percentile interval of a bootstrap over {patients} with its variance doubled, "
+            "the most that training on each other's {patients} can add to it; with a second repeat "
+            "of the cross-validation it would be estimated, and mostly less.",
             (0.948, 0.995),
             (0.940, 0.997),
             REAL_ARMS,
@@ -85,9 +96,9 @@ KINDS: dict[str, IntervalFacts] = {
         ),
         IntervalFacts(
             "percentile",
-            "bootstrap of patients",
-            "95 % percentile interval of a bootstrap over patients; no patient's outcome that is "
-            "tested here trained a model that tests another.",
+            "bootstrap of {patients}",
+            "95 % percentile interval of a bootstrap over {patients}; no {patient}'s outcome that "
+            "is tested here trained a model that tests another.",
             (0.930, 0.960),
             simulated="the floor of permuted labels at 90, 150 and 600 patients",
         ),
@@ -107,7 +118,14 @@ KINDS: dict[str, IntervalFacts] = {
 }
 
 
-def interval_facts(estimates: Iterable[Estimate]) -> tuple[IntervalFacts, ...]:
-    """Describes the kinds of interval that the estimates have, each once."""
+def interval_facts(
+    estimates: Iterable[Estimate], drawn: Noun = NOUNS["patient"]
+) -> tuple[IntervalFacts, ...]:
+    """Describes the kinds of interval that the estimates have, each once.
+
+    Args:
+        estimates: The estimates.
+        drawn: What the bootstrap draws (`Counted.drawn`).
+    """
     methods = dict.fromkeys(estimate.method for estimate in estimates)
-    return tuple(facts for method, facts in KINDS.items() if method in methods)
+    return tuple(facts.worded(drawn) for method, facts in KINDS.items() if method in methods)

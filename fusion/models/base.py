@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from featurestore.errors import DataError
+from featurestore.units import counted
 from fusion.arms import Arm
 from fusion.features import FeatureTable
 from fusion.metrics import by_patient, sigmoid
@@ -161,6 +162,7 @@ def require_both_classes(table: FeatureTable) -> None:
     if len(np.unique(table.y)) < 2:
         kind = "with" if len(table) and table.y[0] == 1 else "without"
         raise DataError(
-            f"the training part has {patients} patients, all {kind} the outcome; a model needs "
+            f"the training part has {counted(patients, 'observation')}, all {kind} the outcome; a "
+            "model needs "
             f"both: use fewer folds or more data"
         )

@@ -117,7 +117,9 @@ def check_case(
         hint = f"did you mean {near[0]!r}?" if near else f"it takes {_some(columns)}"
         raise DataError(f"the bundle takes no value named {shown}; {hint}")
     if len(pictures) > MAX_IMAGES:
-        raise DataError(f"{len(pictures)} images of one patient; at most {MAX_IMAGES} are taken")
+        raise DataError(
+            f"{len(pictures)} images of one {record.noun.one}; at most {MAX_IMAGES} are taken"
+        )
     require_roles(record, pictures)
     if len(patient_id) > MAX_TEXT:
         raise DataError(f"a patient id is longer than {MAX_TEXT} characters")

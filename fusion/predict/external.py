@@ -15,7 +15,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.outcomes import Outcome
 from featurestore.progress import SILENT, Progress
 from featurestore.tables import csv_text
-from featurestore.units import Counted, count_observations
+from featurestore.units import Counted, count_observations, counted
 from fusion.bundle.record import BundleRecord, FittedRecord
 from fusion.evaluation import predictions_table
 from fusion.metrics import Estimate
@@ -123,8 +123,8 @@ def validate(
                 rows.append({"arm": score.arm, "patient_id": prediction.patient_id, **about})
         progress.advance(len(chunk))
     unseen = len(cohort.pictures) - len(_pictures(predictor, cohort))
-    told = f"; {unseen} images of other roles were not looked at" if unseen else ""
-    measured = f"{cohort.n_patients - len(refused)} {cohort.noun.many}"
+    told = f"; {counted(unseen, 'image')} of other roles not looked at" if unseen else ""
+    measured = cohort.noun.counted(cohort.n_patients - len(refused))
     progress.finish(f"evaluate: {measured} scored{told}")
     if not rows:
         first = next(iter(refused.values()), f"the cohort has no {cohort.noun.many}")

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from featurestore.units import counted
 from fusion.evidence.intervals import interval_facts
 from fusion.predict.external import ExternalValidation
 from fusion.report.numbers import with_interval
@@ -15,12 +16,12 @@ from fusion.report.terminal import WIDTH
 def print_validation(found: ExternalValidation, console: Console) -> None:
     """Prints each metric on the other cohort beside that of the study's cross-validation."""
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    who = f"{found.n} patients"
+    who = found.observed.noun.counted(found.n)
     if found.observed.unit == "lesion":
         who = f"{found.observed.text} ({found.clusters} clusters)"
     console.print(
         f"bundle {found.bundle} on another cohort: {found.outcome}, {who}, "
-        f"{found.events} events; nothing was refitted",
+        f"{counted(found.events, 'event')}; nothing was refitted",
         markup=False,
     )
     if found.outcome != found.predicts:
@@ -38,7 +39,7 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
         )
     if found.refused:
         console.print(
-            f"warning: {len(found.refused)} {found.observed.noun.many} could not be scored "
+            f"warning: {found.observed.noun.counted(len(found.refused))} could not be scored "
             "(refused.csv)",
             markup=False,
         )
@@ -58,5 +59,6 @@ def print_validation(found: ExternalValidation, console: Console) -> None:
             )
     console.print(table, highlight=False)
     headline = found.measuring.headline
-    for facts in interval_facts(arm.metrics[headline] for arm in found.arms):
+    estimates = (arm.metrics[headline] for arm in found.arms)
+    for facts in interval_facts(estimates, found.observed.drawn):
         console.print(f"intervals here: {facts.text}", markup=False, highlight=False)

@@ -102,7 +102,7 @@ class BinaryMeasuring:
     def events(self, rows: pd.DataFrame) -> int:
         """Patients with the outcome; there must be some without."""
         if rows["y"].nunique() < 2:
-            raise DataError("all patients who could be scored have the same outcome")
+            raise DataError("all who could be scored have the same outcome")
         return int(rows["y"].sum())
 
     def metrics(
@@ -161,7 +161,7 @@ class TimesMeasuring:
         """Patients with the event; there must be some."""
         events = int((rows["event"] == EVENT).sum())
         if not events:
-            raise DataError("none of the patients who could be scored had the event")
+            raise DataError("none of those who could be scored had the event")
         return events
 
     def metrics(

@@ -76,8 +76,8 @@ def score_all(
             failed += sum("error" in record for record in records)
             yield records
             progress.advance(len(records))
-    told = f", {failed:,} of them could not be scored" if failed else ""
-    progress.finish(f"predict: {len(cases):,} {predictor.bundle.record.noun.many}{told}")
+    told = f", {failed:,} of them not scored" if failed else ""
+    progress.finish(f"predict: {predictor.bundle.record.noun.counted(len(cases))}{told}")
 
 
 def write_all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.units import worded
+from featurestore.units import counted, worded
 from fusion.evidence import ArmEvidence, BinaryEvidence
 from fusion.report.intervals import sentence
 from fusion.report.numbers import NOTHING, number, p_value, with_interval
@@ -50,9 +50,10 @@ def ablation(evidence: BinaryEvidence) -> TextTable:
     )
     first = evidence.arms[0]
     return TextTable(
-        f"All arms on the same {first.n:,} {evidence.noun.many} ({first.events:,} events) and "
+        f"All arms on the same {evidence.noun.counted(first.n)} ({counted(first.events, 'event')}) "
+        "and "
         f"folds, the best first. ΔAUROC is taken against {evidence.baseline}. "
-        f"{sentence(evidence.arms, evidence.bootstrap_draws)}",
+        f"{sentence(evidence)}",
         (
             "arm",
             "AUROC [95 % CI]",

@@ -71,7 +71,7 @@ def _tidy(evidence: BinaryEvidence) -> dict[str, pd.DataFrame]:
 
 
 def _interval_note(evidence: BinaryEvidence) -> str:
-    return sentence(evidence.arms, evidence.bootstrap_draws)
+    return sentence(evidence)
 
 
 def _asked(evidence: BinaryEvidence) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from featurestore.cohort import short_watermark, watermark
 from featurestore.errors import DataError
+from featurestore.units import NOUNS, Noun
 from fusion.config.differences import differing
 from fusion.evidence import Arm, Estimate, Evidence, FinishedRun
 from fusion.evidence.intervals import interval_facts
@@ -232,7 +233,7 @@ def arms_table(comparison: Comparison) -> TextTable:
             f"{facts.linkage} {_short(row)}".strip(),
             str(row.arm.n),
             str(row.arm.events),
-            *_values(row.arm, comparison.metrics),
+            *_values(row.arm, comparison.metrics, facts.counted.drawn),
         )
         for row in comparison.arms
         for facts in [row.run.evidence.run]
@@ -255,9 +256,11 @@ def _without(cells: Sequence[str], left_out: Sequence[int]) -> tuple[str, ...]:
 def interval_note(comparison: Comparison) -> str:
     """Which kinds of interval the first metric has; each run drew for itself."""
     first = comparison.metrics[0]
-    found = interval_facts(row.arm.metrics[first.name] for row in comparison.arms)
+    nouns = {row.run.evidence.run.counted.drawn for row in comparison.arms}
+    drawn = nouns.pop() if len(nouns) == 1 else NOUNS["patient"]
+    found = interval_facts((row.arm.metrics[first.name] for row in comparison.arms), drawn)
     kinds = [f"{f.name} (coverage {coverage(f.coverage_of(first.name))})" for f in found]
-    return f"Intervals of each run's own draws: {'; '.join(kinds) or 'bootstrap of patients'}."
+    return f"Intervals of each run's own draws: {'; '.join(kinds) or f'bootstrap of {drawn.many}'}."
 
 
 def _headings(metrics: Sequence[Compared]) -> list[str]:
@@ -266,13 +269,13 @@ def _headings(metrics: Sequence[Compared]) -> list[str]:
     return [named[0], "interval", *named[1:]]
 
 
-def _values(arm: Arm, metrics: Sequence[Compared]) -> list[str]:
+def _values(arm: Arm, metrics: Sequence[Compared], drawn: Noun) -> list[str]:
     found = [arm.metrics.get(metric.name, UNDEFINED) for metric in metrics]
     shown = [
         with_interval(estimate) if metric.on_page else number(estimate.value)
         for metric, estimate in zip(metrics, found, strict=True)
     ]
-    return [shown[0], kind_name(found[0]), *shown[1:]]
+    return [shown[0], kind_name(found[0], drawn), *shown[1:]]
 
 
 def tidy_comparison(comparison: Comparison) -> pd.DataFrame:

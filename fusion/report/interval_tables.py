@@ -16,7 +16,7 @@ def by_arm(evidence: BinaryEvidence) -> TextTable:
     rows = tuple(
         (
             arm.arm,
-            kind_name(area),
+            kind_name(area, evidence.run.counted.drawn),
             coverage(KINDS[area.method].arm_coverage) if area.low < area.high else NOTHING,
             with_interval(area),
             with_interval(arm.fold_averaged),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusion.evidence import Arm, ArmEvidence, Estimate
+from featurestore.units import NOUNS, Noun
+from fusion.evidence import Arm, ArmEvidence, Estimate, Evidence
 from fusion.evidence.intervals import KINDS, POOLING, IntervalFacts
 from fusion.report.numbers import NOTHING, number, with_interval
 
 
-def kind_name(estimate: Estimate) -> str:
+def kind_name(estimate: Estimate, drawn: Noun = NOUNS["patient"]) -> str:
     """Name of the kind of interval; a dash where there is none."""
     facts = KINDS.get(estimate.method)
-    return NOTHING if facts is None else facts.name
+    return NOTHING if facts is None else facts.worded(drawn).name
 
 
 def coverage(span: tuple[float, float] | None) -> str:
@@ -20,26 +21,34 @@ def coverage(span: tuple[float, float] | None) -> str:
     return "not simulated" if span is None else f"{100 * span[0]:.1f}–{100 * span[1]:.1f} %"
 
 
-def sentence(arms: Sequence[Arm], draws: int, metric: str = "auroc", name: str = "AUROC") -> str:
-    """Which interval a metric of each arm has, the kind of most arms first.
+def sentence(e: Evidence, metric: str = "auroc", name: str = "AUROC") -> str:
+    """Which interval a metric of each arm of a run has, the kind of most arms first.
 
     Args:
-        arms: The arms.
-        draws: Draws of the bootstrap.
+        e: Evidence of the run.
         metric: Name of the metric.
         name: The same for people.
     """
+    return sentence_of(e.arms, e, metric, name)
+
+
+def sentence_of(
+    arms: Sequence[Arm], e: Evidence, metric: str = "auroc", name: str = "AUROC"
+) -> str:
+    """The same of some arms."""
+    draws, drawn = e.bootstrap_draws, e.run.counted.drawn
     named: dict[str, list[str]] = {}
     for arm in arms:
         if arm.metrics[metric].method in KINDS:
             named.setdefault(arm.metrics[metric].method, []).append(arm.arm)
     if not named:
-        return f"Intervals: {draws:,} draws of a bootstrap over patients, shared by all arms."
+        return f"Intervals: {draws:,} draws of a bootstrap over {drawn.many}, shared by all arms."
     first, *others = sorted(named, key=lambda method: -len(named[method]))
     said = [
-        f"Intervals: {_short(KINDS[first], metric)}; {draws:,} draws, shared by all arms.",
+        f"Intervals: {_short(KINDS[first].worded(drawn), metric)}; {draws:,} draws, shared by all "
+        "arms.",
         *(
-            f"{name} of {', '.join(named[method])}: {_short(KINDS[method], metric)}."
+            f"{name} of {', '.join(named[method])}: {_short(KINDS[method].worded(drawn), metric)}."
             for method in others
         ),
     ]

@@ -127,11 +127,11 @@ def binary_paper(evidence: BinaryEvidence) -> Paper:
 
 def _caption(evidence: BinaryEvidence) -> str:
     run = evidence.run
-    who = f"{run.n_patients} patients" if run.observed == "patient" else run.counted.text
+    who = run.counted.text
     return (
         f"Prediction of {run.outcome_name} ({run.outcome_definition}) in {who}, "
         f"{run.n_events} with the outcome. Pooled out-of-fold predictions; 95 % "
-        f"intervals. {sentence(evidence.arms, evidence.bootstrap_draws)} "
+        f"intervals. {sentence(evidence)} "
         f"ΔAUROC against {evidence.baseline}; p adjusted by Holm."
     )
 

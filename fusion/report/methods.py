@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from featurestore.cohort import watermark
-from featurestore.units import worded
+from featurestore.units import counted, worded
 from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report.ablation import SENSITIVITY
 from fusion.report.intervals import headline, sentence
@@ -56,7 +56,7 @@ def study_rows(evidence: Evidence) -> list[tuple[str, str]]:
         (
             evidence.noun.many.capitalize(),
             kind.patients(evidence)
-            + (f", {run.n_images:,} images" if run.n_images else "")
+            + (f", {counted(run.n_images, 'image')}" if run.n_images else "")
             + (f", features of {run.n_slides:,} slides" if run.n_slides else ""),
         ),
         ("Linkage", run.linkage),
@@ -91,7 +91,7 @@ def methods(evidence: BinaryEvidence) -> list[str]:
         f"{': ' + '; '.join(prepared) if prepared else ''}.",
         f"{score(evidence)}; every number counts {many}. Metrics are computed on the pooled "
         "out-of-fold predictions of a repeat and averaged over repeats.",
-        f"{sentence(evidence.arms, evidence.bootstrap_draws)} They are 95 % intervals of draws of "
+        f"{sentence(evidence)} They are 95 % intervals of draws of "
         f"{drawn}{tied}; differences are paired. p values are two-sided, of the same standard "
         "error, and adjusted by Holm over all arms.",
         headline(),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from featurestore.units import counted
 from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
 from fusion.report import sentences
-from fusion.report.intervals import sentence
+from fusion.report.intervals import sentence_of
 from fusion.report.kinds import rendering
 from fusion.report.markdown_text import plain_text, table_lines
 from fusion.report.methods import DISCLAIMER, audit_summary, mark
@@ -101,7 +102,7 @@ def data(e: Evidence) -> CardSection:
     """On what it rests."""
     run = e.run
     sites = f"{run.analysis.sites} sites" if run.analysis.sites else "sites not known"
-    images = f"{run.n_images:,} images, " if run.n_images else ""
+    images = f"{counted(run.n_images, 'image')}, " if run.n_images else ""
     images += f"features of {run.n_slides:,} slides, " if run.n_slides else ""
     rules, unknown = run.analysis.eligibility, sentences.by_outcome(e)
     predictors = sentences.predictors(e)
@@ -147,7 +148,7 @@ def _performance(e: BinaryEvidence) -> CardSection:
             *between_subgroups(e, "auroc", "AUROC"),
         ),
         TextTable(
-            f"The model beside reference models and floors. {sentence(shown, e.bootstrap_draws)}",
+            f"The model beside reference models and floors. {sentence_of(shown, e)}",
             ("model", "n", "events", "AUROC [95 % CI]", "AUPRC [95 % CI]", "Brier [95 % CI]"),
             tuple(_row(arm) for arm in shown),
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from featurestore.tables import OUTCOME_STAGE, TIMES
+from featurestore.units import counted
 from fusion.evidence import EncoderFacts, Evidence, FlowStep
 from fusion.evidence.about import EVERY_FOLD
 from fusion.evidence.subgroups import SITE, Subgroup
@@ -74,7 +75,10 @@ def left_aside(e: Evidence) -> list[str]:
             f"{named(used.withheld)}"
         )
     if unread:
-        found.append(f"{unread} columns of the files were not read: no source understands them")
+        found.append(
+            f"{counted(unread, 'column')} of the files {'was' if unread == 1 else 'were'} not "
+            "read: no source understands them"
+        )
     return found
 
 
@@ -116,7 +120,7 @@ def drawn_together(e: Evidence) -> str:
     """What the bootstrap draws together, in brackets; empty where it draws single patients."""
     if e.run.observed == "patient":
         return " (patients that share an image are drawn together)" if e.run.n_images else ""
-    clusters = f"{e.run.n_clusters:,} clusters"
+    clusters = counted(e.run.n_clusters, "cluster")
     if nameless(e):
         return f" ({clusters}, because patients are not known)"
     share = " or share an image" if e.run.n_images else ""

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from featurestore.cohort import watermark
+from featurestore.units import counted
 from fusion.evaluation import Ladder
 from fusion.evaluation.ladder import METRICS
 from fusion.evidence import ArmEvidence, BinaryEvidence, Evidence
@@ -72,8 +73,8 @@ def _answer_box(found: Answer) -> Panel:
 def binary_summary(evidence: BinaryEvidence) -> str:
     """Who was studied, in a few words."""
     run = evidence.run
-    who = f"{run.n_patients} patients" if run.observed == "patient" else run.counted.text
-    return f"{who}, {run.n_events} events ({run.prevalence:.1%})"
+    who = run.counted.text
+    return f"{who}, {counted(run.n_events, 'event')} ({run.prevalence:.1%})"
 
 
 def binary_tables(evidence: BinaryEvidence) -> list[Table]:

@@ -228,7 +228,7 @@ def measures(e: BinaryEvidence) -> Answer:
         f"0.90 (its threshold is picked on the test {e.noun.many}), accuracy, precision, recall "
         "and F1 at a threshold from inner data, net benefit; "
         "ROC, precision–recall, calibration and decision curves. Arms are compared by paired "
-        f"differences with Holm's adjustment. {sentence(e.arms, e.bootstrap_draws)}",
+        f"differences with Holm's adjustment. {sentence(e)}",
     )
 
 

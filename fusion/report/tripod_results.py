@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from featurestore.tables import OUTCOME_STAGE
+from featurestore.units import counted
 from fusion.evidence import BinaryEvidence, Evidence
 from fusion.report import sentences
 from fusion.report.intervals import kind_name, pooled_beside_folds
@@ -71,7 +72,8 @@ def participants_of_analyses(e: BinaryEvidence) -> Answer:
     low, high = sizes.min(), sizes.max()
     return Answer(
         FILLED,
-        f"Every arm: {chosen_arm(e).n:,} {e.noun.many}, {chosen_arm(e).events:,} events. Each "
+        f"Every arm: {e.noun.counted(chosen_arm(e).n)}, {counted(chosen_arm(e).events, 'event')}. "
+        "Each "
         f"outer fold tests {low['n']} to {high['n']} {e.noun.many} with {low['events']} to "
         f"{high['events']} events and trains, tunes and chooses on the others.",
     )
@@ -93,7 +95,7 @@ def performance(e: BinaryEvidence) -> Answer:
     return Answer(
         FILLED,
         f"{e.baseline}: AUROC {pooled_beside_folds(chosen_arm(e))} (interval: "
-        f"{kind_name(m['auroc'])}), AUPRC {with_interval(m['auprc'])}, "
+        f"{kind_name(m['auroc'], e.run.counted.drawn)}), AUPRC {with_interval(m['auprc'])}, "
         f"Brier {with_interval(m['brier'])}, calibration slope "
         f"{with_interval(m['calibration_slope'], 2)}; all arms in the ablation table"
         f"{', subgroups in theirs' if e.subgroups else ''}.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pydantic
 
+from featurestore.units import Observed
 from fusion.bundle.archive import Bundle
 from fusion.bundle.record import (
     FittedRecord,
@@ -223,6 +224,7 @@ class SchemaOut(pydantic.BaseModel):
     beside: list[str]
     image: ImageInput
     arms: list[BinaryArmOut | TimesArmOut]
+    observed: Observed
     patients: int
     events: int
     limits: dict[str, float]
@@ -283,6 +285,7 @@ def schema_out(bundle: Bundle, limits: Limits) -> SchemaOut:
         beside=list(asked_beside(record)),
         image=record.image,
         arms=[_ARMS[record.kind](m) for m in record.models],
+        observed=record.cohort.observed,
         patients=record.cohort.patients,
         events=record.cohort.events,
         limits={

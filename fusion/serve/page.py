@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from markupsafe import Markup
 
 from featurestore.outcomes import duration_words
+from featurestore.units import NOUNS
 from fusion.bundle.record import InputColumn, TimesOutcomeRecord
 from fusion.report.numbers import number
 from fusion.serve.models import BinaryArmOut, SchemaOut, TimesArmOut
@@ -98,6 +99,7 @@ def page(schema: SchemaOut) -> str:
     return _render(
         "page.jinja",
         schema=schema,
+        counted=NOUNS[schema.observed].counted(schema.patients),
         groups=groups,
         pasted=pasted,
         metrics=list(_metrics(schema)),

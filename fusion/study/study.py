@@ -20,6 +20,7 @@ from featurestore.cohort import patient_groups
 from featurestore.errors import ConfigError, DataError
 from featurestore.export.package import Exported
 from featurestore.store import EncoderIdentity
+from featurestore.units import counted
 from fusion.audit import AuditReport, AuditSubject, run_audit
 from fusion.audit.same_folds import require_same_folds
 from fusion.config import ClaimConfig, ExportConfig
@@ -347,7 +348,7 @@ class Study(OwnStages):
         default = self.paths.export_deidentified if chosen.deidentify else self.paths.export
         folder = folder or default
         exported = export_study(material, self.baseline, chosen, folder, self.config.name)
-        self._progress.finish(f"export: {len(exported.paths)} files in {folder}")
+        self._progress.finish(f"export: {counted(len(exported.paths), 'file')} in {folder}")
         return exported
 
     def run(self) -> Evidence:

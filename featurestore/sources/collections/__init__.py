@@ -11,12 +11,13 @@ from featurestore.sources.collections import (
     isic_2024,
     milk10k,
     pad_ufes_20,
+    ph2,
 )
 from featurestore.sources.collections.base import Collection
 
 COLLECTIONS: dict[str, Collection] = {
     module.COLLECTION.name: module.COLLECTION
-    for module in (bcn20000, derm7pt, fitzpatrick17k, isic_2024, milk10k, pad_ufes_20)
+    for module in (bcn20000, derm7pt, fitzpatrick17k, isic_2024, milk10k, pad_ufes_20, ph2)
 }
 """The collections by name."""
 

@@ -41,7 +41,7 @@ def best(e: SurvivalEvidence) -> tuple[str, str] | None:
 
 def interval_note(e: SurvivalEvidence) -> str:
     """Which intervals stand in the report, and how often that of a C held the truth."""
-    return sentence(e.arms, e.bootstrap_draws, "uno_c", "C")
+    return sentence(e, "uno_c", "C")
 
 
 def intervals(e: SurvivalEvidence) -> str:

@@ -25,7 +25,8 @@ from featurestore.sources.mismatch import explain_mismatch
 from featurestore.sources.recognition import guess_format
 from featurestore.store import FeatureStore
 from featurestore.store.maintenance import info
-from featurestore.units import NOUNS
+from featurestore.tables import split_archived
+from featurestore.units import NOUNS, counted
 from fusion.arms import unseen_roles
 from fusion.evaluation.planning import plan_study, roles_in_sources
 from fusion.start.doctor.base import Diagnosis, Finding, existing_parent, fail, ok, warn
@@ -73,8 +74,8 @@ def find_arms(study: Diagnosis) -> Iterator[Finding]:
         plan = plan_study(config, has_pictures, dictionary, kind, roles)
         seen = ", ".join(modality.name for modality in plan.ablation.modalities)
         which = f"{outcome}: " if study.config.cohort.outcomes else ""
-        text = f"{len(plan.arms)} arms on {seen}; the reference is {plan.ablation.reference}"
-        yield ok(f"{which}{text}")
+        arms = counted(len(plan.arms), "arm")
+        yield ok(f"{which}{arms} on {seen}; the reference is {plan.ablation.reference}")
     for text in unseen_roles(plan.ablation.modalities, roles):
         yield warn(
             text, "name a modality of theirs under ablation.modalities, if that is not meant"
@@ -99,14 +100,16 @@ def find_paths(study: Diagnosis) -> Iterator[Finding]:
 
 def _path(kind: str, key: str, path: Path) -> Finding:
     where = f"{kind}.{key}: {path}"
-    if not path.exists():
-        near = existing_parent(path)
+    inside = split_archived(path)
+    file = path if inside is None else inside[0]
+    if not file.exists():
+        near = existing_parent(file)
         return fail(f"{where} does not exist", f"{near} exists; set --data-root, or mend the path")
-    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
-        return fail(f"{where} may not be read", f"chmod u+r {path}")
-    if path.is_dir():
+    if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
+        return fail(f"{where} may not be read", f"chmod u+r {file}")
+    if file.is_dir():
         return ok(f"{where} is a folder")
-    size = _bytes(path.stat().st_size)
+    size = _bytes(file.stat().st_size) + (" packed with others" if inside is not None else "")
     if path.suffix.lower() in CONTAINER_SUFFIXES:
         return ok(f"{where} is readable, {size}, searched for images")
     guess = guess_format(path)
@@ -160,7 +163,7 @@ def find_embeddings(study: Diagnosis) -> Iterator[Finding]:
     for one in study.config.embeddings:
         files = look_for_files(one, study.data_root)
         reader = find_reader(one, files, ALL_READERS)
-        text = f"{one.name}: {len(files):,} {reader.name} files"
+        text = f"{one.name}: {counted(len(files), f'{reader.name} file')}"
         if one.trained_on == "unknown":
             advice = "find out, and set trained_on to none or the list of patients"
             yield warn(f"{text}; nobody says whom the encoder learned from", advice)
@@ -228,10 +231,12 @@ def find_store(study: Diagnosis) -> Iterator[Finding]:
     found = info(FeatureStore(study.store))
     damaged = sum(encoder.damaged for encoder in found.encoders)
     images = {encoder.identity.backbone: encoder.images for encoder in found.encoders}
-    held = ", ".join(f"{n:,} images of {name}" for name, n in images.items()) or "nothing yet"
+    held = (
+        ", ".join(f"{counted(n, 'image')} of {name}" for name, n in images.items()) or "nothing yet"
+    )
     if damaged:
         yield fail(
-            f"{study.store} has {damaged} damaged shards",
+            f"{study.store} has {counted(damaged, 'damaged shard')}",
             f"`melafuse store verify {study.store} --repair` sets them aside, extract refills",
         )
     if found.temporary_files:

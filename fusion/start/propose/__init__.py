@@ -12,7 +12,7 @@ from featurestore.cohort import ImageRoles, studied_dictionary
 from featurestore.config import validate
 from featurestore.errors import ConfigError, MelafuseError
 from featurestore.sources.joining import id_key, join_sources
-from featurestore.units import NOUNS
+from featurestore.units import NOUNS, counted
 from featurestore.yaml_text import parse_yaml_words
 from fusion.config import RunConfig
 from fusion.evaluation.planning import plan_study, roles_in_sources
@@ -195,7 +195,7 @@ def _connected(
     shown = f"{len(_patients(used)):,} of {', '.join(s.title for s in used)}"
     for source in rest:
         problem = (
-            f"none of its {len(_patients([source])):,} patients is among the {shown}. Rows of "
+            f"none of its {counted(len(_patients([source])), 'id')} is among the {shown}. Rows of "
             "different people are joined by nothing but a shared id; the label-matched protocol "
             "(linkage: label_matched) must be asked for by name"
         )

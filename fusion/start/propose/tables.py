@@ -15,10 +15,10 @@ from featurestore.errors import DataError, MelafuseError
 from featurestore.images import IMAGE_SUFFIXES, ImageFolder
 from featurestore.sources import SOURCES, ReadContext, SourceTables
 from featurestore.sources.id_guess import join_key, joining_columns
-from featurestore.sources.recognition import MAIN_ROLES, FormatGuess, guess_head
+from featurestore.sources.recognition import MAIN_ROLES, FormatGuess, guess_head, is_form
 from featurestore.sources.table_guess import LabelGuess, guess_rows
 from featurestore.tables import known_text, read_head, read_table
-from featurestore.units import NOUNS, Observed
+from featurestore.units import NOUNS, Observed, counted
 
 # Keys that hold several files.
 _MANY = {
@@ -31,6 +31,7 @@ _MANY = {
 _SEARCHING = ("isic", "collection")
 # Large, and without a say in who the patients are or what the outcome is: not read for a guess.
 _UNREAD = ("expression", "mutations", "star_counts")
+_MOST_REFUSED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,9 @@ def look_at(paths: Sequence[Path]) -> list[FoundTable]:
         except DataError as error:
             found.append(FoundTable(path, None, str(error)))
             continue
-        if guess is None:
+        if is_form(path):
+            problem = "a form for the predictions of a challenge, whose labels are placeholders"
+        elif guess is None:
             problem = "no table: no header with two or more columns was found"
         elif not guess.is_read:
             problem = f"{guess.name} ({guess.why}); no source reads it"
@@ -154,7 +157,7 @@ def unused_images(sources: Sequence[ProposedSource], images: Sequence[Path]) -> 
         sources: The sources of the study.
         images: The folders.
     """
-    if not images or any(_n_images(source) for source in sources):
+    if not images or any(_n_images(source) or source.tables is None for source in sources):
         return []
     folder = ImageFolder.scan(images)
     shown = ", ".join(str(path) for path in images)
@@ -234,7 +237,10 @@ def _plain(
         section["columns"] = guess.columns
     source = ProposedSource(
         section,
-        (f"{table.path.name}: {len(text):,} rows, {len(text.columns)} columns", *guess.why),
+        (
+            f"{table.path.name}: {counted(len(text), 'row')}, {len(text.columns)} columns",
+            *guess.why,
+        ),
         skipped=guess.skipped,
         label=guess.label,
         candidates=guess.candidates,
@@ -278,12 +284,16 @@ def matches(tables: SourceTables, folder: ImageFolder) -> list[str]:
     used = len(photographs & set(tables.images["path"]))
     reasons = tables.exclusions.loc[tables.exclusions["entity"] == "image", "reason"]
     fileless = int(reasons.str.startswith("no file").sum())
-    masks = f"; {len(folder.masks):,} masks are no photographs" if folder.masks else ""
-    return [
-        f"{shown}; {used:,} image files belong to a row, "
-        f"{len(photographs) - used:,} of {len(photographs):,} files do not, and {fileless:,} ids "
-        f"have no file{masks}"
+    strange, masks = len(photographs) - used, len(folder.masks)
+    said = [
+        f"{shown}; {counted(used, 'image file belongs', 'image files belong')} to a row, "
+        f"{strange:,} of {counted(len(photographs), 'file')} {'does' if strange == 1 else 'do'} "
+        f"not, and {counted(fileless, 'id has', 'ids have')} no file"
     ]
+    if masks:
+        said.append(counted(masks, "mask is no photograph", "masks are no photographs"))
+    said += [f"{name} is not read: {reason}" for name, reason in folder.refused[:_MOST_REFUSED]]
+    return ["; ".join(said)]
 
 
 def _unread(section: dict[str, Any]) -> list[str]:

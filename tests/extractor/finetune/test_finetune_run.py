@@ -251,7 +251,7 @@ def test_a_patient_in_both_parts_is_refused(tmp_path: Path, parts: Parts) -> Non
     training, validation = parts
     mixed = validation.patient_ids.copy()
     mixed[0] = training.patient_ids[0]
-    with pytest.raises(LeakageError, match=r"1 patients are in the training and .* training-0-0"):
+    with pytest.raises(LeakageError, match=r"1 id is in the training and .* training-0-0"):
         run((training, dataclasses.replace(validation, patient_ids=mixed)), tmp_path / "ft")
 
 

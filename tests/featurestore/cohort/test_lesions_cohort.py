@@ -125,7 +125,7 @@ def test_lesions_of_unknown_patients_are_groups_of_their_own(tmp_path: Path) -> 
     assert set(patient_groups(cohort.patients, cohort.images)) == set(
         patient_groups(cohort.patients, cohort.images).values()
     )
-    assert any("Of none of 35 lesions the patient is known" in note for note in cohort.notes)
+    assert any("The patient of none of 35 lesions is known" in note for note in cohort.notes)
     table = table_one(cohort)
     assert "patients" not in table["variable"].tolist()
     assert not table["variable"].str.contains("of 35 patients").any()
@@ -154,7 +154,7 @@ def test_images_that_disagree_and_lesions_that_go_are_accounted_for(mixed: Path)
     assert "1 of 2 images of the lesion say so" in rows["value", "L1"]
     assert rows["lesion", "L4"] == "melanoma is unknown"
     assert rows["image", "I6"] == "lesion L4 left out: melanoma is unknown"
-    assert any("Images of 1 lesions disagree" in note for note in cohort.notes)
+    assert any("Images of 1 lesion disagree" in note for note in cohort.notes)
     assert cohort.counted.text == ("5 lesions (4 lesions of 2 patients, 1 of unknown patients)")
 
 

@@ -200,7 +200,7 @@ def test_folds_need_events_and_nobody_without() -> None:
     groups = {p: p for p in everyone["patient_id"]}
     assert len(make_folds(everyone, groups, 3, 1, seed=0).keys) == 3
     few = patients([1.0] * 2 + [0.0] * 10)
-    with pytest.raises(DataError, match=r"3 folds need 3 independent groups of patients with"):
+    with pytest.raises(DataError, match=r"3 folds need 3 independent groups with"):
         make_folds(few, groups, 3, 1, seed=0)
 
 

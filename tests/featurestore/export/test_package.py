@@ -126,7 +126,7 @@ def test_citation_names_every_source_and_what_is_not_stated(tmp_path: Path) -> N
     text = (tmp_path / "CITATION.md").read_text(encoding="utf-8")
     assert "| isic | CC-BY | Clinic \\| A | 2 |" in text
     assert "| own | not stated | not stated | 1 |" in text
-    assert "The licence of 1 images is not stated" in text
+    assert "The licence of 1 image is not stated" in text
     assert MARK in text
 
 

@@ -16,7 +16,7 @@ from isic_trees_example import (
     isic_2019,
     isic_2020,
 )
-from tree_files_example import Facts, noise, write, write_csv
+from tree_files_example import Facts, noise, outline, write, write_csv
 
 PAD_CLASSES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
 
@@ -289,6 +289,42 @@ def bcn20000(folder: Path) -> Facts:
     return Facts(32, 32, 64, (8, 56), (24, 40), frozenset({"diagnosis"}), frozenset({"age", "sex"}))
 
 
+PH2 = ("Common Nevus", "Atypical Nevus", "Melanoma")
+
+
+def ph2(folder: Path) -> Facts:
+    """40 images with two masks each, and the table between pipes with a legend below."""
+    lines = [
+        "||   Name || Histological Diagnosis || Clinical Diagnosis || Asymmetry | "
+        "Pigment Network | Dots/Globules | Streaks | Regression Areas | Blue-Whitish Veil || "
+        "          Colors ||"
+    ]
+    for k in range(40):
+        name, kind = f"IMD{k + 2:03d}", (0, 1, 0, 1, 2)[k % 5]
+        case = folder / "PH2 Dataset images" / name
+        write(case / f"{name}_Dermoscopic_Image" / f"{name}.bmp", noise(k, "BMP"))
+        write(case / f"{name}_lesion" / f"{name}_lesion.bmp", outline(k, "BMP"))
+        write(case / f"{name}_roi" / f"{name}_R1_Label4.bmp", outline(k, "BMP"))
+        told = "Melanoma" if kind == 2 else ""
+        marks = " | ".join((str(k % 3), "AT" if k % 2 else "T", "A", "AP"[k % 2], "A", "A"))
+        colours = ("4", "3  4", "4  5  6")[k % 3]
+        lines.append(f"|| {name} || {told:>22} || {kind:>18} || {marks} || {colours:>16} ||")
+    lines += ["", "Legends:", "Histological Diagnosis: as the report says it", "", "Asymmetry:"]
+    lines += ["0 - Fully Symmetric; 1 - Symmetric in 1 axis; 2 - Fully Asymmetric", ""]
+    (folder / "PH2_dataset.txt").write_text("\r\n".join(lines), encoding="utf-8")
+    (folder / "Readme.txt").write_text("PH2 Database\n\nRead this.\n", encoding="utf-8")
+    return Facts(
+        40,
+        0,
+        40,
+        (8, 32),
+        (8, 32),
+        frozenset({"histological diagnosis", "clinical diagnosis"}),
+        frozenset({"asymmetry", "pigment_network", "dots_globules", "colour_blue_gray"}),
+        masks=80,
+    )
+
+
 COLLECTION_TREES: dict[str, Callable[[Path], Facts]] = {
     "pad-ufes-20": pad_ufes_20,
     "isic-2024": isic_2024,
@@ -296,6 +332,7 @@ COLLECTION_TREES: dict[str, Callable[[Path], Facts]] = {
     "milk10k": milk10k,
     "fitzpatrick17k": fitzpatrick17k,
     "bcn20000": bcn20000,
+    "ph2": ph2,
 }
 """Trees that the source `collection` reads, by its names."""
 

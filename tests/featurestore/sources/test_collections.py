@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 from collections_example import COLLECTION_TREES
@@ -60,6 +63,20 @@ def pad(folder: Path, rows: list[list[object]]) -> None:
         write(folder / "imgs_part_1" / str(row[0]), noise(k, "PNG"))
 
 
+PH2_WORKBOOK = [
+    *("Image Name", "Histological Diagnosis", "Common Nevus", "Atypical Nevus", "Melanoma"),
+    *("Asymmetry\n(0/1/2)", "Pigment Network\n(AT/T)", "Dots/Globules\n(A/AT/T)"),
+    *("Streaks\n(A/P)", "Regression Areas\n(A/P)", "Blue-Whitish Veil\n(A/P)"),
+    *("White", "Red", "Light-Brown", "Dark-Brown", "Blue-Gray", "Black"),
+]
+
+
+def workbook() -> Any:
+    sheet = openpyxl.Workbook().active
+    assert sheet is not None
+    return sheet
+
+
 ROWS: list[list[object]] = [
     ["a.png", "P1", 1, "MEL", "True", 50, "MALE", "True", 2.0, "x"],
     ["b.png", "P1", 2, "NEV", "False", 51, "MALE", "UNK", 2.0, "y"],
@@ -105,7 +122,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="none of the 3 images of PAD-UFES-20 has a file"):
         read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["empty"])
-    pad(tmp_path, [*ROWS, ROWS[0]])
+    pad(tmp_path, [*ROWS, [*ROWS[0][:-1], "z"]])
     with pytest.raises(DataError, match=r"duplicate image id .*: a\.png"):
         read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["."])
     with pytest.raises(ConfigError, match="unknown collection 'isic-1999'; known: bcn20000"):
@@ -113,6 +130,56 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     write_csv(tmp_path / "s.csv", "isic_id,diagnosis_full,invasion_thickness_interval", [])
     with pytest.raises(DataError):
         read(tmp_path, "milk10k", ["s.csv"], ["."])
+
+
+def test_rows_that_stand_twice_count_once_and_capitals_are_the_same(tmp_path: Path) -> None:
+    pad(tmp_path, ROWS)
+    whole = read(tmp_path, "pad-ufes-20", ["metadata.csv"], ["."])
+    text = (tmp_path / "metadata.csv").read_text(encoding="utf-8")
+    header, _, rows = text.partition("\n")
+    (tmp_path / "metadata.csv").write_text(f"{header.upper()}\n{rows}", encoding="utf-8")
+    (tmp_path / "metadata.csv.gz").write_bytes(gzip.compress(text.encode()))
+    guess = guess_format(tmp_path / "metadata.csv")
+    assert guess is not None
+    assert guess.collection == "pad-ufes-20"
+    twice = read(tmp_path, "pad-ufes-20", ["metadata.csv", "metadata.csv.gz"], ["."])
+    pd.testing.assert_frame_equal(twice.images, whole.images)
+    assert "PAD-UFES-20 metadata: 3 rows repeated word for word, counted once." in twice.notes
+
+
+def test_ph2_by_its_text_and_by_its_workbook(tmp_path: Path) -> None:
+    COLLECTION_TREES["ph2"](tmp_path)
+    text = read(tmp_path, "ph2", ["PH2_dataset.txt"], ["."])
+    rows = [
+        [cell.strip() for cell in line.replace("||", "|").strip("|").split("|")]
+        for line in (tmp_path / "PH2_dataset.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|| IMD")
+    ]
+    sheet = workbook()
+    legend: list[list[object]] = [["PH2"], [None, None, "Legends"], [None, "T", "Typical"]]
+    for row in [*legend * 4, [None, None, "Clinical Diagnosis", *[None] * 8, "Colors"]]:
+        sheet.append(row)
+    sheet.append(PH2_WORKBOOK)
+    for name, told, kind, *criteria, colours in rows:
+        crosses = ["X" if str(k) == kind else None for k in range(3)]
+        seen = ["X" if str(k) in colours.split() else None for k in range(1, 7)]
+        sheet.append([name, told or None, *crosses, int(criteria[0]), *criteria[1:], *seen])
+    sheet.parent.save(tmp_path / "PH2_dataset.xlsx")
+    crossed = read(tmp_path, "ph2", ["PH2_dataset.xlsx"], ["."])
+    pd.testing.assert_frame_equal(crossed.images, text.images)
+    pd.testing.assert_frame_equal(crossed.patients, text.patients)
+    assert crossed.unmapped == text.unmapped == ()
+    both = read(tmp_path, "ph2", ["PH2_dataset.xlsx", "PH2_dataset.txt"], ["."])
+    pd.testing.assert_frame_equal(both.patients, text.patients)
+    first = text.patients.set_index("patient_id").loc["IMD003"]
+    assert first[["asymmetry", "pigment_network", "streaks"]].tolist() == [
+        *("in one axis", "atypical", "present")
+    ]
+    colours = [name for name in text.dictionary.names if name.startswith("colour")]
+    assert dict(first[colours][first[colours] == 1]) == {
+        "colour_light_brown": 1.0,
+        "colour_dark_brown": 1.0,
+    }
 
 
 def test_isic_2024_with_its_label_in_a_file_of_its_own(tmp_path: Path) -> None:

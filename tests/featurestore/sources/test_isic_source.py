@@ -64,7 +64,7 @@ def test_isic_2018_and_2019(tmp_path: Path) -> None:
     tables = read(tmp_path, files, ["I1.jpg", "I2_downsampled.jpg", "I3.jpg"], suffixes=[])
     assert melanoma(tables) == {"I1": 1, "I2_downsampled": 0, "I3": None}
     assert set(tables.patients["patient_id"]) == {"MSK4_1", "I3"}
-    with pytest.raises(DataError, match="1 images have not exactly one class: I1"):
+    with pytest.raises(DataError, match="1 image has not exactly one class: I1"):
         read(tmp_path, {"truth.csv": files["truth.csv"].replace("1,1.0,0.0", "1,1.0,1.0")}, [])
 
 
@@ -245,7 +245,7 @@ def test_files_that_disagree(tmp_path: Path) -> None:
             "not a layout of ISIC metadata; it has id, melanoma; known: archive",
         ),
         ("image_id,melanoma\nI1,0\nI1,1\n", "duplicate image id in .*m.csv: I1"),
-        ("image_id,melanoma\n,0\n", "1 rows have no image_id"),
+        ("image_id,melanoma\n,0\n", "1 row has no image_id"),
         ("image_id,melanoma\nI1,2\n", "column 'melanoma' holds '2'"),
         ("image_id,melanoma\nI7,1\n", "none of the 1 images of m.csv has a file under img"),
         ("<html></html>", "HTML"),
@@ -371,7 +371,7 @@ def test_masks_beside_the_photographs(tmp_path: Path) -> None:
     assert tables.exclusions["id"].tolist()[0] == "GroundTruth/I0.png"
     for k in range(4):
         (tmp_path / "img" / "images" / f"I{k}.jpg").unlink()
-    with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks lie there\)"):
+    with pytest.raises(DataError, match=r"none of the 4 images .* \(4 masks\)"):
         read(tmp_path, {"truth.csv": rows}, [])
 
 

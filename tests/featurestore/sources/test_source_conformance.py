@@ -144,3 +144,19 @@ class TestSource(SourceSuite):
             header_lines=HEADER_LINES.get(kind, 1),
             synthetic=kind == "synthetic",
         )
+
+
+class TestPh2(SourceSuite):
+    """A collection by its workbook, whose labels and colours are crosses."""
+
+    source = "collection"
+    shown = SourceExample(
+        {"name": "ph2", "tables": ["m.csv"], "images": ["img"]},
+        {
+            "m.csv": "Image Name,Histological Diagnosis,Common Nevus,Atypical Nevus,Melanoma,"
+            "Asymmetry (0/1/2),Streaks (A/P),White,Blue-Gray\n"
+            "I1,,X,,,0,A,,X\nI2,,,X,,1,P,,\nI3,Melanoma,,,X,2,?,X,X\nI4,,X,,,0,A,,\n"
+        },
+        pictures=PICTURES,
+        has_images=True,
+    )

@@ -106,7 +106,7 @@ def test_rows_of_other_cancers_are_not_read(tmp_path: Path) -> None:
     tables = TcgaCdrSource(path=Path("cdr.csv")).read(ReadContext(tmp_path, tmp_path))
     assert tables.patients["patient_id"].tolist() == ["TCGA-XX-0001"]
     assert tables.patients["pfi_event"].isna().all()
-    assert tables.notes == ("cdr.csv: 1 rows of other cancers are not read.",)
+    assert tables.notes == ("cdr.csv: 1 row of other cancers left out.",)
     with pytest.raises(DataError, match="no row of the cancer type 'UVM'"):
         TcgaCdrSource(path=Path("cdr.csv"), cancer="UVM").read(ReadContext(tmp_path, tmp_path))
 

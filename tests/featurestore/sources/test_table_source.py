@@ -76,7 +76,7 @@ def test_a_value_that_is_no_number_is_reported(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("P2", "P1", "duplicate patient id in .*clinical.tsv: P1"),
-        ("P2", "[Not Available]", "column 'Patient ID' has no id in 1 rows: row 2"),
+        ("P2", "[Not Available]", "column 'Patient ID' has no id in 1 row: row 2"),
         ("Age", "AGE", "no column 'Age'; the file has Patient ID, AGE, Ulceration"),
         ("stage iib", "Stage IV", "column 'Stage' holds 'Stage IV', which is none of the levels"),
         ("YES", "perhaps", "column 'Ulceration' holds 'perhaps'"),
@@ -187,7 +187,7 @@ def test_an_expression_matrix(tmp_path: Path) -> None:
     assert (column.kind, column.group, column.unit) == ("expression", "expression", "log2(x+1)")
     reasons = tables.exclusions["reason"].tolist()
     assert "sample TCGA-AA-0001-06: another sample comes first by id" in reasons
-    assert "1 rows of matrix.txt have no gene name" in reasons
+    assert "1 row of matrix.txt without gene name" in reasons
     assert "2 rows of matrix.txt have this gene name; the one of greatest sum kept" in reasons
 
 

@@ -44,11 +44,11 @@ def noise(seed: int, form: str = "JPEG", side: int = 40) -> bytes:
     return file.getvalue()
 
 
-def outline(seed: int) -> bytes:
+def outline(seed: int, form: str = "PNG") -> bytes:
     pixels = np.zeros((40, 48), dtype=np.uint8)
     pixels[8 : 20 + seed % 8, 8:30] = 255
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(pixels).save(file, form)
     return file.getvalue()
 
 

@@ -59,14 +59,14 @@ def test_a_seen_patient_is_never_scored() -> None:
     tuned = dataclasses.replace(FROZEN, training_patients=("P1", "P2"))
     check_unseen(tuned, ["P3"])
     check_unseen(FROZEN, ["P1"])
-    with pytest.raises(LeakageError, match="trained on 1 of the patients to be scored: P2"):
+    with pytest.raises(LeakageError, match="trained on 1 of those to be scored: P2"):
         check_unseen(tuned, ["P3", "P2"])
 
 
 def test_people_are_told_where_the_weights_come_from() -> None:
     assert FROZEN.origin == "weights random(seed=0)"
     tuned = dataclasses.replace(FROZEN, training_patients=("P1", "P2"), fold="0/3")
-    assert tuned.origin == "fine-tuned on 2 patients of fold 0/3"
+    assert tuned.origin == "fine-tuned on 2 training ids of fold 0/3"
 
 
 def imported(**changes: object) -> EncoderIdentity:
@@ -95,6 +95,6 @@ def test_identities_of_earlier_stores_are_read_and_written_as_before() -> None:
 @pytest.mark.parametrize("scored", ["TCGA-ER-A2N0", "tcga.er.a2n0", " TCGA-ER-A2N0 "])
 def test_listed_patients_are_refused_however_they_are_spelled(scored: str) -> None:
     one = imported(trained_on="listed", training_patients=("TCGA-ER-A2N0", "x"))
-    with pytest.raises(LeakageError, match="was trained on 1 of the patients to be scored"):
+    with pytest.raises(LeakageError, match="was trained on 1 of those to be scored"):
         check_unseen(one, [scored, "TCGA-ER-A2N1"])
     check_unseen(one, ["TCGA-ER-A2N1"])

@@ -174,6 +174,19 @@ def test_explain_finds_an_unread_file_in_quarantine_by_its_path(
     assert explain(store, "lesion 5").sha256 == ""
 
 
+def test_explain_of_a_member_goes_by_its_content_and_its_path(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    member = f"{tmp_path}/a.zip::deep/ISIC_0000007.jpg"
+    known = explain(store, member, digest(7))
+    assert known.sha256 == digest(7)
+    assert known.encoders[0].cached
+    changed = explain(store, member, digest(500))
+    assert "image ISIC_0000007 is, but its content was another" in changed.lines[0]
+    store.quarantine([QuarantineRow("", "lesion 5", member, "encrypted")])
+    assert "in quarantine (encrypted)" in explain(store, member, "").lines[0]
+
+
 def test_explain_says_which_contents_go_by_one_id(store: FeatureStore) -> None:
     _, _, values = batch(range(1))
     with store.writer(identity()) as writer:
@@ -197,7 +210,7 @@ def test_explain_admits_what_a_damaged_shard_hides(store: FeatureStore) -> None:
     path = next(p for p, index in store.shards(identity()) if (digest(2), 0) in index.keys)
     path.write_bytes(b"")
     by_digest = explain(FeatureStore(store.root), digest(2))
-    assert by_digest.lines[0].endswith("not embedded yet, or in one of 1 damaged shards")
+    assert by_digest.lines[0].endswith("not embedded yet, or in one of 1 damaged shard")
     assert by_digest.encoders[1].cached
 
 

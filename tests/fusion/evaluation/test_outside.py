@@ -83,14 +83,14 @@ def test_a_patients_own_outcome_moves_no_threshold_of_his_fold(
         (lambda t: first(t, fold=0.5), r"mine: a column is not of numbers \(repeat and fold are"),
         (lambda t: first(t, probability=np.nan), r"mine: 1 values of probability are NaN or inf"),
         (lambda t: first(t, probability=-0.1), r"mine: 1 values of probability are outside 0 to 1"),
-        (lambda t: first(t, patient_id="X"), r"mine: 1 patients are not of this study: X$"),
+        (lambda t: first(t, patient_id="X"), r"mine: 1 id is not of this study: X$"),
         (lambda t: t.assign(repeat=1), r"mine: predictions are of the repeats 1; the study has 0"),
-        (lambda t: pd.concat([t, t[:2]]), r"mine: 2 patients are predicted twice in a repeat: P"),
-        (lambda t: t[3:], r"mine: 117 patients are predicted in repeat 0, 120 are tested; 3 have"),
+        (lambda t: pd.concat([t, t[:2]]), r"mine: 2 ids are predicted twice in a repeat: P"),
+        (lambda t: t[3:], r"mine: 117 ids are predicted in repeat 0, 120 are tested; 3 without"),
         (lambda t: t[:0], r"mine: predictions are of the repeats ; the study has 0"),
         (
             lambda t: t.assign(fold=(t["fold"] + 1) % 3),
-            r"mine: 120 patients are said to be tested in other folds than those of repeat 0; P",
+            r"mine: 120 ids are said to be tested in other folds than those of repeat 0; P",
         ),
     ],
 )

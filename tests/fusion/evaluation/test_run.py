@@ -273,12 +273,12 @@ class TestReproducibility:
 
 class TestRefusals:
     def test_a_patient_on_both_sides(self, table: FeatureTable) -> None:
-        with pytest.raises(LeakageError, match="1 patients are in training and test: P0003"):
+        with pytest.raises(LeakageError, match="1 id is in training and test: P0003"):
             split_fold(table, ["P0001", "P0003"], ["P0002", "P0003"])
 
     def test_a_group_on_both_sides(self, table: FeatureTable) -> None:
         tied = np.where(table.patient_ids == "P0002", "P0001", table.groups)
-        with pytest.raises(LeakageError, match="1 groups of patients that share images"):
+        with pytest.raises(LeakageError, match="1 group that shares a patient or images lies"):
             split_fold(dataclasses.replace(table, groups=tied), ["P0001"], ["P0002"])
 
     def test_a_patient_without_features(self, table: FeatureTable) -> None:

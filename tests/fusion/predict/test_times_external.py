@@ -123,5 +123,5 @@ def test_another_kind_of_outcome_is_one_line(cohort: Cohort, predictor: Predicto
 
 def test_nobody_with_the_event_is_one_line(cohort: Cohort, predictor: Predictor) -> None:
     few = cohort.patients.head(5).assign(outcome=0.0)
-    with pytest.raises(DataError, match="none of the patients who could be scored had the event"):
+    with pytest.raises(DataError, match="none of those who could be scored had the event"):
         validate(predictor, dataclasses.replace(cohort, patients=few), 100, 0)

@@ -15,12 +15,16 @@ from evidence_example import estimate, everything, example
 from rich.console import Console
 from test_claims import images_and_columns, table_alone
 
+from featurestore.units import NOUNS
 from fusion.evidence import Evidence
-from fusion.evidence.intervals import KINDS, interval_facts
+from fusion.evidence.intervals import KINDS as OF_ANY_UNIT
+from fusion.evidence.intervals import interval_facts
 from fusion.report import write_report
 from fusion.report.interval_tables import by_arm, kinds
-from fusion.report.intervals import coverage, headline, sentence
+from fusion.report.intervals import coverage, headline, sentence_of
 from fusion.report.terminal import print_evidence
+
+KINDS = {method: facts.worded(NOUNS["patient"]) for method, facts in OF_ANY_UNIT.items()}
 
 
 def _said(folder: Path, evidence: Evidence) -> dict[str, str]:
@@ -107,10 +111,27 @@ def test_coverage_is_two_shares_or_none() -> None:
 
 def test_an_interval_that_nobody_named_is_not_given_a_name() -> None:
     nobody = {"auroc": estimate(0.7, 0.05, "")}
-    nameless = [dataclasses.replace(arm, metrics=nobody) for arm in example().arms]
-    assert sentence(nameless, 2000) == (
+    found = example()
+    nameless = [dataclasses.replace(arm, metrics=nobody) for arm in found.arms]
+    assert sentence_of(nameless, dataclasses.replace(found, bootstrap_draws=2000)) == (
         "Intervals: 2,000 draws of a bootstrap over patients, shared by all arms."
     )
+
+
+def test_lesions_are_drawn_where_no_patient_is_known() -> None:
+    found = example()
+    n = found.run.n_patients
+    for nameless, drawn in ((n, "lesions"), (n - 1, "patients")):
+        run = dataclasses.replace(
+            found.run, observed="lesion", n_persons=n - nameless, n_nameless=nameless
+        )
+        lesions = dataclasses.replace(found, run=run)
+        text = sentence_of(lesions.arms, lesions)
+        assert f"bootstrap of {drawn}, widened" in text
+        kinds_of_it = {row[1] for row in by_arm(lesions).rows}
+        assert any(f"bootstrap of {drawn}" in kind for kind in kinds_of_it)
+        assert "{" not in text
+        assert not any("{" in kind for kind in kinds_of_it)
 
 
 def test_what_is_said_is_true_of_the_run() -> None:

@@ -238,7 +238,7 @@ def test_a_damaged_store_is_found(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-3])
     result = doctor(config)
     assert result.exit_code == 1
-    assert "1 damaged shards" in lines(result, "store")[0]
+    assert "1 damaged shard" in lines(result, "store")[0]
 
 
 def test_a_synthetic_study_needs_no_data(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,47 @@ def test_a_packed_table_is_proposed(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "outcome metastasis" in result.output
     assert "path: data/p.tsv.gz" in out.read_text(encoding="utf-8")
+
+
+def test_tables_in_archives_are_found_unless_somebody_unpacked_them(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("deep/a.csv", ROWS.replace("\t", ","))
+        archive.writestr("HAM10000_metadata", ROWS)
+        archive.writestr("LICENSE.txt", "You may.\nYou may not.\n")
+        archive.writestr("__MACOSX/deep/._a.csv", "x")
+    inside = [Path(f"{tmp_path}/all.zip::{name}") for name in ("HAM10000_metadata", "deep/a.csv")]
+    assert look_into(tmp_path)[0] == inside
+    loose = write(tmp_path / "a.csv", ROWS.replace("\t", ","))
+    assert look_into(tmp_path)[0] == [loose, inside[0]]
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    assert look_into(tmp_path)[0] == [loose, inside[0]]
+
+
+def test_a_form_for_predictions_gives_no_labels(tmp_path: Path) -> None:
+    rows = "".join(f"ISIC_{k:07d},{k % 2}\n" for k in range(24))
+    write(tmp_path / "data" / "train.csv", "image_name,target\n" + rows)
+    write(tmp_path / "data" / "sample_submission.csv", "image_name,target\nISIC_9999999,0\n")
+    for k in range(24):
+        picture(tmp_path / "data" / f"ISIC_{k:07d}.jpg")
+    picture(tmp_path / "data" / "ISIC_9999999.jpg")
+    arguments = ["init", str(tmp_path / "data"), "--out", str(tmp_path / "mine.yaml")]
+    said = CliRunner().invoke(cli.cli, arguments).output
+    assert "sample_submission.csv: a form for the predictions of a challenge" in said
+    assert "24 image files belong to a row, 1 of 25 files does not, and 0 ids have no file" in said
+    assert "outcome melanoma: 12 with, 12 without" in said
+
+
+def test_archives_in_an_archive_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"ISIC_{k:07d},{k % 2}\n" for k in range(24))
+    write(tmp_path / "data" / "train.csv", "image_name,target\n" + rows)
+    with zipfile.ZipFile(tmp_path / "data" / "all.zip", "w") as archive:
+        archive.writestr("part_1.zip", b"PK")
+        archive.writestr("train-image.hdf5", b"\x89HDF")
+    arguments = ["init", str(tmp_path / "data"), "--out", str(tmp_path / "mine.yaml")]
+    said = CliRunner().invoke(cli.cli, arguments).output
+    for name in ("part_1.zip", "train-image.hdf5"):
+        assert f"all.zip::{name}: packed inside an archive; unpack the outer one" in said
+    assert "NOTE no image is used" not in said
 
 
 def test_a_folder_without_a_study_says_so(tmp_path: Path) -> None:

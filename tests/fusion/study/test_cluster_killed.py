@@ -1,4 +1,4 @@
-"""Arms on a real Dask cluster with studies on a real PostgreSQL server, a worker killed meanwhile."""
+"""Arms on a real Dask cluster, studies on a real PostgreSQL server, and a worker that is killed."""
 
 from __future__ import annotations
 

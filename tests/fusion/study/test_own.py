@@ -186,7 +186,7 @@ def test_predictions_stay_until_the_folds_change(study: Study, outside: pd.DataF
     with pytest.raises(ConfigError, match="forget: 'else' was not scored; known: by_age"):
         study.forget("else")
     with pytest.raises(
-        DataError, match="by_age: 31 patients are predicted in repeat 0, 60 are tested; 29 "
+        DataError, match="by_age: 31 ids are predicted in repeat 0, 60 are tested; 29 "
     ):
         study.score("by_age", outside[outside["fold"] == 0])
     with pytest.raises(

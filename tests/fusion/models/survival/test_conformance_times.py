@@ -55,7 +55,7 @@ def test_one_event_is_too_few(name: str, parts: tuple[FeatureTable, FeatureTable
     assert target.time is not None
     one = np.where(parts[0].patient_ids == parts[0].patient_ids[0], 1.0, 0.0)
     table = dataclasses.replace(parts[0], target=Target.time_to_event(one, target.time))
-    with pytest.raises(DataError, match="independent groups of patients with the outcome"):
+    with pytest.raises(DataError, match="independent groups with the outcome"):
         fitted(name, table)
 
 
