@@ -32,7 +32,7 @@ def store_info(folder: Path) -> None:
         damaged = f", {e.damaged} DAMAGED shards" if e.damaged else ""
         click.echo(
             f"{e.identity.short}  {e.identity.backbone}, {e.identity.dimension}-d, "
-            f"{e.identity.origin}: {e.images} images in {e.shards} shards, "
+            f"{e.identity.making}: {e.images} images in {e.shards} shards, "
             f"{e.bytes / 1e6:.1f} MB{damaged}"
         )
     click.echo(f"{found.quarantined} quarantined, {found.temporary_files} temporary files")
