@@ -37,7 +37,7 @@ class EncoderExplanation:
     @property
     def line(self) -> str:
         """The same in one line for people."""
-        who = f"{self.identity.backbone} ({self.identity.origin}, {self.identity.short})"
+        who = f"{self.identity.backbone} ({self.identity.making}, {self.identity.short})"
         return f"{who}: {'cached' if self.cached else 'not cached'}{self.reason}"
 
 

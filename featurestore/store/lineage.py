@@ -107,6 +107,12 @@ class EncoderIdentity:
         where = f" of fold {self.fold}" if self.fold else ""
         return f"fine-tuned on {counted(len(self.training_patients), 'training id')}{where}"
 
+    @property
+    def making(self) -> str:
+        """The origin of the weights, and what computed with them unless that was plain float32."""
+        plain = self.dtype == "float32" or self.is_imported
+        return self.origin if plain else f"{self.origin}, {self.dtype}"
+
     def to_json(self) -> str:
         """Returns the identity as indented JSON with its digest, for `encoder.json`."""
         stated = dataclasses.asdict(self)

@@ -33,7 +33,7 @@ def store_info(folder: Path) -> None:
         damaged = f", {counted(e.damaged, 'DAMAGED shard')}" if e.damaged else ""
         click.echo(
             f"{e.identity.short}  {e.identity.backbone}, {e.identity.dimension}-d, "
-            f"{e.identity.origin}: {counted(e.images, 'image')} in {counted(e.shards, 'shard')}, "
+            f"{e.identity.making}: {counted(e.images, 'image')} in {counted(e.shards, 'shard')}, "
             f"{e.bytes / 1e6:.1f} MB{damaged}"
         )
     click.echo(

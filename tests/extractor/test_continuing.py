@@ -42,6 +42,7 @@ def test_auto_goes_on_with_the_engine_that_a_store_was_begun_with(
     begun = tmp_path / "begun"
     assert by("onnx", images[:2], begun) == ("float32, onnx", 2, 0)
     assert by("auto", images, begun) == ("float32, onnx", 1, 2)
+    assert by("auto", images, begun) == ("float32, onnx", 0, 3)
     assert by("torch", images, begun) == ("float32", 3, 0)
     assert by("auto", images, begun) == ("float32", 0, 3)
     assert by("onnx", images, begun) == ("float32, onnx", 0, 3)

@@ -65,6 +65,9 @@ def test_a_seen_patient_is_never_scored() -> None:
 
 def test_people_are_told_where_the_weights_come_from() -> None:
     assert FROZEN.origin == "weights random(seed=0)"
+    assert FROZEN.making == FROZEN.origin
+    by_onnx = dataclasses.replace(FROZEN, dtype="float32, onnx")
+    assert by_onnx.making == "weights random(seed=0), float32, onnx"
     tuned = dataclasses.replace(FROZEN, training_patients=("P1", "P2"), fold="0/3")
     assert tuned.origin == "fine-tuned on 2 training ids of fold 0/3"
 
