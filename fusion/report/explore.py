@@ -113,7 +113,7 @@ def _reading(pair: Pair) -> str:
         return "no measurable difference"
     better = pair.first if pair.delta.low > 0 else pair.second
     sure = pair.p_holm is None or pair.p_holm < SIGNIFICANT
-    return f"{better} is better" + ("" if sure else ", only before Holm")
+    return f"{better} is better" + ("" if sure else "; not after adjusting for all pairs")
 
 
 def _levels(section: Section | None) -> dict[str, list[list[str]]]:
