@@ -188,6 +188,7 @@ def outcomes_table(several: SeveralOutcomes) -> TextTable:
         ),
         rows,
         text_columns=5,
+        stacked=True,
     )
 
 
