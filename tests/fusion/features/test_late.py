@@ -95,7 +95,6 @@ def test_parts_change_no_bit_of_the_moments(columns: int, monkeypatch: pytest.Mo
         deviation = np.sqrt(np.average((own - mean) ** 2, weights=share))
         assert whole.scale_[k] == pytest.approx(deviation, rel=1e-12)
     monkeypatch.setattr(late_module, "PART_ROWS", 64)
-    monkeypatch.setattr(late_module.parts_of, "__defaults__", (64,))
     parts = Standardizer().fit(matrix, weights)
     np.testing.assert_allclose(parts.mean_, whole.mean_, rtol=1e-14)
     np.testing.assert_allclose(parts.scale_, whole.scale_, rtol=1e-14)
