@@ -126,6 +126,9 @@ class LateEmbeddings(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         return self.matrix([name])[:]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._files  # the inherited answer would read the matrix
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 

@@ -62,6 +62,16 @@ def test_rows_are_those_of_a_matrix_in_memory(pair: tuple[FeatureTable, FeatureT
     )
 
 
+def test_nothing_is_read_until_numbers_are_asked_for(
+    pair: tuple[FeatureTable, FeatureTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = pair[1]
+    monkeypatch.setattr(MatrixFile, "read", lambda *_: pytest.fail("a file was read"))
+    assert "net_a" in late.embeddings
+    assert list(late.embeddings) == ["net_a", "net_b"]
+    assert embeddings(late.take(np.arange(9)), ("net_a", "net_b")).shape == (9, 9)
+
+
 def test_a_file_is_read_by_other_processes_and_goes_with_its_maker(
     pair: tuple[FeatureTable, FeatureTable], tmp_path: Path
 ) -> None:
