@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types pytest docs gpu notebook lock clean
+.PHONY: demo test lint types pytest docs bench gpu notebook lock clean
 
 demo: $(READY)
 	$(BIN)/melafuse demo --out runs/demo
@@ -25,6 +25,10 @@ pytest: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py
 	$(BIN)/python docs/make_site.py
+
+# Everything beside its baseline; `make bench QUICK=1` takes minutes.
+bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # At most ten minutes on one card; without one, what a CPU can show.
 gpu: $(READY)

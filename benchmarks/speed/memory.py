@@ -89,6 +89,7 @@ def one_arm(store: Path, rows: int, epochs: int = 1) -> dict[str, float]:
         nonlocal since
         now = time.perf_counter()
         seconds[name], since = now - since, now
+        seconds[f"own_until_{name}"] = peaks.own
 
     with watched() as peaks, tempfile.TemporaryDirectory() as scratch:
         since = time.perf_counter()

@@ -68,9 +68,11 @@ class ShardRows:
         """
         sums = np.empty(len(self), dtype=np.uint64)
         values = np.ascontiguousarray(self.embedding)
-        for k, (digest, view) in enumerate(zip(self.sha256, self.view, strict=True)):
-            row = bytes(digest) + int(view).to_bytes(2, "little", signed=True) + values[k].tobytes()
-            sums[k] = int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little")
+        labels = zip(self.sha256.tolist(), self.view.tolist(), strict=True)
+        for k, (digest, view) in enumerate(labels):
+            own = hashlib.blake2b(digest + view.to_bytes(2, "little", signed=True), digest_size=8)
+            own.update(values[k])
+            sums[k] = int.from_bytes(own.digest(), "little")
         return sums
 
 
@@ -90,7 +92,7 @@ def write_shard(folder: Path, identity_digest: str, rows: ShardRows) -> Path:
     try:
         with replacing(final) as temporary:
             temporary.write_bytes(data)
-            _check_written(temporary, digest, identity_digest, checksums)
+            _check_written(temporary, digest, identity_digest, (rows, checksums))
     except OSError as error:
         raise StoreError(
             f"cannot write a shard into {folder}: {error.strerror or error}; its "
@@ -270,10 +272,16 @@ def _verified(path: Path, digest: str, identity_digest: str) -> tuple[ShardRows,
     return rows, checksums
 
 
-def _check_written(path: Path, digest: str, identity_digest: str, checksums: np.ndarray) -> None:
+def _check_written(
+    path: Path, digest: str, identity_digest: str, meant: tuple[ShardRows, np.ndarray]
+) -> None:
+    """Compares what is on the disk with its digest, and with the rows that are in memory."""
     try:
-        rows, stated = _verified(path, digest, identity_digest)
-        same = np.array_equal(stated, checksums) and np.array_equal(rows.checksums(), checksums)
+        rows, checksums = _verified(path, digest, identity_digest)
+        same = np.array_equal(checksums, meant[1]) and all(
+            np.array_equal(getattr(rows, field.name), getattr(meant[0], field.name))
+            for field in dataclasses.fields(ShardRows)
+        )
     except DamagedShard:
         same = False
     if not same:

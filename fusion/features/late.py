@@ -23,6 +23,9 @@ import numpy as np
 PART_ROWS = 8192
 """Rows that are computed with at a time where a matrix is gone through."""
 
+SMALL_PART = 1 << 21
+"""Numbers that are computed with at a time where it does not matter for the result how many."""
+
 
 class MatrixFile:
     """Rows of numbers in a scratch file, which goes when the process that made it lets go of it.
@@ -123,6 +126,9 @@ class LateEmbeddings(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         return self.matrix([name])[:]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._files  # the inherited answer would read the matrix
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
@@ -151,6 +157,15 @@ def parts_of(length: int, size: int = PART_ROWS) -> Iterator[slice]:
     """Slices of at most `size` rows; one, empty or not, where there are no more."""
     ends = [*range(0, length, size), length] if length else [0, 0]
     return (slice(a, b) for a, b in itertools.pairwise(ends))
+
+
+def small_parts(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of the rows of a matrix, for sums row after row and for what is done number by number.
+
+    Args:
+        shape: Of the matrix.
+    """
+    return parts_of(shape[0], max(1, min(PART_ROWS, SMALL_PART // max(shape[1], 1))))
 
 
 def without_numbers(matrix: Matrix) -> np.ndarray:

@@ -10,14 +10,14 @@ precision. Sums are taken row after row in any case, so the parts change no bit 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
 import scipy.linalg
 
 from featurestore.errors import DataError
-from fusion.features.late import Matrix, parts_of, without_numbers
+from fusion.features.late import Matrix, parts_of, small_parts, without_numbers
 
 STANDARD_LIMIT = 10.0
 """Standardised values are clipped here: a dimension that hardly moves in training must not rule a
@@ -48,14 +48,14 @@ class Standardizer:
         row_weights = np.ones(len(matrix)) if weights is None else np.asarray(weights, dtype=float)
         total = np.zeros(matrix.shape[1])
         mean, squares = np.zeros_like(total), np.zeros_like(total)
-        for rows, values in _double(matrix):
+        for rows, values in _double(matrix, small_parts(matrix.shape)):
             present = ~np.isnan(values)
             weighted = present * row_weights[rows, None]
             total = _plus_rows(total, weighted)
             mean = _plus_rows(mean, weighted * np.where(present, values, 0.0))
         total[total == 0] = 1.0
         self.mean_ = mean / total
-        for rows, values in _double(matrix):
+        for rows, values in _double(matrix, small_parts(matrix.shape)):
             present = ~np.isnan(values)
             centred = np.where(present, values - self.mean_, 0.0)
             squares = _plus_rows(squares, (present * row_weights[rows, None]) * centred**2)
@@ -200,9 +200,11 @@ def _leading_directions(
     return np.ascontiguousarray(loadings * signs[:, None]), eigenvalues / max(n - 1, 1)
 
 
-def _double(matrix: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+def _double(
+    matrix: Matrix, parts: Iterable[slice] | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Parts of a matrix in double precision, with the rows that they are."""
-    for rows in parts_of(len(matrix)):
+    for rows in parts_of(len(matrix)) if parts is None else parts:
         yield rows, np.asarray(matrix[rows], dtype=np.float64)
 
 

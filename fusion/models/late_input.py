@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion.features import Standardizer
-from fusion.features.late import PART_ROWS, LateMatrix, Matrix, parts_of
+from fusion.features.late import PART_ROWS, LateMatrix, Matrix, parts_of, small_parts
 
 
 class LateInput:
@@ -66,6 +66,6 @@ def batches_of(inputs: Mapping[str, object], n: int) -> list[slice]:
 def standardised(matrix: Matrix, standardizer: Standardizer) -> np.ndarray:
     """Standardises in double precision and rounds; zeros where there is no number. (n, D)."""
     found = np.empty(matrix.shape, dtype=np.float32)
-    for rows in parts_of(len(matrix)):
+    for rows in small_parts(matrix.shape):
         found[rows] = np.nan_to_num(standardizer.transform(matrix[rows]), nan=0.0)
     return found

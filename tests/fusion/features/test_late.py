@@ -62,6 +62,16 @@ def test_rows_are_those_of_a_matrix_in_memory(pair: tuple[FeatureTable, FeatureT
     )
 
 
+def test_nothing_is_read_until_numbers_are_asked_for(
+    pair: tuple[FeatureTable, FeatureTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = pair[1]
+    monkeypatch.setattr(MatrixFile, "read", lambda *_: pytest.fail("a file was read"))
+    assert "net_a" in late.embeddings
+    assert list(late.embeddings) == ["net_a", "net_b"]
+    assert embeddings(late.take(np.arange(9)), ("net_a", "net_b")).shape == (9, 9)
+
+
 def test_a_file_is_read_by_other_processes_and_goes_with_its_maker(
     pair: tuple[FeatureTable, FeatureTable], tmp_path: Path
 ) -> None:
@@ -95,7 +105,6 @@ def test_parts_change_no_bit_of_the_moments(columns: int, monkeypatch: pytest.Mo
         deviation = np.sqrt(np.average((own - mean) ** 2, weights=share))
         assert whole.scale_[k] == pytest.approx(deviation, rel=1e-12)
     monkeypatch.setattr(late_module, "PART_ROWS", 64)
-    monkeypatch.setattr(late_module.parts_of, "__defaults__", (64,))
     parts = Standardizer().fit(matrix, weights)
     np.testing.assert_allclose(parts.mean_, whole.mean_, rtol=1e-14)
     np.testing.assert_allclose(parts.scale_, whole.scale_, rtol=1e-14)
