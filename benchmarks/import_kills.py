@@ -60,14 +60,12 @@ def rows_of(store: Path) -> dict[str, bytes]:
     if not (store / "encoders").is_dir():
         return found
     for identity in opened.encoders():
-        for _, index in opened.shards(identity):
-            keys = [key for key, _ in index.keys]
-            for name, key, row in zip(
-                index.image_ids, keys, opened.read(identity, keys), strict=True
-            ):
-                if hashlib.sha256(row.tobytes()).hexdigest() != key:
-                    raise AssertionError(f"{name} is not what was written")
-                found[name] = row.tobytes()
+        named = [(name, key) for _, key, _, name in opened.named_rows(identity)]
+        rows = opened.read(identity, [key for _, key in named])
+        for (name, key), row in zip(named, rows, strict=True):
+            if hashlib.sha256(row.tobytes()).hexdigest() != key:
+                raise AssertionError(f"{name} is not what was written")
+            found[name] = row.tobytes()
     return found
 
 

@@ -61,12 +61,13 @@ def test_nothing_of_a_patient_leaves_a_file(
     assert len(images) == 24
     exclusions = pd.read_parquet(tmp_path / "run" / "cohort" / "exclusions.parquet")
     left_out = exclusions[exclusions["entity"] == "image"].set_index("id")["reason"]
-    quarantine = (tmp_path / "run" / "store" / "quarantine.csv").read_text(encoding="utf-8")
+    quarantine = (tmp_path / ".melafuse" / "store" / "quarantine.csv").read_text(encoding="utf-8")
     for k, reason in enumerate(["several frames", "truncated", "neither 8 nor 16 bits"]):
         assert reason in left_out[f"X{k}"]
         assert reason in quarantine
     looked_at = 0
-    for path in [*(tmp_path / "run").rglob("*"), tmp_path / "mine.yaml"]:
+    written = [tmp_path / "run", tmp_path / ".melafuse"]
+    for path in [*(p for f in written for p in f.rglob("*")), tmp_path / "mine.yaml"]:
         if not path.is_file():
             continue
         looked_at += 1

@@ -21,7 +21,7 @@ from featurestore.sources import SOURCES
 from fusion.config import RunConfig
 
 ROOMS = ("featurestore", "extractor", "fusion")
-SECTIONS = tuple(n for n in RunConfig.model_fields if n not in ("name", "seed", "store"))
+SECTIONS = tuple(n for n in RunConfig.model_fields if n not in ("name", "seed", "store", "project"))
 FILES = "csv|parquet|json|html|yaml|md|tex|h5|py|lock|xlsx|txt|zip|jinja"
 DOTTED = re.compile(rf"(?<![\w./@])(?:{'|'.join(SECTIONS)})(?:\.[a-z_][a-z0-9_]*)+(?![\w(/])")
 QUOTED = re.compile(r"`([a-z_]+): [^`]+`")

@@ -142,7 +142,7 @@ def test_what_may_not_be_read_of_an_encoder_may_not_be_read_of_its_views() -> No
     (view,) = views_of(encoder(("p1", "p2"), "0/1"), AUGMENT, 1, Path("/"))
     check_unseen(view.identity, ["p3"])
     check_fold(view.identity, "0/1")
-    with pytest.raises(LeakageError, match="was trained on 1 of the patients"):
+    with pytest.raises(LeakageError, match="was trained on 1 of those to be scored"):
         check_unseen(view.identity, ["p2", "p3"])
     with pytest.raises(LeakageError, match="was trained for fold 0/1"):
         check_fold(view.identity, "0/2")

@@ -282,7 +282,7 @@ class TestRefusals:
             split_fold(dataclasses.replace(table, groups=tied), ["P0001"], ["P0002"])
 
     def test_a_patient_without_features(self, table: FeatureTable) -> None:
-        with pytest.raises(DataError, match="have no features: P9999"):
+        with pytest.raises(DataError, match="1 id has no features in the folds: P9999"):
             split_fold(table, ["P0001"], ["P9999"])
 
     def test_folds_that_were_tampered_with(self, setting: Setting, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ class TestRefusals:
 
     def test_leaking_groups_end_the_run(self, setting: Setting, tmp_path: Path) -> None:
         tied = dataclasses.replace(setting.table, groups=np.full(len(setting.table), "G"))
-        with pytest.raises(LeakageError, match="groups of patients"):
+        with pytest.raises(LeakageError, match="1 group that shares a patient"):
             setting.run(tmp_path, features_for=lambda r, f: tied)
 
     def test_unknown_models_are_refused_before_anything_is_read(

@@ -142,7 +142,7 @@ def _drop_patient(t: pd.DataFrame) -> pd.DataFrame:
     [
         (lambda t: t[t["arm"] != BASELINE], "baseline .* has no predictions"),
         (lambda t: t[:0], "no predictions to report"),
-        (_drop_patient, r"head\[image\].* 199 patients"),
+        (_drop_patient, r"head\[image\].* 199 ids"),
         (lambda t: t.assign(run=np.where(t["repeat"] == 1, "a", "b")), "several runs"),
         (lambda t: t.assign(patient_id=t["patient_id"] + "x"), "that the cohort lacks"),
         (lambda t: t.assign(y=1 - t["y"]), "other outcomes"),

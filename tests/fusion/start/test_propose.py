@@ -169,7 +169,7 @@ def test_sources_without_a_shared_patient_are_not_joined(tmp_path: Path) -> None
     tables = ("--table", isic_table(tmp_path), "--table", own_table(tmp_path))
     result = init(tmp_path, "--images", images, *tables)
     assert result.exit_code == 0, result.output
-    assert "left out table (patients.csv): none of its 40 patients is among" in result.output
+    assert "left out table (patients.csv): none of its 40 ids is among" in result.output
     config = written(tmp_path)
     assert [source.kind for source in config.cohort.sources] == ["isic"]
     assert "label-matched protocol" in text_of(tmp_path)

@@ -144,7 +144,7 @@ def test_a_stated_encoder_is_no_finding(folder: Path) -> None:
 def test_patients_that_the_encoder_has_seen_are_refused(folder: Path) -> None:
     listed = ["embeddings.0.trained_on=[P03, x]"]
     study = Study.open(folder / "config.yaml", folder / "seen", overrides=listed)
-    with pytest.raises(LeakageError, match=r"uni, .* was trained on 1 of the patients .*: p03"):
+    with pytest.raises(LeakageError, match=r"uni, .* was trained on 1 of those to be scored: p03"):
         study.ablate()
 
 
@@ -203,7 +203,7 @@ def test_the_doctor_looks_for_the_files(folder: Path) -> None:
     found = [e.finding for e in examine(folder / "config.yaml") if e.check == "features"]
     assert [(f.status, f.text.partition(";")[0]) for f in found] == [
         ("warn", "uni: 65 trident files"),
-        ("warn", "hif: 1 csv files"),
+        ("warn", "hif: 1 csv file"),
     ]
 
 

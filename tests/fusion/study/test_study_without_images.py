@@ -46,7 +46,7 @@ def test_a_table_alone_is_a_study(folder: Path) -> None:
     }
     assert evidence.run.n_images == 0
     assert (study.paths.report / "report.html").stat().st_size > 1000
-    assert not list(study.paths.store.rglob("*.h5"))
+    assert not list(study.store.root.rglob("*.h5"))
 
 
 def test_what_is_known_too_late_is_withheld_unless_it_is_asked_for(folder: Path) -> None:
