@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from benchmarks.speed.figures import Figure, details, timed
-from fusion.metrics import auprc, auroc, brier, draw_weights, in_chunks
+from fusion.metrics import brier, draw_weights, in_chunks
+from fusion.metrics.ranking import Ranking
 
 DRAWS, ARMS, PATIENTS = 2000, 20, 10_000
 SECONDS, RATIO = 5.0, 90.0
@@ -16,14 +17,14 @@ Scores = list[np.ndarray]
 
 
 def own(y: np.ndarray, arms: Scores, weights: np.ndarray) -> np.ndarray:
-    """All three of every arm and draw; (arms, 3, draws)."""
+    """All three of every arm and draw, ranked once as evidence does; (arms, 3, draws)."""
     found = np.empty((len(arms), 3, len(weights)))
     done = 0
     for chunk in in_chunks(weights):
         part = slice(done, done + len(chunk))
         for k, score in enumerate(arms):
-            for j, metric in enumerate((auroc, auprc, brier)):
-                found[k, j, part] = metric(y, score, chunk)
+            ranking = Ranking.of(y, score, chunk)
+            found[k, :, part] = ranking.auroc(), ranking.auprc(), brier(y, score, chunk)
         done += len(chunk)
     return found
 

@@ -12,21 +12,27 @@ from fusion.metrics._weighted import ratio, validated
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """Counts at every distinct score, from the highest down; all of shape (distinct, draws).
+    """Counts at every distinct score that an event has, from the highest down.
 
+    Nothing that is read here changes between two events but the false positives, so the others are
+    counted at these scores only. All are of shape (scores, draws), totals of shape (draws,).
     Metrics return shape (draws,), curves (draws, grid); NaN where the data do not define them.
 
     Attributes:
         events: Weight of the events with this score.
         others: Weight of the non-events with this score.
-        true_positives: Running sum of `events`; the last line is everything.
-        false_positives: Running sum of `others`.
+        true_positives: Running sum of `events`.
+        false_positives: Weight of the non-events with this score or a higher one.
+        all_events: Weight of the events.
+        all_others: Weight of the non-events.
     """
 
     events: np.ndarray
     others: np.ndarray
     true_positives: np.ndarray
     false_positives: np.ndarray
+    all_events: np.ndarray
+    all_others: np.ndarray
 
     @classmethod
     def of(cls, y: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> Self:
@@ -45,42 +51,60 @@ class Ranking:
         first = np.flatnonzero(np.diff(score[order], prepend=np.inf))
         # Draws run along the second axis, where the sums are contiguous in memory.
         rows = weights.T[order]
-        events = rows * y[order, None]
-        rows -= events
+        event = y[order]
         if len(first) < len(score):
-            events = np.add.reduceat(events, first, axis=0)
+            of_event = np.flatnonzero(event)
+            group = np.searchsorted(first, of_event, side="right") - 1
+            places, begin = np.unique(group, return_index=True)
+            events = np.add.reduceat(rows[of_event], begin, axis=0) if len(begin) else rows[:0]
             rows = np.add.reduceat(rows, first, axis=0)
-        return cls(events, rows, np.cumsum(events, axis=0), np.cumsum(rows, axis=0))
+        else:
+            places = np.flatnonzero(event)
+            events = rows[places]
+        called = np.cumsum(rows, axis=0)
+        found = np.cumsum(events, axis=0)
+        all_events = events.sum(axis=0)
+        return cls(
+            events,
+            rows[places] - events,
+            found,
+            called[places] - found,
+            all_events,
+            called[-1] - all_events,
+        )
 
     def auroc(self) -> np.ndarray:
         """Area under the ROC curve; ties count half."""
-        tp, fp = self.true_positives, self.false_positives
-        wins = _summed(self.others, tp) - _summed(self.others, self.events) / 2
-        return ratio(wins, tp[-1] * fp[-1])
+        pairs = self.all_events * self.all_others
+        above = _summed(self.events, self.false_positives)
+        return ratio(pairs - above + _summed(self.events, self.others) / 2, pairs)
 
     def auprc(self) -> np.ndarray:
         """Average precision; the prevalence where nobody is ranked, NaN without an event."""
-        return ratio(_summed(self._precision(0.0), self.events), self.true_positives[-1])
+        return ratio(_summed(self._precision(0.0), self.events), self.all_events)
 
     def sensitivity_at(self, specificity: float) -> np.ndarray:
         """Largest sensitivity among the thresholds with at least this specificity."""
-        tp, fp = self.true_positives, self.false_positives
-        allowed = fp <= (1 - specificity) * fp[-1] + 1e-9 * fp[-1]
-        best = np.max(np.where(allowed, tp, 0.0), axis=0)
-        return np.where(fp[-1] > 0, ratio(best, tp[-1]), np.nan)
+        tp, fp, others = self.true_positives, self.false_positives, self.all_others
+        allowed = fp <= (1 - specificity) * others + 1e-9 * others
+        best = np.max(np.where(allowed, tp, 0.0), axis=0, initial=0.0)
+        return np.where(others > 0, ratio(best, self.all_events), np.nan)
 
     def roc(self, grid: np.ndarray) -> np.ndarray:
         """Sensitivity at each false-positive rate of `grid`, linear across ties.
 
         Where the curve rises vertically its upper end is taken, also at rate 0.
         """
-        result = np.full((self.true_positives.shape[1], len(grid)), np.nan)
-        draws = zip(self.true_positives.T, self.false_positives.T, strict=True)
-        for draw, (found, alarms) in enumerate(draws):
-            if found[-1] and alarms[-1]:
-                rates = np.concatenate([[0.0], alarms / alarms[-1]])
-                sensitivity = np.concatenate([[0.0], found / found[-1]])
-                result[draw] = np.interp(grid, rates, sensitivity)
+        result = np.full((len(self.all_events), len(grid)), np.nan)
+        before = self.false_positives - self.others
+        for draw in np.flatnonzero((self.all_events > 0) & (self.all_others > 0)):
+            found, alarms = self.true_positives[:, draw], self.false_positives[:, draw]
+            # Each event's score has two corners: before it, and with it.
+            x = np.stack([before[:, draw], alarms], axis=1).ravel() / self.all_others[draw]
+            below = np.concatenate([[0.0], found[:-1]])
+            up = np.stack([below, found], axis=1).ravel() / self.all_events[draw]
+            rates = np.concatenate([[0.0], x, [1.0]])
+            result[draw] = np.interp(grid, rates, np.concatenate([[0.0], up, [1.0]]))
         return result
 
     def precision_recall(self, grid: np.ndarray) -> np.ndarray:
@@ -89,10 +113,10 @@ class Ranking:
         These are the steps that average precision sums; nothing is interpolated (Davis & Goadrich
         2006).
         """
-        result = np.full((self.true_positives.shape[1], len(grid)), np.nan)
+        result = np.full((len(self.all_events), len(grid)), np.nan)
         draws = zip(self.true_positives.T, self._precision(np.nan).T, strict=True)
         for draw, (found, exact) in enumerate(draws):
-            if found[-1]:
+            if len(found) and found[-1]:
                 # At recall 0 the curve starts where the first event is found.
                 wanted = np.maximum(grid * found[-1] * (1 - 1e-12), found[found > 0][0])
                 result[draw] = exact[np.searchsorted(found, wanted)]

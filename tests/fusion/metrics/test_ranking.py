@@ -39,6 +39,7 @@ def test_a_ranking_equals_repeated_rows(metric: metrics.Metric, ties: bool) -> N
 def test_counts_of_tied_scores_are_one_line() -> None:
     y, score, _ = patients(ties=True)
     ranking = Ranking.of(y, score)
-    assert len(ranking.events) == len(np.unique(score))
+    assert len(ranking.events) == len(np.unique(score[y == 1]))
+    assert ranking.all_others.tolist() == [(1 - y).sum()]
     assert ranking.true_positives[-1].tolist() == [y.sum()]
     assert ranking.auroc()[0] == pytest.approx(sklearn.metrics.roc_auc_score(y, score), abs=1e-12)
