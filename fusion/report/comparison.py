@@ -150,7 +150,7 @@ def settings_table(comparison: Comparison) -> TextTable | None:
     labels = [run.label for run in comparison.runs]
     rows = tuple((name, *map(_shortened, texts)) for name, texts in comparison.settings.items())
     return TextTable(
-        "Settings that the configurations do not share, as `--set` names them.",
+        "Settings that the configurations do not share, by their keys.",
         ("setting", *labels),
         rows,
         text_columns=1 + len(labels),
