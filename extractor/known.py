@@ -25,7 +25,7 @@ from extractor.reading import contents_of, read_content
 from featurestore.errors import DataError, StoreError
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import read_sealed_text, write_sealed_text
-from featurestore.software import ROOT, code_digest, installed
+from featurestore.software import ROOT, code_digest, digest_of, installed
 from featurestore.store import EncoderIdentity, FeatureStore, QuarantineRow
 
 FOLDER = "known"
@@ -69,8 +69,7 @@ def key_of(
     named = config.weights if weights == "" else ""
     own_seed = seed if config.weights == "random" else 0
     computed = ["cpu", extraction.precision, extraction.engine]
-    parts = [settings, named, weights, own_seed, computed, _software()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest_of(settings, named, weights, own_seed, computed, _software())
 
 
 def remember(store: FeatureStore, key: str | None, identity: EncoderIdentity) -> None:

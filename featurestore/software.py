@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where our packages lie."""
+
+
+def digest_of(*parts: Any) -> str:
+    """Names a kept result by what it depends on: SHA-256 of plain JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

@@ -122,6 +122,10 @@ class RunPaths:
         """Tables from which ids, high ages or dates were taken; never beside the others."""
         return self.root / "export-deidentified"
 
+    def export_folder(self, deidentified: bool) -> Path:
+        """Where an export goes unless somebody names another folder."""
+        return self.export_deidentified if deidentified else self.export
+
     @property
     def data_root(self) -> Path:
         """Where relative data paths started, so that the run can be opened again."""

@@ -1,6 +1,7 @@
 """The configuration of a run: one YAML file, one schema."""
 
 from fusion.config.ablation import (
+    HOW_FITS_RUN,
     AblationConfig,
     ArmConfig,
     LearningCurveConfig,
@@ -28,6 +29,7 @@ from fusion.config.models import (
 from fusion.config.run import RunConfig
 
 __all__ = [
+    "HOW_FITS_RUN",
     "AblationConfig",
     "AcceptConfig",
     "ArmConfig",

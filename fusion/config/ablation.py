@@ -99,6 +99,10 @@ class ArmConfig(Section):
     modalities: tuple[str, ...] = ()
 
 
+HOW_FITS_RUN = {"jobs", "scheduler"}
+"""Keys of the section that say where fits run; no number depends on them."""
+
+
 class AblationConfig(Section):
     """Arms of the ablation: `subsets` × `models`, then `arms`.
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from featurestore.cohort import FoldKey, Folds
 from featurestore.errors import DataError, LeakageError, name_some
+from featurestore.software import digest_of
 from featurestore.units import counted
 from fusion.arms import Arm
 from fusion.config import AblationConfig
@@ -126,7 +124,7 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
             if model.tuned:
                 # More trials continue a study, so their number is no part of its name.
                 tuning = {k: v for k, v in settings["tuning"].items() if k != "trials"}
-                study_digest = _digest([*facts, settings | {"tuning": tuning}])
+                study_digest = digest_of(*facts, settings | {"tuning": tuning})
                 name = f"{arm.name}/repeat{repeat}/fold{fold}/{study_digest[:16]}"
                 storage = plan.config.tuning.storage
                 if storage:  # may be that of other projects, whose locks are not ours
@@ -134,7 +132,7 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
                 url = storage or sqlite_storage(plan.tuning, study_digest)
                 study = StudyLocation(url, name)
             partners = draw_partners(folds, key, plan.seed) if model.permuted else None
-            digest = _digest([*facts, settings, partners])
+            digest = digest_of(*facts, settings, partners)
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
     return tasks
@@ -171,7 +169,3 @@ def split_fold(
             f"{name_some(shared)}"
         )
     return training, test
-
-
-def _digest(record: Any) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import pandas as pd
 
 from featurestore.errors import DataError
 from featurestore.sealed import read_sealed_text, write_sealed_text
+from featurestore.software import digest_of
+from fusion.config import HOW_FITS_RUN
 from fusion.evidence.as_text import from_text, to_text
 from fusion.evidence.inputs import ReportInputs
 from fusion.evidence.kinds import collect
@@ -21,7 +22,6 @@ from fusion.provenance import reporting_software
 
 _MAX_BYTES = 200_000_000
 _NOTHING = object()
-_WITHOUT_INFLUENCE = {"jobs", "scheduler"}
 
 
 def kept_or_collected(
@@ -39,18 +39,14 @@ def kept_or_collected(
     Raises:
         DataError: As `collect`.
     """
-    key = _digest(made_of, inputs.config.model_dump(mode="json", exclude=_WITHOUT_INFLUENCE))
+    settings = inputs.config.model_dump(mode="json", exclude=HOW_FITS_RUN)
+    key = digest_of(made_of, settings, reporting_software())
     found = _read(path, key, inputs)
     if found is not None:
         return found
     evidence = collect(inputs, predictions)
     _write(path, key, inputs, evidence)
     return evidence
-
-
-def _digest(*parts: Any) -> str:
-    text = json.dumps([*parts, reporting_software()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _given(inputs: ReportInputs, evidence: Evidence) -> dict[str, Any]:

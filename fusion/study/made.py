@@ -17,24 +17,20 @@ from featurestore.cohort import Cohort
 from featurestore.errors import DataError
 from featurestore.progress import Progress
 from featurestore.sealed import read_sealed_text, write_sealed_text
+from featurestore.software import digest_of
 from featurestore.tables import DataDictionary
-from fusion.config import RunConfig
+from fusion.config import HOW_FITS_RUN, RunConfig
 from fusion.features.tuned import FoldEncoders
 from fusion.paths import RunPaths
 from fusion.provenance import reporting_software
 
 _MAX_BYTES = 20_000_000
 _WITHOUT_INFLUENCE: Any = {
-    "ablation": {"jobs", "scheduler"},
+    "ablation": HOW_FITS_RUN,
     "export": True,
     "store": True,
     "project": True,
 }
-
-
-def digest_of(*parts: Any) -> str:
-    """SHA-256 of plain JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def file_digest(path: Path | None) -> str:

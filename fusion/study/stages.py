@@ -29,6 +29,7 @@ from featurestore.config import load_config
 from featurestore.imports import Imported
 from featurestore.progress import SILENT, Progress
 from featurestore.sealed import write_sealed_table
+from featurestore.software import digest_of
 from featurestore.sources import ReadContext
 from featurestore.store import EncoderIdentity, FeatureStore
 from fusion.arms import Arm, Modality, role_names
@@ -43,7 +44,7 @@ from fusion.paths import ProjectPaths, RunPaths, existing_root, store_folder
 from fusion.provenance import command_line
 from fusion.study.cohorts import SourceCohorts
 from fusion.study.embedded import Embedded
-from fusion.study.made import digest_of, view_names
+from fusion.study.made import view_names
 from fusion.study.validation import require_names, require_one_outcome
 from fusion.study.written import require_own_folder, require_tuned, write_cohort
 

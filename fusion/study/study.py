@@ -19,6 +19,7 @@ from extractor.config_finetune import fine_tuned_names
 from featurestore.cohort import patient_groups
 from featurestore.errors import ConfigError, DataError
 from featurestore.export.package import Exported
+from featurestore.software import digest_of
 from featurestore.store import EncoderIdentity
 from featurestore.units import counted
 from fusion.audit import AuditReport, AuditSubject, run_audit
@@ -58,7 +59,7 @@ from fusion.export.tables import Material
 from fusion.features import NO_VIEWS, FeatureReader, FeatureTable, ViewPlan
 from fusion.features.tuned import NO_FOLD_ENCODERS, FoldEncoders
 from fusion.report import ReportFiles, write_report
-from fusion.study.made import Made, digest_of, evidence_key, file_digest
+from fusion.study.made import Made, evidence_key, file_digest
 from fusion.study.own import OwnStages
 from fusion.study.validation import acceptances
 
@@ -345,8 +346,7 @@ class Study(OwnStages):
             fine_tuned_names(self.config.finetune),
         )
         self._progress.start("export", 1)
-        default = self.paths.export_deidentified if chosen.deidentify else self.paths.export
-        folder = folder or default
+        folder = folder or self.paths.export_folder(bool(chosen.deidentify))
         exported = export_study(material, self.baseline, chosen, folder, self.config.name)
         self._progress.finish(f"export: {counted(len(exported.paths), 'file')} in {folder}")
         return exported
@@ -357,7 +357,7 @@ class Study(OwnStages):
         evidence = self.evidence(predictions)
         self.keep_report(evidence)
         chosen = self.config.export
-        folder = self.paths.export_deidentified if chosen.deidentify else self.paths.export
+        folder = self.paths.export_folder(bool(chosen.deidentify))
         settings = [chosen.model_dump(mode="json"), file_digest(chosen.key)]
         self._unless_made("export", folder, settings, lambda: self.export(predictions))
         return evidence
