@@ -1,7 +1,7 @@
 """Embedding pictures with both backbones at 256 pixels, beside the naive way.
 
-The naive way is one pass over the pictures a backbone: Pillow decodes the whole picture, a
-`DataLoader` makes batches, PyTorch's layers run as they come. The pictures are made.
+Both ways are those of `benchmarks.extract_throughput`, which has more engines and takes pictures of
+one's own. Here the pictures are made.
 """
 
 from __future__ import annotations
@@ -11,49 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.extract_throughput import Kind, end_to_end, naive
 from benchmarks.speed.figures import Figure, details, paired
-from extractor.backbones import Backbone, load_backbone
-from extractor.config import BackboneConfig, ExtractConfig
+from extractor.backbones import load_backbone
+from extractor.config import BackboneConfig
 from extractor.device import plan_compute
 from extractor.encoder import Encoder
-from extractor.extract import embed_images
 from extractor.stages import one_torch_thread
 from featurestore.images.opening import digest_file
-from featurestore.store import FeatureStore
 
 NAMES, SIZE = ("resnet18", "efficientnet_b0"), 256
+PYTORCH = Kind("torch", "float32")
 CASES = (((1024, 768), 3.0, 1), ((2592, 1936), 6.0, 2))
 """Pixels of the pictures, goal and row of the table."""
-
-
-class Pictures(Dataset[torch.Tensor]):
-    """Whole pictures, decoded and scaled by Pillow."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.paths[index]) as picture:
-            scaled = picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-        return torch.from_numpy(np.array(scaled)).permute(2, 0, 1).float() / 255
-
-
-def naive(paths: list[Path], backbones: list[Backbone]) -> list[np.ndarray]:
-    """One pass a backbone."""
-    found = []
-    for backbone in backbones:
-        batches = DataLoader(Pictures(paths), batch_size=16, num_workers=2)
-        with torch.inference_mode():
-            network = backbone.module.eval()
-            found.append(np.concatenate([network(x).numpy() for x in batches]))
-    return found
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -73,18 +45,15 @@ def _case(count: int, pixels: tuple[int, int], goal: float, row: int) -> Figure:
             }
         )
         configs = tuple(BackboneConfig(name=n, weights="random", image_size=SIZE) for n in NAMES)
-        config = ExtractConfig(backbones=configs)
-        plan = plan_compute(config.device, config.batch_size)
-        backbones = [load_backbone(c, 0, folder) for c in configs]
+        plan = plan_compute("cpu")
         with one_torch_thread():
-            encoders = [Encoder(load_backbone(c, 0, folder), plan) for c in configs]
-        stores = iter(range(100))
-
-        def own() -> None:
-            store = FeatureStore(folder / f"store{next(stores)}")
-            embed_images(images, store, encoders, plan, config, folder)
-
-        base, took = paired(lambda: naive(paths, backbones), own, 2)
+            backbones = [load_backbone(config, 0, folder) for config in configs]
+            encoders = [Encoder(load_backbone(config, 0, folder), plan) for config in configs]
+        base, took = paired(
+            lambda: naive(images, backbones),
+            lambda: end_to_end(images, encoders, configs, PYTORCH, folder),
+            2,
+        )
     found = details(base, took)
     ratio = found["wall_ratio"]
     what = f"{count} pictures of {pixels[0]} x {pixels[1]}, both backbones"
