@@ -8,33 +8,10 @@ from typing import Protocol, TypeVar
 
 from fusion.evidence.aligned import NamedArm
 from fusion.metrics import Estimate
+from fusion.models import effort_of
 
 CHANCE = 0.5
 """Of an AUROC and of a concordance."""
-
-SIMPLEST_FIRST = (
-    "clinical_reference",
-    "stage_reference",
-    "logistic_regression",
-    "cox_ridge",
-    "elastic_net",
-    "svm",
-    "lightgbm",
-    "lightgbm_discrete",
-    "random_forest",
-    "random_survival_forest",
-    "gradient_boosting",
-    "rank_average",
-    "stacked",
-    "fusion_head",
-    "fusion_head_discrete",
-    "fusion_head_low_rank",
-    "fusion_head_gated",
-    "fusion_head_attention",
-    "joint",
-)
-"""Models by what it takes to explain, fit and keep one: regressions, trees, averages, networks. A
-model that is not among them comes last."""
 
 
 class Measured(NamedArm, Protocol):
@@ -64,8 +41,8 @@ def leaderboard(arms: Sequence[M], headline: str) -> tuple[M, ...]:
 def simplest_within_tie(arms: Sequence[M], headline: str, best: M, ties: Mapping[str, float]) -> M:
     """The simplest arm whose gap to the best one is a tie, as in the one-standard-error rule.
 
-    Fewer modalities are simpler, then the model that stands first in `SIMPLEST_FIRST`, then the
-    better arm. An arm that does not measurably rank better than chance is no candidate.
+    Fewer modalities are simpler, then the model of less effort (`fusion.models.ModelKind`), then
+    the better arm. An arm that does not measurably rank better than chance is no candidate.
 
     Args:
         arms: Arms of the ablation table; floors are passed over.
@@ -81,13 +58,10 @@ def simplest_within_tie(arms: Sequence[M], headline: str, best: M, ties: Mapping
         and arm.metrics[headline].low > CHANCE
         and top - _value(arm, headline) <= ties.get(arm.arm, math.nan)
     ]
-    return min([best, *tied], key=lambda arm: (*_effort(arm), -_value(arm, headline)))
-
-
-def _effort(arm: NamedArm) -> tuple[int, int]:
-    known = arm.model in SIMPLEST_FIRST
-    place = SIMPLEST_FIRST.index(arm.model) if known else len(SIMPLEST_FIRST)
-    return len(arm.modalities), place
+    return min(
+        [best, *tied],
+        key=lambda arm: (len(arm.modalities), effort_of(arm.model), -_value(arm, headline)),
+    )
 
 
 def _value(arm: Measured, headline: str) -> float:

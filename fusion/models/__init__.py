@@ -21,6 +21,7 @@ from fusion.models.own import find_own, own_model, own_names, register_model, re
 from fusion.models.registry import (
     MODELS,
     chosen_calibration,
+    effort_of,
     facts_of,
     find_model,
     make_model,
@@ -50,6 +51,7 @@ __all__ = [
     "calibration_record",
     "calibration_text",
     "chosen_calibration",
+    "effort_of",
     "facts_of",
     "find_model",
     "find_own",

@@ -12,8 +12,8 @@ _HEAD = ModelKind("fusion.models.fusion_head:FusionHeadModel", ("metadata", "hea
 _GRID = ModelKind("fusion.models.grid:GridModel", ("metadata", "tuning"))
 
 
-def _head(variant: str) -> ModelKind:
-    return dataclasses.replace(_HEAD, fixed={"variant": variant})
+def _head(variant: str, effort: int) -> ModelKind:
+    return dataclasses.replace(_HEAD, fixed={"variant": variant}, effort=effort)
 
 
 def _grid(estimator: str, **facts: Any) -> ModelKind:
@@ -21,15 +21,16 @@ def _grid(estimator: str, **facts: Any) -> ModelKind:
 
 
 MODELS: dict[str, ModelKind] = {
-    "fusion_head": _head("concat"),
-    "fusion_head_gated": _head("gated"),
-    "fusion_head_low_rank": _head("low_rank"),
+    "fusion_head": _head("concat", 60),
+    "fusion_head_gated": _head("gated", 63),
+    "fusion_head_low_rank": _head("low_rank", 62),
     "fusion_head_attention": ModelKind(
         "fusion.models.attention_head:AttentionHeadModel",
         ("metadata", "head", "attention"),
         fixed={"variant": "attention"},
         sampled=True,
         bags=True,
+        effort=64,
     ),
     "joint": ModelKind(
         "fusion.models.joint:JointModel",
@@ -37,18 +38,25 @@ MODELS: dict[str, ModelKind] = {
         sampled=True,
         explained=False,
         pictures=True,
+        effort=65,
     ),
     "lightgbm": ModelKind(
-        "fusion.models.lightgbm:LightGbmModel", ("metadata", "tuning"), tuned=True
+        "fusion.models.lightgbm:LightGbmModel", ("metadata", "tuning"), tuned=True, effort=30
     ),
-    "logistic_regression": _grid("logistic_regression", cheap=True),
-    "random_forest": _grid("random_forest"),
-    "svm": _grid("svm"),
+    "logistic_regression": _grid("logistic_regression", cheap=True, effort=10),
+    "random_forest": _grid("random_forest", effort=32),
+    "svm": _grid("svm", effort=20),
     "stacked": ModelKind(
-        "fusion.models.stacked:StackedModel", ("metadata", "tuning", "head"), tuned=True
+        "fusion.models.stacked:StackedModel",
+        ("metadata", "tuning", "head"),
+        tuned=True,
+        effort=51,
     ),
     "rank_average": ModelKind(
-        "fusion.models.rank_average:RankAverage", ("metadata", "tuning"), weighs_columns=False
+        "fusion.models.rank_average:RankAverage",
+        ("metadata", "tuning"),
+        weighs_columns=False,
+        effort=50,
     ),
     "clinical_reference": ModelKind(
         "fusion.models.clinical_reference:ClinicalReference",
@@ -56,6 +64,7 @@ MODELS: dict[str, ModelKind] = {
         role="clinical reference",
         cheap=True,
         columns=reference_columns,
+        effort=0,
     ),
     "prevalence": ModelKind(
         "fusion.models.prevalence:Prevalence",

@@ -24,6 +24,9 @@ from fusion.models.threads import limit_new_libraries
 Role = Literal["arm", "clinical reference", "floor"]
 """What a model is for in a table: to be compared, or what every model must beat."""
 
+NOT_OURS = 100
+"""Effort of a model that nobody has ranked."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelKind:
@@ -45,6 +48,8 @@ class ModelKind:
         cheap: Whether it is fitted in seconds, so that sensitivity analyses fit it again.
         pictures: Whether it is trained on pictures, by several processes together where there are.
         bags: Whether it attends over bags of tiles.
+        effort: What it takes to explain, fit and keep one, by which the simplest of equal arms is
+            found: regressions first, then trees (from 30), averages (50) and networks (60).
         needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
         outcome: Kind of the outcome, of a model that is no part of melafuse.
@@ -65,6 +70,7 @@ class ModelKind:
     cheap: bool = False
     pictures: bool = False
     bags: bool = False
+    effort: int = NOT_OURS
     needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None
     outcome: str = "binary"

@@ -28,6 +28,7 @@ __all__ = [
     "ModelKind",
     "Role",
     "chosen_calibration",
+    "effort_of",
     "facts_of",
     "find_model",
     "make_model",
@@ -112,6 +113,11 @@ UNKNOWN = ModelKind("", ())
 def facts_of(name: str, kind: str = "binary") -> ModelKind:
     """What is registered of a model in a table of predictions; nothing is imported for it."""
     return FAMILIES[kind].models.get(name, UNKNOWN)
+
+
+def effort_of(name: str) -> int:
+    """What it takes to explain, fit and keep a model, whatever the kind of outcome."""
+    return min(facts_of(name, kind).effort for kind in FAMILIES)
 
 
 def names_of(*roles: Role, kind: str | None = None) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from featurestore.errors import ConfigError
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig
 from fusion.models.base import BaseModel, FitRecord
+from fusion.models.model_kind import NOT_OURS
 from fusion.models.registry import (
     FAMILIES,
     MODELS,
     ModelKind,
+    effort_of,
     find_model,
     make_model,
     names_of,
@@ -170,3 +172,10 @@ def test_a_section_that_is_not_declared_cannot_be_read(
     assert find_model("careless").load() is Careless
     with pytest.raises(LookupError, match="reads the section 'head', which its line"):
         model.fit(table, 0)  # type: ignore[arg-type]
+
+
+def test_every_model_that_competes_says_what_effort_it_takes() -> None:
+    efforts = {name: effort_of(name) for name in names_of("arm", "clinical reference")}
+    assert len(set(efforts.values())) == len(efforts)
+    assert max(efforts.values()) < NOT_OURS == effort_of("brought_along")
+    assert effort_of("logistic_regression") < effort_of("lightgbm") < effort_of("fusion_head")
