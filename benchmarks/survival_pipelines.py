@@ -172,7 +172,7 @@ def study(setting: Setting, population: Population, seed: int) -> dict[str, tupl
             ]
             for place, name in enumerate(METRICS):
                 parts[name].append([one[place] for one in found])
-        for repeats, name in itertools.product((1, REPEATS), METRICS):
+        for repeats, name in itertools.product(range(1, REPEATS + 1), METRICS):
             kept = parts[name][:repeats]
             count = units if name == "uno_c" else min(units, controls)
             samples[name, width, repeats] = Sample(
@@ -185,7 +185,7 @@ def study(setting: Setting, population: Population, seed: int) -> dict[str, tupl
             )
             truths[name, width, repeats] = float(np.mean(known[name][: FOLDS * repeats]))
     result = {}
-    for repeats in (1, REPEATS):
+    for repeats in range(1, REPEATS + 1):
         for name in METRICS:
             key = name, COLUMNS, repeats
             result[f"{name}, {repeats}"] = samples[key].estimate, truths[key]

@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 
 from fusion import metrics
 from fusion.metrics import Estimate, percentile_interval, sigmoid
-from fusion.metrics.cross_validated import cross_validated_interval, paired_difference
+from fusion.metrics.cross_validated import MOST, cross_validated_interval, paired_difference
 
 NORMAL = float(norm.ppf(0.975))
 
@@ -175,7 +175,7 @@ def limit_errors(influence: np.ndarray, cluster: np.ndarray, folds: int) -> tupl
     if len(sums) < 2:
         return plain**0.5, (2 * plain) ** 0.5
     between = float(np.sum(np.var(sums, axis=0, ddof=1)))
-    training = min(plain, between * (folds - 1 + 1 / len(sums)))
+    training = min(MOST * plain, between * (folds - 1 + 1 / len(sums)))
     return plain**0.5, (plain + training) ** 0.5
 
 

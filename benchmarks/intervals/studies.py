@@ -29,7 +29,7 @@ class Setting:
         n: Patients.
         level: Mean true AUROC of the fold models of the arm that sees all columns.
         folds: Folds of a repeat.
-        repeats: Repeats; intervals are made for the first, and for all of them.
+        repeats: Repeats; intervals are made for the first, the first two, and so on.
         cluster_size: Patients of a cluster.
     """
 
@@ -125,7 +125,7 @@ def simulate(setting: Setting, population: Population, seed: int, draws: int) ->
         if name == "full" and draws and found.others is not None:
             others = {metric: true.reshape(shape) for metric, true in found.others().items()}
     outcomes = []
-    for repeats in sorted({1, setting.repeats}):
+    for repeats in range(1, setting.repeats + 1):
         outcomes += _areas(fitted, truths, repeats)
         if others:
             outcomes += _others(fitted["full"].first(repeats), others, repeats)

@@ -12,11 +12,13 @@ folds are drawn anew: with K folds a pair is in one fold, and does not train, in
 repeats. So the variance between repeats of what a patient adds, W, is 1/K · (1 - 1/K) parts of the
 whole, of which the mean over R repeats keeps (1 - 1/K)² + 1/K · (1 - 1/K) / R:
 
-    variance = bootstrap variance + W · (K - 1 + 1/R),      the second at most equal to the first.
+    variance = bootstrap variance + W · (K - 1 + 1/R).
 
 W is the variance between repeats under the same draws, averaged over draws. Where learning is not
-symmetric in pairs (or random), the sum errs to the wide side. With one repeat W is unknown and the
-bound, twice the bootstrap variance, holds. Widened errors take their quantiles from Student's t
+symmetric in pairs (or random), the sum errs to the wide side. The second part is at most equal to
+the first; its estimate is cut off a little above, at `MOST` times the first, because cut off at the
+first itself it would be too small on average where both are equal. With one repeat W is unknown and
+the bound, twice the bootstrap variance, holds. Widened errors take their quantiles from Student's t
 with as many degrees of freedom as the rarer class has independent members, less one.
 `docs/intervals.md` has the coverage that simulations of whole pipelines found.
 """
@@ -36,6 +38,10 @@ from fusion.metrics.bootstrap import LEVEL, MIN_USABLE, Estimate, interval
 NORMAL = float(norm.ppf((1 + LEVEL) / 2))
 NOTHING = 1e-24
 """Variance below which draws differ by rounding only."""
+
+MOST = 1.25
+"""Of the bootstrap's variance, what training may seem to add. Simulated with 1, without signal an
+interval of two or three repeats covers 92 to 94 %; 1.2 and 1.3 do as well as this."""
 
 Method = Literal["percentile", "repeats", "bound"]
 
@@ -126,7 +132,8 @@ def spread(values: np.ndarray, draws: np.ndarray, folds: int, units: int) -> Spr
     if method == "bound":
         return Spread(sampling, sampling, method, units)
     between = float(np.var(errors, axis=0, ddof=1).mean())
-    return Spread(sampling, min(sampling, between * (folds - 1 + 1 / len(draws))), method, units)
+    training = between * (folds - 1 + 1 / len(draws))
+    return Spread(sampling, min(MOST * sampling, training), method, units)
 
 
 def cross_validated_interval(

@@ -39,11 +39,11 @@ def test_variance_by_hand() -> None:
     assert found.stretch == pytest.approx(found.error / np.sqrt(found.sampling))
 
 
-def test_training_adds_nothing_without_folds_and_at_most_as_much_again() -> None:
+def test_training_adds_nothing_without_folds_and_a_bounded_part_with_them() -> None:
     draws = _draws(np.random.default_rng(0), 3, 0.0)
     assert spread(np.zeros(3), draws, FOLDS, MANY).training == pytest.approx(0, abs=1e-12)
     wild = np.random.default_rng(1).normal(size=(3, 500))
-    assert spread(np.zeros(3), wild, FOLDS, MANY).stretch == pytest.approx(np.sqrt(2))
+    assert spread(np.zeros(3), wild, FOLDS, MANY).stretch == pytest.approx(np.sqrt(2.25))
     assert spread(np.zeros(1), wild[:1], FOLDS, MANY).stretch == pytest.approx(np.sqrt(2))
     assert spread(np.zeros(1), wild[:1], FOLDS, MANY).method == "bound"
     assert spread(np.zeros(3), wild, 1, MANY).stretch == 1
@@ -103,8 +103,8 @@ def test_a_degenerate_statistic_has_the_variance_that_theory_gives(repeats: int)
     q = (n - n / FOLDS) / (n - 1)
     theory = 2 * p * (n - 1) / n * (q**2 + q * (1 - q) / repeats)
     assert np.var(values) == pytest.approx(theory, rel=0.25)  # a variance of 400 varies by 7 %
-    # W is noisy in so small a study, and what exceeds the bound is cut off.
-    assert 0.8 * theory < np.mean(errors) < 1.1 * theory
+    # W is noisy in so small a study, and what exceeds the bound by a quarter is cut off.
+    assert 0.85 * theory < np.mean(errors) < 1.1 * theory
     assert np.mean(plain) == pytest.approx(theory / 2, rel=0.1)
 
 
