@@ -39,7 +39,8 @@ def inspected(
         return pd.concat([pictures, _ordered(slides.drop(columns=CONTENT))], ignore_index=True)
     max_pixels = round(max_megapixels * 1e6)
     paths = [Path(path) for path in images["path"]]
-    facts = inspect_images(paths, max_pixels, context.seen or context.scratch, progress)
+    remembered = context.seen or context.scratch
+    facts = inspect_images(paths, max_pixels, remembered, progress)
     clusters = [
         cluster_id(f.sha256) or f"unread-{i}"
         for f, i in zip(facts, images["image_id"], strict=True)
@@ -48,9 +49,7 @@ def inspected(
     readable = [(k, s, h, t) for k, s, h, t in seen if h is not None and t is not None]
     if readable:
         rows, digests, hashes, thumbnails = zip(*readable, strict=True)
-        found = known_or_found_copies(
-            digests, np.stack(hashes), np.stack(thumbnails), context.scratch
-        )
+        found = known_or_found_copies(digests, np.stack(hashes), np.stack(thumbnails), remembered)
         for k, cluster in zip(rows, found, strict=True):
             clusters[k] = cluster
     found_in = images.assign(

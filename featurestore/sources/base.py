@@ -43,8 +43,8 @@ class ReadContext:
             is never missing.
         unit: What one observation is. A source that knows lesions makes its rows of it, others of
             patients whatever is asked.
-        seen: Folder where it is remembered what was seen of image files, by their content; by
-            default `scratch`.
+        seen: Folder that runs share: what was seen of image files, by their content, and copies of
+            what a source made itself. By default `scratch`, and no copies.
     """
 
     data_root: Path

@@ -188,6 +188,8 @@ class SyntheticSource(Section):
         """Writes the files, unless they are there already, and returns their folder.
 
         The folder appears complete or not at all: it is written under another name and renamed.
+        Where `context.seen` has the same files they are copied from there, else they are left
+        there for other runs.
 
         Raises:
             DataError: The folder cannot be written, or its files were changed since.
@@ -204,8 +206,14 @@ class SyntheticSource(Section):
             context.scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="partial-", dir=context.scratch) as name:
                 fresh = Path(name) / folder.name
-                fresh.mkdir()
-                self._write(fresh, context)
+                known = None if context.seen is None else context.seen / folder.name
+                if known is not None and is_complete(known):
+                    shutil.copytree(known, fresh)
+                else:
+                    fresh.mkdir()
+                    self._write(fresh, context)
+                    if known is not None:
+                        _leave_copy(fresh, known)
                 _put_in_place(fresh, folder)
         except OSError as error:
             raise DataError(
@@ -272,6 +280,16 @@ class SyntheticSource(Section):
         rng = np.random.default_rng(shot_seed)
         shots = plan_photographs(people.signs.index, self.image_pixels, rng)
         write_cohort(people, shots, self.troubles, folder, file_seed, context.progress)
+
+
+def _leave_copy(fresh: Path, known: Path) -> None:
+    """Copies for other runs; a damaged copy is replaced."""
+    shutil.rmtree(known, ignore_errors=True)
+    known.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=known.parent) as name:
+        copy = Path(name) / known.name
+        shutil.copytree(fresh, copy)
+        _put_in_place(copy, known)
 
 
 def _put_in_place(fresh: Path, folder: Path) -> None:

@@ -11,19 +11,22 @@ import pandas as pd
 
 from fusion.arms import ABLATION
 from fusion.evaluation.designs import training_part
+from fusion.evaluation.kept_models import keep_model
 from fusion.evaluation.parts import Part
 from fusion.evaluation.permutation import with_partners_outcomes
 from fusion.evaluation.predicting import PREDICTING
 from fusion.evaluation.sensitivity import model_of, settings_of
-from fusion.evaluation.tasks import Plan, Task, split_fold
+from fusion.evaluation.tasks import Plan, Task, is_drawn, split_fold
 from fusion.features import FeatureTable
 from fusion.ledger import Ledger
-from fusion.models import find_model
+from fusion.models import Differentiable, find_model
 from fusion.models.explanation import explain
 
 
 def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Part:
     """Fits one arm on the training rows of its fold and predicts the test patients.
+
+    A model that pictures are drawn from is kept beside the parts.
 
     Args:
         task: Arm and fold.
@@ -44,6 +47,8 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     started = time.perf_counter()
     model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)
     seconds = time.perf_counter() - started
+    if is_drawn(task, plan) and isinstance(model, Differentiable):
+        keep_model(model, task.digest, plan.parts)
     predicted = PREDICTING[plan.kind](model, task, test, plan)
     patients = predicted.patients
     if task.partners is not None:

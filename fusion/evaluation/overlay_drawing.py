@@ -1,7 +1,8 @@
 """Grad-CAM of the patients of whom the baseline is most and least certain, out of fold.
 
-The arm is fitted again on the folds of these patients, which on one machine gives the same model;
-each overlay shows what the model saw that had not seen the patient.
+Each overlay shows what the model saw that had not seen the patient: the one whose fit was kept with
+its part (`kept_models`). Where none was, the arm is fitted again on the fold, which on one machine
+gives the same model.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from featurestore.images import UnreadableImage, read_image_bytes
 from featurestore.progress import SILENT, Progress
 from fusion.config import AblationConfig
 from fusion.evaluation.designs import training_part
+from fusion.evaluation.kept_models import kept_model
 from fusion.evaluation.overlays import KINDS, PatientOverlay
-from fusion.evaluation.tasks import Task, split_fold
+from fusion.evaluation.tasks import Plan, Task, split_fold
 from fusion.features import FeatureTable, ImageFiles
 from fusion.models import Differentiable, make_model, single_thread
 from fusion.roles import encoder_of, role_of
@@ -46,18 +48,18 @@ def overlays_of(
     predictions: pd.DataFrame,
     tasks: Sequence[Task],
     features_for: Callable[[int, int], FeatureTable],
-    config: AblationConfig,
+    plan: Plan,
     pictured: Iterable[str],
     max_pixels: int,
     progress: Progress = SILENT,
 ) -> tuple[PatientOverlay, ...]:
-    """Draws `config.overlays` patients of each kind, one picture each, for every encoder.
+    """Draws `plan.config.overlays` patients of each kind, one picture each, for every encoder.
 
     Args:
         predictions: The predictions table.
         tasks: Of one arm; at least one.
         features_for: Features of all patients by repeat and fold.
-        config: The ablation.
+        plan: What the tasks share.
         pictured: Patients with an image.
         max_pixels: Larger pictures are not shown; the limit of extraction, so that none is.
         progress: Told fold by fold.
@@ -69,11 +71,12 @@ def overlays_of(
     arm = tasks[0].arm
     if CERTAINTY not in predictions:
         return ()
-    if not isinstance(make_model(arm, config), Differentiable):
+    unfitted = make_model(arm, plan.config)
+    if not isinstance(unfitted, Differentiable):
         return ()
     rows = predictions[(predictions["arm"] == arm.name) & (predictions["repeat"] == 0)]
     rows = rows[rows["patient_id"].isin(set(pictured))]
-    chosen = _choose(rows, config.overlays)
+    chosen = _choose(rows, plan.config.overlays)
     by_fold = {task.fold: task for task in tasks if task.repeat == 0}
     folds = sorted({one.fold for one in chosen} & by_fold.keys())
     found: list[PatientOverlay] = []
@@ -83,7 +86,9 @@ def overlays_of(
         training, test = split_fold(
             features_for(0, fold), task.training_patients, task.test_patients
         )
-        model = fit_again(task, training, config)
+        model = kept_model(type(unfitted), task.digest, plan.parts)
+        if model is None:
+            model = fit_again(task, training, plan.config)
         with single_thread():
             for one in (c for c in chosen if c.fold == fold):
                 found += _draw(one, model, test.pictures(), max_pixels)

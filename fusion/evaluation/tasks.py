@@ -38,6 +38,8 @@ class Plan:
         embedded: Of each repeat and fold what names the embeddings, by the name of their encoder;
             a part is taken where those that its arm looks at are the same.
         shared: Folder of parts and tuning studies that other runs may use too; by default `work`.
+        drawn: Name of the arm that pictures are drawn of (`overlay_drawing`), whose fitted models
+            are kept for that.
     """
 
     config: AblationConfig
@@ -50,6 +52,7 @@ class Plan:
     horizons: tuple[float, ...] = ()
     embedded: Mapping[FoldKey, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     shared: Path | None = None
+    drawn: str | None = None
 
     @property
     def parts(self) -> Path:
@@ -136,6 +139,11 @@ def plan_tasks(folds: Folds, arms: Sequence[Arm], plan: Plan) -> list[Task]:
             sides_of = sides["train"], sides["test"]
             tasks.append(Task(arm, repeat, fold, *sides_of, task_seed, digest, study, partners))
     return tasks
+
+
+def is_drawn(task: Task, plan: Plan) -> bool:
+    """Whether pictures may be drawn from the fit: of the first repeat of one arm they are."""
+    return task.arm.name == plan.drawn and task.repeat == 0
 
 
 def split_fold(

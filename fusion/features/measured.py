@@ -12,7 +12,7 @@ from featurestore.tables import Column
 def known(column: Column, values: pd.Series) -> np.ndarray:
     """Whether each value is there; shape (n,)."""
     if column.kind == "nominal":
-        return np.array([t is not None for t in text_of(values)], dtype=bool)
+        return values.notna().to_numpy(dtype=bool)
     if column.kind == "ordinal":
         return np.array([t in column.levels for t in text_of(values)], dtype=bool)
     return ~np.isnan(numbers_of(column, values))

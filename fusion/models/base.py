@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from featurestore.errors import DataError
 from featurestore.units import counted
 from fusion.arms import Arm
-from fusion.features import FeatureTable
+from fusion.features import Arrays, FeatureTable
 from fusion.metrics import by_patient, sigmoid
 from fusion.models.settings import Settings
 
@@ -61,10 +62,19 @@ class Model(Protocol):
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """A model whose score has a gradient with respect to embeddings."""
+    """A model whose score has a gradient with respect to embeddings, and that can be kept."""
 
     def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
         """Gradient of each row's log odds; per backbone (n, D)."""
+        ...
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        """What predictions and gradients need, as JSON and arrays."""
+        ...
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """The model again, from what `to_state` gave."""
         ...
 
 

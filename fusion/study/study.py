@@ -41,6 +41,7 @@ from fusion.evaluation import (
 )
 from fusion.evaluation.overlay_drawing import overlays_key, overlays_of
 from fusion.evaluation.records import read_fits, read_records, read_seconds
+from fusion.evaluation.tasks import Plan
 from fusion.evaluation.time_ladder_file import ladder_key, read_ladder, save_ladder
 from fusion.evidence import (
     Evidence,
@@ -170,18 +171,26 @@ class Study(OwnStages):
         """See `made.evidence_key`; asked for after `ablate`, which writes the predictions."""
         return evidence_key(self.config, self.cohort, self._data_digest, self.paths)
 
+    @property
+    def _plan(self) -> Plan:
+        """Heat is of log odds: pictures of other kinds of outcomes are not drawn."""
+        has_odds = "probability" in find_endpoint(self.cohort.outcome.kind).predictions
+        asked = self.config.ablation.overlays and not self.cohort.pictures.empty
+        return dataclasses.replace(
+            super()._plan, drawn=self.baseline if asked and has_odds else None
+        )
+
     def overlays(self, predictions: pd.DataFrame) -> tuple[PatientOverlay, ...]:
         """Grad-CAM of some patients by the baseline; drawn once for the same predictions.
 
         Args:
             predictions: The predictions table.
         """
-        config = self.config.ablation
+        config, plan = self.config.ablation, self._plan
+        if plan.drawn is None:
+            return ()
         pictured = self.cohort.pictures["patient_id"].astype(str).unique().tolist()
-        drawn_of = find_endpoint(self.cohort.outcome.kind).predictions
-        if not config.overlays or not pictured or "probability" not in drawn_of:
-            return ()  # heat is of log odds: pictures of other kinds of outcomes are not drawn
-        tasks = self.tasks([arm for arm in self.arms if arm.name == self.baseline])
+        tasks = self.tasks([arm for arm in self.arms if arm.name == plan.drawn])
         largest = int(self.config.extract.max_megapixels * 1e6)
         key = overlays_key(predictions, tasks, config.overlays, largest)
         shared = self.project.shared / "overlays" / f"{key}.json"  # other runs may show them too
@@ -192,7 +201,7 @@ class Study(OwnStages):
                 save_overlays(drawn, key, self.paths.overlays)
         if drawn is None:
             drawn = overlays_of(
-                predictions, tasks, self.features, config, pictured, largest, self._progress
+                predictions, tasks, self.features, plan, pictured, largest, self._progress
             )
             for path in (shared, self.paths.overlays):
                 save_overlays(drawn, key, path)

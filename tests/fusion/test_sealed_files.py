@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from featurestore.plain import plain
 from featurestore.progress import SILENT
 from featurestore.sealed import write_sealed_table, write_sealed_text
 from featurestore.store.quarantine import Quarantine, QuarantineRow
+from fusion.evaluation.kept_models import keep_model, kept_model
 from fusion.evaluation.overlays import PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import prediction_types, predictions_table
@@ -30,6 +31,7 @@ from fusion.evaluation.records import read_failures, read_fits, read_records, re
 from fusion.evidence.saved import VERSION, _read_saved, load_own_config, read_table
 from fusion.evidence.types import RunFacts
 from fusion.export.options import _recorded_root
+from fusion.features import Arrays, FeatureTable
 from fusion.paths import RunPaths
 
 TRIALS = 84
@@ -144,6 +146,29 @@ def _resumed(folder: Path) -> Any:
     return repr((found[0].record, found[0].tensors["w"].tolist(), best)) if found else ABSENT
 
 
+@dataclasses.dataclass
+class Slope:
+    """A model with one gradient for everybody."""
+
+    values: np.ndarray
+
+    def embedding_gradients(self, table: FeatureTable) -> dict[str, np.ndarray]:
+        return {"net": np.tile(self.values, (len(table), 1))}
+
+    def to_state(self) -> tuple[dict[str, Any], Arrays]:
+        return {"kind": "slope"}, {"values": self.values}
+
+    @classmethod
+    def from_state(cls, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Slope:
+        assert record == {"kind": "slope"}
+        return cls(arrays["values"])
+
+
+def _kept_model(folder: Path) -> str:
+    found = kept_model(Slope, "ab", folder)
+    return ABSENT if found is None else repr(found)
+
+
 OVERLAY = PatientOverlay("least certain", 0, 0.5, True, "net", b"\x89PNG" * 20)
 REPORT = {
     "version": VERSION,
@@ -185,6 +210,7 @@ KINDS: dict[str, Kind] = {
         lambda f: PartStore(f).write("ab", Part(_predictions(), "binary", FIT, [{"loss": 0.5}])),
         _part,
     ),
+    "kept models": Kind(lambda f: keep_model(Slope(np.arange(5.0)), "ab", f), _kept_model),
     "inspections": Kind(_pictures, _inspected),
     "quarantine": Kind(
         lambda f: Quarantine(f / "quarantine.csv").add(

@@ -168,6 +168,25 @@ def test_the_faster_of_two_processes_wins(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "scratch").iterdir()] == [slower.name]
 
 
+def test_runs_that_share_a_folder_draw_once(tmp_path: Path) -> None:
+    def made(run: str) -> tuple[dict[str, bytes], int]:
+        counter, shared = Counter(), tmp_path / "shared"
+        folder = SMALL.generate(
+            ReadContext(tmp_path, tmp_path / run / "scratch", progress=counter, seen=shared)
+        )
+        files = (path for path in folder.rglob("*") if path.is_file())
+        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+        return found, counter.stages
+
+    first, drawn = made("first")
+    assert drawn == 1
+    assert made("second") == (first, 0)
+    (kept,) = (tmp_path / "shared").iterdir()
+    (kept / TRUTH_FILE).unlink()
+    assert made("third") == (first, 1), "a damaged copy is not taken"
+    assert made("fourth") == (first, 0), "and was replaced"
+
+
 def test_changed_files_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     context = ReadContext(tmp_path, tmp_path / "scratch")
     folder = SMALL.generate(context)

@@ -12,12 +12,15 @@ import pytest
 from bundle_example import Fitted, predictions_of
 from PIL import Image
 
-from featurestore.sealed import write_sealed_text
+from featurestore.sealed import seal_of, write_sealed_text
+from fusion.evaluation import overlay_drawing
+from fusion.evaluation.kept_models import kept_model
 from fusion.evaluation.overlay_drawing import fit_again, overlays_key, overlays_of
 from fusion.evaluation.overlays import KINDS, PatientOverlay, read_overlays, save_overlays
 from fusion.evaluation.tasks import split_fold
 from fusion.metrics.logits import logit
 from fusion.models.base import Model
+from fusion.models.fusion_head import FusionHeadModel
 
 FUSED = "fusion_head[all]"
 PIXELS = 200_000_000
@@ -27,8 +30,8 @@ def drawn(tiny: Fitted, max_pixels: int = PIXELS) -> tuple[PatientOverlay, ...]:
     study = tiny.study
     tasks = study.tasks([a for a in study.arms if a.name == FUSED])
     pictured = study.cohort.images["patient_id"].astype(str)
-    config = study.config.ablation
-    return overlays_of(predictions_of(tiny), tasks, study.features, config, pictured, max_pixels)
+    plan = study._plan
+    return overlays_of(predictions_of(tiny), tasks, study.features, plan, pictured, max_pixels)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,36 @@ def test_the_model_is_the_one_that_scored_the_patients(tiny: Fitted) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
+def test_no_head_is_fitted_twice_and_kept_ones_draw_what_others_would(
+    tiny: Fitted, overlays: tuple[PatientOverlay, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("fitted again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(overlay_drawing, "fit_again", refused)
+        assert drawn(tiny) == overlays
+    monkeypatch.setattr(overlay_drawing, "kept_model", lambda *_: None)
+    assert drawn(tiny) == overlays
+
+
+def test_models_are_kept_of_what_is_drawn_and_of_nothing_else(tiny: Fitted) -> None:
+    study = tiny.study
+    kept = {path.stem for path in study._plan.parts.glob("*.safetensors")}
+    assert kept == {task.digest for task in study.tasks(study.arms) if task.arm.name == FUSED}
+
+
+def test_a_kept_model_of_another_fit_is_none(tiny: Fitted, tmp_path: Path) -> None:
+    kept = sorted(tiny.study._plan.parts.glob("*.safetensors"))[0]
+    assert kept_model(FusionHeadModel, kept.stem, kept.parent) is not None
+    (tmp_path / "ab.safetensors").write_bytes(kept.read_bytes())
+    seal_of(tmp_path / "ab.safetensors").write_text(
+        seal_of(kept).read_text().replace(kept.name, "ab.safetensors")
+    )
+    assert kept_model(FusionHeadModel, "ab", tmp_path) is None
+    assert kept_model(FusionHeadModel, "absent", tmp_path) is None
+
+
 def test_the_same_again(tiny: Fitted, overlays: tuple[PatientOverlay, ...]) -> None:
     assert drawn(tiny) == overlays
 
@@ -110,8 +143,8 @@ def test_a_file_that_went_is_a_line(
 def test_an_arm_without_gradient_has_none(tiny: Fitted) -> None:
     study = tiny.study
     tasks = study.tasks([a for a in study.arms if a.name == "lightgbm[clinical]"])
-    config = study.config.ablation
-    assert overlays_of(predictions_of(tiny), tasks, study.features, config, ["P0000"], PIXELS) == ()
+    rows, plan = predictions_of(tiny), study._plan
+    assert overlays_of(rows, tasks, study.features, plan, ["P0000"], PIXELS) == ()
 
 
 def test_the_key_knows_predictions_and_number(tiny: Fitted) -> None:
