@@ -36,14 +36,7 @@ def measure(quick: bool) -> list[Figure]:
 def _case(count: int, pixels: tuple[int, int], goal: float, row: int) -> Figure:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = _pictures(folder, count, pixels)
-        images = pd.DataFrame(
-            {
-                "image_id": [path.stem for path in paths],
-                "path": [str(path) for path in paths],
-                "sha256": [digest_file(path)[1] for path in paths],
-            }
-        )
+        images = pictures(folder, count, pixels)
         configs = tuple(BackboneConfig(name=n, weights="random", image_size=SIZE) for n in NAMES)
         plan = plan_compute("cpu")
         with one_torch_thread():
@@ -61,8 +54,8 @@ def _case(count: int, pixels: tuple[int, int], goal: float, row: int) -> Figure:
     return Figure(row, what, f"{goal:.0f}x", ratio, "x", met, "the naive way", found)
 
 
-def _pictures(folder: Path, count: int, pixels: tuple[int, int]) -> list[Path]:
-    """Smooth noise as JPEG files, all different."""
+def pictures(folder: Path, count: int, pixels: tuple[int, int]) -> pd.DataFrame:
+    """Smooth noise as JPEG files, all different; their images table."""
     rng = np.random.default_rng(0)
     paths = []
     for k in range(count):
@@ -70,4 +63,10 @@ def _pictures(folder: Path, count: int, pixels: tuple[int, int]) -> list[Path]:
         path = folder / f"{k}.jpg"
         Image.fromarray(coarse).resize(pixels).save(path, quality=90)
         paths.append(path)
-    return paths
+    return pd.DataFrame(
+        {
+            "image_id": [path.stem for path in paths],
+            "path": [str(path) for path in paths],
+            "sha256": [digest_file(path)[1] for path in paths],
+        }
+    )

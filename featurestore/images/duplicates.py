@@ -7,8 +7,10 @@ other. Dermoscopic images look alike at 8×8 (a dark blob in the middle): of the
 ISIC-2017 images, 3,009 pairs are within 10 bits, and about 15 of them show the same lesion. So a
 pair that is close by hash is confirmed by the correlation of the aligned thumbnails.
 
-Not every pair is looked at. The correlation of two thumbnails bounds how far apart the sizes of
-their low frequencies are in any orientation; a k-d tree of these finds all that can be copies.
+Not every pair is looked at. What the low frequencies of two thumbnails have that no turn or flip
+changes bounds their correlation in every orientation, and one product of matrices gives the bounds
+of millions of pairs in a few milliseconds. No index was faster: in the thirty dimensions that
+pictures have, a k-d tree visits nearly all of them (measured: ten times slower at any number).
 
 Found on ISIC-2017 images with the rules below: all of 150 recompressed, halved, turned, flipped,
 brightened or recoloured copies, 97 % of those cropped by 1 % on every side, half of those cropped
@@ -24,7 +26,6 @@ import numpy as np
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 THUMBNAIL_SIDE = 32
 N_ORIENTATIONS = 8
@@ -33,8 +34,9 @@ N_ORIENTATIONS = 8
 # lesions has distance 12 and correlation 0.971.
 COPY_RULES = ((12, 0.98), (6, 0.95))
 _LOW = 8
-_SIZES = 5  # more frequencies leave fewer pairs, but a k-d tree searches them more slowly
-_BLOCK = 8192
+_BOUNDING = 6  # frequencies an axis that bound correlations; more leave fewer pairs, but cost more
+_ROUNDING = 1e-3  # what a bound may be too low by
+_BLOCK = 512  # images compared at once; more leave the cache of the processor
 _CHUNK = 16_384  # pairs whose thumbnails are compared at once
 
 
@@ -80,18 +82,17 @@ def near_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
         Index pairs (m, 2), the first smaller than the second.
     """
     found = [np.empty((0, 2), dtype=np.int64)]
-    farthest = max(distance for distance, _ in COPY_RULES)
-    for first, second in _alike(thumbnails, min(least for _, least in COPY_RULES)):
+    if len(thumbnails) == 0:
+        return found[0]
+    for first, second, bound in _alike(thumbnails):
         for orientation in range(N_ORIENTATIONS):
             distance = np.bitwise_count(hashes[first, 0] ^ hashes[second, orientation])
-            close = np.flatnonzero(distance <= farthest)
-            for k in range(0, len(close), _CHUNK):
-                a, b = first[close[k : k + _CHUNK]], second[close[k : k + _CHUNK]]
-                apart = distance[close[k : k + _CHUNK]]
+            possible = np.flatnonzero(_are_copies(distance, bound))
+            for k in range(0, len(possible), _CHUNK):
+                chunk = possible[k : k + _CHUNK]
+                a, b = first[chunk], second[chunk]
                 correlation = _correlation(thumbnails[a], oriented(thumbnails[b], orientation))
-                same = np.zeros(len(a), dtype=bool)
-                for max_distance, min_correlation in COPY_RULES:
-                    same |= (apart <= max_distance) & (correlation >= min_correlation)
+                same = _are_copies(distance[chunk], correlation)
                 found.append(np.column_stack([a[same], b[same]]))
     return np.unique(np.concatenate(found), axis=0)
 
@@ -125,46 +126,81 @@ def cluster_id(sha256: str) -> str:
     return sha256[:16]
 
 
-def _alike(
-    thumbnails: np.ndarray, least_correlation: float
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of pairs, first < second, among them all that correlate so much in any orientation."""
-    sizes = _frequency_sizes(thumbnails)
-    # Two unit vectors of correlation r are sqrt(2 - 2 r) apart; a little more for rounding.
-    reach = math.sqrt(2 - 2 * least_correlation) + 1e-3
-    for i in range(0, len(sizes), _BLOCK):
-        near = KDTree(sizes[i : i + _BLOCK]).sparse_distance_matrix(
-            KDTree(sizes[i:]), reach, output_type="ndarray"
-        )
-        ordered = near[near["i"] < near["j"]]
-        yield ordered["i"] + i, ordered["j"] + i
+def _are_copies(distance: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """Whether pairs meet one of `COPY_RULES`."""
+    same = np.zeros(len(distance), dtype=bool)
+    for max_distance, min_correlation in COPY_RULES:
+        same |= (distance <= max_distance) & (correlation >= min_correlation)
+    return same
 
 
-def _frequency_sizes(thumbnails: np.ndarray) -> np.ndarray:
-    """What the low frequencies of normalised thumbnails are in all orientations alike.
+def _alike(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Blocks of pairs, first < second, among them all whose correlation can meet a rule.
 
-    A turn or flip changes signs and swaps the axes of the DCT, so sizes are taken, and of the two
-    that a swap exchanges their sum and the size of their difference, scaled to keep lengths. None
-    of these steps moves two images further apart.
+    Yields:
+        The first and the second of each pair, and what no orientation's correlation is above.
+    """
+    units = _unturned(thumbnails)
+    least = min(correlation for _, correlation in COPY_RULES) - _ROUNDING
+    along = _along_widest(units)
+    order = np.argsort(along)
+    units, along = units[order], along[order]
+    reach = math.sqrt(2 - 2 * least)  # how far apart two unit vectors with this product are
+    for i in range(0, len(units), _BLOCK):
+        rows = units[i : i + _BLOCK]
+        end = np.searchsorted(along, along[i + len(rows) - 1] + reach, side="right")
+        for j in range(i, end, _BLOCK):
+            columns = units[j : min(j + _BLOCK, end)]
+            bounds = (rows @ columns.T).ravel()
+            pairs = np.flatnonzero(bounds >= least)
+            one, other = np.divmod(pairs, len(columns))
+            once = one + i < other + j
+            one, other = order[one[once] + i], order[other[once] + j]
+            yield np.minimum(one, other), np.maximum(one, other), bounds[pairs[once]] + _ROUNDING
+
+
+def _along_widest(units: np.ndarray) -> np.ndarray:
+    """Places of vectors (n, d) on the line along which they differ most; shape (n,)."""
+    centred = units - units.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return centred @ directions[:, -1]
+
+
+def _unturned(thumbnails: np.ndarray) -> np.ndarray:
+    """Unit vectors whose products are at least the correlations of thumbnails in any orientation.
+
+    They are made of the low frequencies of the normalised thumbnail, by steps that no turn or flip
+    changes and none of which moves two images further apart. A flip changes the signs of what is
+    odd along its axis, so where one axis is odd and the other even, sizes are taken; a turn swaps
+    axes, so of the two that it exchanges their sum is taken and the size of their difference, and
+    where both axes are odd the size of the sum too. All other frequencies are one number, their
+    length.
 
     Returns:
-        Shape (n, `_SIZES`² - 1).
+        Shape (n, `_BOUNDING`²), float32.
     """
     n = len(thumbnails)
-    sizes = np.empty((n, _SIZES**2 - 1), dtype=np.float32)
-    down, across = np.triu_indices(_SIZES, 1)
+    units = np.empty((n, _BOUNDING**2), dtype=np.float32)
+    odd = np.arange(_BOUNDING) % 2 == 1
+    down, across = np.triu_indices(_BOUNDING, 1)
+    both_odd = odd[down] & odd[across]
     for i in range(0, n, _BLOCK):
         grey = thumbnails[i : i + _BLOCK].astype(np.float32)
         grey -= grey.mean(axis=(1, 2), keepdims=True)
         length = np.sqrt((grey**2).sum(axis=(1, 2), keepdims=True))
-        waves = np.abs(dctn(grey / np.maximum(length, 1e-9), axes=(1, 2), norm="ortho"))
-        one, other = waves[:, down, across], waves[:, across, down]
-        diagonal = np.diagonal(waves, axis1=1, axis2=2)[:, 1:_SIZES]
-        swapped = np.sqrt(np.float32(0.5))
-        sizes[i : i + _BLOCK] = np.concatenate(
-            [diagonal, (one + other) * swapped, np.abs(one - other) * swapped], axis=1
-        )
-    return sizes
+        waves = dctn(grey / np.maximum(length, 1e-9), axes=(1, 2), norm="ortho")
+        low = waves[:, :_BOUNDING, :_BOUNDING]
+        low = np.where(odd[:, None] != odd, np.abs(low), low)
+        same = np.diagonal(low, axis1=1, axis2=2)[:, 1:]
+        same = np.where(odd[1:], np.abs(same), same)
+        halved = np.sqrt(np.float32(0.5))
+        sums = (low[:, down, across] + low[:, across, down]) * halved
+        sums = np.where(both_odd, np.abs(sums), sums)
+        differences = np.abs(low[:, down, across] - low[:, across, down]) * halved
+        kept = np.concatenate([same, sums, differences], axis=1)
+        rest = 1 - (kept**2).sum(axis=1, keepdims=True)
+        units[i : i + _BLOCK] = np.concatenate([kept, np.sqrt(np.maximum(rest, 0))], axis=1)
+    return units
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -82,13 +82,18 @@ class FeatureStore:
         Every byte of every shard is compared with the shard's name, once while its size and times
         of change stay the same.
         """
-        return {digest.decode("ascii", "replace") for digest in self._present(identity, view)}
+        found: set[str] = set()
+        for _, index in self.shards(identity):
+            found.update(d.decode("ascii", "replace") for d in index.digests_of(view))
+        return found
 
     def missing(
         self, identity: EncoderIdentity, sha256s: Iterable[str], view: int = 0
     ) -> list[str]:
         """Those of `sha256s` that are not present, in their order, each once."""
-        present = self._present(identity, view)
+        present: set[bytes] = set()
+        for _, index in self.shards(identity):
+            present.update(index.digests_of(view))
         return [s for s in dict.fromkeys(sha256s) if s.encode() not in present]
 
     def storage_type(self, identity: EncoderIdentity) -> np.dtype:
@@ -238,12 +243,6 @@ class FeatureStore:
     def _virtual_shards(self, identity: EncoderIdentity) -> Iterator[VirtualShard]:
         for path, rows, keep in self.distinct_rows(identity):
             yield VirtualShard(path.relative_to(self.root), rows, tuple(keep))
-
-    def _present(self, identity: EncoderIdentity, view: int) -> set[bytes]:
-        found: set[bytes] = set()
-        for _, index in self.shards(identity):
-            found.update(index.digests_of(view))
-        return found
 
     def _holding(self, identity: EncoderIdentity, wanted: Wanted) -> Iterator[Path]:
         """Shards that may have something that is wanted, as long as anything is."""

@@ -124,17 +124,18 @@ class _BinnedFold:
         validation = _dataset(fold.validation, seed, training).construct()
         return cls(fold, training, validation)
 
-    def boost(self, parameters: Parameters, seed: int) -> lightgbm.Booster:
+    def boost(self, parameters: Parameters, seed: int, once: bool = False) -> lightgbm.Booster:
         return lightgbm.train(
             SETTINGS | seeded(parameters, seed),
             self.training,
             MAX_ROUNDS,
             valid_sets=[self.validation],
             callbacks=[stopping()],
+            keep_training_booster=once,  # as it is, with data and later rounds, not cut and copied
         )
 
     def score(self, parameters: Parameters, seed: int) -> FoldScore:
-        booster = self.boost(parameters, seed)
+        booster = self.boost(parameters, seed, once=True)
         rows = self.fold.validation
         probability = _predict(booster, rows.x, booster.best_iteration)
         return FoldScore(patient_auroc(rows, probability), patient_log_loss(rows, probability))

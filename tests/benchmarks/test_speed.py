@@ -6,9 +6,11 @@ import importlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.speed import bootstrap, calibration, copies, made
 from benchmarks.speed.figures import Business, Took, details
+from benchmarks.speed.growth_drawing import Series, drawing
 from benchmarks.speed.registry import BENCHMARKS
 from featurestore.images.duplicates import near_pairs
 from featurestore.store import FeatureStore
@@ -57,3 +59,23 @@ def test_ratios_are_baseline_over_own() -> None:
     found = details(Took(6.0, 4.0), Took(2.0, 1.0))
     assert (found["wall_ratio"], found["cpu_ratio"]) == (3.0, 4.0)
     assert np.isfinite(Business().load)
+
+
+def test_growth_is_the_slope_of_a_line_through_logarithms() -> None:
+    sizes = (10, 20, 50)
+    linear, quadratic = (tuple(3.0 * n**power for n in sizes) for power in (1, 2))
+    assert Series("a", "rows", sizes, linear).doubling == pytest.approx(2)
+    assert Series("a", "rows", sizes, quadratic).doubling == pytest.approx(4)
+
+
+def test_growth_is_drawn_from_its_points_alone() -> None:
+    record = {
+        "what": "opening",
+        "along": "rows",
+        "sizes": [1, 2],
+        "seconds": [2.0, 4.0],
+        "clock": "",
+    }
+    series = [Series.of(record)]
+    assert "twice as many: 2.0 times" in drawing(series)
+    assert drawing(series) == drawing(series)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
@@ -126,8 +129,27 @@ def test_no_images() -> None:
     assert cluster_duplicates([], hashes, thumbnails) == []
 
 
+def plain_pairs(
+    hashes: np.ndarray, thumbnails: np.ndarray, rules: tuple[tuple[int, float], ...]
+) -> set[tuple[int, int]]:
+    """All pairs, compared one by one in all orientations; the reference."""
+    found = set()
+    for i, j in itertools.combinations(range(len(thumbnails)), 2):
+        for k in range(N_ORIENTATIONS):
+            apart = int(hashes[i, 0] ^ hashes[j, k]).bit_count()
+            if apart > max(most for most, _ in rules):
+                continue
+            turned = oriented(thumbnails[j : j + 1], k)[0].astype(float)
+            alike = 1.0 if np.array_equal(thumbnails[i], turned) else 0.0
+            if thumbnails[i].std() > 0 and turned.std() > 0:
+                alike = np.corrcoef(thumbnails[i].ravel(), turned.ravel())[0, 1]
+            if any(apart <= most and alike >= least for most, least in rules):
+                found.add((i, j))
+    return found
+
+
 def test_no_pair_is_missed_by_looking_at_the_likely_ones_only() -> None:
-    """All pairs, compared one by one, are the reference; small blocks, flat pictures among them."""
+    """Flat pictures are among them."""
     rng = np.random.default_rng(5)
     base = gaussian_filter(rng.standard_normal((20, 32, 32)), (0, 4, 4))
     base = 128 + 60 * base / base.std(axis=(1, 2), keepdims=True)
@@ -135,18 +157,35 @@ def test_no_pair_is_missed_by_looking_at_the_likely_ones_only() -> None:
     flat = np.full((3, 32, 32), 77.0)
     thumbnails = np.concatenate([base, *noisy, flat]).clip(0, 255).astype(np.uint8)
     hashes = np.stack([orientation_hashes(t) for t in thumbnails])
-    expected = set()
-    for i in range(len(thumbnails)):
-        for j in range(i + 1, len(thumbnails)):
-            for k in range(N_ORIENTATIONS):
-                apart = int(hashes[i, 0] ^ hashes[j, k]).bit_count()
-                if apart > max(most for most, _ in COPY_RULES):
-                    continue
-                turned = oriented(thumbnails[j : j + 1], k)[0].astype(float)
-                alike = 1.0 if np.array_equal(thumbnails[i], turned) else 0.0
-                if thumbnails[i].std() > 0 and turned.std() > 0:
-                    alike = np.corrcoef(thumbnails[i].ravel(), turned.ravel())[0, 1]
-                if any(apart <= most and alike >= least for most, least in COPY_RULES):
-                    expected.add((i, j))
+    expected = plain_pairs(hashes, thumbnails, COPY_RULES)
     assert len(expected) > 20
     assert {tuple(pair) for pair in near_pairs(hashes, thumbnails).tolist()} == expected
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    smooth=st.floats(0, 8),
+    contrast=st.floats(0, 80),
+    noise=st.floats(0, 20),
+    least=st.floats(0.2, 0.99),
+)
+@settings(max_examples=30, deadline=None)
+def test_no_correlation_is_missed_whatever_the_hashes_say(
+    seed: int, smooth: float, contrast: float, noise: float, least: float
+) -> None:
+    """Pictures of grain, of smooth shades and of hardly any contrast, turned and noisy."""
+    rng = np.random.default_rng(seed)
+    base = gaussian_filter(rng.standard_normal((2, 32, 32)), (0, smooth, smooth))
+    base = 128 + contrast * base / base.std(axis=(1, 2), keepdims=True)
+    turned = [
+        oriented(base, int(k)) + rng.normal(0, noise, base.shape) for k in rng.integers(8, size=2)
+    ]
+    thumbnails = np.concatenate([base, *turned]).round().clip(0, 255).astype(np.uint8)
+    hashes = np.stack([orientation_hashes(t) for t in thumbnails])
+    rules = ((64, least),)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featurestore.images.duplicates.COPY_RULES", rules)
+        found = {tuple(pair) for pair in near_pairs(hashes, thumbnails).tolist()}
+    # A correlation that equals the rule may be rounded to either side of it.
+    assert plain_pairs(hashes, thumbnails, ((64, least + 1e-5),)) <= found
+    assert found <= plain_pairs(hashes, thumbnails, ((64, least - 1e-5),))
