@@ -264,7 +264,9 @@ _TERMS = (
         "months",
     ),
     *_ended("os", "Died of any cause", "Diagnosis to death or last contact", _DEAD),
-    *_ended("dss", "Died with tumour", "Diagnosis to death or last contact", _DISEASE),
+    *_ended(
+        "dss", "Died with tumour", "Diagnosis to death or last contact (disease-specific)", _DISEASE
+    ),
     *_ended("pfi", "Progressed", "Diagnosis to progression or last contact", _EVENT),
     _term(
         "new_tumor_event",
