@@ -29,6 +29,10 @@ class HeadConfig(Section):
             harms calibration (van den Goorbergh et al. 2022), so it is off by default.
         validation_fraction: Share of the training patients used for inner validation.
         ensemble: Heads with other seeds and inner splits whose logits are averaged.
+        batched: Heads of all arms, folds and members train as one program a shape, in this
+            process; dropout draws other numbers, so predictions differ within the noise of
+            training.
+        device: Where batched heads train: `cpu`, or `cuda`, the first card.
     """
 
     projection: int = pydantic.Field(64, ge=2, le=4096)
@@ -44,6 +48,14 @@ class HeadConfig(Section):
     weighted_sampling: bool = False
     validation_fraction: float = pydantic.Field(0.2, gt=0, lt=0.5)
     ensemble: int = pydantic.Field(3, ge=1, le=50)
+    batched: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @pydantic.model_validator(mode="after")
+    def _a_card_trains_batches(self) -> HeadConfig:
+        if self.device == "cuda" and not self.batched:
+            raise ValueError("device: heads train on cuda only with batched: true")
+        return self
 
 
 class AttentionConfig(Section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from fusion.features import FeatureTable
 from fusion.ledger import Ledger
 from fusion.models import Differentiable, find_model
 from fusion.models.explanation import explain
+from fusion.models.gathering import own_seconds
 
 
 def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Part:
@@ -44,9 +44,9 @@ def fit_task(task: Task, table: FeatureTable, plan: Plan, ledger: Ledger) -> Par
     table = table.seen_by(task.arm.modalities)
     training, test = split_fold(table, task.training_patients, task.test_patients)
     training = training_part(training, task.arm.design, task.seed)
-    started = time.perf_counter()
+    started = own_seconds()
     model = model_of(task.arm, config, task.study, plan.kind).fit(training, task.seed)
-    seconds = time.perf_counter() - started
+    seconds = own_seconds() - started
     if is_drawn(task, plan) and isinstance(model, Differentiable):
         keep_model(model, task.digest, plan.parts)
     predicted = PREDICTING[plan.kind](model, task, test, plan)

@@ -2,15 +2,16 @@
 
 A task is one arm on one outer fold. It gets the fold's features, cuts them into training and test
 rows, and gives `fit` the training rows and nothing else. Tasks run in worker processes, each on
-one thread, so results do not depend on their number; every finished task is kept by what it
-depends on, so a killed run goes on where it stopped and ends with the same bytes, and another run
-takes what it shares.
+one thread, so results do not depend on their number, or in this one (`together`); every finished
+task is kept by what it depends on, so a killed run goes on where it stopped and ends with the same
+bytes, and another run takes what it shares.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ from fusion.evaluation.parts import Part, PartStore
 from fusion.evaluation.predictions import predictions_table
 from fusion.evaluation.records import Failure, write_choices, write_history, write_seconds
 from fusion.evaluation.tasks import Plan, Task, plan_tasks
+from fusion.evaluation.together import run_together, trains_together
 from fusion.evaluation.workers import run_all
 from fusion.features import FeatureTable
 from fusion.ledger import recording
@@ -74,15 +76,17 @@ def evaluate(
     progress.start("ablate", len(tasks))
     progress.advance(len(tasks) - len(pending))
     failures: dict[str, Failure] = {}
+    notices: list[str] = []
     for table, sharing in _by_table(pending, features_for):
         calls = [(task, table, plan, parts, registered()) for task in sharing]
-        for task, failure in run_all(_run, calls, plan.config.jobs, plan.config.scheduler):
-            if failure is not None:
-                failures[task.digest] = failure
-            progress.advance(1, detail=task.arm.name)
+        with contextlib.closing(_results(calls, plan, parts, notices)) as results:
+            for task, failure in results:
+                if failure is not None:
+                    failures[task.digest] = failure
+                progress.advance(1, detail=task.arm.name)
     done |= {t.digest: _require_part(parts, t) for t in pending if t.digest not in failures}
     failed = [failures[t.digest] for t in tasks if t.digest in failures]
-    progress.finish(_summary(tasks, pending, failed))
+    progress.finish("; ".join([_summary(tasks, pending, failed), *dict.fromkeys(notices)]))
     write_choices(plan.work, tasks, done, failed)
     write_history(plan.work, tasks, done)
     write_seconds(plan.work, tasks, done)
@@ -94,7 +98,32 @@ def evaluate(
     return predictions_table(named, cohort.outcome.kind)
 
 
+_Call = tuple[Task, FeatureTable, Plan, PartStore, Mapping[str, ModelKind]]
+
+
+def _results(
+    calls: list[_Call], plan: Plan, parts: PartStore, notices: list[str]
+) -> Generator[tuple[Task, Failure | None]]:
+    """Runs all tasks: in processes, but for those whose heads train together."""
+    together = [c for c in calls if trains_together(c[0], plan)]
+    apart = [c for c in calls if not trains_together(c[0], plan)]
+    yield from run_all(_run, apart, plan.config.jobs, plan.config.scheduler)
+    yield from run_together(_fit, together, parts, notices)
+
+
 def _run(
+    task: Task,
+    table: FeatureTable,
+    plan: Plan,
+    parts: PartStore,
+    own: Mapping[str, ModelKind],
+) -> tuple[Task, Failure | None]:
+    """Fits one task while nobody else does."""
+    with parts.locked(task.lock):
+        return _fit(task, table, plan, parts, own)
+
+
+def _fit(
     task: Task,
     table: FeatureTable,
     plan: Plan,
@@ -103,15 +132,14 @@ def _run(
 ) -> tuple[Task, Failure | None]:
     """Fits one task and keeps its part; a `DataError` is an answer, other errors end the run."""
     take_over(own)
-    with parts.locked(task.lock):
-        if parts.read(task.digest) is not None:
-            return task, None
-        try:
-            with single_thread(), recording(task.training_patients) as ledger:
-                part = fit_task(task, table, plan, ledger)
-        except DataError as error:
-            return task, Failure(task.arm.name, task.repeat, task.fold, str(error))
-        parts.write(task.digest, part)
+    if parts.read(task.digest) is not None:
+        return task, None
+    try:
+        with single_thread(), recording(task.training_patients) as ledger:
+            part = fit_task(task, table, plan, ledger)
+    except DataError as error:
+        return task, Failure(task.arm.name, task.repeat, task.fold, str(error))
+    parts.write(task.digest, part)
     return task, None
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from fusion.models.clinical_columns import reference_columns
 from fusion.models.model_kind import ModelKind
 
-_HEAD = ModelKind("fusion.models.fusion_head:FusionHeadModel", ("metadata", "head"), sampled=True)
+_HEAD = ModelKind(
+    "fusion.models.fusion_head:FusionHeadModel", ("metadata", "head"), sampled=True, gathers=True
+)
 _GRID = ModelKind("fusion.models.grid:GridModel", ("metadata", "tuning"))
 
 
@@ -51,6 +53,7 @@ MODELS: dict[str, ModelKind] = {
         ("metadata", "tuning", "head"),
         tuned=True,
         effort=51,
+        gathers=True,
     ),
     "rank_average": ModelKind(
         "fusion.models.rank_average:RankAverage",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,15 +12,36 @@ import torch
 from fusion.features import FeatureTable
 from fusion.metrics import sigmoid
 from fusion.models.base import BaseModel, FitRecord, InnerPredictions
+from fusion.models.head_inputs import HeadInputs
 from fusion.models.head_members import HeadEnsemble, Member, members_from_state
 from fusion.models.inner import held_out_part
 from fusion.models.threads import single_thread
-from fusion.models.training import (
-    TrainingResult,
-    predict_logits,
-    seeded,
-    train_head,
-)
+from fusion.models.training import TrainingResult, predict_logits, seeded
+from fusion.models.training_together import HeadFit, train
+
+
+@dataclasses.dataclass(frozen=True)
+class _MemberFit(HeadFit):
+    """Training of a member, with the preprocessing of its rows."""
+
+    inputs: HeadInputs
+
+    def choice(self, result: TrainingResult) -> dict[str, Any]:
+        """What was chosen, plain JSON."""
+        return {
+            "seed": self.seed,
+            "best_epoch": result.best_epoch,
+            "epochs": len(result.history),
+            "validation_auroc": result.history[result.best_epoch - 1]["validation_auroc"],
+            "training_patients": len(self.training.patients[0]),
+            "validation_patients": len(self.validation.patients[0]),
+            "columns_without_information": self.inputs.dropped,
+        }
+
+    def held_out(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Patient, outcome and logit of the validation rows, once the head is trained."""
+        rows = self.validation
+        return rows.patient_ids, rows.y.numpy().astype(float), predict_logits(self.head, rows)
 
 
 class FusionHeadModel(HeadEnsemble, BaseModel):
@@ -42,15 +64,27 @@ class FusionHeadModel(HeadEnsemble, BaseModel):
         chosen: list[dict[str, Any]] = []
         held_out: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         with single_thread():
-            for i in range(self.settings.head.ensemble):
-                member_seed = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
-                result, choice, inner = self._fit_member(rows, member_seed)
-                history += [{"member": float(i), **epoch} for epoch in result.history]
-                chosen.append(choice)
-                held_out.append(inner)
+            for member, result in train(self._member_fits(rows, seed)):
+                number = float(len(self._members))
+                history += [{"member": number, **epoch} for epoch in result.history]
+                chosen.append(member.choice(result))
+                held_out.append(member.held_out())
+                self._members.append(Member(member.inputs, member.head, member.training.dims))
         ids, y, logits = (np.concatenate(part) for part in zip(*held_out, strict=True))
-        choices = self._described(chosen)
-        return FitRecord(InnerPredictions.of_rows(ids, y, sigmoid(logits)), choices, history)
+        inner = InnerPredictions.of_rows(ids, y, sigmoid(logits))
+        return FitRecord(inner, self._described(chosen), history)
+
+    def _member_fits(self, table: FeatureTable, seed: int) -> Iterator[_MemberFit]:
+        """For each member what it holds out, its preprocessing, and its head before training."""
+        config = self.settings.head
+        for i in range(config.ensemble):
+            own = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
+            training, validation = held_out_part(table, config.validation_fraction, own)
+            inputs = self._fit_inputs(training)
+            rows = inputs.transform(training)
+            with seeded(own, torch.device("cpu")):
+                head = self._new_head(rows)
+            yield _MemberFit(head, rows, inputs.transform(validation), config, own, inputs)
 
     def _probability(self, rows: FeatureTable) -> np.ndarray:
         with single_thread():
@@ -102,31 +136,3 @@ class FusionHeadModel(HeadEnsemble, BaseModel):
             record["members"], arrays, made.variant, made.settings.head
         )
         return made
-
-    def _fit_member(
-        self, table: FeatureTable, seed: int
-    ) -> tuple[TrainingResult, dict[str, Any], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Fits one member; returns its training, its choices, and what it held out.
-
-        That is patients, outcome and logits.
-        """
-        config = self.settings.head
-        training, validation = held_out_part(table, config.validation_fraction, seed)
-        inputs = self._fit_inputs(training)
-        rows = inputs.transform(training)
-        validation_rows = inputs.transform(validation)
-        with seeded(seed, torch.device("cpu")):
-            head = self._new_head(rows)
-        result = train_head(head, rows, validation_rows, config, seed)
-        self._members.append(Member(inputs, head, rows.dims))
-        choice = {
-            "seed": seed,
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history),
-            "validation_auroc": result.history[result.best_epoch - 1]["validation_auroc"],
-            "training_patients": len(np.unique(training.patient_ids.astype(str))),
-            "validation_patients": len(np.unique(validation.patient_ids.astype(str))),
-            "columns_without_information": inputs.dropped,
-        }
-        logits = predict_logits(head, validation_rows)
-        return result, choice, (validation.patient_ids, validation.y, logits)

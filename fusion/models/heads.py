@@ -7,13 +7,14 @@ Neverova et al. 2016), so that a head trained on complete patients can score inc
 
 Heads take plain tensors and know nothing of tables or files, so cached embeddings and backbones
 that are trained jointly feed the same head. A new way to fuse overrides `fuse` and `fused_width`
-and adds one line to `HEADS`.
+and adds one line to `HEADS`. Dimensions are counted from the last one, because several heads of one
+shape also run as one, with a dimension of heads in front (`fusion.models.head_stack`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class FusionHead(nn.Module):
         mask_tokens: What stands for each missing modality; shape (modalities, projection).
         trunk: Fully connected layers.
         output: Last latent representation to logit.
+        draw: Gives the random numbers by which modalities are hidden.
     """
 
     def __init__(self, dims: Mapping[str, int], config: HeadConfig) -> None:
@@ -47,6 +49,7 @@ class FusionHead(nn.Module):
         super().__init__()
         self.modalities = tuple(dims)
         self._modality_dropout = config.modality_dropout
+        self.draw: Callable[[Tensor], Tensor] = uniform
         self.projections = nn.ModuleList(
             _layer(width, config.projection, config.dropout) for width in dims.values()
         )
@@ -68,19 +71,31 @@ class FusionHead(nn.Module):
         Returns:
             Logits, shape (n,).
         """
-        mask = torch.stack([present[name] for name in self.modalities], dim=1)
         # A row without the modality enters its batch statistics as the mean of standardised inputs.
+        shown = {name: inputs[name].where(present[name][:, None], 0.0) for name in self.modalities}
+        return self.fused(shown, torch.stack([present[name] for name in self.modalities], dim=-1))
+
+    def fused(self, shown: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Computes the logit of each row.
+
+        Args:
+            shown: For each modality a tensor (n, width), zeros in rows that lack it.
+            mask: Whether a row has each modality; bool (n, modalities).
+
+        Returns:
+            Logits, shape (n,).
+        """
         projected = torch.stack(
             [
-                project(inputs[name].where(present[name][:, None], 0.0))
+                project(shown[name])
                 for name, project in zip(self.modalities, self.projections, strict=True)
             ],
-            dim=1,
+            dim=-2,
         )
         if self.training and self._modality_dropout > 0:
-            mask = hide_modalities(mask, self._modality_dropout)
-        tokens = torch.where(mask[:, :, None], projected, self.mask_tokens)
-        return self.output(self.trunk(self.fuse(tokens))).squeeze(1)
+            mask = hide_modalities(mask, self._modality_dropout, self.draw)
+        tokens = torch.where(mask[..., None], projected, self.mask_tokens)
+        return self.output(self.trunk(self.fuse(tokens))).squeeze(-1)
 
     def fused_width(self, projection: int) -> int:
         """Width of what `fuse` returns."""
@@ -88,7 +103,7 @@ class FusionHead(nn.Module):
 
     def fuse(self, tokens: Tensor) -> Tensor:
         """Fuses the projections (n, modalities, projection) into one vector a row."""
-        return tokens.flatten(start_dim=1)
+        return tokens.flatten(start_dim=-2)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameters with their learning rates for an optimizer; the plain rate comes first.
@@ -157,8 +172,8 @@ class GatedHead(FusionHead):
 
     def fuse(self, tokens: Tensor) -> Tensor:
         """Sums (n, modalities, projection) over modalities by their gates."""
-        gates = self.gate(tokens.flatten(start_dim=1)).view_as(tokens).softmax(dim=1)
-        return (gates * tokens).sum(dim=1)
+        gates = self.gate(tokens.flatten(start_dim=-2)).view_as(tokens).softmax(dim=-2)
+        return (gates * tokens).sum(dim=-2)
 
 
 class LowRankHead(FusionHead):
@@ -190,10 +205,18 @@ class LowRankHead(FusionHead):
 
     def fuse(self, tokens: Tensor) -> Tensor:
         """Multiplies (n, modalities, projection) over modalities, rank by rank."""
-        ones = torch.ones_like(tokens[:, :, :1])
-        extended = torch.cat([tokens, ones], dim=2)
-        factored = torch.einsum("nmi,mrij->nmrj", extended, self.factors)
-        return torch.einsum("nrj,r->nj", factored.prod(dim=1), self.rank_weights)
+        own = self.factors, self.rank_weights
+        if tokens.ndim == 3 or tokens.is_cuda:
+            return _multiplied(tokens, *own)
+        # Of many heads on a CPU: products of all at once would round by their number.
+        return torch.stack([_multiplied(*one) for one in zip(tokens, *own, strict=True)])
+
+
+def _multiplied(tokens: Tensor, factors: Tensor, rank_weights: Tensor) -> Tensor:
+    ones = torch.ones_like(tokens[..., :1])
+    extended = torch.cat([tokens, ones], dim=-1)
+    factored = torch.einsum("...mi,...mrij->...mrj", extended, factors)
+    return torch.einsum("...rj,...r->...j", factored.prod(dim=-3), rank_weights)
 
 
 HEADS: dict[str, type[FusionHead]] = {
@@ -204,21 +227,29 @@ HEADS: dict[str, type[FusionHead]] = {
 """Ways to fuse, by name."""
 
 
-def hide_modalities(present: Tensor, rate: float) -> Tensor:
+def uniform(like: Tensor) -> Tensor:
+    """Uniform random numbers in [0, 1) in the shape of a tensor."""
+    return torch.rand(like.shape, device=like.device)
+
+
+def hide_modalities(
+    present: Tensor, rate: float, draw: Callable[[Tensor], Tensor] = uniform
+) -> Tensor:
     """Hides each present modality of each row with probability `rate`, but never all of them.
 
     Args:
         present: bool, shape (n, modalities).
         rate: Probability in [0, 1).
+        draw: Gives uniform random numbers in [0, 1) in the shape of a tensor.
 
     Returns:
         bool, shape (n, modalities). A row that would lose everything gets one of its modalities
         back, drawn at random; a row that has none keeps none.
     """
-    kept = present & (torch.rand(present.shape, device=present.device) >= rate)
-    draw = torch.rand(present.shape, device=present.device).masked_fill(~present, -1.0)
-    spared = torch.zeros_like(kept).scatter_(1, draw.argmax(dim=1, keepdim=True), True)
-    lost_all = ~kept.any(dim=1, keepdim=True)
+    kept = present & (draw(present) >= rate)
+    drawn = draw(present).masked_fill(~present, -1.0)
+    spared = torch.zeros_like(kept).scatter_(-1, drawn.argmax(dim=-1, keepdim=True), True)
+    lost_all = ~kept.any(dim=-1, keepdim=True)
     return torch.where(lost_all, spared & present, kept)
 
 

@@ -50,6 +50,7 @@ class ModelKind:
         bags: Whether it attends over bags of tiles.
         effort: What it takes to explain, fit and keep one, by which the simplest of equal arms is
             found: regressions first, then trees (from 30), averages (50) and networks (60).
+        gathers: Whether its heads can train as one program with those of other fits.
         needs: A package that is not always there: its module, its name, and the extra that has it.
         columns: Finds the columns of a clinical reference; None for other models.
         outcome: Kind of the outcome, of a model that is no part of melafuse.
@@ -71,6 +72,7 @@ class ModelKind:
     pictures: bool = False
     bags: bool = False
     effort: int = NOT_OURS
+    gathers: bool = False
     needs: tuple[str, str, str] | None = None
     columns: Callable[[DataDictionary], ReferenceColumns | None] | None = None
     outcome: str = "binary"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 
@@ -22,7 +23,7 @@ from featurestore.errors import DataError
 from fusion import metrics
 from fusion.config import HeadConfig
 from fusion.ledger import witness
-from fusion.metrics import by_patient, sigmoid
+from fusion.metrics import logit, sigmoid
 from fusion.models.heads import FusionHead
 from fusion.models.late_input import LateInput, batches_of, read_now
 from fusion.models.tiles import TileBags
@@ -94,11 +95,20 @@ class HeadData:
 
     def row_weights(self) -> Tensor:
         """Weights with mean 1 in which the rows of every patient sum to the same; float32 (n,)."""
-        _, inverse, counts = np.unique(
-            self.patient_ids.astype(str), return_inverse=True, return_counts=True
-        )
+        _, inverse, counts = self.patients
         weights = 1.0 / counts[inverse]
         return torch.as_tensor(weights / weights.mean(), dtype=torch.float32, device=self.y.device)
+
+    @functools.cached_property
+    def patients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the sorted patients a row of each, of the rows the patient's place, and rows of each.
+
+        Looked up once: an epoch of a small head is shorter than sorting ids.
+        """
+        _, first, inverse, counts = np.unique(
+            self.patient_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
+        )
+        return first, inverse, counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,14 +158,7 @@ def train_head(
     Raises:
         DataError: Training or validation has fewer than two rows or only one outcome.
     """
-    for name, part in (("training", training), ("inner validation", validation)):
-        if len(part) < 2 or len(torch.unique(part.y)) < 2:
-            raise DataError(
-                f"the {name} part has {len(part)} rows, {int(part.y.sum())} of them events; a head "
-                f"needs both outcomes in both parts: use fewer folds or more patients"
-            )
-    witness("head", "fitted on", training.patient_ids)
-    witness("early stopping", "selected on", validation.patient_ids)
+    begin_training(head, training, validation, config)
     device = training.y.device
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
@@ -166,7 +169,6 @@ def train_head(
     weights = training.row_weights()
     best_state = copy.deepcopy(head.state_dict())
     with seeded(seed, device):
-        head.start_from(0.5 if config.weighted_sampling else _prevalence(training, weights))
         for epoch in epochs:
             rate = optimizer.param_groups[0]["lr"]
             train_loss = _run_epoch(head, training, weights, optimizer, config, generator)
@@ -177,6 +179,26 @@ def train_head(
     head.load_state_dict(best_state)
     head.eval()
     return TrainingResult(epochs.history, epochs.best_epoch)
+
+
+def begin_training(
+    head: FusionHead, training: HeadData, validation: HeadData, config: HeadConfig
+) -> None:
+    """Checks and notes who takes part, and lets the head start from the prevalence.
+
+    Raises:
+        DataError: Training or validation has fewer than two rows or only one outcome.
+    """
+    for name, part in (("training", training), ("inner validation", validation)):
+        if len(part) < 2 or len(torch.unique(part.y)) < 2:
+            raise DataError(
+                f"the {name} part has {len(part)} rows, {int(part.y.sum())} of them events; a head "
+                f"needs both outcomes in both parts: use fewer folds or more patients"
+            )
+    witness("head", "fitted on", training.patient_ids)
+    witness("early stopping", "selected on", validation.patient_ids)
+    weights = training.row_weights()
+    head.start_from(0.5 if config.weighted_sampling else _prevalence(training, weights))
 
 
 def predict_logits(head: FusionHead, data: HeadData) -> np.ndarray:
@@ -210,7 +232,8 @@ def validation_figures(data: HeadData, logits: np.ndarray) -> dict[str, float]:
     y = data.y.cpu().numpy().astype(float)
     weights = data.row_weights().cpu().numpy()
     loss = np.logaddexp(0.0, logits) - y * logits
-    _, truth, score = by_patient(data.patient_ids, y, sigmoid(logits))
+    first, patient, counts = data.patients
+    truth, score = y[first], np.bincount(patient, weights=logit(sigmoid(logits))) / counts
     decision = (sigmoid(score) >= THRESHOLD).astype(float)
     return {
         "validation_loss": float((weights * loss).mean()),
@@ -231,14 +254,14 @@ def _run_epoch(
 ) -> float:
     """One pass; returns the mean loss over the rows it drew."""
     head.train()
-    rows = _draw_rows(data, weights, config, generator).to(data.y.device)
+    rows = draw_rows(data, weights, config, generator).to(data.y.device)
     # One gather an epoch, then slices: cheaper than a gather a batch.
     inputs = {name: x[rows] for name, x in data.inputs.items()}
     present = {name: x[rows] for name, x in data.present.items()}
     y = data.y[rows]
     row_weights = torch.ones_like(y) if config.weighted_sampling else weights[rows]
     total = torch.zeros((), device=y.device)
-    for part in _batches(len(rows), config.batch_size):
+    for part in batches(len(rows), config.batch_size):
         with mixed_precision(y.device):
             logits = head(
                 read_now({name: x[part] for name, x in inputs.items()}),
@@ -254,7 +277,7 @@ def _run_epoch(
     return float(total) / len(rows)
 
 
-def _draw_rows(
+def draw_rows(
     data: HeadData, weights: Tensor, config: HeadConfig, generator: torch.Generator
 ) -> Tensor:
     """Order of rows of one epoch; weighted sampling draws both outcomes equally often."""
@@ -266,7 +289,7 @@ def _draw_rows(
     return torch.multinomial(chance, n, replacement=True, generator=generator)
 
 
-def _batches(n: int, size: int) -> list[slice]:
+def batches(n: int, size: int) -> list[slice]:
     """Slices of `size` rows; a last single row joins its neighbour, for batch normalisation."""
     starts = list(range(0, n, size))
     if len(starts) > 1 and n - starts[-1] == 1:

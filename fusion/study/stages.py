@@ -153,7 +153,7 @@ class Stages:
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
         _ = self.arms  # a wrong name shows before hours of extraction and fits
-        require_names(self.config, cohort)
+        require_names(self.config, cohort, self._reads_only)
         elsewhere = {name: one.identity for name, one in self.imported.items()}
         if cohort.pictures.empty:
             self._write_cohort(cohort)

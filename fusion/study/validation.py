@@ -6,7 +6,7 @@ from featurestore.cohort import Cohort
 from featurestore.errors import ConfigError
 from fusion.audit import CHECKS, Acceptance
 from fusion.audit.run import require_acceptable
-from fusion.config import AuditConfig, RunConfig
+from fusion.config import AuditConfig, HeadConfig, RunConfig
 from fusion.evidence.subgroups import require_columns_of
 
 
@@ -35,17 +35,32 @@ def require_one_outcome(config: RunConfig) -> None:
         )
 
 
-def require_names(config: RunConfig, cohort: Cohort) -> None:
-    """Refuses names that no fit needs and that the report or the audit would miss.
+def require_names(config: RunConfig, cohort: Cohort, reads_only: bool = False) -> None:
+    """Refuses names that no fit needs and that the report or the audit would miss, and devices.
 
     Names of arms and models are looked at where the arms are planned.
 
     Args:
         config: The configuration.
         cohort: The cohort as its sources give it.
+        reads_only: Whether nothing will be fitted, so that no device is needed.
 
     Raises:
-        ConfigError: `ablation.subgroups` names no patient column, or `audit.accept` no check.
+        ConfigError: `ablation.subgroups` names no patient column, `audit.accept` no check, or
+            `ablation.head.device` no device of this machine.
     """
+    if not reads_only:
+        _require_device(config.ablation.head)
     require_columns_of(cohort, config.ablation.subgroups or ())
     acceptances(config.audit)
+
+
+def _require_device(head: HeadConfig) -> None:
+    if head.device == "cpu":
+        return
+    from extractor.device import resolve_device  # loads torch
+
+    try:
+        resolve_device(head.device)
+    except ConfigError as error:
+        raise ConfigError(f"ablation.head.device: {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from extractor.cores import usable_cores
-from extractor.device import plan_compute
+from extractor.device import plan_compute, resolve_device
 from extractor.offline import WeightsPlace
 from extractor.torch_features import ALL_READERS
 from featurestore.cohort import studied_dictionary
@@ -176,6 +176,9 @@ def find_device(study: Diagnosis) -> Iterator[Finding]:
     extract = study.config.extract
     plan = plan_compute(extract.device, extract.batch_size, extract.precision, extract.engine)
     yield ok(f"extract.device {extract.device} is {plan.device}")
+    head = study.config.ablation.head
+    if head.batched:
+        yield ok(f"ablation.head.device {head.device} is {resolve_device(head.device)}")
     cores, jobs = usable_cores(), study.config.ablation.jobs
     if study.config.ablation.scheduler is None and jobs > cores:
         advice = f"set ablation.jobs={cores}; results do not depend on it"

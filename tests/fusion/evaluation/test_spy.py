@@ -21,13 +21,13 @@ import torch
 import fusion.evaluation.fitting
 import fusion.evaluation.predicting_binary
 import fusion.models.calibration
-import fusion.models.fusion_head
 import fusion.models.grid
 import fusion.models.head_inputs
 import fusion.models.inner
 import fusion.models.joint
 import fusion.models.lightgbm
 import fusion.models.rank_average
+import fusion.models.training_together
 from extractor.finetune import ImageCache, TrainingSamples
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
@@ -363,8 +363,9 @@ def spy(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> Spy:
     )
     for name in ("inner_folds", "inner_split"):
         before(monkeypatch, fusion.models.inner, name, folds_of)
-    for module in (fusion.models.fusion_head, fusion.models.joint):
+    for module in (fusion.models.training_together, fusion.models.joint):
         before(monkeypatch, module, "train_head", both_parts)
+    before(monkeypatch, fusion.models.training_together, "begin_training", both_parts)
     before(monkeypatch, fusion.models.joint, "train_joint", both_joint_parts)
     before(monkeypatch, ImageCache, "squares", decoded)
     before(

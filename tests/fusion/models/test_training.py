@@ -185,7 +185,7 @@ def test_validation_figures_equal_an_independent_reference() -> None:
 
 @pytest.mark.parametrize("n", [17, 33, 16, 3])
 def test_a_last_batch_of_one_row_is_merged(n: int) -> None:
-    sizes = [s.stop - s.start for s in fusion.models.training._batches(n, 16)]
+    sizes = [s.stop - s.start for s in fusion.models.training.batches(n, 16)]
     assert sum(sizes) == n
     assert min(sizes) > 1
     rows = data(n, 1)
@@ -201,7 +201,7 @@ def test_weighted_sampling_draws_both_outcomes_equally_often() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.cat(
         [
-            fusion.models.training._draw_rows(rows, rows.row_weights(), config, generator)
+            fusion.models.training.draw_rows(rows, rows.row_weights(), config, generator)
             for _ in range(20)
         ]
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from featurestore.errors import ConfigError
 from fusion.study.study import Study
@@ -59,3 +60,17 @@ def test_a_name_without_meaning_stops_before_the_first_fit(
     with pytest.raises(ConfigError, match=said):
         study.ablate()
     assert not (folder / "out" / "work").exists()
+
+
+def test_heads_on_a_card_that_is_not_there_stop_before_the_first_fit(folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a card")
+    override = "ablation.head={batched: true, device: cuda}"
+    study = Study.open(folder / "config.yaml", folder / "out", overrides=[override])
+    with pytest.raises(
+        ConfigError, match=r"ablation\.head\.device: device 'cuda' is not available"
+    ):
+        study.ablate()
+    assert not (folder / "out" / "work").exists()
+    with pytest.raises(ConfigError, match="heads train on cuda only with batched: true"):
+        Study.open(folder / "config.yaml", overrides=["ablation.head.device=cuda"])
