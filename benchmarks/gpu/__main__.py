@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.gpu.agreement import in_company, with_cpu
 from benchmarks.gpu.choices import compiled_networks, decoding
+from benchmarks.gpu.heads import grid_of_heads
 from benchmarks.gpu.limits import out_of_memory, two_processes
 from benchmarks.gpu.material import FULL, NOT_MEASURED, SMALL, Sizes
 from benchmarks.gpu.speed import end_to_end, peak_memory, stages
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Sizes, ComputePlan], Any]] = {
     "finetune_agreement_with_cpu": agreement,
     "finetune_resumed": resumed,
     "finetune_out_of_memory": training_out_of_memory,
+    "grid_of_heads": grid_of_heads,
     "two_processes": two_processes,
     "two_trainings": two_trainings,
     "not_taken.compiled_networks": compiled_networks,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -46,26 +48,33 @@ def waits(sizes: Sizes, plan: ComputePlan) -> dict[str, int] | str:
     """How often the host waits for the card inside the steps of an epoch, as CUDA reports it."""
     if plan.device.type != "cuda":
         return NOT_MEASURED
-    step, steps, found = loop._Loop._step, 0, 0
+    with watching(loop._Loop, "_step") as found:
+        _trained(task_of(sizes, plan.device, _FEW, compile=False), 2)
+    return found
 
-    def watched(self: loop._Loop, *args: Any) -> None:
-        nonlocal steps, found
+
+@contextlib.contextmanager
+def watching(owner: type, name: str) -> Iterator[dict[str, int]]:
+    """Counts the calls of a method, and how often the host waits for the card inside them."""
+    method, found = getattr(owner, name), {"steps": 0, "waits": 0}
+
+    def watched(*args: Any) -> Any:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                step(self, *args)
+                result = method(*args)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
-        steps += 1
-        found += sum("synchroniz" in str(one.message) for one in caught)
+        found["steps"] += 1
+        found["waits"] += sum("synchroniz" in str(one.message) for one in caught)
+        return result
 
-    loop._Loop._step = watched  # type: ignore[method-assign]
+    setattr(owner, name, watched)
     try:
-        _trained(task_of(sizes, plan.device, _FEW, compile=False), 2)
+        yield found
     finally:
-        loop._Loop._step = step  # type: ignore[method-assign]
-    return {"steps": steps, "waits": found}
+        setattr(owner, name, method)
 
 
 def training_out_of_memory(sizes: Sizes, plan: ComputePlan) -> dict[str, Any] | str:

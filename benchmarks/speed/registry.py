@@ -18,6 +18,7 @@ BENCHMARKS = {
     "calibration": "benchmarks.speed.calibration",
     "copies": "benchmarks.speed.copies",
     "folds": "benchmarks.speed.folds",
+    "heads": "benchmarks.speed.heads",
     "boosting": "benchmarks.speed.boosting",
     "extraction": "benchmarks.speed.extraction",
 }

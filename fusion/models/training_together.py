@@ -265,10 +265,14 @@ def _run_epoch(stack: StackedHeads, runs: Sequence[_Run], data: HeadRows) -> lis
     order = order.to(device)
     rates, config = [run.rates() for run in runs], runs[0].config
     totals = torch.zeros(len(runs), device=device)
-    for part, heads in _steps([len(rows) for rows, _ in drawn], config.batch_size, device):
-        everyone = len(heads) == len(runs)
-        index: slice | Tensor = slice(None) if everyone else _index(heads, device)
-        stepping = stack if everyone else stack.take(index)
+    sizes = [len(rows) for rows, _ in drawn]
+    # Places are copied to a card before the first step, so that no step waits.
+    steps = [
+        (part, heads, slice(None) if len(heads) == len(runs) else _index(heads, device))
+        for part, heads in _steps(sizes, config.batch_size, device)
+    ]
+    for part, heads, index in steps:
+        stepping = stack.take(index) if isinstance(index, Tensor) else stack
         shown, mask, y, weights = data.take(order[index, part])
         if config.weighted_sampling:
             weights = torch.ones_like(weights)

@@ -29,4 +29,9 @@ def test_the_small_form_measures_on_a_cpu_and_says_what_it_cannot() -> None:
     plain = found["finetune"]["plain"]
     assert plain["images_per_second"] == pytest.approx(16 / plain["seconds_per_epoch"])
     assert sum(plain["seconds"].values()) == pytest.approx(plain["seconds_per_epoch"])
+    grid = found["grid_of_heads"]
+    assert grid["heads"] == 15
+    assert grid["times_faster"] > 0
+    assert grid["batched"]["peak_bytes"] == NOT_MEASURED
+    assert abs(grid["batched"]["auroc"] - grid["one_by_one"]["auroc"]) < 0.1
     assert any(line.startswith("| device.type | cpu") for line in lines(found))

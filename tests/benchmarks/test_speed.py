@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.speed import bootstrap, calibration, copies, made
+from benchmarks.speed import bootstrap, calibration, copies, heads, made
 from benchmarks.speed.figures import Business, Took, details
 from benchmarks.speed.growth_drawing import Series, drawing
 from benchmarks.speed.registry import BENCHMARKS
 from featurestore.images.duplicates import near_pairs
 from featurestore.store import FeatureStore
+from fusion.config import HeadConfig
 from fusion.metrics import draw_weights
 
 
@@ -53,6 +54,13 @@ def test_a_made_store_has_what_its_cohort_names(tmp_path: Path) -> None:
     y = cohort.patients["outcome"].to_numpy()
     assert values.shape == (50, 8)
     assert values[y == 1, 0].mean() > values[y == 0, 0].mean()
+
+
+def test_heads_trained_in_every_way_discriminate_alike() -> None:
+    took, auroc = heads.train_grid(300, 1, 2, HeadConfig(epochs=6, ensemble=2))
+    assert list(took) == list(auroc) == ["loader", "one by one", "batched"]
+    assert min(auroc.values()) > 0.65
+    assert max(auroc.values()) - min(auroc.values()) < 0.05
 
 
 def test_ratios_are_baseline_over_own() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from waiting_example import NothingWaits
+from waiting_example import CARD, NothingWaits, card_without_values
 
 import fusion.models.training_together as training_together
 from featurestore.errors import DataError
@@ -225,6 +225,38 @@ def test_a_step_does_not_wait_for_a_device() -> None:
     with NothingWaits():
         shown, mask, y, weights = rows.take(order)
         stack.step(StackedBatch(shown, mask, y, weights, noise), [[1e-3, 1e-3]] * 2, 0.01)
+
+
+@pytest.mark.parametrize("variant", list(HEADS))
+def test_on_a_card_all_of_a_step_lies_on_the_card(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without values; the backward pass needs a card and is not in it."""
+    made = fits(SMALL, [0, 1, 2], variant)
+    stack = StackedHeads.of([fit.head for fit in made], torch.device("cpu"))
+    rows = HeadRows.of([fit.training for fit in made], torch.device("cpu"))
+
+    def like(values: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        return [torch.empty(x.shape, dtype=x.dtype, device=CARD) for x in values]
+
+    monkeypatch.setattr(torch.autograd, "grad", lambda loss, leaves: like(leaves))
+    with card_without_values(), NothingWaits():
+        stack = StackedHeads(stack._plan, like(stack.values), like(stack._tensors[-3:]))
+        mask, y, weights = like([rows.mask, rows.y, rows.weights])
+        shown = dict(zip(rows.shown, like(rows.shown.values()), strict=True))  # type: ignore[arg-type]
+        rows = HeadRows(dict(shown), mask, y, weights, rows.starts)
+        order = torch.zeros((3, 32), dtype=torch.int64, device=CARD)
+        noise = torch.empty((3, 32, stack.noise_width), device=CARD)
+        losses = stack.step(StackedBatch(*rows.take(order), noise), [[1e-3, 1e-4]] * 3, 0.01)
+        index = torch.zeros(2, dtype=torch.int64, device=CARD)
+        some = stack.take(index)
+        some.step(StackedBatch(*rows.take(order[index]), noise[index]), [[1e-3, 1e-4]] * 2, 0.01)
+        stack.put(index, some)
+        logits = stack.logits(*rows.take(order)[:2])
+        assert losses.device == logits.device == CARD
+        assert (losses.shape, logits.shape) == ((3,), (3, 32))
+        with pytest.raises(RuntimeError, match="device"):
+            stack.logits({name: x.cpu() for name, x in rows.take(order)[0].items()}, mask)
 
 
 def test_one_outcome_only_is_a_clear_error() -> None:
