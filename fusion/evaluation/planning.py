@@ -109,6 +109,11 @@ def plan_study(
                 f"arm {arm.name} attends over tiles, and no embeddings keep theirs: import them "
                 "with `pool: none`, or take fusion_head"
             )
+    if config.ablation.head.batched and not any(find_model(a.model, kind).gathers for a in arms):
+        raise ConfigError(
+            "ablation.head.batched: no arm has heads that train together, which fusion_head, its "
+            "variants but for attention, and stacked have on a binary outcome; leave it out"
+        )
     return StudyPlan(ablation, arms)
 
 

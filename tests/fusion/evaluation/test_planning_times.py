@@ -63,6 +63,11 @@ TUNED = {"finetune": {"backbones": [{"name": "resnet18"}]}}
     [
         ({"ablation": {"models": ["svm"]}}, "patient", "'svm' is for outcomes of the kind 'binary"),
         ({}, "label_matched", "label_matched lends rows between patients of the same label"),
+        (
+            {"ablation": {"head": {"batched": True}}},
+            "patient",
+            "head.batched: no arm has heads that train together",
+        ),
         (TUNED, "patient", "encoders are not fine-tuned on an outcome of the kind 'time_to_event'"),
     ],
 )

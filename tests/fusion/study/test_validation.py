@@ -65,8 +65,8 @@ def test_a_name_without_meaning_stops_before_the_first_fit(
 def test_heads_on_a_card_that_is_not_there_stop_before_the_first_fit(folder: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a card")
-    override = "ablation.head={batched: true, device: cuda}"
-    study = Study.open(folder / "config.yaml", folder / "out", overrides=[override])
+    overrides = ["ablation.models=[fusion_head]", "ablation.head={batched: true, device: cuda}"]
+    study = Study.open(folder / "config.yaml", folder / "out", overrides=overrides)
     with pytest.raises(
         ConfigError, match=r"ablation\.head\.device: device 'cuda' is not available"
     ):
