@@ -173,6 +173,9 @@ def train_grid(
     auroc: dict[str, list[float]] = {way: [] for way in WAYS}
     batched = config.model_copy(update={"batched": True})
     with single_thread():
+        first = arms_of(make_rows(100), 1)[0]  # what PyTorch loads late is loaded now
+        for train in WAYS.values():
+            train(make_folds(first, 2, config.model_copy(update={"epochs": 1}))[0][0])
         for rows in arms_of(make_rows(patients), arms):
             for way, train in WAYS.items():
                 made = make_folds(rows, folds, batched if way == "batched" else config)

@@ -6,13 +6,14 @@ computing them. Stacked heads start them once for all.
 On a CPU what a head computes has the same bits in any company, as long as rows of a batch and
 widths of layers fill vector registers (`fills_registers`): products are made one a head, nothing is
 summed over heads, and no element is left to the scalar end of a vectorised loop, which may round
-differently. Other batches are computed by each head for itself (`StackedHeads.alone`).
+differently. Other batches are for each head alone (`training_together`).
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -75,15 +76,22 @@ class StackedHeads:
         self._plan = plan
         self._tensors = [*values, *moments]
         self._learned, self._others = values[0], dict(zip(plan.others, values[1:], strict=True))
-        self._gradients = torch.zeros_like(self._learned)
         self._leaves = {
             name: self._learned[:, start : start + shape.numel()].view(-1, *shape)
             for name, (start, shape) in plan.places.items()
         }
-        # For each head and part: parameters, gradient, both means, steps. Cut once, not every step.
-        wide, steps = (self._learned, self._gradients, moments[0], moments[1]), moments[2]
-        self._parts = [
-            [(*(one[k, p] for one in wide), steps[k, i]) for i, p in enumerate(plan.parts)]
+
+    @functools.cached_property
+    def _gradients(self) -> Tensor:
+        return torch.zeros_like(self._learned)
+
+    @functools.cached_property
+    def _parts(self) -> list[list[tuple[Tensor, ...]]]:
+        """Of each head and part: what is learned, gradients, both means, steps; cut once."""
+        *means, steps = self._tensors[-3:]
+        wide = self._learned, self._gradients, *means
+        return [
+            [(*(one[k, p] for one in wide), steps[k, i]) for i, p in enumerate(self._plan.parts)]
             for k in range(len(steps))
         ]
 
@@ -109,8 +117,8 @@ class StackedHeads:
         """All that a head is, heads first: what is learned, and what is not."""
         return self._tensors[:-3]
 
-    def take(self, heads: Tensor | slice) -> StackedHeads:
-        """Some of the heads: copied by an integer index, as they lie in memory by a slice."""
+    def take(self, heads: Tensor) -> StackedHeads:
+        """Some of the heads, copied; an integer index."""
         found = [one[heads] for one in self._tensors]
         return StackedHeads(self._plan, found[:-3], found[-3:])
 
@@ -118,10 +126,6 @@ class StackedHeads:
         """Writes heads that were copied back to their places."""
         for own, new in zip(self._tensors, taken._tensors, strict=True):
             own[heads] = new
-
-    def alone(self) -> list[StackedHeads]:
-        """Each head for itself; what it learns is learned here."""
-        return [self.take(slice(k, k + 1)) for k in range(len(self._learned))]
 
     def state(self, values: Sequence[Tensor], place: int) -> dict[str, Tensor]:
         """State of one head as its `load_state_dict` takes it.

@@ -306,20 +306,23 @@ def _steps(
 def _score(stack: StackedHeads, runs: Sequence[_Run], data: HeadRows) -> list[np.ndarray]:
     """Logits of each head's validation rows; float64 (n,) each.
 
-    On a card all heads score as many rows, the last of one again and again where it has fewer.
+    Heads score equally many rows together, the last of one again and again where it has fewer: on a
+    card all, on a CPU as many as fill the vector registers, which does not depend on the company.
     """
     device = data.y.device
     sizes = [int(data.starts[run.place + 1] - data.starts[run.place]) for run in runs]
     starts = torch.tensor([int(data.starts[run.place]) for run in runs])
-    places = torch.arange(max(sizes)).minimum(torch.tensor(sizes)[:, None] - 1)
-    rows = (starts[:, None] + places).to(device)
-    if device.type == "cuda":
-        logits = _logits(stack, runs[0], data, rows).double().cpu().numpy()
-        return [own[:size] for own, size in zip(logits, sizes, strict=True)]
-    return [
-        _logits(stack.take(slice(k, k + 1)), run, data, rows[k : k + 1, :size]).double().numpy()[0]
-        for k, (run, size) in enumerate(zip(runs, sizes, strict=True))
-    ]
+    alike: dict[int, list[int]] = defaultdict(list)
+    for head, size in enumerate(sizes):
+        alike[max(sizes) if device.type == "cuda" else -(-size // LANES) * LANES].append(head)
+    found: dict[int, np.ndarray] = {}
+    for count, heads in alike.items():
+        last = torch.tensor([sizes[head] - 1 for head in heads])[:, None]
+        rows = (starts[heads, None] + torch.arange(count).minimum(last)).to(device)
+        own = stack if len(heads) == len(runs) else stack.take(_index(heads, device))
+        logits = _logits(own, runs[0], data, rows).double().cpu().numpy()
+        found |= {head: logits[k, : sizes[head]] for k, head in enumerate(heads)}
+    return [found[head] for head in range(len(runs))]
 
 
 def _logits(stack: StackedHeads, run: _Run, data: HeadRows, rows: Tensor) -> Tensor:
