@@ -36,7 +36,7 @@ class _MemberFit(HeadFit):
             "training_patients": len(self.training.patients[0]),
             "validation_patients": len(self.validation.patients[0]),
             "columns_without_information": self.inputs.dropped,
-        }
+        } | ({"memory": result.notice} if result.notice else {})
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Patient, outcome and logit of the validation rows, once the head is trained."""

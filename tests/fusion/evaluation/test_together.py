@@ -20,6 +20,7 @@ from featurestore.errors import ConfigError, DataError
 from featurestore.progress import Silent
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, TuningConfig
+from fusion.evaluation.parts import PartStore
 from fusion.evaluation.run import evaluate
 from fusion.evaluation.tasks import Plan, plan_tasks
 from fusion.features import FeatureTable
@@ -157,13 +158,24 @@ def test_all_folds_and_members_of_an_arm_train_as_one(
         companies.append(len(fits))
         return train_all(fits)
 
+    locks: list[str] = []
+    locked = PartStore.locked
+
+    def noted(store: PartStore, name: str) -> Any:
+        locks.append(name)
+        return locked(store, name)
+
     monkeypatch.setattr(training_together, "train_all", seen)
+    monkeypatch.setattr(PartStore, "locked", noted)
     stacked = Arm("stacked[all]", "stacked", grid.arms[0].modalities)
     both = dataclasses.replace(grid, arms=(grid.arms[0], stacked))
     both.run(tmp_path, batched=True, epochs=1, ensemble=1)
     # One a fold of the arm together with the first of each of the three stacked fits, then the
     # other five of these.
     assert companies == [6, 3, 3, 3, 3, 3]
+    # All before the first, in one order: so two runs that share a project cannot block each other.
+    assert locks == sorted(locks)
+    assert len(set(locks)) == 6
 
 
 def test_a_fit_that_fails_leaves_the_others(
@@ -196,6 +208,8 @@ def test_a_lack_of_memory_is_told(
     monkeypatch.setattr(training_together, "_train_stack", small)
     told = Told()
     dataclasses.replace(grid, arms=grid.arms[:1]).run(tmp_path, told, batched=True, epochs=1)
+    choices = json.loads((tmp_path / "choices.json").read_text())["fits"][0]["choices"]
+    assert "ran out of memory" in choices["members"][0]["memory"]
     assert told.summary.endswith("cpu ran out of memory: 3 heads trained together instead of 6")
 
 

@@ -34,11 +34,12 @@ def in_files(table: FeatureTable, folder: Path) -> FeatureTable:
     return dataclasses.replace(table, embeddings=late)
 
 
+@pytest.mark.parametrize("batched", [False, True])
 def test_a_head_fitted_from_a_file_predicts_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batched: bool
 ) -> None:
     table, fresh = feature_table(90), feature_table(50, seed=1)
-    config = AblationConfig(head=HeadConfig(epochs=3, ensemble=1))
+    config = AblationConfig(head=HeadConfig(epochs=3, ensemble=1 + batched, batched=batched))
     memory = make_model(ARM, config).fit(table, 0)
     late = make_model(ARM, config).fit(in_files(table, tmp_path), 0)
     expected = memory.predict_proba(fresh)
