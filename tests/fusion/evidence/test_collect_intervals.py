@@ -52,7 +52,7 @@ def test_intervals_and_paired_differences_by_repeating_rows(
         plain = np.var(means, ddof=1)
         repeats = len(values)
         folds = predictions["fold"].nunique()
-        training = min(np.mean(between) * (folds - 1 + 1 / repeats), plain)
+        training = min(np.mean(between) * (folds - 1 + 1 / repeats), 1.25 * plain)
         return float(np.sqrt(plain)), float(np.sqrt(plain + training))
 
     reference, image = (np.array(v) for v in found.values())
