@@ -33,7 +33,7 @@ from fusion.metrics.classification import (
     specificity,
 )
 from fusion.metrics.curves import Z95
-from fusion.metrics.logits import by_patient, logit, sigmoid
+from fusion.metrics.logits import by_patient, logit, mean_logits, sigmoid
 
 __all__ = [
     "CONSTANT",
@@ -59,6 +59,7 @@ __all__ = [
     "in_chunks",
     "interval",
     "logit",
+    "mean_logits",
     "metrics_at",
     "net_benefit",
     "percentile_interval",

@@ -30,5 +30,16 @@ def by_patient(
     ids, first, inverse, counts = np.unique(
         patient_ids.astype(str), return_index=True, return_inverse=True, return_counts=True
     )
-    score = np.bincount(inverse, weights=logit(probability), minlength=len(ids)) / counts
-    return ids, y[first], score
+    return ids, y[first], mean_logits(probability, inverse, counts)
+
+
+def mean_logits(probability: np.ndarray, patient: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean logit of each patient's rows; shape (patients,).
+
+    Args:
+        probability: Of each row. Shape (n,).
+        patient: Place of each row's patient. Shape (n,).
+        counts: Rows of each patient. Shape (patients,).
+    """
+    total = np.bincount(patient, weights=logit(probability), minlength=len(counts))
+    return np.asarray(total / counts)

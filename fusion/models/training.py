@@ -23,7 +23,7 @@ from featurestore.errors import DataError
 from fusion import metrics
 from fusion.config import HeadConfig
 from fusion.ledger import witness
-from fusion.metrics import logit, sigmoid
+from fusion.metrics import mean_logits, sigmoid
 from fusion.models.heads import FusionHead
 from fusion.models.late_input import LateInput, batches_of, read_now
 from fusion.models.tiles import TileBags
@@ -233,7 +233,7 @@ def validation_figures(data: HeadData, logits: np.ndarray) -> dict[str, float]:
     weights = data.row_weights().cpu().numpy()
     loss = np.logaddexp(0.0, logits) - y * logits
     first, patient, counts = data.patients
-    truth, score = y[first], np.bincount(patient, weights=logit(sigmoid(logits))) / counts
+    truth, score = y[first], mean_logits(sigmoid(logits), patient, counts)
     decision = (sigmoid(score) >= THRESHOLD).astype(float)
     return {
         "validation_loss": float((weights * loss).mean()),
