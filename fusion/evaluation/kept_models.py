@@ -5,6 +5,7 @@ One sealed file each: arrays, and a record as JSON among them. Nothing is pickle
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -17,28 +18,28 @@ from featurestore.sealed import read_sealed, sealing
 from fusion.models import Differentiable
 
 _RECORD = "record"
+_UNUSABLE = (
+    DataError, OSError, safetensors.SafetensorError,
+    # record and arrays do not fit
+    ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError,
+)  # fmt: skip
 
 
 def keep_model(model: Differentiable, digest: str, folder: Path) -> None:
-    """Writes a fitted model.
+    """Writes a fitted model; where nothing can be written it is not kept.
 
     Args:
         model: The model.
         digest: Of the task that it was fitted for (`Task.digest`).
         folder: Where the parts are.
-
-    Raises:
-        DataError: The disk is full or refuses to write.
     """
     record, arrays = model.to_state()
     text = json.dumps({"digest": digest, "state": record}).encode()
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = safetensors.numpy.save({**whole, _RECORD: np.frombuffer(text, dtype=np.uint8)})
-    try:
-        with sealing(_path(digest, folder)) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"cannot write to {folder}: {error.strerror or error}") from None
+    # What is not kept can be fitted again.
+    with contextlib.suppress(OSError), sealing(_path(digest, folder)) as temporary:
+        temporary.write_bytes(data)
 
 
 def kept_model(kind: type[Differentiable], digest: str, folder: Path) -> Differentiable | None:
@@ -56,10 +57,8 @@ def kept_model(kind: type[Differentiable], digest: str, folder: Path) -> Differe
         arrays = dict(safetensors.numpy.load(read_sealed(_path(digest, folder), "")))
         stored = json.loads(arrays.pop(_RECORD).tobytes())
         return kind.from_state(stored["state"], arrays) if stored["digest"] == digest else None
-    except (DataError, OSError, safetensors.SafetensorError):
+    except _UNUSABLE:
         return None
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError):
-        return None  # record and arrays do not fit
 
 
 def _path(digest: str, folder: Path) -> Path:
