@@ -45,7 +45,7 @@ from fusion.provenance import command_line
 from fusion.study.cohorts import SourceCohorts
 from fusion.study.embedded import Embedded
 from fusion.study.made import view_names
-from fusion.study.validation import require_names, require_one_outcome
+from fusion.study.validation import require_device, require_names, require_one_outcome
 from fusion.study.written import require_own_folder, require_tuned, write_cohort
 
 if TYPE_CHECKING:  # fine-tuning loads torch, which a study without it does not need
@@ -153,7 +153,9 @@ class Stages:
     def _embedded(self) -> Embedded:
         cohort = self.source_cohort
         _ = self.arms  # a wrong name shows before hours of extraction and fits
-        require_names(self.config, cohort, self._reads_only)
+        require_names(self.config, cohort)
+        if not self._reads_only:
+            require_device(self.config.ablation.head)
         elsewhere = {name: one.identity for name, one in self.imported.items()}
         if cohort.pictures.empty:
             self._write_cohort(cohort)
@@ -204,11 +206,10 @@ class Stages:
 
     @cached_property
     def _reader(self) -> FeatureReader:
-        scratch = self.paths.work / "scratch"
-        locate = file_locator(self.config.seed, self._data_root, scratch)
-        by_role = role_names(self._modalities)
+        work, by_role = self.paths.work, role_names(self._modalities)
+        locate = file_locator(self.config.seed, self._data_root, work / "scratch")
         return FeatureReader(
-            self.cohort, self.groups, self.store, locate, by_role, self.paths.work / "features"
+            self.cohort, self.groups, self.store, locate, by_role, work / "features"
         )
 
     def features(self, repeat: int, fold: int) -> FeatureTable:

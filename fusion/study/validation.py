@@ -35,27 +35,28 @@ def require_one_outcome(config: RunConfig) -> None:
         )
 
 
-def require_names(config: RunConfig, cohort: Cohort, reads_only: bool = False) -> None:
-    """Refuses names that no fit needs and that the report or the audit would miss, and devices.
+def require_names(config: RunConfig, cohort: Cohort) -> None:
+    """Refuses names that no fit needs and that the report or the audit would miss.
 
     Names of arms and models are looked at where the arms are planned.
 
     Args:
         config: The configuration.
         cohort: The cohort as its sources give it.
-        reads_only: Whether nothing will be fitted, so that no device is needed.
 
     Raises:
-        ConfigError: `ablation.subgroups` names no patient column, `audit.accept` no check, or
-            `ablation.head.device` no device of this machine.
+        ConfigError: `ablation.subgroups` names no patient column, or `audit.accept` no check.
     """
-    if not reads_only:
-        _require_device(config.ablation.head)
     require_columns_of(cohort, config.ablation.subgroups or ())
     acceptances(config.audit)
 
 
-def _require_device(head: HeadConfig) -> None:
+def require_device(head: HeadConfig) -> None:
+    """Refuses a device that no fit could train heads on.
+
+    Raises:
+        ConfigError: This machine has none of its kind.
+    """
     if head.device == "cpu":
         return
     from extractor.device import resolve_device  # loads torch
