@@ -2,9 +2,9 @@
 
 One study of synthetic patients with about two images each is run as a person would who tries
 things, every time in a process of its own: cold, unchanged, under another name, with one setting
-of the head changed, with one arm more, and read back in Python. The synthetic pictures are drawn by
-the first run only: those of a collection lie there. Printed are seconds on the clock,
-which others on the machine lengthen, and seconds of CPU of the process and its children.
+of the head changed, with one arm more, and read back in Python. The first run draws the
+pictures, and the others of the project copy them. Printed are seconds on the clock, which others on
+the machine lengthen, and seconds of CPU of the process and its children.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,9 +73,7 @@ STEPS = (
 
 def measure(step: Step, config: Path) -> tuple[float, float, str]:
     """Runs a step; seconds on the clock and of CPU, and what it said of embeddings and fits."""
-    first, out = (config.parent / "runs" / name for name in ("first", step.out))
-    if not out.exists() and first.exists():  # pictures of a real collection need not be drawn
-        shutil.copytree(first / "scratch", out / "scratch")
+    out = config.parent / "runs" / step.out
     if step.arguments is None:
         command = [sys.executable, "-c", READ, str(out)]
     else:
