@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from listener_example import Listener
 from locations import ROOT
 
 import fusion.evaluation.fitting
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
 from featurestore.errors import ConfigError, DataError, LeakageError
-from featurestore.progress import Silent
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
 from fusion.evaluation.predictions import prediction_types
@@ -41,22 +41,6 @@ CONFIG = AblationConfig(
     metadata=MetadataConfig(embedding_components=3, expression_components=2),
     jobs=1,
 )
-
-
-class Listener(Silent):
-    """Keeps what a person would see."""
-
-    def __init__(self) -> None:
-        self.total, self.done, self.summary = 0, 0, ""
-
-    def start(self, stage: str, total: int) -> None:
-        self.total = total
-
-    def advance(self, n: int = 1, detail: str = "") -> None:
-        self.done += n
-
-    def finish(self, summary: str = "") -> None:
-        self.summary = summary
 
 
 @dataclasses.dataclass

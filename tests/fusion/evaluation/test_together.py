@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from listener_example import Listener
 from sklearn.metrics import roc_auc_score
 
 import fusion.models.training_together as training_together
 from featurestore.cohort import Cohort, Folds
 from featurestore.errors import ConfigError, DataError
-from featurestore.progress import Silent
 from fusion.arms import Arm, Modality
 from fusion.config import AblationConfig, HeadConfig, TuningConfig
 from fusion.evaluation.parts import PartStore
@@ -29,19 +29,6 @@ from fusion.models.training_together import HeadFit, train_all
 
 HEAD = HeadConfig(projection=32, hidden=(32,), epochs=6, batch_size=32, ensemble=2)
 TUNING = TuningConfig(trials=1, inner_folds=3)
-
-
-class Told(Silent):
-    """Keeps what a person would see."""
-
-    summary = ""
-    done = 0
-
-    def advance(self, n: int = 1, detail: str = "") -> None:
-        self.done += n
-
-    def finish(self, summary: str = "") -> None:
-        self.summary = summary
 
 
 @dataclasses.dataclass
@@ -58,8 +45,8 @@ class Grid:
         config = AblationConfig(head=head_config, tuning=TUNING, jobs=1, explain=False)
         return Plan(config, seed=0, run_name="test", work=work, data_digest="d")
 
-    def run(self, work: Path, told: Told | None = None, **head: Any) -> pd.DataFrame:
-        plan, told = self.plan(work, **head), told or Told()
+    def run(self, work: Path, told: Listener | None = None, **head: Any) -> pd.DataFrame:
+        plan, told = self.plan(work, **head), told or Listener()
         return evaluate(self.cohort, self.folds, lambda r, f: self.table, self.arms, plan, told)
 
 
@@ -127,7 +114,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told()
+    told = Listener()
     calls = 0
 
     def stopped(fits: Sequence[HeadFit]) -> list[Any]:
@@ -189,7 +176,7 @@ def test_a_fit_that_fails_leaves_the_others(
         begin(head, training, *others)
 
     monkeypatch.setattr(training_together, "begin_training", refused)
-    told = Told()
+    told = Listener()
     found = grid.run(tmp_path, told, batched=True, epochs=1)
     assert "arm fusion_head[net_a] left out, it failed on 3 folds" in told.summary
     assert set(found["arm"]) == {"fusion_head[all]", "logistic_regression[all]"}
@@ -206,7 +193,7 @@ def test_a_lack_of_memory_is_told(
         return train_stack(fits, device)
 
     monkeypatch.setattr(training_together, "_train_stack", small)
-    told = Told()
+    told = Listener()
     dataclasses.replace(grid, arms=grid.arms[:1]).run(tmp_path, told, batched=True, epochs=1)
     choices = json.loads((tmp_path / "choices.json").read_text())["fits"][0]["choices"]
     assert "ran out of memory" in choices["members"][0]["memory"]
