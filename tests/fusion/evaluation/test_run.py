@@ -338,7 +338,7 @@ _RUN = """
     from pathlib import Path
     import pandas as pd
     root, work = Path(sys.argv[1]), Path(sys.argv[2])
-    sys.path.insert(0, str(root / "tests"))
+    sys.path[:0] = [str(root / "tests"), str(root / "tests" / "fusion" / "evaluation")]
 
     def load(name, path):
         spec = importlib.util.spec_from_file_location(name, path)
