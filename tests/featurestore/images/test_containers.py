@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
+import subprocess
+import sys
 import tarfile
+import textwrap
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -281,16 +282,33 @@ def test_masks_in_an_archive(tmp_path: Path) -> None:
     assert {place_and_name(p)[0] for p in found.photographs} == {f"{tmp_path}/a.zip::img"}
 
 
+READER = """
+    import os, sys
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+    from featurestore.images import read_image_bytes
+
+    folder, files = Path(sys.argv[1]), sys.argv[2:]
+    expected = [(folder / file.rpartition("::")[2]).read_bytes() for file in files]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read_image_bytes, map(Path, files))) == expected
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [read_image_bytes(Path(f)) for f in files] == expected else 1)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 def test_many_threads_and_a_forked_process(tmp_path: Path) -> None:
+    """In a process of its own: threads that other tests left would be lost to a forked one."""
     members = {f"I{k}.jpg": picture() for k in range(40)}
+    for name, data in members.items():
+        (tmp_path / name).write_bytes(data)
     for path in (zipped(tmp_path / "a.zip", members), tarred(tmp_path / "a.tar", members)):
-        files = [joined(path, name) for name in members]
-        with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(read_image_bytes, files)) == list(members.values())
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if [read_image_bytes(f) for f in files] == list(members.values()) else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        files = [str(joined(path, name)) for name in members]
+        command = [sys.executable, "-c", textwrap.dedent(READER), str(tmp_path), *files]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_inspection_knows_members_by_content(tmp_path: Path) -> None:

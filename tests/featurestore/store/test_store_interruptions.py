@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import signal
+import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 from store_example import NUMBERS, assert_sound, batch, digest, identity
+from store_lines_example import ROWS, at_line, lines_of_a_write, write_traced
 
-import featurestore
 from featurestore.store.maintenance import gc
 from featurestore.store.store import FeatureStore
 
-PACKAGE = str(Path(featurestore.__file__).parent)
-ROWS = 7
-
-
-def at_line(number: int | None, act: Callable[[], object]) -> Callable[..., object]:
-    """A trace function that acts before line `number` that the package executes, or before any."""
-    executed = itertools.count(1)
-
-    def trace(frame: FrameType, event: str, _: object) -> object:
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        if event == "line" and number in (None, next(executed)):
-            act()
-        return trace
-
-    return trace
-
-
-def write_two_batches(root: Path, tell: Callable[[int], object]) -> None:
-    """Writes seven rows with two rows a shard, and tells after each batch how many were given."""
-    with FeatureStore(root).writer(identity(), shard_rows=2) as writer:
-        writer.append(*batch(range(3)))
-        tell(3)
-        writer.append(*batch(range(3, ROWS)))
-        tell(ROWS)
-
-
-def lines_of_a_write(root: Path) -> int:
-    executed: list[int] = []
-    write_traced(root, lambda rows: None, at_line(None, lambda: executed.append(1)))
-    return len(executed)
-
-
-def write_traced(root: Path, tell: Callable[[int], object], trace: Callable[..., object]) -> None:
-    previous = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        write_two_batches(root, tell)
-    finally:
-        sys.settrace(previous)
+KILLER = Path(__file__).with_name("store_killed.py")
 
 
 def assert_resumes(root: Path) -> None:
@@ -71,20 +29,12 @@ def assert_resumes(root: Path) -> None:
     assert list(root.rglob("*.part")) == []
 
 
-def rows_given_by_a_writer_killed_at(number: int, root: Path) -> int:
-    """Forks, so that the writer needs not be imported anew for each line."""
-    listening, telling = os.pipe()
-    child = os.fork()
-    if child == 0:
-        kill = at_line(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        write_traced(root, lambda rows: os.write(telling, bytes([rows])), kill)
-        os._exit(1)
-    os.close(telling)
-    _, status = os.waitpid(child, 0)
-    told = os.read(listening, 10)
-    os.close(listening)
-    assert os.WIFSIGNALED(status)
-    return told[-1] if told else 0
+def killed_writers(root: Path, step: int) -> dict[int, int]:
+    """Writers killed before every `step`-th line: how many rows each was told were given."""
+    command = [sys.executable, str(KILLER), "kill", str(root), str(step)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return {int(number): int(given) for number, given in map(str.split, done.stdout.splitlines())}
 
 
 @pytest.fixture
@@ -96,11 +46,10 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_disk")
 def test_killed_before_any_line_of_a_write(tmp_path: Path) -> None:
-    lines = lines_of_a_write(tmp_path / "whole")
-    assert lines > 100
-    for number in range(1, lines + 1, 5):
+    writers = killed_writers(tmp_path, 5)
+    assert len(writers) > 20
+    for number, given in writers.items():
         root = tmp_path / str(number)
-        given = rows_given_by_a_writer_killed_at(number, root)
         if not (root / "encoders").is_dir():
             assert not given
             continue
