@@ -129,7 +129,7 @@ def _patients(tables: Sequence[SourceTables]) -> dict[str, str]:
 def _belongs_to_nobody(one: FeatureRows, lost: Sequence[str], patients: Mapping[str, str]) -> str:
     known = name_some(sorted(patients.values()), 3)
     return (
-        f"embeddings {one.name}: none of {len(lost)} ids ({name_some(sorted(lost), 3)}) is an "
+        f"embeddings {one.name}: no id of {len(lost):,} ({name_some(sorted(lost), 3)}) is an "
         f"image or a patient of the cohort ({known}); name the column of patients as `patient`, or "
         "a table of ids and patients as `patient_from`"
     )

@@ -95,7 +95,7 @@ def find_reader(
         if Path(unknown[0]).suffix in (".pt", ".pth") and "pt" not in by_name:
             raise DataError(f"embeddings {config.name}: {unknown[0]} {_CONVERSION}")
         raise DataError(
-            f"embeddings {config.name}: none of {len(unknown)} files is whole and of a "
+            f"embeddings {config.name}: no file of {len(unknown):,} is whole and of a "
             f"known format ({name_some(unknown, 3)}); known: {', '.join(by_name)}"
         )
     return by_name[next(iter(seen))]

@@ -85,7 +85,7 @@ def import_embeddings(
     if len(unsafe) == len(files):
         first = files[0]
         raise DataError(
-            f"embeddings {config.name}: none of {len(files)} files can be read; the first, "
+            f"embeddings {config.name}: no file of {len(files):,} can be read; the first, "
             f"{first.shown}: {unsafe[first.path]}"
         )
     reader = find_reader(config, [file for file in files if file.path not in unsafe], readers)
@@ -225,7 +225,7 @@ def _write(
     if not keys:
         first = refused[0]
         raise DataError(
-            f"embeddings {config.name}: none of {len(refused)} can be used; the first, "
+            f"embeddings {config.name}: no row of {len(refused):,} can be used; the first, "
             f"{first.image_id}: {first.reason}"
         )
     record = ImportRecord(

@@ -62,7 +62,7 @@ def survey(
     if not bags:
         path, why = next(iter(refused.items()), (files[0].path, "it holds nothing"))
         raise DataError(
-            f"embeddings {name}: none of {len(files)} files can be read as {reader.name}; the "
+            f"embeddings {name}: no file of {len(files):,} can be read as {reader.name}; the "
             f"first, {path.name}: {why}"
         )
     nameless = sum(not bag.id.strip() for bag, _ in bags)

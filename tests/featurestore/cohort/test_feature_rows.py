@@ -72,7 +72,7 @@ def test_ids_of_nobody_are_named(tmp_path: Path) -> None:
     left = found.exclusions.set_index("id")
     assert left.loc["who", "reason"] == "uni: no patient is known of it"
     assert left.loc["bad", ["stage", "reason"]].tolist() == ["import", "uni: its reason"]
-    with pytest.raises(DataError, match=r"uni: none of 2 ids \(other, who\) is an image or a pat"):
+    with pytest.raises(DataError, match=r"uni: no id of 2 \(other, who\) is an image or a pat"):
         cohort(tmp_path, rows({"who": KEYS[0], "other": KEYS[1]}))
 
 
@@ -85,7 +85,7 @@ def test_patients_that_no_table_has_are_left_out_by_name(tmp_path: Path) -> None
 
 def test_two_imports_share_a_slide(tmp_path: Path) -> None:
     one, two = rows({"s": KEYS[0]}, patients={"s": "P4"}), rows({"s": KEYS[1]}, "hif")
-    with pytest.raises(DataError, match="hif: none of 1 ids"):
+    with pytest.raises(DataError, match="hif: no id of 1 "):
         cohort(tmp_path, one, two)
     found = cohort(tmp_path, one, rows({"s": KEYS[1]}, "hif", patients={"s": "P4"}))
     assert list(found.images["source"]) == ["features uni, hif"]

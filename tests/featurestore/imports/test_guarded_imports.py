@@ -50,7 +50,5 @@ def test_if_no_file_can_be_read_that_is_one_line(
     monkeypatch.setattr(guard, "SECONDS", 2.0)
     endless(tmp_path / "a.h5")
     config = EmbeddingConfig(name="uni", path="*.h5")
-    with pytest.raises(
-        DataError, match=r"none of 1 files can be read; the first, a\.h5: not read w"
-    ):
+    with pytest.raises(DataError, match=r"no file of 1 can be read; the first, a\.h5: not read w"):
         import_embeddings(config, FeatureStore(tmp_path / "store"), tmp_path, READERS)

@@ -203,7 +203,7 @@ def test_a_bag_without_tiles_is_quarantined(tmp_path: Path) -> None:
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     write_stamp_tiles(tmp_path, {"a": np.full((2, 5), np.nan, np.float32)})
-    with pytest.raises(DataError, match=r"uni: none of 1 can be used; the first, a: 10 of its"):
+    with pytest.raises(DataError, match=r"uni: no row of 1 can be used; the first, a: 10 of its"):
         imported(tmp_path)
 
 
@@ -261,7 +261,7 @@ def test_rows_without_id_are_an_error(tmp_path: Path) -> None:
 def test_no_file_and_no_format(tmp_path: Path) -> None:
     refused(tmp_path, r"no file at 'nothing/\*\.h5' under the data root", path="nothing/*.h5")
     (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7")
-    refused(tmp_path, "none of 1 files is whole and of a known format .notes.pdf", path="notes.pdf")
+    refused(tmp_path, "no file of 1 is whole and of a known format .notes.pdf", path="notes.pdf")
     (tmp_path / "tiles.pt").write_bytes(b"PK\x03\x04")
     refused(tmp_path, r"tiles.pt is a PyTorch file, which .* convert it", path="tiles.pt")
 
