@@ -168,7 +168,10 @@ def _explain(schema: type[pydantic.BaseModel], finding: Any) -> str:
     if finding["type"] == "missing":
         return f"key {key!r} is required"
     message = finding["msg"].removeprefix("Value error, ")
-    return f"{key} = {_shown(finding['input'])}: {message[0].lower()}{message[1:]}"
+    message = message[0].lower() + message[1:]
+    if finding["type"] == "value_error" and isinstance(finding["input"], Mapping):
+        return f"{key}: {message}"  # of several keys together, which the message names
+    return f"{key} = {_shown(finding['input'])}: {message}"
 
 
 def _shown(value: object) -> str:

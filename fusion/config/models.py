@@ -54,7 +54,7 @@ class HeadConfig(Section):
     @pydantic.model_validator(mode="after")
     def _a_card_trains_batches(self) -> HeadConfig:
         if self.device == "cuda" and not self.batched:
-            raise ValueError("device: heads train on cuda only with batched: true")
+            raise ValueError("device: cuda needs batched: true; heads one by one train on cpu")
         return self
 
 

@@ -276,5 +276,5 @@ def test_callers_randomness_is_left_alone() -> None:
 
 
 def test_a_card_without_batches_is_refused() -> None:
-    with pytest.raises(ValueError, match="heads train on cuda only with batched: true"):
+    with pytest.raises(ValueError, match="device: cuda needs batched: true"):
         HeadConfig(device="cuda")

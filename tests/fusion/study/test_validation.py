@@ -72,5 +72,5 @@ def test_heads_on_a_card_that_is_not_there_stop_before_the_first_fit(folder: Pat
     ):
         study.ablate()
     assert not (folder / "out" / "work").exists()
-    with pytest.raises(ConfigError, match="heads train on cuda only with batched: true"):
+    with pytest.raises(ConfigError, match="device: cuda needs batched: true"):
         Study.open(folder / "config.yaml", overrides=["ablation.head.device=cuda"])
