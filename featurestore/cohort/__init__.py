@@ -19,7 +19,7 @@ from featurestore.cohort.folds import (
     require_both_sides,
 )
 from featurestore.cohort.frozen_folds import freeze_folds, load_folds
-from featurestore.cohort.groups import patient_groups
+from featurestore.cohort.groups import groups_of, patient_groups
 from featurestore.cohort.images import comparable
 from featurestore.cohort.marks import short_watermark, watermark
 from featurestore.cohort.roles import (
@@ -45,6 +45,7 @@ __all__ = [
     "comparable",
     "drop_images",
     "freeze_folds",
+    "groups_of",
     "inner_folds",
     "inner_split",
     "load_folds",

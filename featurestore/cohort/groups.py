@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
@@ -40,3 +42,8 @@ def patient_groups(patients: pd.DataFrame, images: pd.DataFrame) -> dict[str, st
     for k, patient in enumerate(ids):
         smallest.setdefault(int(component[k]), patient)
     return {patient: smallest[int(component[k])] for k, patient in enumerate(ids)}
+
+
+def groups_of(patients: Iterable[str], groups: Mapping[str, str]) -> np.ndarray:
+    """The group of each patient, in their order; shape (patients,), of texts."""
+    return np.array([groups[patient] for patient in patients], dtype=object)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import patient_groups
+from featurestore.cohort import groups_of, patient_groups
 from featurestore.cohort.availability import availability
 from featurestore.cohort.table_one import table_one
 from fusion.endpoints import find_endpoint
@@ -60,7 +60,7 @@ def collect_binary(inputs: ReportInputs, predictions: pd.DataFrame) -> BinaryEvi
     require_outcomes(cohort, aligned.patient_ids, {"outcome": aligned.y})
     threshold = _net_benefit_threshold(aligned.y)
     groups = patient_groups(cohort.patients, cohort.images)
-    clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
+    clusters = groups_of(aligned.patient_ids, groups)
     scores = score_arms(aligned, clusters, threshold, draws, seed)
     weights = draw_weights(clusters, draws, seed)
     per_fold = score_folds(aligned)

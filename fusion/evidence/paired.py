@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from featurestore.cohort import patient_groups
+from featurestore.cohort import groups_of, patient_groups
 from fusion.endpoints import find_endpoint
 from fusion.evidence.aligned import align
 from fusion.evidence.inputs import ReportInputs
@@ -106,7 +105,7 @@ def _samples_binary(
     predictions: pd.DataFrame, first: FinishedRun, baseline: str
 ) -> dict[str, dict[str, Sample]]:
     aligned = align(predictions, baseline)
-    clusters = _clusters(first, aligned.patient_ids)
+    clusters = groups_of(aligned.patient_ids, _groups(first))
     tested = find_endpoint("binary").tested
     return sample_arms(aligned, clusters, tested, _inputs(first).draws, _inputs(first).seed)
 
@@ -117,7 +116,7 @@ def _samples_times(
     aligned = align_times(predictions, baseline)
     tested = find_endpoint("time_to_event").tested
     asked = [one for one in measures(aligned, find_support(aligned)) if one.name in tested]
-    clusters = _clusters(first, aligned.patient_ids)
+    clusters = groups_of(aligned.patient_ids, _groups(first))
     scores = score_times(aligned, asked, clusters, _inputs(first).draws, _inputs(first).seed)
     return {name: dict(own.metrics) for name, own in scores.items()}
 
@@ -145,18 +144,8 @@ def _by_arm(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _groups(run: FinishedRun) -> dict[str, str]:
-    """Group of each patient, by its first member: names of groups do not matter."""
     cohort = _inputs(run).cohort
-    groups = patient_groups(cohort.patients, cohort.images)
-    first: dict[str, str] = {}
-    for patient in sorted(groups):
-        first.setdefault(groups[patient], patient)
-    return {patient: first[group] for patient, group in groups.items()}
-
-
-def _clusters(run: FinishedRun, patients: np.ndarray) -> np.ndarray:
-    groups = _groups(run)
-    return np.array([groups[patient] for patient in patients], dtype=object)
+    return patient_groups(cohort.patients, cohort.images)
 
 
 def _inputs(run: FinishedRun) -> ReportInputs:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featurestore.cohort import Cohort
+from featurestore.cohort import Cohort, groups_of
 from featurestore.tables import Column, places
 from fusion import metrics
 from fusion.endpoints import find_endpoint
@@ -186,7 +186,7 @@ def directions(
     """
     patients = cohort.patients
     ids = patients["patient_id"].to_numpy(dtype=str)
-    drawn_as = np.array([clusters[patient] for patient in ids], dtype=object)
+    drawn_as = groups_of(ids, clusters)
     asked = []
     for factor, column in _factors(cohort):
         value = _rank(column, patients[column.name])

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from featurestore.cohort import groups_of
 from featurestore.errors import DataError
 from featurestore.outcomes import ENTRY, EVENT, TIME, duration_words
 from fusion.bundle.record import BundleRecord, ModelRecord, TimesModelRecord, TimesOutcomeRecord
@@ -116,7 +117,7 @@ class BinaryMeasuring:
         """Those of a report."""
         assert isinstance(model, ModelRecord)
         aligned = align(rows, model.arm)
-        clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
+        clusters = groups_of(aligned.patient_ids, groups)
         scores = score_arms(aligned, clusters, model.threshold or 0.5, draws, seed)[model.arm]
         return {name: scores.estimate(name) for name in scores.metrics}
 
@@ -175,7 +176,7 @@ class TimesMeasuring:
         """Those of a report, as far as follow-up supports them."""
         aligned = align_times(rows, model.arm)
         asked = measures(aligned, find_support(aligned))
-        clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
+        clusters = groups_of(aligned.patient_ids, groups)
         scores = score_times(aligned, asked, clusters, draws, seed)[model.arm]
         return {name: scores.estimate(name) for name in scores.metrics}
 

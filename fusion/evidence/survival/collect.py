@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
-from featurestore.cohort import patient_groups
+from featurestore.cohort import groups_of, patient_groups
 from featurestore.cohort.availability import availability
 from featurestore.cohort.table_one import table_one
 from featurestore.outcomes import ENTRY, TIME
@@ -63,7 +62,7 @@ def collect_times(inputs: ReportInputs, predictions: pd.DataFrame) -> SurvivalEv
     require_outcomes(cohort, aligned.patient_ids, known)
     support = find_support(aligned)
     groups = patient_groups(cohort.patients, cohort.images)
-    clusters = np.array([groups[p] for p in aligned.patient_ids], dtype=object)
+    clusters = groups_of(aligned.patient_ids, groups)
     asked = measures(aligned, support)
     scores = score_arms(aligned, asked, clusters, draws, seed)
     per_fold = score_folds(aligned, [m for m in asked if m.name in BY_FOLD])
