@@ -10,6 +10,7 @@ Worker processes map the same file, so that all of them share one copy in the sy
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import tempfile
@@ -20,15 +21,21 @@ from typing import Any
 
 import numpy as np
 
+from featurestore.locks import holding, if_free
+
 PART_ROWS = 8192
 """Rows that are computed with at a time where a matrix is gone through."""
 
 SMALL_PART = 1 << 21
 """Numbers that are computed with at a time where it does not matter for the result how many."""
 
+_SUFFIX = ".rows"
+
 
 class MatrixFile:
     """Rows of numbers in a scratch file, which goes when the process that made it lets go of it.
+
+    One that a killed process left goes when another is made in its folder.
 
     Attributes:
         shape: Rows and columns.
@@ -44,12 +51,17 @@ class MatrixFile:
             dtype: Type of the numbers.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".rows", delete=False) as file:
-            file.truncate(shape[0] * shape[1] * dtype.itemsize)
-            self._path = Path(file.name)
+        in_use = contextlib.ExitStack()
+        with holding(folder / ".lock"):  # a file that is not locked yet is no orphan
+            _remove_orphans(folder)
+            with tempfile.NamedTemporaryFile(dir=folder, suffix=_SUFFIX, delete=False) as file:
+                self._path = Path(file.name)
+                in_use.callback(self._path.unlink, missing_ok=True)
+                file.truncate(shape[0] * shape[1] * dtype.itemsize)
+            in_use.enter_context(holding(self._path, shared=True))
         self.shape, self.dtype = shape, dtype
         self._map: np.memmap | None = None
-        self._end = weakref.finalize(self, self._path.unlink, missing_ok=True)
+        self._end = weakref.finalize(self, in_use.close)
 
     def writable(self) -> np.ndarray:
         """The numbers, to be filled; shape `shape`."""
@@ -64,6 +76,13 @@ class MatrixFile:
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: where the file is. It maps it, and does not remove it."""
         return {"_path": self._path, "shape": self.shape, "dtype": self.dtype, "_map": None}
+
+
+def _remove_orphans(folder: Path) -> None:
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with if_free(path) as orphan:
+            if orphan:
+                path.unlink(missing_ok=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import pickle
+import signal
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +87,33 @@ def test_a_file_is_read_by_other_processes_and_goes_with_its_maker(
     other = pickle.loads(pickle.dumps(made))
     del other
     gc.collect()
-    assert len(list((tmp_path / "own").iterdir())) == 1
+    assert len(list((tmp_path / "own").glob("*.rows"))) == 1
     del made
     gc.collect()
-    assert list((tmp_path / "own").iterdir()) == []
+    assert list((tmp_path / "own").glob("*.rows")) == []
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    import numpy as np
+    from fusion.features.late import MatrixFile
+
+    made = MatrixFile(Path(sys.argv[1]), (2, 2), np.dtype(np.float16))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_file(tmp_path: Path) -> None:
+    kept = MatrixFile(tmp_path, (2, 2), np.dtype(np.float16))
+    kept.writable()[:] = 3
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob("*.rows"))) == 2
+    other = MatrixFile(tmp_path, (2, 2), np.dtype(np.float16))
+    assert len(list(tmp_path.glob("*.rows"))) == 2
+    assert kept.read(slice(None)).tolist() == [[3, 3], [3, 3]]
+    assert other.read(slice(None)).tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("columns", [1, 7])
