@@ -298,8 +298,8 @@ def batches(n: int, size: int) -> list[slice]:
 
 
 def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 on CUDA, which needs no loss scaling; full precision elsewhere."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+    """bfloat16 on a card that computes in it, without loss scaling; full precision elsewhere."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
