@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ SIZES = (180, 400, 1000)
 DRAWS = 300
 MANY_DRAWS = 1000
 DRAWN_EACH = 10
-"""Every how many studies those intervals are made that need draws."""
+"""Every how many studies those intervals are made that need draws, where nothing else is asked."""
 
 
 def _grid(
@@ -50,6 +51,7 @@ GRIDS: dict[str, tuple[list[Setting], int]] = {
     "quick": ([Setting("logistic", 15, 180, a, 5, 3, 1) for a in (0.5, 0.7)], 100),
     "logistic": (_grid("logistic", 15, SIZES), 2000),
     "lightgbm": (_grid("lightgbm", 15, SIZES), 60),
+    "tuned": (_grid("tuned", 15, SIZES[:1]), 200),
     "head": (_grid("head", 15, SIZES), 60),
     "clusters": (_grid("logistic", 15, SIZES, cluster=3), 2000),
     "wide": (_grid("logistic", 60, SIZES[:2]), 2000),
@@ -66,7 +68,7 @@ GRIDS: dict[str, tuple[list[Setting], int]] = {
 """Settings of each grid, and their studies."""
 
 
-def run(setting: Setting, studies: int) -> dict[str, Any]:
+def run(setting: Setting, studies: int, drawn_each: int) -> dict[str, Any]:
     """Simulates one setting and counts."""
     population = Population(setting.columns, 0.0)
     if setting.pipeline != "permuted":
@@ -78,7 +80,7 @@ def run(setting: Setting, studies: int) -> dict[str, Any]:
         elif setting.repeats == 1:
             found = refitted(setting, population, seed)
         else:
-            found = simulate(setting, population, seed, 0 if seed % DRAWN_EACH else DRAWS)
+            found = simulate(setting, population, seed, 0 if seed % drawn_each else DRAWS)
         for outcome in found:
             cells[outcome.question, outcome.repeats, outcome.candidate].append(outcome)
     return {
@@ -190,6 +192,9 @@ def main() -> None:
     parser.add_argument("--grid", choices=sorted(GRIDS), action="append", default=[])
     parser.add_argument("--quick", action="store_true", help="two settings, a minute")
     parser.add_argument("--studies", type=int, help="a setting, in place of the grid's own number")
+    parser.add_argument(
+        "--drawn-each", type=int, default=DRAWN_EACH, help="every how many have those of draws"
+    )
     parser.add_argument("--show", action="store_true", help="print what --out holds, run nothing")
     parser.add_argument("--out", type=Path, default=None, help="folder of results, to go on later")
     parser.add_argument("--csv", type=Path, default=None, help="put all cells into one table")
@@ -202,7 +207,10 @@ def main() -> None:
     for name in names:
         settings, studies = GRIDS[name]
         for setting in settings:
-            records.append(_kept(setting, arguments.studies or studies, arguments.out))
+            run_one = functools.partial(
+                run, setting, arguments.studies or studies, arguments.drawn_each
+            )
+            records.append(_kept(setting, run_one, arguments.out))
             if not arguments.quick:
                 click.echo(f"{setting.name}: done")
     if arguments.csv is not None:
@@ -214,13 +222,15 @@ def main() -> None:
         click.echo(line)
 
 
-def _kept(setting: Setting, studies: int, folder: Path | None) -> dict[str, Any]:
+def _kept(
+    setting: Setting, run_one: Callable[[], dict[str, Any]], folder: Path | None
+) -> dict[str, Any]:
     """The result of a setting, from its file where there is one."""
     file = None if folder is None else folder / f"{setting.name}.json"
     if file is not None and file.exists():
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
-    record = run(setting, studies)
+    record = run_one()
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(".part")

@@ -14,7 +14,7 @@ from fusion import metrics
 from fusion.metrics import Estimate, draw_weights, percentile_interval, sigmoid
 from fusion.metrics.cross_validated import cross_validated_interval
 
-PILOTS = {"logistic": 50, "lightgbm": 10, "head": 10}
+PILOTS = {"logistic": 50, "lightgbm": 10, "tuned": 10, "head": 10}
 HALVINGS = 7
 LARGEST_DISTANCE = 5.0
 
