@@ -19,8 +19,9 @@ types: $(READY)
 	$(BIN)/mypy
 
 # Two workers on two cores: libraries that start threads of their own would only wait for each other.
+# The processes that tests start take the modules as an earlier one compiled them.
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 docs: $(READY)
 	$(BIN)/python docs/make_pages.py

@@ -79,13 +79,14 @@ class Fold:
             Arm(name, name, of_pictures if name == "joint" else self.modalities) for name in NAMES
         ]
 
-    def evaluate(self, work: Path, table: FeatureTable) -> pd.DataFrame:
+    def evaluate(self, work: Path, table: FeatureTable, explain: bool = False) -> pd.DataFrame:
+        config = CONFIG.model_copy(update={"explain": explain})
         return evaluate(
             self.cohort,
             self.folds,
             lambda repeat, fold: table,
             self.arms(),
-            Plan(CONFIG, 0, "spy", work, "d"),
+            Plan(config, 0, "spy", work, "d"),
         )
 
 
@@ -397,7 +398,7 @@ def patients_of(folds: Sequence[Any]) -> list[str]:
 
 
 def test_nothing_that_learns_is_given_a_test_patient(fold: Fold, spy: Spy, tmp_path: Path) -> None:
-    predictions = fold.evaluate(tmp_path, fold.table)
+    predictions = fold.evaluate(tmp_path, fold.table, explain=True)
     assert set(predictions["patient_id"]) == fold.test_patients
     assert spy.caught == []
     # The spy was everywhere it meant to be.
