@@ -1,9 +1,7 @@
-"""Arms over outer folds: what comes out, what is refused, what survives a kill."""
+"""Arms over outer folds: what comes out, and what survives a kill."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 import subprocess
@@ -17,65 +15,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_example import CONFIG, Setting, read_choices, setting_of
 from listener_example import Listener
 from locations import ROOT
 
 import fusion.evaluation.fitting
 from featurestore.cohort.folds import Folds
 from featurestore.cohort.tables import Cohort
-from featurestore.errors import ConfigError, DataError, LeakageError
-from fusion.arms import Arm, Modality
-from fusion.config import AblationConfig, HeadConfig, MetadataConfig, TuningConfig
+from fusion.arms import Modality
 from fusion.evaluation.predictions import prediction_types
 from fusion.evaluation.records import read_seconds
-from fusion.evaluation.run import evaluate
-from fusion.evaluation.tasks import Plan, split_fold
 from fusion.features.table import FeatureTable
 from fusion.metrics.logits import sigmoid
-from fusion.models.floors import with_floors
-from fusion.models.registry import MODELS, ModelKind
-
-CONFIG = AblationConfig(
-    tuning=TuningConfig(trials=2, inner_folds=2),
-    head=HeadConfig(projection=4, hidden=(4,), epochs=2, ensemble=1),
-    metadata=MetadataConfig(embedding_components=3, expression_components=2),
-    jobs=1,
-)
-
-
-@dataclasses.dataclass
-class Setting:
-    """Everything `evaluate` needs, with what a test wants to vary as arguments of `run`."""
-
-    cohort: Cohort
-    folds: Folds
-    table: FeatureTable
-    arms: tuple[Arm, ...]
-
-    def run(self, work: Path, config: AblationConfig = CONFIG, **changes: Any) -> pd.DataFrame:
-        given: dict[str, Any] = {
-            "cohort": self.cohort,
-            "folds": self.folds,
-            "features_for": lambda repeat, fold: self.table,
-            "arms": self.arms,
-        }
-        fields = {f.name for f in dataclasses.fields(Plan)}
-        plan = Plan(config, seed=0, run_name="test", work=work, data_digest="d")
-        changed = dataclasses.replace(plan, **{k: v for k, v in changes.items() if k in fields})
-        others = {k: v for k, v in changes.items() if k not in fields}
-        return evaluate(**(given | others), plan=changed)
 
 
 @pytest.fixture(scope="module")
 def setting(
     cohort: Cohort, folds: Folds, table: FeatureTable, modalities: tuple[Modality, ...]
 ) -> Setting:
-    arms = (
-        Arm("fusion_head[all]", "fusion_head", modalities),
-        Arm("lightgbm[all]", "lightgbm", modalities),
-        Arm("logistic_regression[net_a]", "logistic_regression", modalities[:1]),
-    )
-    return Setting(cohort, folds, table, with_floors(arms, modalities, table.dictionary))
+    return setting_of(cohort, folds, table, modalities)
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +47,6 @@ def finished(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def predictions(setting: Setting, finished: Path) -> pd.DataFrame:
     return setting.run(finished)
-
-
-def read_choices(work: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((work / "choices.json").read_text())
-    return record
 
 
 class TestPredictions:
@@ -255,113 +208,19 @@ class TestReproducibility:
         assert read_choices(tmp_path) == read_choices(finished)
 
 
-class TestRefusals:
-    def test_a_patient_on_both_sides(self, table: FeatureTable) -> None:
-        with pytest.raises(LeakageError, match="1 id is in training and test: P0003"):
-            split_fold(table, ["P0001", "P0003"], ["P0002", "P0003"])
-
-    def test_a_group_on_both_sides(self, table: FeatureTable) -> None:
-        tied = np.where(table.patient_ids == "P0002", "P0001", table.groups)
-        with pytest.raises(LeakageError, match="1 group that shares a patient or images lies"):
-            split_fold(dataclasses.replace(table, groups=tied), ["P0001"], ["P0002"])
-
-    def test_a_patient_without_features(self, table: FeatureTable) -> None:
-        with pytest.raises(DataError, match="1 id has no features in the folds: P9999"):
-            split_fold(table, ["P0001"], ["P9999"])
-
-    def test_folds_that_were_tampered_with(self, setting: Setting, tmp_path: Path) -> None:
-        table = setting.folds.table
-        both = pd.concat([table, table[table["role"] == "test"].assign(role="train")])
-        with pytest.raises(LeakageError, match="more than one role"):
-            setting.run(tmp_path, folds=Folds(both))
-        stranger = table.assign(patient_id="X1").iloc[:1]
-        with pytest.raises(DataError, match="the cohort lacks: X1"):
-            setting.run(tmp_path, folds=Folds(pd.concat([table, stranger])))
-
-    def test_leaking_groups_end_the_run(self, setting: Setting, tmp_path: Path) -> None:
-        tied = dataclasses.replace(setting.table, groups=np.full(len(setting.table), "G"))
-        with pytest.raises(LeakageError, match="1 group that shares a patient"):
-            setting.run(tmp_path, features_for=lambda r, f: tied)
-
-    def test_unknown_models_are_refused_before_anything_is_read(
-        self, setting: Setting, tmp_path: Path
-    ) -> None:
-        with pytest.raises(ConfigError, match="unknown model 'magic'"):
-            setting.run(tmp_path, arms=[Arm("magic", "magic", ())], features_for=None)
-
-    def test_an_arm_that_fails_on_a_fold_is_left_out_and_named(
-        self, setting: Setting, tmp_path: Path, modalities: tuple[Modality, ...]
-    ) -> None:
-        blind = setting.table.embeddings["net_a"].copy()
-        blind[np.isin(setting.table.patient_ids, setting.folds.training((0, 1)))] = np.nan
-        table = dataclasses.replace(setting.table, embeddings={"net_a": blind})
-        arms = [
-            Arm("image", "logistic_regression", modalities[:1]),
-            Arm("clinical", "logistic_regression", modalities[1:2]),
-        ]
-        listener = Listener()
-        features = {0: setting.table, 1: table, 2: setting.table}
-        result = setting.run(
-            tmp_path, arms=arms, features_for=lambda r, f: features[f], progress=listener
-        )
-        assert set(result["arm"]) == {"clinical"}
-        assert "arm image left out, it failed on 1 folds (repeat 0, fold 1: no" in listener.summary
-        failures = read_choices(tmp_path)["failures"]
-        assert [(f["arm"], f["fold"]) for f in failures] == [("image", 1)]
-        with pytest.raises(DataError, match="no arm could be fitted on all folds; image: no train"):
-            setting.run(tmp_path, arms=arms[:1], features_for=lambda r, f: features[f])
-
-    def test_errors_of_the_program_are_not_swallowed(
-        self, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def broken(*args: Any) -> Any:
-            raise ZeroDivisionError
-
-        monkeypatch.setitem(MODELS, "prevalence", ModelKind(broken, ()))
-        with pytest.raises(ZeroDivisionError):
-            setting.run(tmp_path, arms=[Arm("prevalence", "prevalence", ())])
-
-    def test_a_full_disk_is_one_line(
-        self, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def full(*args: Any, **kwargs: Any) -> None:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("fusion.evaluation.parts.pq.write_table", full)
-        with pytest.raises(DataError, match=r"cannot write to .*parts: No space left on device"):
-            setting.run(tmp_path, arms=setting.arms[2:3])
-        assert not list((tmp_path / "parts").glob("*.parquet"))
-
-
 _RUN = """
-    import importlib.util, sys
+    import sys
     from pathlib import Path
-    import pandas as pd
     root, work = Path(sys.argv[1]), Path(sys.argv[2])
-    sys.path[:0] = [str(root / "tests"), str(root / "tests" / "fusion" / "evaluation")]
+    sys.path.insert(0, str(root / "tests" / "fusion" / "evaluation"))
+    from evaluation_example import CONFIG, setting_of
+    from tests.fusion.conftest import MODALITIES, cohort_of, feature_table, folds_of
 
-    def load(name, path):
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
-
-    data = load("tables", root / "tests" / "fusion" / "conftest.py")
-    case = load("case", root / "tests" / "fusion" / "evaluation" / "test_run.py")
-    table = data.feature_table()
-    cohort = data.cohort_of(table)
-    groups = dict(zip(table.patient_ids, table.groups))
-    folds = data.make_folds(cohort.patients, groups, n_folds=3, repeats=1, seed=0)
-    arms = (
-        case.Arm("fusion_head[all]", "fusion_head", data.MODALITIES),
-        case.Arm("lightgbm[all]", "lightgbm", data.MODALITIES),
-        case.Arm("logistic_regression[net_a]", "logistic_regression", data.MODALITIES[:1]),
-    )
-    arms = case.with_floors(arms, data.MODALITIES, table.dictionary)
-    config = case.CONFIG.model_copy(update={"jobs": 2})
+    table = feature_table()
+    cohort = cohort_of(table)
+    setting = setting_of(cohort, folds_of(cohort), table, MODALITIES)
     print("ready", flush=True)
-    case.Setting(cohort, folds, table, arms).run(work, config)
+    setting.run(work, CONFIG.model_copy(update={"jobs": 2}))
 """
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from claims_example import images_and_columns, table_alone
 from evidence_example import estimate, everything, example
 from rich.console import Console
-from test_claims import images_and_columns, table_alone
 
 from featurestore.units import NOUNS
 from fusion.evidence import Evidence
