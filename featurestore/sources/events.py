@@ -39,19 +39,21 @@ def listed_events(table: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
     Returns:
         `EVENT_COLUMNS`; rows without kind and day are left out.
     """
-    rows: list[tuple[str, str | None, float]] = []
-    for patient, kinds, days in zip(ids, *(table[h] for h in EVENT_HEADERS), strict=True):
-        kind_parts = [part.strip() for part in str(kinds).split("|")]
-        day_parts = [part.strip() for part in str(days).split("|")]
+    patients: list[str] = []
+    kinds: list[str] = []
+    days: list[str] = []
+    for patient, kind, day in zip(ids, *(table[h] for h in EVENT_HEADERS), strict=True):
+        kind_parts = [part.strip() for part in str(kind).split("|")]
+        day_parts = [part.strip() for part in str(day).split("|")]
         if len(day_parts) != len(kind_parts):
             day_parts = [""] * len(kind_parts)
-        rows += [
-            (str(patient), kind, day)
-            for kind, day in zip(_known(kind_parts), _numbers(day_parts), strict=True)
-            if kind is not None or np.isfinite(day)
-        ]
-    events = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
-    return events.astype({"patient_id": "str", "kind": "str", "days": float})
+        patients += [str(patient)] * len(kind_parts)
+        kinds += kind_parts
+        days += day_parts
+    found = (patients, _known(kinds), _numbers(days))
+    events = pd.DataFrame(dict(zip(EVENT_COLUMNS, found, strict=True)))
+    events = events.astype({"patient_id": "str", "kind": "str", "days": float})
+    return events[events["kind"].notna() | np.isfinite(events["days"])].reset_index(drop=True)
 
 
 def event_columns(
