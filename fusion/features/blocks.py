@@ -16,7 +16,7 @@ import pandas as pd
 from featurestore.errors import DataError
 from featurestore.tables import Column, DataDictionary, places
 from fusion.features.arrays import Arrays, below
-from fusion.features.measured import numbers_of, text_of, values_of
+from fusion.features.measured import matrix_of, text_of, values_of
 from fusion.features.reduction import PrincipalComponents, Standardizer
 
 SCALED_LOW, SCALED_HIGH = -0.5, 1.5
@@ -322,17 +322,16 @@ def expression_matrix(columns: tuple[Column, ...], frame: pd.DataFrame) -> np.nd
     Raises:
         DataError: A value is not a number, or a count below zero.
     """
-    matrix = np.empty((len(frame), len(columns)))
+    matrix = matrix_of(columns, frame)
     for i, column in enumerate(columns):
-        values = numbers_of(column, frame[column.name])
         if column.unit.strip().casefold() in LINEAR_EXPRESSION_UNITS:
+            values = matrix[:, i].copy()  # side by side: other strides may round differently
             if (values < 0).any():
                 raise DataError(
                     f"column {column.name!r}: {np.nanmin(values):g} is below zero, which an "
                     f"expression in {column.unit} cannot be; if it is logarithmic, say so in `unit`"
                 )
-            values = np.log2(values + 1.0)
-        matrix[:, i] = values
+            matrix[:, i] = np.log2(values + 1.0)
     return matrix
 
 

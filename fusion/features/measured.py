@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -57,15 +59,39 @@ def numbers_of(column: Column, values: pd.Series) -> np.ndarray:
         wrong |= ~np.isin(numbers, (0.0, 1.0)) & ~absent
     if wrong.any():
         value = values.iloc[int(np.flatnonzero(wrong)[0])]
+        value = value.item() if isinstance(value, np.generic) else value
         wanted = "0 or 1" if column.kind == "binary" else "a finite number"
         raise DataError(f"column {column.name!r} ({column.kind}) holds {value!r}, not {wanted}")
     return numbers
 
 
+def matrix_of(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
+    """Values of several such columns, as `numbers_of` has each; shape (n, columns).
+
+    Importance asks this of every column of every member again and again, so that columns that are
+    floats already are taken at once.
+
+    Raises:
+        DataError: See `numbers_of`.
+    """
+    some = frame[[column.name for column in columns]]
+    if not any(column.kind == "binary" for column in columns) and (some.dtypes == np.float64).all():
+        matrix = np.ascontiguousarray(some.to_numpy())
+        if not np.isinf(matrix).any():
+            return matrix
+    found = np.empty(some.shape)
+    for i, column in enumerate(columns):
+        found[:, i] = numbers_of(column, frame[column.name])
+    return found
+
+
 def text_of(values: pd.Series) -> np.ndarray:
     """Values as text, None where missing; shape (n,), object."""
     absent = values.isna().to_numpy(dtype=bool)
-    text = [None if gone else str(v) for v, gone in zip(values, absent, strict=True)]
-    result = np.empty(len(text), dtype=object)
-    result[:] = text
+    if isinstance(values.dtype, pd.StringDtype):
+        result = values.to_numpy(dtype=object, copy=True)
+    else:
+        result = np.empty(len(values), dtype=object)
+        result[:] = [None if gone else str(v) for v, gone in zip(values, absent, strict=True)]
+    result[absent] = None
     return result

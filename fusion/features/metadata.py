@@ -38,7 +38,7 @@ from fusion.features.blocks import (
     fit_one_hot,
     fit_scaled,
 )
-from fusion.features.measured import known
+from fusion.features.measured import known, matrix_of
 from fusion.ledger import witness
 
 __all__ = ["MetadataEncoder", "OutputFeature"]
@@ -129,8 +129,12 @@ class MetadataEncoder:
         """Whether a row has any value in a column that has an output; shape (n,), bool."""
         self._require_columns(frame)
         found = np.zeros(len(frame), dtype=bool)
-        for column in self.columns:
-            if column.name not in self.dropped_:
+        kept = [column for column in self.columns if column.name not in self.dropped_]
+        expressed = [column for column in kept if column.kind == "expression"]
+        if expressed:
+            found |= ~np.isnan(matrix_of(expressed, frame)).all(axis=1)
+        for column in kept:
+            if column.kind != "expression":
                 found |= known(column, frame[column.name])
         return found
 
