@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.errors import StoreError
+from featurestore.plain import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +91,8 @@ def _require_same_column(given: Stored, back: Stored, where: str) -> None:
     if not same.all():
         row = int((~same).argmax())
         raise StoreError(
-            f"{where}: column {given.name!r} row {row} reads back as {right.iloc[row]!r} "
-            f"instead of {left.iloc[row]!r}; not written"
+            f"{where}: column {given.name!r} row {row} reads back as {plain(right.iloc[row])!r} "
+            f"instead of {plain(left.iloc[row])!r}; not written"
         )
     if given.reasons.any() or back.reasons.any():
         codes = back.reasons if len(back.reasons) else np.zeros(len(left), dtype=np.int8)
