@@ -9,7 +9,7 @@ from fusion.report.tables import TextTable
 def table_lines(table: TextTable) -> list[str]:
     """A caption and the lines of a table."""
     if not table.rows:
-        return ["None."]
+        return [table.empty]
     aligned = ["---" if k < table.text_columns else "---:" for k in range(len(table.columns))]
     heads = map(table.head, range(len(table.rows)))
     own = [(head, *row[1:]) for head, row in zip(heads, table.rows, strict=True)]

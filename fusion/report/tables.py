@@ -38,6 +38,7 @@ class TextTable:
             for all.
         keys: Arm of each row, where rows are arms that can be filtered; may be none.
         stacked: Whether a phone shows a row as a block, a line a cell.
+        empty: What stands in its place where it has no rows.
     """
 
     caption: str
@@ -49,6 +50,7 @@ class TextTable:
     narrow: int | None = None
     keys: tuple[str, ...] = ()
     stacked: bool = False
+    empty: str = "None."
 
     def head(self, row: int) -> str:
         """The first cell of a row with all that belongs to it, as one line of text."""
@@ -130,7 +132,13 @@ def flow(evidence: Evidence) -> TextTable:
     caption = (
         "Everything that was left out, with stage and reason; ids are in the exclusions table."
     )
-    return TextTable(caption, ("what", "stage", "reason", "n"), rows, text_columns=3)
+    return TextTable(
+        caption,
+        ("what", "stage", "reason", "n"),
+        rows,
+        text_columns=3,
+        empty="Nothing was left out.",
+    )
 
 
 def available(evidence: Evidence) -> TextTable:
