@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
+from fusion.metrics._expansion import expanded_start
 from fusion.metrics._weighted import ratio
 
 STEPS = 200
 TOLERANCE = 1e-10
+SHORT = 1e-6
+"""Step of Newton's method after which the next would be about its square."""
 FLAT = 1e-14
 """Gradient, of the weight of all rows, below which it is rounding: probabilities of 0 and 1 leave
 so little curvature that steps never get short."""
@@ -72,11 +75,12 @@ def _chosen(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
 def _fitted(
     y: np.ndarray, features: np.ndarray, rows: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """Coefficients (k, draws) of each draw, begun at those of the data, which lie near by."""
+    """Coefficients (k, draws) of each draw, begun near by: from those of the data."""
     start = np.zeros((len(features), 1))
     solved = _newton(y, features, start, np.ones((len(y), 1)), offset)
-    near = np.where(np.isfinite(solved), solved, 0.0).repeat(rows.shape[1], axis=1)
-    return _newton(y, features, near, rows, offset)
+    solved = np.where(np.isfinite(solved), solved, 0.0)
+    p = expit(features.T @ solved[:, 0] + offset)
+    return _newton(y, features, solved + expanded_start(y, features, p, rows, solve), rows, offset)
 
 
 def _newton(
@@ -101,7 +105,7 @@ def _newton(
             break
         p = features.T @ current
         p += offset[:, None]
-        expit(p, out=p)
+        _to_probabilities(p)
         expected = rows * p
         gradient = (features * y) @ rows - features @ expected
         np.subtract(1, p, out=p)
@@ -109,7 +113,7 @@ def _newton(
         step = solve(products @ expected, gradient)
         length = np.abs(step).max(axis=0)
         current += step * np.minimum(1.0, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
-        done = length < TOLERANCE
+        done = length < SHORT
         found[:, live[done]] = current[:, done]
         going = ~done & np.isfinite(length)
         if not going.all():
@@ -119,6 +123,15 @@ def _newton(
         flat = np.abs(gradient).max(axis=0) <= FLAT * rows.sum(axis=0)
         found[:, live[flat]] = current[:, flat]
     return found
+
+
+def _to_probabilities(logits: np.ndarray) -> None:
+    """The logistic function in place; NumPy's exponential is vectorised, SciPy's `expit` is not."""
+    np.negative(logits, out=logits)
+    with np.errstate(over="ignore"):  # the reciprocal of infinity is right
+        np.exp(logits, out=logits)
+    logits += 1
+    np.reciprocal(logits, out=logits)
 
 
 def solve(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
