@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from featurestore.store import shards
 from featurestore.store.shards import (
     DamagedShard,
     ShardRows,
+    decode_columns,
     decode_shard,
     read_checked_shard,
     read_shard,
@@ -188,3 +190,33 @@ def test_a_disk_that_changes_bytes_is_noticed_before_the_commit(
     with pytest.raises(StoreError, match="reads back differently and was not committed"):
         write_shard(tmp_path, ENCODER, rows())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"chunks": (4, 16)},
+        {"chunks": (3, 16)},
+        {"chunks": (4, 5)},
+        {"chunks": None},
+        {"chunks": (4, 16), "compression": "gzip"},
+        {"chunks": (4, 16), "dtype": ">f4"},
+        {"chunks": (4, 16), "dtype": "f2"},
+    ],
+)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_embeddings_are_read_however_they_lie(layout: dict[str, Any], backwards: bool) -> None:
+    expected = np.arange(10 * 16, dtype="f4").reshape(10, 16)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["melafuse_shard"], file.attrs["identity"] = 1, "me"
+        field = file.create_dataset("embedding", (10, 16), **{"dtype": "f4"} | layout)
+        for row in range(10)[:: -1 if backwards else 1]:
+            field[row] = expected[row]
+            file.flush()
+        for name, dtype in (("sha256", "S64"), ("view", "i2"), ("checksum", "u8")):
+            file.create_dataset(name, (10,), dtype=dtype)
+        file.create_dataset("image_id", (10,), dtype=h5py.string_dtype())
+    found = decode_columns(buffer.getvalue(), "me", ("embedding", "view")).read
+    np.testing.assert_array_equal(found["embedding"], expected)
+    assert found["view"].tolist() == [0] * 10
