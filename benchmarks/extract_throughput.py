@@ -123,7 +123,7 @@ def _measured(
     turns: dict[str, Callable[[], object]] = {NAIVE: lambda: naive(images, backbones)}
     pictures = _decoded(images, backbones)
     for kind in kinds:
-        encoders = _ready(backbones, kind)
+        encoders = ready(backbones, kind)
         turns[f"model only, {kind}"] = lambda e=encoders: forward_only(e, pictures)
         turns[f"end to end, {kind}"] = lambda e=encoders, k=kind: end_to_end(
             images, e, configs, k, scratch
@@ -200,7 +200,8 @@ def end_to_end(
     assert report.embedded == len(images), report.quarantined[:1]
 
 
-def _ready(backbones: Sequence[Backbone], kind: Kind) -> list[Encoder]:
+def ready(backbones: Sequence[Backbone], kind: Kind) -> list[Encoder]:
+    """Encoders of an engine, loaded."""
     plan = plan_compute("cpu", AUTO, kind.precision, kind.engine)  # type: ignore[arg-type]
     started = time.perf_counter()
     with one_torch_thread():

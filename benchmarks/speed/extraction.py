@@ -13,45 +13,51 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks.extract_throughput import Kind, end_to_end, naive
+from benchmarks.extract_throughput import Kind, end_to_end, naive, ready
 from benchmarks.speed.figures import Figure, details, paired
 from extractor.backbones import load_backbone
 from extractor.config import BackboneConfig
-from extractor.device import plan_compute
-from extractor.encoder import Encoder
+from extractor.engines import ENGINES, lacking
 from extractor.stages import one_torch_thread
 from featurestore.images.opening import digest_file
 
 NAMES, SIZE = ("resnet18", "efficientnet_b0"), 256
-PYTORCH = Kind("torch", "float32")
+EXACT = "float32"
+"""Type in which every engine gives the numbers of PyTorch, but for rounding."""
+
 CASES = (((1024, 768), 3.0, 1), ((2592, 1936), 6.0, 2))
 """Pixels of the pictures, goal and row of the table."""
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Rows 1 and 2."""
-    return [_case(8 if quick else 96, *case) for case in CASES]
+    """Rows 1 and 2, with every engine that is installed."""
+    return [figure for case in CASES for figure in _case(8 if quick else 96, *case)]
 
 
-def _case(count: int, pixels: tuple[int, int], goal: float, row: int) -> Figure:
+def _case(count: int, pixels: tuple[int, int], goal: float, row: int) -> list[Figure]:
+    configs = tuple(BackboneConfig(name=n, weights="random", image_size=SIZE) for n in NAMES)
+    figures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = pictures(folder, count, pixels)
-        configs = tuple(BackboneConfig(name=n, weights="random", image_size=SIZE) for n in NAMES)
-        plan = plan_compute("cpu")
         with one_torch_thread():
             backbones = [load_backbone(config, 0, folder) for config in configs]
-            encoders = [Encoder(load_backbone(config, 0, folder), plan) for config in configs]
-        base, took = paired(
-            lambda: naive(images, backbones),
-            lambda: end_to_end(images, encoders, configs, PYTORCH, folder),
-            2,
-        )
-    found = details(base, took)
-    ratio = found["wall_ratio"]
-    what = f"{count} pictures of {pixels[0]} x {pixels[1]}, both backbones"
-    met = ratio >= goal if count >= 96 else None
-    return Figure(row, what, f"{goal:.0f}x", ratio, "x", met, "the naive way", found)
+        for engine in (name for name, one in ENGINES.items() if not lacking(one)):
+            kind = Kind(engine, EXACT)
+            encoders = ready(backbones, kind)
+            base, took = paired(
+                lambda: naive(images, backbones),
+                lambda e=encoders, k=kind: end_to_end(images, e, configs, k, folder),  # type: ignore[misc]
+                2,
+            )
+            found = details(base, took)
+            ratio = found["wall_ratio"]
+            what = f"{count} pictures of {pixels[0]} x {pixels[1]}, both backbones, {engine}"
+            met = ratio >= goal if count >= 96 else None
+            figures.append(
+                Figure(row, what, f"{goal:.0f}x", ratio, "x", met, "the naive way", found)
+            )
+    return figures
 
 
 def pictures(folder: Path, count: int, pixels: tuple[int, int]) -> pd.DataFrame:
