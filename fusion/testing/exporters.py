@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from featurestore.errors import StoreError
 from featurestore.export import Exporter, ExportTable, find_exporter
 from featurestore.export.labelling import labelled
 from featurestore.export.stored import Stored, StoredTable
-from featurestore.export.variables import Variable
+from featurestore.export.variables import LabelledTable, Variable
 from featurestore.export.write import write_table
 from fusion.testing.export_tables import noted, tables
 
@@ -33,6 +34,16 @@ def meant(found: list[object], variable: Variable, column: Stored) -> list[objec
     if not (variable.levels and column.value_labels):
         return found
     return [None if code is None else variable.coded[int(float(str(code)))] for code in found]
+
+
+@functools.cache
+def _wide() -> tuple[np.ndarray, LabelledTable]:
+    """Values of 2,000 columns, with gaps, and their table; made once, because it takes a second."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 2000)).round(12)
+    values[::7, ::3] = np.nan
+    frame = pd.DataFrame(values, columns=[f"Gene {i} of many" for i in range(2000)])
+    return values, labelled(noted(frame))[0]
 
 
 class ExporterSuite:
@@ -142,11 +153,7 @@ class ExporterSuite:
 
     def test_two_thousand_columns(self, form: str, exporter: Exporter, tmp_path: Path) -> None:
         """Expression tables are wide."""
-        rng = np.random.default_rng(0)
-        values = rng.normal(size=(40, 2000)).round(12)
-        values[::7, ::3] = np.nan
-        frame = pd.DataFrame(values, columns=[f"Gene {i} of many" for i in range(2000)])
-        made, _ = labelled(noted(frame))
+        values, made = _wide()
         path = tmp_path / f"t{exporter.suffix}"
         assert write_table(made, exporter, path) == []
         found = self.read_independently(form, path).replace("", np.nan).astype(float).to_numpy()

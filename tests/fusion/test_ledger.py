@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -171,8 +172,9 @@ def test_every_model_records_its_fit_on_training_patients(
     name: str, setting: Setting, tmp_path: Path
 ) -> None:
     """A model that forgot to call `witness` would be clean for want of evidence."""
-    records = setting.run(tmp_path, [name])
-    assert [(f.arm, f.fold) for f in records] == [(name, k) for k in range(3)]
+    folds = Folds(setting.folds.table[setting.folds.table["fold"] < 2])  # what a fit is of differs
+    records = dataclasses.replace(setting, folds=folds).run(tmp_path, [name])
+    assert [(f.arm, f.fold) for f in records] == [(name, 0), (name, 1)]
     for fit in records:
         training = setting.part(fit.fold, "train")
         assert fit.training_digest == patients_digest(training)
@@ -220,7 +222,9 @@ class TestWhereFitsRun:
     def test_reused_fits_keep_their_records(
         self, setting: Setting, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = setting.run(tmp_path, QUICK)
+        shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
+        first = read_fits(tmp_path / "choices.json")
+        assert setting.run(tmp_path, QUICK) == first
         parts = sorted((tmp_path / "parts").glob("*.parquet"))
         for part in parts[::2]:
             part.unlink()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,17 +74,21 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.05, 0.2, 0.4])
-def test_no_worker_outlives_a_killed_run(delay: float) -> None:
-    """Also one that had just been started and had no call yet."""
+def test_no_worker_outlives_a_killed_run(delay: float, tmp_path: Path) -> None:
+    """Also one that had just been started and had no call yet.
+
+    The module is imported without its package, which takes processes seconds to import.
+    """
+    (tmp_path / "workers_alone.py").symlink_to(ROOT / "fusion" / "evaluation" / "workers.py")
     code = (
-        "import time; from fusion.evaluation.workers import run_all; print('ready', flush=True)\n"
+        "import time; from workers_alone import run_all; print('ready', flush=True)\n"
         "list(run_all(time.sleep, [(0.01,)] * 2 + [(600.0,)] * 2, 2))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
         start_new_session=True,
     )
     assert process.stdout is not None
