@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from door_example import called
 from locations import ROOT
 from tabular_example import write_study
 
@@ -46,14 +47,14 @@ def melafuse(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_clean_study_passes_before_and_after_the_run(folder: Path) -> None:
-    before = melafuse("audit", "clean.yaml", "--quiet", cwd=folder)
+    before = called("audit", "clean.yaml", "--quiet", cwd=folder)
     assert before.returncode == 0, before.stderr
     assert "nothing invalidates" in before.stdout
     rows = [line.split() for line in before.stdout.splitlines()]
     assert ["deny_listed", "invalidates", "clear"] in rows
     assert any(r[:3] == ["too_good", "warning", "not"] and "predictions" in r for r in rows)
-    assert melafuse("ablate", "clean.yaml", "--quiet", cwd=folder).returncode == 0
-    after = melafuse("audit", "clean.yaml", "--format", "json", "--quiet", cwd=folder)
+    assert called("ablate", "clean.yaml", "--quiet", cwd=folder).returncode == 0
+    after = called("audit", "clean.yaml", "--format", "json", "--quiet", cwd=folder)
     assert after.returncode == 0
     status = {r["check"]: r["status"] for r in json.loads(after.stdout)["results"]}
     assert status["selection_on_test"] == status["too_good"] == "clear"
@@ -61,12 +62,12 @@ def test_a_clean_study_passes_before_and_after_the_run(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_what_invalidates_fails_the_gate(folder: Path) -> None:
-    told = melafuse("audit", "late.yaml", "--quiet", cwd=folder)
+    told = called("audit", "late.yaml", "--quiet", cwd=folder)
     assert told.returncode == 3
     assert "measured_after: Predictor known too late" in told.stdout
     assert "what fired invalidates the numbers" in told.stdout
     assert told.stderr == ""
-    record = melafuse("audit", "late.yaml", "--format", "json", "--quiet", cwd=folder)
+    record = called("audit", "late.yaml", "--format", "json", "--quiet", cwd=folder)
     assert record.returncode == 3
     assert json.loads(record.stdout)["invalidated"] is True
     fitted = melafuse("ablate", "late.yaml", "--quiet", cwd=folder)
@@ -74,14 +75,14 @@ def test_what_invalidates_fails_the_gate(folder: Path) -> None:
     assert fitted.stderr == ""
     assert (folder / fitted.stdout.splitlines()[-1].removeprefix("report: ")).exists()
     accept = 'audit.accept=[{"check": "measured_after", "subject": "dose", "reason": "known"}]'
-    accepted = melafuse("audit", "late.yaml", "--quiet", "--set", accept, cwd=folder)
+    accepted = called("audit", "late.yaml", "--quiet", "--set", accept, cwd=folder)
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     assert "dose accepted: known" in accepted.stdout
 
 
 def test_an_acceptance_of_nothing_is_one_line(folder: Path) -> None:
     accept = 'audit.accept=[{"check": "measured_afer", "subject": "dose", "reason": "known"}]'
-    done = melafuse("audit", "clean.yaml", "--quiet", "--set", accept, cwd=folder)
+    done = called("audit", "clean.yaml", "--quiet", "--set", accept, cwd=folder)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no check is called 'measured_afer'" in done.stderr
