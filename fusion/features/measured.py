@@ -66,7 +66,7 @@ def numbers_of(column: Column, values: pd.Series) -> np.ndarray:
 
 
 def matrix_of(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
-    """Values of several such columns, as `numbers_of` has each; shape (n, columns).
+    """Values of several such columns, as `numbers_of` has each; (n, columns), the caller's own.
 
     Importance asks this of every column of every member again and again, so that columns that are
     floats already are taken at once.
@@ -76,7 +76,7 @@ def matrix_of(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
     """
     some = frame[[column.name for column in columns]]
     if not any(column.kind == "binary" for column in columns) and (some.dtypes == np.float64).all():
-        matrix = np.ascontiguousarray(some.to_numpy())
+        matrix = np.array(some.to_numpy(), order="C")  # never the frame's own memory
         if not np.isinf(matrix).any():
             return matrix
     found = np.empty(some.shape)

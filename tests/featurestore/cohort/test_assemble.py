@@ -252,7 +252,7 @@ def test_a_second_build_decodes_nothing_and_survives_a_damaged_cache(
     ("change", "said"),
     [
         ({"outcome": "metastases"}, "outcome.*unknown outcome 'metastases'; known: actinic"),
-        ({"outcome": {"name": "x"}}, "outcome = .*either a column or an expression"),
+        ({"outcome": {"name": "x"}}, "outcome: .*either a column or an expression"),
         ({"outcome": {"name": "x", "expression": "1 +"}}, "outcome.expression = .*invalid syntax"),
         ({"outcome": {"name": "x", "column": "y", "positve": [1]}}, "did you mean 'positive'"),
         ({"linkage": "label_matched"}, "label_matched .* go together"),

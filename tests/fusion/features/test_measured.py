@@ -31,6 +31,9 @@ def test_several_columns_are_each_as_it_is_alone(
     assert found.flags["C_CONTIGUOUS"]
     for i, column in enumerate(chosen):
         np.testing.assert_array_equal(found[:, i], numbers_of(column, frame[column.name]))
+    before = frame.copy()
+    found[:] = -1.0
+    pd.testing.assert_frame_equal(frame, before)
 
 
 @pytest.mark.parametrize(("column", "value"), [("other", np.inf), ("yes", 2.0)])
