@@ -50,6 +50,20 @@ def test_stated_coverage_of_concordance_is_that_of_its_table(
     assert found == pytest.approx((coverage.min(), coverage.max()), abs=6e-4)
 
 
+@pytest.mark.parametrize(("metric", "least", "short"), [("auprc", 0.936, 0), ("brier", 0.926, 2)])
+def test_stated_coverage_of_other_metrics_is_that_of_the_table(
+    metric: str, least: float, short: int
+) -> None:
+    cells = pd.read_csv(ROOT / "benchmarks" / "intervals" / "results.csv")
+    cells = cells[(cells["interval"] == "melafuse") & (cells["question"] == metric)]
+    assert cells["studies"].min() == 500
+    assert cells.groupby("repeats").size().to_dict() == {1: 50, 2: 50, 3: 50}
+    coverage = cells["covered"] / cells["studies"]
+    assert coverage[cells["repeats"] == 1].agg(["min", "max"]).tolist() == [0.96, 0.994]
+    assert coverage.min() == least
+    assert (coverage < 0.93).sum() == short
+
+
 def test_predictions_have_no_interval_that_holds_models_fixed() -> None:
     """One function makes intervals of predictions; a column alone has no model to be trained."""
     plain = re.compile(r"\b(?:percentile_interval|(?<![\w.])interval)\(")
