@@ -64,6 +64,18 @@ def test_stated_coverage_of_other_metrics_is_that_of_the_table(
     assert (coverage < 0.93).sum() == short
 
 
+@pytest.mark.parametrize(("question", "least"), [("arm", 0.97), ("gain", 0.965)])
+def test_stated_coverage_of_tuned_models_is_that_of_their_table(
+    question: str, least: float
+) -> None:
+    cells = pd.read_csv(ROOT / "benchmarks" / "intervals" / "tuned.csv")
+    cells = cells[(cells["interval"] == "pooled, widened") & (cells["question"] == question)]
+    assert len(cells) == 15
+    assert cells["studies"].min() == LEAST_STUDIES
+    coverage = cells["covered"] / cells["studies"]
+    assert (coverage.min(), coverage.max()) == (least, 1.0)
+
+
 def test_predictions_have_no_interval_that_holds_models_fixed() -> None:
     """One function makes intervals of predictions; a column alone has no model to be trained."""
     plain = re.compile(r"\b(?:percentile_interval|(?<![\w.])interval)\(")
