@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -104,37 +105,21 @@ def trees(
     columns: np.ndarray,
     population: Population,
     rng: np.random.Generator,
+    trials: Sequence[Mapping[str, float]] = ({},),
 ) -> Fitted:
-    """LightGBM; the truth is taken from another cohort, large enough that its error is small."""
-    return _boosted(cohort, masks, columns, population, rng, ({},))
+    """LightGBM; the truth is taken from another cohort, large enough that its error is small.
 
-
-def tuned_trees(
-    cohort: Cohort,
-    masks: np.ndarray,
-    columns: np.ndarray,
-    population: Population,
-    rng: np.random.Generator,
-) -> Fitted:
-    """LightGBM whose settings are chosen inside every training set, by log loss over its folds."""
-    return _boosted(cohort, masks, columns, population, rng, TRIALS)
-
-
-def _boosted(
-    cohort: Cohort,
-    masks: np.ndarray,
-    columns: np.ndarray,
-    population: Population,
-    rng: np.random.Generator,
-    trials: Sequence[Mapping[str, float]],
-) -> Fitted:
+    Of several trials one is chosen inside every training set, by log loss over its folds.
+    """
     x = cohort.x[:, columns]
     other = _elsewhere(population, len(cohort.y), rng)
     scores, elsewhere = [], []
     for mask in masks:
-        inner = rng.permutation(int(mask.sum())) % INNER_FOLDS
-        losses = [_inner_loss(x[mask], cohort.y[mask], inner, t) for t in trials if trials[1:]]
-        chosen = trials[int(np.argmin(losses)) if losses else 0]
+        chosen = trials[0]
+        if len(trials) > 1:
+            inner = rng.permutation(int(mask.sum())) % INNER_FOLDS
+            losses = [_inner_loss(x[mask], cohort.y[mask], inner, trial) for trial in trials]
+            chosen = trials[int(np.argmin(losses))]
         model = _boost(x[mask], cohort.y[mask], chosen)
         scores.append(model.predict(x, raw_score=True))
         if other is not None:
@@ -230,6 +215,6 @@ def _measured(other: Cohort | None, scores: np.ndarray, models: int) -> np.ndarr
 PIPELINES: dict[str, Fit] = {
     "logistic": logistic,
     "lightgbm": trees,
-    "tuned": tuned_trees,
+    "tuned": functools.partial(trees, trials=TRIALS),
     "head": head,
 }
