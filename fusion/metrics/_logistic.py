@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
 
 from fusion.metrics._expansion import expanded_start
 from fusion.metrics._weighted import ratio
+from fusion.metrics.logits import sigmoid, to_probabilities
 
 STEPS = 200
 TOLERANCE = 1e-10
-SHORT = 1e-6
-"""Step of Newton's method after which the next would be about its square."""
+TOUCHING = 1e-9
+"""Of the range of values: classes that overlap by less have slopes far beyond `STEEPEST`."""
 FLAT = 1e-14
 """Gradient, of the weight of all rows, below which it is rounding: probabilities of 0 and 1 leave
 so little curvature that steps never get short."""
@@ -53,7 +53,7 @@ def fit_intercept(y: np.ndarray, offset: np.ndarray, weights: np.ndarray) -> np.
 
 
 def separated(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Draws in which all events lie on one side of all non-events, touching allowed."""
+    """Draws in which all events lie on one side of all non-events, `TOUCHING` allowed."""
     lowest, highest = [], []
     for label in (0, 1):
         members = np.flatnonzero(y == label)
@@ -64,7 +64,8 @@ def separated(y: np.ndarray, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
             return np.ones(len(weights), dtype=bool)
         lowest.append(np.where(present, x[members][drawn.argmax(axis=0)], np.inf))
         highest.append(np.where(present, x[members[::-1]][drawn[::-1].argmax(axis=0)], -np.inf))
-    return np.asarray((highest[0] <= lowest[1]) | (highest[1] <= lowest[0]))
+    touching = TOUCHING * np.ptp(x)
+    return np.asarray((highest[0] <= lowest[1] + touching) | (highest[1] <= lowest[0] + touching))
 
 
 def _chosen(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -75,12 +76,22 @@ def _chosen(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
 def _fitted(
     y: np.ndarray, features: np.ndarray, rows: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """Coefficients (k, draws) of each draw, begun near by: from those of the data."""
+    """Coefficients (k, draws) of each draw, begun near by: from those of the data.
+
+    A draw of few patients can lie so that Newton's method leads nowhere from the expansion; then
+    it begins at the data's coefficients themselves.
+    """
     start = np.zeros((len(features), 1))
     solved = _newton(y, features, start, np.ones((len(y), 1)), offset)
     solved = np.where(np.isfinite(solved), solved, 0.0)
-    p = expit(features.T @ solved[:, 0] + offset)
-    return _newton(y, features, solved + expanded_start(y, features, p, rows, solve), rows, offset)
+    p = sigmoid(features.T @ solved[:, 0] + offset)
+    near = solved + expanded_start(y, features, p, rows, solve)
+    found = _newton(y, features, near, rows, offset)
+    lost = np.isnan(found).any(axis=0)
+    if lost.any():
+        again = solved.repeat(int(lost.sum()), axis=1)
+        found[:, lost] = _newton(y, features, again, rows[:, lost], offset)
+    return found
 
 
 def _newton(
@@ -105,7 +116,7 @@ def _newton(
             break
         p = features.T @ current
         p += offset[:, None]
-        _to_probabilities(p)
+        to_probabilities(p)
         expected = rows * p
         gradient = (features * y) @ rows - features @ expected
         np.subtract(1, p, out=p)
@@ -113,7 +124,7 @@ def _newton(
         step = solve(products @ expected, gradient)
         length = np.abs(step).max(axis=0)
         current += step * np.minimum(1.0, LONGEST_STEP / np.maximum(length, LONGEST_STEP))
-        done = length < SHORT
+        done = length < TOLERANCE
         found[:, live[done]] = current[:, done]
         going = ~done & np.isfinite(length)
         if not going.all():
@@ -123,15 +134,6 @@ def _newton(
         flat = np.abs(gradient).max(axis=0) <= FLAT * rows.sum(axis=0)
         found[:, live[flat]] = current[:, flat]
     return found
-
-
-def _to_probabilities(logits: np.ndarray) -> None:
-    """The logistic function in place; NumPy's exponential is vectorised, SciPy's `expit` is not."""
-    np.negative(logits, out=logits)
-    with np.errstate(over="ignore"):  # the reciprocal of infinity is right
-        np.exp(logits, out=logits)
-    logits += 1
-    np.reciprocal(logits, out=logits)
 
 
 def solve(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -15,8 +15,18 @@ def logit(probability: np.ndarray) -> np.ndarray:
 
 def sigmoid(score: np.ndarray) -> np.ndarray:
     """Inverse of `logit`."""
+    found = np.array(score, dtype=float)
+    to_probabilities(found)
+    return found
+
+
+def to_probabilities(scores: np.ndarray) -> None:
+    """`sigmoid` in place; NumPy's exponential is vectorised, SciPy's `expit` is not."""
+    np.negative(scores, out=scores)
     with np.errstate(over="ignore"):  # far below it is 0
-        return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(score, dtype=float))))
+        np.exp(scores, out=scores)
+    scores += 1
+    np.reciprocal(scores, out=scores)
 
 
 def by_patient(

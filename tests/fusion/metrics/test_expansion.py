@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from fusion.metrics._expansion import FARTHEST, ORDER, expanded_start
 from fusion.metrics._logistic import fit_intercept, fit_slope, solve
+from fusion.metrics.logits import logit
 
 RNG = np.random.default_rng(0)
 N = 400
@@ -56,3 +57,22 @@ def test_fits_of_draws_are_those_of_another_library() -> None:
     np.testing.assert_allclose(
         fit_intercept(Y, np.zeros(N), weights), reference(both[:1], weights)[0], rtol=1e-9
     )
+
+
+def test_classes_that_overlap_by_rounding_have_no_slope() -> None:
+    """Their likelihood rises until the arithmetic ends, wherever the order of sums lets it."""
+    y = np.array([0.0, 1.0, 0.0, 0.0])
+    x = np.array([4.6, np.nextafter(4.6, 0), -1.6, -1.6])
+    assert np.isnan(fit_slope(y, x, np.array([[1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]]))).all()
+    apart = np.array([4.6, 4.5, -1.6, -1.6])
+    assert np.isfinite(fit_slope(y, apart, np.ones((1, 4)))).all()
+
+
+def test_a_draw_that_the_expansion_leads_astray_is_fitted() -> None:
+    y = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+    x = logit(np.array([0.7, 0.3001, 0.31, 0.3, 0.6, 0.999, 0.3001]))
+    weights = np.array([2.0, 0.0, 3.0, 2.0, 0.0, 1.0, 2.0])
+    fit = sm.GLM(y, sm.add_constant(x), family=sm.families.Binomial(), freq_weights=weights).fit(
+        tol=1e-14
+    )
+    assert fit_slope(y, x, weights[None, :]) == pytest.approx(fit.params[1], rel=1e-9)
