@@ -51,17 +51,17 @@ class MatrixFile:
             dtype: Type of the numbers.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        in_use = contextlib.ExitStack()
-        with holding(folder / ".lock"):  # a file that is not locked yet is no orphan
+        # A file that is not locked yet is no orphan.
+        with holding(folder / ".lock"), contextlib.ExitStack() as in_use:
             _remove_orphans(folder)
             with tempfile.NamedTemporaryFile(dir=folder, suffix=_SUFFIX, delete=False) as file:
                 self._path = Path(file.name)
                 in_use.callback(self._path.unlink, missing_ok=True)
                 file.truncate(shape[0] * shape[1] * dtype.itemsize)
             in_use.enter_context(holding(self._path, shared=True))
+            self._end = weakref.finalize(self, in_use.pop_all().close)
         self.shape, self.dtype = shape, dtype
         self._map: np.memmap | None = None
-        self._end = weakref.finalize(self, in_use.close)
 
     def writable(self) -> np.ndarray:
         """The numbers, to be filled; shape `shape`."""

@@ -29,13 +29,12 @@ NAMES = sorted(MODELS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Fold:
+class OuterFold:
     """One outer fold, so that there is one set of test patients."""
 
     cohort: Cohort
     folds: Folds
     table: FeatureTable
-    modalities: tuple[Modality, ...]
 
     @property
     def test_patients(self) -> set[str]:
@@ -44,6 +43,13 @@ class Fold:
     @property
     def test_rows(self) -> np.ndarray:
         return np.isin(self.table.patient_ids.astype(str), sorted(self.test_patients))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold(OuterFold):
+    """The fold, and what every model sees of it."""
+
+    modalities: tuple[Modality, ...]
 
     def arms(self) -> list[Arm]:
         pictures = Modality("net_p", embeddings=("net_p",))

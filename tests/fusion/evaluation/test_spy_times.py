@@ -17,6 +17,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from outer_fold_example import OuterFold
 from times_features_example import (
     CONFIG,
     HARD,
@@ -37,7 +38,6 @@ import fusion.models.survival.lightgbm
 import fusion.models.survival.patients
 import fusion.models.survival.risk_scale
 from featurestore.cohort.folds import Folds
-from featurestore.cohort.tables import Cohort
 from featurestore.outcomes import Target
 from fusion.arms import Arm
 from fusion.evaluation import evaluate
@@ -55,21 +55,8 @@ ARMS = tuple(Arm(name, name, MODALITIES) for name in NAMES)
 OUTSIDE = np.array([*HORIZONS])
 
 
-@dataclasses.dataclass(frozen=True)
-class Fold:
-    """One outer fold, its table and where its test rows are."""
-
-    cohort: Cohort
-    folds: Folds
-    table: FeatureTable
-
-    @property
-    def test_patients(self) -> set[str]:
-        return set(self.folds.test((0, 0)))
-
-    @property
-    def test_rows(self) -> np.ndarray:
-        return np.isin(self.table.patient_ids.astype(str), sorted(self.test_patients))
+class Fold(OuterFold):
+    """The fold, and every model of times on it."""
 
     def evaluate(self, work: Path, table: FeatureTable) -> pd.DataFrame:
         plan = plan_of_times(work, CONFIG.model_copy(update={"explain": False}))
